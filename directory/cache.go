@@ -1,0 +1,111 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"rookery"
+)
+
+// CacheOptions bound a Cache. Zero values mean the defaults.
+type CacheOptions struct {
+	TTL         time.Duration // how long a found entry is believed; 30 s
+	NegativeTTL time.Duration // how long "no such user" is believed; 5 s
+	Size        int           // most answers kept; 10,000
+	Timeout     time.Duration // for one shared look-up, whoever waits for it; 15 s
+	Now         func() time.Time
+}
+
+func (o CacheOptions) withDefaults() CacheOptions {
+	if o.TTL <= 0 {
+		o.TTL = 30 * time.Second
+	}
+	if o.NegativeTTL <= 0 {
+		o.NegativeTTL = 5 * time.Second
+	}
+	if o.Size <= 0 {
+		o.Size = 10_000
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 15 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Cache is a Directory that remembers the answers of Recipient for a short
+// while, so that a RCPT does not cost a search each. Concurrent look-ups of
+// one address share one. It never remembers KindUnavailable, and passes
+// Authenticate through untouched.
+type Cache struct {
+	inner   Directory
+	opts    CacheOptions
+	answers *lru[answer]
+	flights singleflight.Group
+}
+
+type answer struct {
+	entry   Entry
+	err     error // nil or KindNotFound
+	expires time.Time
+}
+
+// NewCache puts a cache in front of a directory.
+func NewCache(inner Directory, opts CacheOptions) *Cache {
+	opts = opts.withDefaults()
+	return &Cache{inner: inner, opts: opts, answers: newLRU[answer](opts.Size)}
+}
+
+// Recipient is Directory.Recipient, at most TTL old.
+func (c *Cache) Recipient(ctx context.Context, addr rookery.Address) (Entry, error) {
+	addr = Base(addr)
+	key := addr.Key()
+	if a, ok := c.answers.get(key); ok && c.opts.Now().Before(a.expires) {
+		return a.entry, a.err
+	}
+	// The look-up outlives an impatient caller: others may wait for it too.
+	flight := c.flights.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
+		defer cancel()
+		return c.ask(ctx, key, addr)
+	})
+	select {
+	case r := <-flight:
+		e, _ := r.Val.(Entry)
+		return e, r.Err
+	case <-ctx.Done():
+		return Entry{}, rookery.E("look up recipient", rookery.KindUnavailable, ctx.Err())
+	}
+}
+
+func (c *Cache) ask(ctx context.Context, key string, addr rookery.Address) (Entry, error) {
+	e, err := c.inner.Recipient(ctx, addr)
+	now := c.opts.Now()
+	switch {
+	case err == nil:
+		c.answers.put(key, answer{entry: e, expires: now.Add(c.opts.TTL)})
+	case rookery.Is(err, rookery.KindNotFound):
+		c.answers.put(key, answer{err: err, expires: now.Add(c.opts.NegativeTTL)})
+	}
+	return e, err
+}
+
+// Authenticate is the inner directory's, never cached here; see Logins.
+func (c *Cache) Authenticate(ctx context.Context, login, password string) (Entry, error) {
+	return c.inner.Authenticate(ctx, login, password)
+}
+
+// Local is the inner directory's.
+func (c *Cache) Local(domain string) bool { return c.inner.Local(domain) }
+
+// Find is the inner directory's where it is a Finder, else KindUnavailable.
+func (c *Cache) Find(ctx context.Context, login string) (Entry, error) {
+	return find(ctx, c.inner, login)
+}
+
+// Forget drops every remembered answer: after a change of settings, or when
+// an operator asks.
+func (c *Cache) Forget() { c.answers.clear() }
