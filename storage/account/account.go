@@ -1,0 +1,139 @@
+// Package account is what the protocols see of the storage: a person's or
+// shared mailbox's store, opened by its id, read through consistent views and
+// changed through commands that a quorum has agreed on before they answer.
+//
+// It owns the way from a directory entry to an account (minting it on first
+// sight), the account keys held in memory, the reading of extracts and bodies,
+// the splitting of long UID lists, and the waking of sessions. It never knows
+// how agreement is reached (Log is an interface), speaks no protocol, and keeps
+// nothing on disk.
+package account
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/storage/body"
+	"rookery/storage/mailbox"
+	"rookery/storage/pack"
+	"rookery/storage/system"
+)
+
+// Log is the road of commands: agreement by a quorum, seen from this package.
+type Log interface {
+	// Apply has the group agree on the command (as command.Encode wrote it)
+	// and returns where it lies in the group's log and what the machine
+	// answered, as state.EncodeResult wrote it. Ids, time and retries of a
+	// doubtful outcome are its business: the command is applied at most once
+	// however often it is sent. The error is about the road only:
+	// KindUnavailable when no quorum was reached, KindUnknown when ctx ended
+	// in doubt.
+	Apply(ctx context.Context, group rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error)
+	// Barrier returns when this node has applied everything acknowledged
+	// anywhere in the group before the call began: a linearizable read point.
+	Barrier(ctx context.Context, group rookery.GroupID) error
+	// Wait returns when this node has applied the group's log up to index.
+	Wait(ctx context.Context, group rookery.GroupID, index rookery.LogIndex) error
+}
+
+// Options are what a Store is made of. All but Logger, Clock and MaxCached are
+// required.
+type Options struct {
+	Log     Log
+	Machine func(rookery.GroupID) *mailbox.Machine // nil: this node has no replica of the group
+	System  *system.Machine
+	Keys    *body.Keyring
+	Bodies  *pack.Bodies
+	// Groups are the mail groups that new accounts are spread over.
+	Groups []rookery.GroupID
+	Logger *slog.Logger
+	// Clock gives proposed UIDVALIDITY values; default time.Now.
+	Clock func() time.Time
+	// MaxCached bounds the accounts whose key and handle stay in memory
+	// (default 50,000; about 400 bytes each). Handles in use stay valid.
+	MaxCached int
+}
+
+// Store opens accounts. All methods may be called concurrently.
+type Store struct {
+	o     Options
+	watch watchers
+
+	mu      sync.Mutex
+	open    *cache[rookery.AccountID, *Account]
+	minted  *cache[string, minted]
+	flights flights
+}
+
+// New makes a Store. It does no I/O.
+func New(o Options) *Store {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.MaxCached <= 0 {
+		o.MaxCached = 50_000
+	}
+	return &Store{
+		o:      o,
+		open:   newCache[rookery.AccountID, *Account](o.MaxCached),
+		minted: newCache[string, minted](o.MaxCached),
+	}
+}
+
+// Account is one open account. It holds no resource and needs no close; it may
+// be kept for a session's life and used concurrently.
+type Account struct {
+	store *Store
+	id    rookery.AccountID
+	group rookery.GroupID
+
+	mu  sync.Mutex
+	key *body.AccountKey
+}
+
+// Open gives the handle of an account that exists. KindNotFound: no such
+// account is known here even after a barrier of the system group.
+// KindUnavailable: it lives in a group this node has no replica of, or the
+// system group does not answer.
+func (s *Store) Open(ctx context.Context, id rookery.AccountID) (*Account, error) {
+	return s.openAccount(ctx, id)
+}
+
+// ID is the account's name for ever.
+func (a *Account) ID() rookery.AccountID { return a.id }
+
+// Group is the Raft group the account lives in.
+func (a *Account) Group() rookery.GroupID { return a.group }
+
+// Sync returns when this node shows everything acknowledged on any node before
+// the call began. KindUnavailable: no quorum.
+func (a *Account) Sync(ctx context.Context) error {
+	return a.store.o.Log.Barrier(ctx, a.group)
+}
+
+// View opens one consistent snapshot of the account on this node. It lives for
+// one command; the caller closes it. KindNotFound: not there (erased, or not
+// yet applied here).
+func (a *Account) View() (*mailbox.View, error) {
+	m, err := a.machine()
+	if err != nil {
+		return nil, err
+	}
+	return m.View(a.id)
+}
+
+func (a *Account) machine() (*mailbox.Machine, error) {
+	m := a.store.o.Machine(a.group)
+	if m == nil {
+		return nil, rookery.E("open account", rookery.KindUnavailable,
+			errors.New("this node holds no replica of the account's group; another node serves it"))
+	}
+	return m, nil
+}
