@@ -1,0 +1,99 @@
+package habits
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// rule forbids edges from packages under from to packages under to, except
+// from those under but.
+type rule struct {
+	from, to string
+	but      []string
+	why      string
+}
+
+var rules = []rule{
+	{"rookery", "rookery/", nil, "the leaf of nouns is imported by all, so it imports none"},
+	{"rookery/cluster", "rookery/storage", nil, "agreement carries bytes: mail is unknown to it"},
+	{"rookery/cluster", "rookery/directory", nil, "agreement knows no users"},
+	{"rookery/storage", "rookery/cluster", nil, "state machines are given entries and never know who agreed on them"},
+	{"rookery/storage", "rookery/directory", nil, "accounts are keyed by opaque directory keys, so storage outlives any directory"},
+	{"rookery/directory", "rookery/storage", nil, "who exists is decided without looking at mail"},
+	{"rookery/directory", "rookery/cluster", nil, "the directory's copy is handed in by the node"},
+	{"rookery/cluster", "rookery/protocols", nil, "requests go down the tree, never up"},
+	{"rookery/storage", "rookery/protocols", nil, "requests go down the tree, never up"},
+	{"rookery/directory", "rookery/protocols", nil, "requests go down the tree, never up"},
+	{"rookery/protocols", "rookery/cluster", nil, "an edge speaks RFCs; the node hands it the log it writes to"},
+	{"rookery/protocols", "rookery/cmd", nil, "only commands assemble nodes"},
+	{"rookery/cluster", "rookery/cmd", nil, "only commands assemble nodes"},
+	{"rookery/storage", "rookery/cmd", nil, "only commands assemble nodes"},
+	{"rookery/directory", "rookery/cmd", nil, "only commands assemble nodes"},
+	{"rookery/protocols/imap", "rookery/protocols/smtp", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/imap", "rookery/protocols/pop3", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/smtp", "rookery/protocols/imap", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/smtp", "rookery/protocols/pop3", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/pop3", "rookery/protocols/imap", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/pop3", "rookery/protocols/smtp", nil, "protocols meet in delivery, nowhere else"},
+	{"rookery/protocols/delivery", "rookery/protocols/imap", nil, "delivery serves the edges and calls none of them"},
+	{"rookery/protocols/delivery", "rookery/protocols/smtp", nil, "delivery serves the edges and calls none of them"},
+	{"rookery/protocols/delivery", "rookery/protocols/pop3", nil, "delivery serves the edges and calls none of them"},
+	{"rookery", "rookery/test", []string{"rookery/test"}, "the product does not depend on its tests"},
+	{"rookery", "github.com/go-ldap/", []string{"rookery/directory/ldap", "rookery/directory/embedded"}, "LDAP's traps (no timeouts, changed identities) are handled in one place; the embedded server uses its filter compiler"},
+	{"rookery", "github.com/jimlambrt/gldap", []string{"rookery/directory/embedded"}, "only the embedded server serves LDAP"},
+	{"rookery", "github.com/emersion/go-smtp", []string{"rookery/protocols/smtp"}, "the SMTP engine can be replaced without touching anything else"},
+	{"rookery", "github.com/hashicorp/raft", []string{"rookery/cluster/consensus", "rookery/cluster/log"}, "Raft's traps are handled in one place; the log speaks its entry type"},
+	{"rookery", "github.com/hashicorp/memberlist", []string{"rookery/cluster/gossip"}, "gossip is a hint, so one package listens to it"},
+	{"rookery", "github.com/minio/", []string{"rookery/storage/blob/s3"}, "only one driver touches a network"},
+	{"rookery", "github.com/cockroachdb/pebble", []string{"rookery/storage/state", "rookery/cluster/log", "rookery/cmd/node"}, "one package owns the database; the log shares its file system seam"},
+	{"rookery/storage/mailbox", "time", nil, "a state machine has no clock of its own"},
+	{"rookery/storage/mailbox", "math/rand", nil, "a state machine has no randomness"},
+	{"rookery/storage/system", "math/rand", nil, "a state machine has no randomness"},
+}
+
+func TestForbiddenImports(t *testing.T) {
+	type pkg struct {
+		ImportPath string
+		Imports    []string
+	}
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "rookery/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	n := 0
+	for dec.More() {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		n++
+		for _, imp := range p.Imports {
+			for _, r := range rules {
+				if r.forbids(p.ImportPath, imp) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imp, r.why)
+				}
+			}
+		}
+	}
+	if n < 10 {
+		t.Fatalf("go list saw only %d packages: the test looks at too little", n)
+	}
+}
+
+func (r rule) forbids(from, to string) bool {
+	if r.from == "rookery" && r.to == "rookery/" {
+		return from == "rookery" && strings.HasPrefix(to, "rookery/")
+	}
+	for _, b := range r.but {
+		if under(from, b) {
+			return false
+		}
+	}
+	return under(from, r.from) && under(to, strings.TrimSuffix(r.to, "/"))
+}
+
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
