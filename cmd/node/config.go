@@ -1,0 +1,207 @@
+package node
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"rookery"
+)
+
+//go:embed config.go
+var configSource string
+
+// Config holds the facts of one node. Everything that is the same on all
+// nodes is in Settings instead.
+type Config struct {
+	// Name of this node in tables and logs; default: the host name.
+	Name string `toml:"name"`
+	// DataDir holds the node's log, state, keys and caches. Required.
+	DataDir string `toml:"data_dir"`
+	// Hostname that the servers greet with and write into Received fields;
+	// it should be the name in the certificate. Default: the host name.
+	Hostname string `toml:"hostname"`
+	// TrustedProxies are networks whose PROXY protocol v1 or v2 headers are
+	// believed; from all other addresses such a header is refused.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	// TLS names the certificate of the mail listeners.
+	TLS TLSFiles `toml:"tls"`
+	// Listen holds the addresses of each listener; an empty list turns one off.
+	Listen Listen `toml:"listen"`
+	// Admin is the path of the administration socket; default:
+	// admin.sock in DataDir. Only its owner may open it.
+	Admin string `toml:"admin"`
+	// Tuning of the storage on this machine.
+	Disk Disk `toml:"disk"`
+}
+
+// TLSFiles name PEM files. They are read again when they change.
+type TLSFiles struct {
+	// Certificate is the path of the PEM certificate chain, leaf first. Required.
+	Certificate string `toml:"certificate"`
+	// Key is the path of the PEM private key. Required.
+	Key string `toml:"key"`
+}
+
+// Listen holds a list of host:port addresses for each listener.
+type Listen struct {
+	// SMTP receives mail from other servers (STARTTLS offered).
+	SMTP []string `toml:"smtp"`
+	// Submission receives mail from users, STARTTLS required (RFC 6409).
+	Submission []string `toml:"submission"`
+	// Submissions receives mail from users over TLS from the first byte (RFC 8314).
+	Submissions []string `toml:"submissions"`
+	// IMAP serves mailboxes; sign-in needs STARTTLS.
+	IMAP []string `toml:"imap"`
+	// IMAPS serves mailboxes over TLS from the first byte.
+	IMAPS []string `toml:"imaps"`
+	// POP3 serves inboxes; sign-in needs STLS.
+	POP3 []string `toml:"pop3"`
+	// POP3S serves inboxes over TLS from the first byte.
+	POP3S []string `toml:"pop3s"`
+}
+
+// Disk bounds what the node keeps on its disk.
+type Disk struct {
+	// LogBudget is how many bytes of log are kept as a read cache once their
+	// bodies are in the object store.
+	LogBudget int64 `toml:"log_budget"`
+	// SoftFree is the free space in bytes below which new mail gets 452.
+	SoftFree int64 `toml:"soft_free"`
+	// HardFree is the free space in bytes below which the node stops writing.
+	HardFree int64 `toml:"hard_free"`
+	// Cache is the size in bytes of the cache of message bodies.
+	Cache int64 `toml:"cache"`
+}
+
+// DefaultConfig is a node on the standard ports of every address.
+func DefaultConfig() Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return Config{
+		Name: host, Hostname: host,
+		Listen: Listen{
+			SMTP: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"},
+			IMAP: []string{":143"}, IMAPS: []string{":993"}, POP3: []string{":110"}, POP3S: []string{":995"},
+		},
+		Disk: Disk{LogBudget: 16 << 30, SoftFree: 4 << 30, HardFree: 1 << 30, Cache: 8 << 30},
+	}
+}
+
+// LoadConfig reads a node's file over the defaults. Unknown keys are errors.
+func LoadConfig(path string) (Config, error) {
+	const op = "read node file"
+	c := DefaultConfig()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		kind := rookery.KindUnavailable
+		if errors.Is(err, fs.ErrNotExist) {
+			kind = rookery.KindNotFound
+		}
+		return c, rookery.E(op, kind, err)
+	}
+	if err := decodeStrict(b, &c); err != nil {
+		return c, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s: %w", path, err))
+	}
+	if err := c.Validate(); err != nil {
+		return c, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s: %w", path, err))
+	}
+	return c, nil
+}
+
+// Validate names each bad key and the mend.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	if c.Name == "" {
+		bad("name", "is empty; set the name this node has in tables")
+	}
+	if c.DataDir == "" {
+		bad("data_dir", "is empty; set the directory that holds the node's data, such as /var/lib/rookery")
+	}
+	if c.TLS.Certificate == "" || c.TLS.Key == "" {
+		bad("tls.certificate, tls.key", "are needed; set both to PEM files (to try the server out without any, use: rookery dev)")
+	}
+	for _, p := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			bad("trusted_proxies", "%q is not a network; write it like 192.0.2.0/24", p)
+		}
+	}
+	for _, l := range c.Listen.all() {
+		for _, a := range l.addrs {
+			if _, _, err := net.SplitHostPort(a); err != nil {
+				bad("listen."+l.name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)
+			}
+		}
+	}
+	if c.Disk.HardFree < 0 || c.Disk.SoftFree < c.Disk.HardFree {
+		bad("disk.soft_free", "must be at least disk.hard_free, and both at least 0")
+	}
+	if c.Disk.LogBudget < 1<<28 {
+		bad("disk.log_budget", "must be at least 268435456 (256 MiB)")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) adminSocket() string {
+	if c.Admin != "" {
+		return c.Admin
+	}
+	return filepath.Join(c.DataDir, "admin.sock")
+}
+
+type listener struct {
+	name  string
+	addrs []string
+}
+
+func (l *Listen) all() []listener {
+	return []listener{
+		{"smtp", l.SMTP}, {"submission", l.Submission}, {"submissions", l.Submissions},
+		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S},
+	}
+}
+
+// ConfigSample is an annotated node file made from the struct's comments.
+func ConfigSample() string {
+	c := DefaultConfig()
+	c.Name, c.Hostname = "mail1", "mail1.example.com"
+	c.DataDir = "/var/lib/rookery"
+	c.TLS = TLSFiles{Certificate: "/etc/rookery/tls/fullchain.pem", Key: "/etc/rookery/tls/key.pem"}
+	return sample(configSource, "Config", &c)
+}
+
+func decodeStrict(b []byte, v any) error {
+	dec := toml.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	var missing *toml.StrictMissingError
+	if errors.As(err, &missing) {
+		var keys []string
+		for _, e := range missing.Errors {
+			row, _ := e.Position()
+			keys = append(keys, fmt.Sprintf("line %d: %s", row, joinKey(e.Key())))
+		}
+		slices.Sort(keys)
+		return fmt.Errorf("unknown keys (see: rookery config sample): %v", slices.Compact(keys))
+	}
+	var de *toml.DecodeError
+	if errors.As(err, &de) {
+		row, col := de.Position()
+		return fmt.Errorf("line %d, column %d, key %q: %w", row, col, joinKey(de.Key()), err)
+	}
+	return err
+}

@@ -1,0 +1,185 @@
+package node
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"rookery"
+)
+
+// Hidden stands for a secret wherever settings are shown. A document that
+// carries it back keeps the secret that was set before.
+const Hidden = "(sealed)"
+
+// eachSecret calls fn with every secret field, by its key.
+func (s *Settings) eachSecret(fn func(key string, value *string) error) error {
+	if err := secretsOf("store", reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
+		return err
+	}
+	for _, name := range s.directoryNames() {
+		d := s.Directories[name]
+		if err := secretsOf("directories."+name, reflect.ValueOf(&d).Elem(), fn); err != nil {
+			return err
+		}
+		s.Directories[name] = d
+	}
+	return nil
+}
+
+func secretsOf(prefix string, v reflect.Value, fn func(string, *string) error) error {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Tag.Get("secret") == "" {
+			continue
+		}
+		if err := fn(prefix+"."+tomlKey(f), v.Field(i).Addr().Interface().(*string)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hide replaces every secret that is set by Hidden.
+func (s *Settings) hide() {
+	s.eachSecret(func(_ string, v *string) error {
+		if *v != "" {
+			*v = Hidden
+		}
+		return nil
+	})
+}
+
+// keepSecrets puts the secrets of old where s carries Hidden.
+func (s *Settings) keepSecrets(old *Settings) error {
+	was := map[string]string{}
+	old.eachSecret(func(k string, v *string) error { was[k] = *v; return nil })
+	return s.eachSecret(func(k string, v *string) error {
+		if *v != Hidden {
+			return nil
+		}
+		if was[k] == "" {
+			return rookery.E("read settings", rookery.KindInvalid,
+				fmt.Errorf("%s: is %q but no secret was set before; set it from a file: rookery config set %s @FILE", k, Hidden, k))
+		}
+		*v = was[k]
+		return nil
+	})
+}
+
+// GetKey reads one key, or the table below it, of a settings document.
+func GetKey(doc []byte, key string) (any, error) {
+	var tree map[string]any
+	if err := toml.Unmarshal(doc, &tree); err != nil {
+		return nil, rookery.E("read settings", rookery.KindInvalid, err)
+	}
+	var at any = tree
+	for _, part := range strings.Split(key, ".") {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil, unknownKey(key)
+		}
+		if at, ok = m[part]; !ok {
+			return nil, unknownKey(key)
+		}
+	}
+	return at, nil
+}
+
+func unknownKey(key string) error {
+	return rookery.E("read settings", rookery.KindNotFound, fmt.Errorf("%s: no such key; the keys stand in: rookery config sample", key))
+}
+
+// SetKey gives the document with one key changed. The value is TOML (true, 5,
+// ["a", "b"]); what is not is taken as text.
+func SetKey(doc []byte, key, value string) ([]byte, error) {
+	var tree map[string]any
+	if err := toml.Unmarshal(doc, &tree); err != nil {
+		return nil, rookery.E("change settings", rookery.KindInvalid, err)
+	}
+	parts := strings.Split(key, ".")
+	at := tree
+	for _, part := range parts[:len(parts)-1] {
+		next, ok := at[part].(map[string]any)
+		if !ok {
+			if at[part] != nil {
+				return nil, unknownKey(key)
+			}
+			next = map[string]any{}
+			at[part] = next
+		}
+		at = next
+	}
+	at[parts[len(parts)-1]] = parseValue(value)
+	out, err := toml.Marshal(tree)
+	if err != nil {
+		return nil, rookery.E("change settings", rookery.KindInvalid, err)
+	}
+	if _, err := ParseSettings(out); err == nil {
+		return out, nil
+	}
+	// A text that happens to read as a number or boolean.
+	at[parts[len(parts)-1]] = value
+	if out, err = toml.Marshal(tree); err != nil {
+		return nil, rookery.E("change settings", rookery.KindInvalid, err)
+	}
+	if _, err := ParseSettings(out); err != nil {
+		return nil, rookery.E("change settings", rookery.KindInvalid, fmt.Errorf("%s = %s: %w", key, value, err))
+	}
+	return out, nil
+}
+
+func parseValue(value string) any {
+	var v map[string]any
+	if err := toml.Unmarshal([]byte("v = "+value), &v); err == nil && len(v) == 1 {
+		return v["v"]
+	}
+	return value
+}
+
+// Change is one key that differs between two settings documents.
+type Change struct {
+	Key string `json:"key"`
+	Old any    `json:"old"`
+	New any    `json:"new"`
+}
+
+// Diff lists the keys that differ, in order.
+func Diff(old, new []byte) ([]Change, error) {
+	var a, b map[string]any
+	if err := toml.Unmarshal(old, &a); err != nil {
+		return nil, rookery.E("compare settings", rookery.KindInvalid, err)
+	}
+	if err := toml.Unmarshal(new, &b); err != nil {
+		return nil, rookery.E("compare settings", rookery.KindInvalid, err)
+	}
+	x, y := map[string]any{}, map[string]any{}
+	flatten("", a, x)
+	flatten("", b, y)
+	var changes []Change
+	for k, v := range x {
+		if !reflect.DeepEqual(v, y[k]) {
+			changes = append(changes, Change{k, v, y[k]})
+		}
+	}
+	for k, v := range y {
+		if _, ok := x[k]; !ok {
+			changes = append(changes, Change{k, nil, v})
+		}
+	}
+	sort.Slice(changes, func(i, j int) bool { return changes[i].Key < changes[j].Key })
+	return changes, nil
+}
+
+func flatten(prefix string, m, into map[string]any) {
+	for k, v := range m {
+		if t, ok := v.(map[string]any); ok {
+			flatten(joinPrefix(prefix, k), t, into)
+			continue
+		}
+		into[joinPrefix(prefix, k)] = v
+	}
+}

@@ -1,0 +1,271 @@
+package node
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"rookery"
+)
+
+//go:embed settings.go
+var settingsSource string
+
+// Settings are the cluster's: the same on every node, kept in the system
+// group, versioned, with their secrets sealed under the tenant key.
+type Settings struct {
+	// Domains are the mail domains this cluster receives for.
+	Domains []string `toml:"domains"`
+	// Postmaster is the address that receives mail for postmaster@ each
+	// domain (RFC 5321 4.5.1). Empty: only where the directory knows it.
+	Postmaster string `toml:"postmaster"`
+	// Limits bound what one message, connection or user may take.
+	Limits Limits `toml:"limits"`
+	// Store is where message bodies live. It takes effect when a node starts.
+	Store Store `toml:"store"`
+	// Directories say who exists; the name is part of every account's key
+	// and must never change once mail has been received.
+	Directories map[string]Directory `toml:"directories"`
+}
+
+// Limits bound what one message, connection or user may take.
+type Limits struct {
+	// MessageSize is the largest message accepted, in bytes.
+	MessageSize int64 `toml:"message_size"`
+	// Recipients is the most recipients of one SMTP transaction.
+	Recipients int `toml:"recipients"`
+	// Quota is the size in bytes of an account whose entry names none; 0 is unlimited.
+	Quota int64 `toml:"quota"`
+	// Connections is the most connections of one listener on one node.
+	Connections int `toml:"connections"`
+	// ConnectionsPerAddress is the most connections of one client address on
+	// one listener.
+	ConnectionsPerAddress int `toml:"connections_per_address"`
+	// SessionsPerUser is the most IMAP sessions of one user from one address.
+	SessionsPerUser int `toml:"sessions_per_user"`
+	// ExpungedDays is how many days expunged messages can be recovered.
+	ExpungedDays int `toml:"expunged_days"`
+	// CheckSender refuses a submission whose sender is not an address of the
+	// user who signed in.
+	CheckSender bool `toml:"check_sender"`
+}
+
+// Store is an object store.
+type Store struct {
+	// Kind is "dir" (a directory, for one machine or a shared file system) or "s3".
+	Kind string `toml:"kind"`
+	// Path of the directory for kind "dir"; empty means objects in data_dir.
+	Path string `toml:"path"`
+	// Endpoint is the URL of the S3 service, https://host[:port].
+	Endpoint string `toml:"endpoint"`
+	// Bucket must exist.
+	Bucket string `toml:"bucket"`
+	// Region as the service calls it; may be empty.
+	Region string `toml:"region"`
+	// AccessKey names the identity at the service.
+	AccessKey string `toml:"access_key"`
+	// SecretKey is sealed when set and never shown again.
+	SecretKey string `toml:"secret_key" secret:"true"`
+	// CAFile is a PEM file on every node for an endpoint with a private CA.
+	CAFile string `toml:"ca_file"`
+}
+
+// Directory is one LDAP directory.
+type Directory struct {
+	// URLs of its servers in order of preference: ldaps://host, or ldap://host
+	// with start_tls. Plain ldap:// is refused except on loopback.
+	URLs []string `toml:"urls"`
+	// StartTLS upgrades ldap:// connections before anything is sent.
+	StartTLS bool `toml:"start_tls"`
+	// CAFile is a PEM file on every node with the CA of the servers; empty
+	// means the system's.
+	CAFile string `toml:"ca_file"`
+	// Fingerprint pins a server certificate by the SHA-256 of its DER form in
+	// hexadecimal, for servers whose certificate names no host.
+	Fingerprint string `toml:"fingerprint"`
+	// BindDN is the account the server searches with.
+	BindDN string `toml:"bind_dn"`
+	// Password of bind_dn; sealed when set and never shown again.
+	Password string `toml:"password" secret:"true"`
+	// Base is the DN below which entries are searched.
+	Base string `toml:"base"`
+	// Profile is "auto", "openldap", "ad" or "389".
+	Profile string `toml:"profile"`
+	// UserFilter narrows whose entries are accounts; empty means the profile's.
+	UserFilter string `toml:"user_filter"`
+	// Domains served from this directory; empty means all domains.
+	Domains []string `toml:"domains"`
+	// Prefixes are the NetBIOS names of DOMAIN\user logins.
+	Prefixes []string `toml:"prefixes"`
+	// Realms are login domains besides the mail domains (UPN suffixes).
+	Realms []string `toml:"realms"`
+	// Timeout bounds each operation, like "5s".
+	Timeout string `toml:"timeout"`
+}
+
+// DefaultSettings serve no domain yet.
+func DefaultSettings() Settings {
+	return Settings{
+		Domains: []string{},
+		Limits: Limits{
+			MessageSize: 50 << 20, Recipients: 1000, Connections: 20000, ConnectionsPerAddress: 1000,
+			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
+		},
+		Store:       Store{Kind: "dir"},
+		Directories: map[string]Directory{},
+	}
+}
+
+// DefaultDirectory is what keys left out of a directory mean.
+func DefaultDirectory() Directory { return Directory{Profile: "auto", Timeout: "5s"} }
+
+// ParseSettings reads a document over the defaults. Unknown keys are errors.
+func ParseSettings(doc []byte) (Settings, error) {
+	s := DefaultSettings()
+	if err := decodeStrict(doc, &s); err != nil {
+		return s, rookery.E("read settings", rookery.KindInvalid, err)
+	}
+	for name, d := range s.Directories {
+		def := DefaultDirectory()
+		if d.Profile == "" {
+			d.Profile = def.Profile
+		}
+		if d.Timeout == "" {
+			d.Timeout = def.Timeout
+		}
+		s.Directories[name] = d
+	}
+	return s, nil
+}
+
+// Document is the canonical text of the settings.
+func (s *Settings) Document() ([]byte, error) {
+	b, err := toml.Marshal(s)
+	if err != nil {
+		return nil, rookery.E("write settings", rookery.KindInvalid, err)
+	}
+	return b, nil
+}
+
+var directoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// Validate names each bad key and the mend.
+func (s *Settings) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	for _, d := range s.Domains {
+		if n, err := rookery.NormalDomain(d); err != nil || !strings.Contains(n, ".") {
+			bad("domains", "%q is not a mail domain; write it like example.com", d)
+		}
+	}
+	if s.Postmaster != "" {
+		if _, err := rookery.ParseAddress(s.Postmaster); err != nil {
+			bad("postmaster", "%v; write it like admin@example.com", err)
+		}
+	}
+	s.Limits.validate(bad)
+	s.Store.validate(bad)
+	for _, name := range s.directoryNames() {
+		d := s.Directories[name]
+		key := "directories." + name
+		if !directoryName.MatchString(name) {
+			bad(key, "the name must be 1 to 32 of a-z, 0-9 and -, for it becomes part of account keys")
+		}
+		d.validate(key, bad)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return rookery.E("check settings", rookery.KindInvalid, err)
+	}
+	return nil
+}
+
+type report func(key, format string, args ...any)
+
+func (l *Limits) validate(bad report) {
+	for _, c := range []struct {
+		key           string
+		val, min, max int64
+	}{
+		{"limits.message_size", l.MessageSize, 1 << 16, 1 << 30},
+		{"limits.recipients", int64(l.Recipients), 100, 50000},
+		{"limits.quota", l.Quota, 0, 1 << 50},
+		{"limits.connections", int64(l.Connections), 1, 1 << 20},
+		{"limits.connections_per_address", int64(l.ConnectionsPerAddress), 1, 1 << 20},
+		{"limits.sessions_per_user", int64(l.SessionsPerUser), 1, 1 << 16},
+		{"limits.expunged_days", int64(l.ExpungedDays), 0, 3650},
+	} {
+		if c.val < c.min || c.val > c.max {
+			bad(c.key, "%d is out of range; set it between %d and %d", c.val, c.min, c.max)
+		}
+	}
+}
+
+func (s *Store) validate(bad report) {
+	switch s.Kind {
+	case "dir":
+	case "s3":
+		u, err := url.Parse(s.Endpoint)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			bad("store.endpoint", "%q is not a URL; write it like https://s3.example.com", s.Endpoint)
+		}
+		if s.Bucket == "" {
+			bad("store.bucket", "is empty; name a bucket that exists")
+		}
+		if s.AccessKey == "" || s.SecretKey == "" {
+			bad("store.access_key, store.secret_key", "are needed for s3; set the secret from a file: rookery config set store.secret_key @FILE")
+		}
+	default:
+		bad("store.kind", "%q is unknown; use dir or s3", s.Kind)
+	}
+}
+
+func (d *Directory) validate(key string, bad report) {
+	if len(d.URLs) == 0 {
+		bad(key+".urls", "is empty; name at least one server like ldaps://ldap.example.com")
+	}
+	if d.Base == "" {
+		bad(key+".base", "is empty; set the DN to search below, like dc=example,dc=com")
+	}
+	if !slices.Contains([]string{"auto", "openldap", "ad", "389"}, d.Profile) {
+		bad(key+".profile", "%q is unknown; use auto, openldap, ad or 389", d.Profile)
+	}
+	if t, err := time.ParseDuration(d.Timeout); err != nil || t < 100*time.Millisecond || t > time.Minute {
+		bad(key+".timeout", "%q is not between 100ms and 1m; write it like 5s", d.Timeout)
+	}
+	if d.BindDN != "" && d.Password == "" {
+		bad(key+".password", "is empty; set it from a file: rookery config set %s.password @FILE", key)
+	}
+}
+
+func (s *Settings) directoryNames() []string {
+	names := make([]string, 0, len(s.Directories))
+	for n := range s.Directories {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// SettingsSample is an annotated settings document made from the structs'
+// comments.
+func SettingsSample() string {
+	s := DefaultSettings()
+	s.Domains = []string{"example.com"}
+	s.Postmaster = "admin@example.com"
+	d := DefaultDirectory()
+	d.URLs = []string{"ldaps://ldap1.example.com", "ldaps://ldap2.example.com"}
+	d.BindDN, d.Base = "cn=mail,ou=services,dc=example,dc=com", "dc=example,dc=com"
+	d.Domains, d.Prefixes, d.Realms = []string{}, []string{}, []string{}
+	s.Directories["main"] = d
+	return sample(settingsSource, "Settings", &s)
+}
