@@ -1,0 +1,248 @@
+package delivery
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"rookery"
+)
+
+// MemorySpool is how much of a message stays in memory, in bytes. What is
+// beyond goes to an encrypted temporary file.
+const MemorySpool = 256 << 10
+
+// spoolChunk is the plaintext of one sealed piece of the temporary file.
+const spoolChunk = 64 << 10
+
+// SpoolOptions say where a Spool overflows to, how much it takes, and what it
+// does about line endings.
+type SpoolOptions struct {
+	// Dir holds the temporary file; "" is the system's.
+	Dir string
+	// Limit is the largest message in bytes; 0 is no limit.
+	Limit int64
+	// Lines is the line-ending policy.
+	Lines Lines
+}
+
+// Spool holds one message between the wire and the storage: its first
+// MemorySpool bytes in memory, the rest in a temporary file that has no name
+// and is sealed with a key that exists only in this process. Write, then
+// Finish, then any number of Open; Close forgets everything. A Spool is used by
+// one goroutine at a time.
+type Spool struct {
+	o     SpoolOptions
+	head  []byte
+	tail  []byte // plaintext of the unfinished chunk of the file
+	file  *os.File
+	aead  cipher.AEAD
+	chunks int64 // sealed so far
+	size  int64
+	lines lineState
+	done  bool
+	err   error
+}
+
+// NewSpool makes an empty Spool. It does no I/O.
+func NewSpool(o SpoolOptions) *Spool { return &Spool{o: o} }
+
+// Write takes the next bytes of the message. The first error stays: KindInvalid
+// for line endings that the policy refuses, KindTooLarge over the limit,
+// KindUnavailable when the temporary file cannot be written.
+func (s *Spool) Write(p []byte) (int, error) {
+	if s.done && s.err == nil {
+		s.err = errors.New("delivery: write to a finished spool")
+	}
+	if s.err == nil && len(p) > 0 {
+		if s.o.Lines == Normalise {
+			s.err = s.lines.normalise(p, s.store)
+		} else if s.err = s.lines.check(p); s.err == nil {
+			s.err = s.store(p)
+		}
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	return len(p), nil
+}
+
+// Finish says that the message is complete. It reports the first error of
+// Write, or a line ending that never came.
+func (s *Spool) Finish() error {
+	if s.err == nil && !s.done {
+		s.err = s.lines.finish(s.o.Lines, s.store)
+	}
+	if s.err == nil && len(s.tail) > 0 {
+		s.err = s.seal()
+	}
+	s.done = true
+	return s.err
+}
+
+// Size is the number of bytes held so far, after normalisation.
+func (s *Spool) Size() int64 { return s.size }
+
+// Head is the beginning of the message: all of it, or its first MemorySpool
+// bytes. The caller must not change it, and it is valid until Close.
+func (s *Spool) Head() []byte { return s.head }
+
+// Fixes tells what the Normalise policy has changed.
+func (s *Spool) Fixes() Fixes { return s.lines.fixes }
+
+// Open reads the message from its beginning. Readers are independent of each
+// other and must be closed before the Spool.
+func (s *Spool) Open() (io.ReadCloser, error) {
+	if !s.done || s.err != nil {
+		return nil, rookery.E("open spool", rookery.KindInvalid, fmt.Errorf("the message is not complete: %w", s.err))
+	}
+	return &spoolReader{s: s}, nil
+}
+
+// Close forgets the message. It may be called more than once.
+func (s *Spool) Close() error {
+	s.head, s.tail, s.aead, s.done = nil, nil, nil, true
+	if s.err == nil {
+		s.err = errors.New("delivery: the spool is closed")
+	}
+	if s.file == nil {
+		return nil
+	}
+	err := s.file.Close()
+	s.file = nil
+	return err
+}
+
+// store keeps bytes that have passed the line-ending policy.
+func (s *Spool) store(p []byte) error {
+	if s.o.Limit > 0 && s.size+int64(len(p)) > s.o.Limit {
+		return rookery.E("spool message", rookery.KindTooLarge,
+			fmt.Errorf("the message is larger than the limit of %d bytes", s.o.Limit))
+	}
+	s.size += int64(len(p))
+	if room := MemorySpool - len(s.head); room > 0 {
+		n := min(room, len(p))
+		s.head = append(s.head, p[:n]...)
+		p = p[n:]
+	}
+	for len(p) > 0 {
+		n := min(spoolChunk-len(s.tail), len(p))
+		s.tail = append(s.tail, p[:n]...)
+		p = p[n:]
+		if len(s.tail) == spoolChunk {
+			if err := s.seal(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seal writes the unfinished chunk to the file. Only the last chunk of a
+// message is shorter than spoolChunk, so positions follow from chunk numbers.
+func (s *Spool) seal() error {
+	if s.file == nil {
+		if err := s.overflow(); err != nil {
+			return rookery.E("spool message", rookery.KindUnavailable, err)
+		}
+	}
+	number := s.chunks
+	sealed := s.aead.Seal(nil, chunkNonce(number), s.tail, nil)
+	s.tail = s.tail[:0]
+	if _, err := s.file.WriteAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
+		return rookery.E("spool message", rookery.KindUnavailable, fmt.Errorf("write the temporary file: %w", err))
+	}
+	s.chunks++
+	return nil
+}
+
+// overflow makes the file and takes its name away at once, so that nothing
+// remains of it whatever happens to the process.
+func (s *Spool) overflow() error {
+	var key [32]byte
+	rand.Read(key[:])
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return err
+	}
+	if s.aead, err = cipher.NewGCM(block); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.o.Dir, "rookery-spool-*")
+	if err != nil {
+		return fmt.Errorf("make a temporary file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return fmt.Errorf("unlink the temporary file: %w", err)
+	}
+	s.file = f
+	return nil
+}
+
+func chunkNonce(number int64) []byte {
+	var nonce [12]byte
+	binary.BigEndian.PutUint64(nonce[4:], uint64(number))
+	return nonce[:]
+}
+
+// spoolReader reads a finished Spool in order.
+type spoolReader struct {
+	s     *Spool
+	off   int64 // of the next byte to give out
+	chunk []byte
+	rest  []byte // of chunk, not given out yet
+}
+
+func (r *spoolReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.off >= r.s.size {
+		return 0, io.EOF
+	}
+	if r.off < int64(len(r.s.head)) {
+		n := copy(p, r.s.head[r.off:])
+		r.off += int64(n)
+		return n, nil
+	}
+	if len(r.rest) == 0 {
+		if err := r.load(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	r.off += int64(n)
+	return n, nil
+}
+
+func (r *spoolReader) load() error {
+	s := r.s
+	if s.file == nil {
+		return errors.New("delivery: read from a closed spool")
+	}
+	number := (r.off - MemorySpool) / spoolChunk
+	plain := min(spoolChunk, s.size-MemorySpool-number*spoolChunk)
+	sealed := make([]byte, plain+int64(s.aead.Overhead()))
+	if _, err := s.file.ReadAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
+		return rookery.E("read spool", rookery.KindUnavailable, fmt.Errorf("read the temporary file: %w", err))
+	}
+	chunk, err := s.aead.Open(sealed[:0], chunkNonce(number), sealed, nil)
+	if err != nil {
+		return rookery.E("read spool", rookery.KindDamaged, errors.New("the temporary file fails its checks; look at the disk"))
+	}
+	r.chunk, r.rest = chunk, chunk
+	return nil
+}
+
+// Close ends the reader.
+func (r *spoolReader) Close() error {
+	r.chunk, r.rest = nil, nil
+	return nil
+}
