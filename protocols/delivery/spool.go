@@ -37,16 +37,16 @@ type SpoolOptions struct {
 // Finish, then any number of Open; Close forgets everything. A Spool is used by
 // one goroutine at a time.
 type Spool struct {
-	o     SpoolOptions
-	head  []byte
-	tail  []byte // plaintext of the unfinished chunk of the file
-	file  *os.File
-	aead  cipher.AEAD
+	o      SpoolOptions
+	head   []byte
+	tail   []byte // plaintext of the unfinished chunk of the file
+	file   *os.File
+	aead   cipher.AEAD
 	chunks int64 // sealed so far
-	size  int64
-	lines lineState
-	done  bool
-	err   error
+	size   int64
+	lines  lineState
+	done   bool
+	err    error
 }
 
 // NewSpool makes an empty Spool. It does no I/O.
