@@ -1,0 +1,129 @@
+package command
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rookery"
+)
+
+func samples() []Command {
+	since := rookery.ModSeq(7)
+	acct := rookery.AccountID{1, 2}
+	intent := IntentID{9}
+	stage := StageID{"n1", 3, 4}
+	delivery := Delivery{Account: acct, Mailbox: 3, Flags: FlagSeen, Keywords: []string{"$Forwarded"}, InternalDate: 5,
+		WrappedKey: []byte("k"), Threads: [][8]byte{{1}, {2}}, Strict: true, UIDL: "u"}
+	return []Command{
+		&CreateAccount{Account: acct, Key: []byte("key"), Quota: 1 << 40, Roles: DefaultRoles(), Validity: 1 << 31},
+		&SetQuota{Account: acct, Quota: 5},
+		&CreateMailbox{Account: acct, Name: "a/b", Role: `\Sent`, Validity: 9},
+		&DeleteMailbox{Account: acct, Name: "a"},
+		&RenameMailbox{Account: acct, From: "a", To: "b"},
+		&Subscribe{Account: acct, Name: "a", On: true},
+		&Deliver{Email: rookery.EmailID{4}, Deliveries: []Delivery{delivery}, Size: 12, Extract: []byte("x"), Layout: []byte("l"),
+			Intent: &Intent{intent, []GroupDeliveries{{3, []Delivery{delivery}}}}, FromIntent: &intent, Payload: []byte("body")},
+		&Deliver{Staged: &Staged{stage, 2}, Payload: []byte{}},
+		&Stage{Stage: stage, Part: 1, Payload: []byte("chunk")},
+		&Abandon{Stage: stage, Epoch: true},
+		&StoreFlags{Account: acct, Mailbox: 1, UIDs: NewUIDs(1, 2, 9), Mode: StoreReplace, Flags: FlagsAll, Keywords: []string{"a"}, UnchangedSince: &since},
+		&StoreFlags{Account: acct, Mailbox: 1},
+		&Expunge{Account: acct, Mailbox: 1, UIDs: Range(1, 0xffffffff), Force: true},
+		&Expunge{Account: acct, Mailbox: 1, All: true},
+		&Copy{Account: acct, From: 1, To: 2, UIDs: NewUIDs(5)},
+		&Move{Account: acct, From: 1, To: 2, UIDs: NewUIDs(5)},
+		&PurgeExpunged{Account: &acct, Before: 1},
+		&Recover{Account: acct, Messages: []ExpungedID{{1, 2}}, To: 1},
+		&Packed{Pack: "01J", Size: 10, Bodies: []PackedBody{{1, 2, 3}}},
+		&PackDead{Pack: "01J"}, &PackDeleted{Pack: "01J"}, &PackForget{Pack: "01J"},
+		&IntentDone{intent, 4}, &IntentForget{intent}, &EraseAccount{acct},
+		&EnsureAccount{"ldap/1", acct, 3}, &SetSettings{2, []byte("doc")}, &RegisterNode{Node: "n", Name: "a", Address: "b", Version: 1},
+	}
+}
+
+var compareUIDs = cmp.Comparer(func(a, b UIDs) bool { return a.Equal(b) })
+
+func TestEveryCommandRoundTrips(t *testing.T) {
+	seen := map[Type]bool{}
+	for _, c := range samples() {
+		seen[c.Type()] = true
+		b := Encode(c)
+		got, off, err := Decode(b)
+		if err != nil {
+			t.Fatalf("%T: %v", c, err)
+		}
+		if d := cmp.Diff(c, got, compareUIDs); d != "" {
+			t.Errorf("%T: %s", c, d)
+		}
+		if p, ok := c.(carrier); ok && string(b[off:]) != string(p.payload()) {
+			t.Errorf("%T: payload at %d is %q", c, off, b[off:])
+		}
+	}
+	for ty := Type(0); ty < 128; ty++ {
+		if New(ty) != nil && !seen[ty] {
+			t.Errorf("type %d has no sample", ty)
+		}
+		if (New(ty) != nil) != (newResult(ty) != nil) {
+			t.Errorf("type %d lacks a result", ty)
+		}
+		if c := New(ty); c != nil && c.Type() != ty {
+			t.Errorf("New(%d) has type %d", ty, c.Type())
+		}
+	}
+}
+
+func TestEveryResultRoundTrips(t *testing.T) {
+	for ty, r := range map[Type]Result{
+		TypeCreateAccount: &AccountResult{true},
+		TypeCreateMailbox: &MailboxResult{1, 2, "x"},
+		TypeDeliver:       &DeliverResult{[]Filed{{OK: true, Mailbox: 1, UIDValidity: 2, UID: 3, ModSeq: 4}, {Kind: rookery.KindOverQuota, Text: "full"}}, 9},
+		TypeStoreFlags:    &StoreResult{NewUIDs(1), NewUIDs(2, 3), 9},
+		TypeExpunge:       &ExpungeResult{NewUIDs(1, 3), 9, true},
+		TypeMove:          &CopyResult{1, NewUIDs(1), NewUIDs(9), 3},
+		TypePurgeExpunged: &PurgeResult{1, true},
+		TypePackDead:      &Done{},
+		TypeEnsureAccount: &EnsureResult{rookery.AccountID{1}, 2, true},
+		TypeSetSettings:   &SettingsResult{4},
+	} {
+		got, err := DecodeResult(ty, EncodeResult(r))
+		if err != nil {
+			t.Fatalf("%T: %v", r, err)
+		}
+		if d := cmp.Diff(r, got, compareUIDs); d != "" {
+			t.Errorf("%T: %s", r, d)
+		}
+	}
+}
+
+func TestNamesAreNormalised(t *testing.T) {
+	c, _, err := Decode(Encode(&CreateMailbox{Name: "Cafe\u0301"}))
+	if err != nil || c.(*CreateMailbox).Name != "Café" {
+		t.Fatalf("%#v %v", c, err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, c := range samples() {
+		f.Add(Encode(c))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, off, err := Decode(b)
+		if err != nil {
+			if !rookery.Is(err, rookery.KindInvalid) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if off > len(b) {
+			t.Fatalf("payload at %d of %d", off, len(b))
+		}
+		again, _, err := Decode(Encode(c))
+		if err != nil {
+			t.Fatalf("%#v does not decode again: %v", c, err)
+		}
+		if d := cmp.Diff(Encode(c), Encode(again)); d != "" {
+			t.Fatal(d)
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package command
+
+import "rookery"
+
+// MaxChunk bounds the payload of one Stage in bytes. A body up to it travels
+// inside its Deliver.
+const MaxChunk = 256 << 10
+
+// MaxDeliveries bounds the deliveries of one Deliver.
+const MaxDeliveries = 10000
+
+// Delivery files one message in one account.
+type Delivery struct {
+	Account rookery.AccountID `cbor:"1,keyasint"`
+	// Mailbox is where to file; 0 is INBOX.
+	Mailbox  rookery.MailboxID `cbor:"2,keyasint,omitempty"`
+	Flags    Flags             `cbor:"3,keyasint,omitempty"`
+	Keywords []string          `cbor:"4,keyasint,omitempty"`
+	// InternalDate is unix seconds; 0 is the group's time of applying.
+	InternalDate int64 `cbor:"5,keyasint,omitempty"`
+	// WrappedKey is the message key, wrapped by the account's key.
+	WrappedKey []byte `cbor:"6,keyasint,omitempty"`
+	// Threads are keyed tokens of what names the conversation, best first;
+	// the first 64 count.
+	Threads [][8]byte `cbor:"7,keyasint,omitempty"`
+	// Strict refuses (KindNotFound) where the mailbox is gone; else the
+	// message falls back to INBOX.
+	Strict bool `cbor:"8,keyasint,omitempty"`
+	// NoQuota files whatever the quota says: restore and administration.
+	NoQuota bool `cbor:"9,keyasint,omitempty"`
+	// UIDL is a POP3 unique id brought along by an import; empty is ours.
+	UIDL string `cbor:"10,keyasint,omitempty"`
+	// SaveDate is unix seconds (RFC 8514); 0 is the group's time of applying.
+	SaveDate int64 `cbor:"11,keyasint,omitempty"`
+}
+
+// StageID names a body that travels in several entries: the N-th of a node's
+// boot epoch.
+type StageID struct {
+	Node  rookery.NodeID `cbor:"1,keyasint"`
+	Epoch uint64         `cbor:"2,keyasint,omitempty"`
+	N     uint64         `cbor:"3,keyasint,omitempty"`
+}
+
+// Staged names the chunks a Deliver takes over as its body.
+type Staged struct {
+	Stage StageID `cbor:"1,keyasint"`
+	Parts uint32  `cbor:"2,keyasint"`
+}
+
+// IntentID names the promise to file one message in further groups.
+type IntentID [16]byte
+
+// GroupDeliveries are the deliveries an intent owes to one other group.
+type GroupDeliveries struct {
+	Group      rookery.GroupID `cbor:"1,keyasint"`
+	Deliveries []Delivery      `cbor:"2,keyasint"`
+}
+
+// Intent is what remains to be filed in other groups after this Deliver.
+type Intent struct {
+	ID   IntentID          `cbor:"1,keyasint"`
+	Rest []GroupDeliveries `cbor:"2,keyasint"`
+}
+
+// Deliver files one message in one or more accounts of the group. Its body
+// is the payload (encoded, as storage/body emits it) or staged before.
+type Deliver struct {
+	Email      rookery.EmailID `cbor:"1,keyasint"`
+	Deliveries []Delivery      `cbor:"2,keyasint,omitempty"`
+	// Size is the message's size in bytes as the client sees it.
+	Size int64 `cbor:"3,keyasint,omitempty"`
+	// Extract is the sealed extract, Layout the body's layout.
+	Extract []byte  `cbor:"4,keyasint,omitempty"`
+	Layout  []byte  `cbor:"5,keyasint,omitempty"`
+	Staged  *Staged `cbor:"6,keyasint,omitempty"`
+	// Intent, where set, is stored with a reference to the body, even where
+	// every delivery here is refused.
+	Intent *Intent `cbor:"7,keyasint,omitempty"`
+	// FromIntent, where set, makes the command idempotent: a second Deliver
+	// of the same intent in this group files nothing and answers as the
+	// first did, until IntentForget.
+	FromIntent *IntentID `cbor:"8,keyasint,omitempty"`
+	// Payload is the encoded body where Staged is nil.
+	Payload []byte `cbor:"-"`
+}
+
+// Stage commits one chunk of a body, at most MaxChunk bytes, parts counted
+// from 0 without gaps.
+type Stage struct {
+	Stage   StageID `cbor:"1,keyasint"`
+	Part    uint32  `cbor:"2,keyasint,omitempty"`
+	Payload []byte  `cbor:"-"`
+}
+
+// Abandon drops staged chunks. A Deliver naming them later is refused.
+type Abandon struct {
+	Stage StageID `cbor:"1,keyasint"`
+	// Epoch, where set, drops every stage of Stage.Node older than
+	// Stage.Epoch instead.
+	Epoch bool `cbor:"2,keyasint,omitempty"`
+}
+
+// IntentDone records that an intent is filed in a group. With the last group
+// the intent ends and lets go of its body.
+type IntentDone struct {
+	Intent IntentID        `cbor:"1,keyasint"`
+	Group  rookery.GroupID `cbor:"2,keyasint"`
+}
+
+// IntentForget drops the mark that an intent was filed here. It is proposed
+// only after the intent itself ended.
+type IntentForget struct {
+	Intent IntentID `cbor:"1,keyasint"`
+}
+
+// Type implements Command.
+func (*Deliver) Type() Type { return TypeDeliver }
+
+// Type implements Command.
+func (*Stage) Type() Type { return TypeStage }
+
+// Type implements Command.
+func (*Abandon) Type() Type { return TypeAbandon }
+
+// Type implements Command.
+func (*IntentDone) Type() Type { return TypeIntentDone }
+
+// Type implements Command.
+func (*IntentForget) Type() Type { return TypeIntentForget }
+
+func (c *Deliver) payload() []byte     { return c.Payload }
+func (c *Deliver) setPayload(p []byte) { c.Payload = p }
+func (c *Stage) payload() []byte       { return c.Payload }
+func (c *Stage) setPayload(p []byte)   { c.Payload = p }

@@ -1,0 +1,56 @@
+package command
+
+import "rookery"
+
+// BodyID names a body within its group: the log index of its Deliver.
+type BodyID = rookery.LogIndex
+
+// PackID names a pack for ever.
+type PackID string
+
+// MaxPackID bounds a pack's name in bytes.
+const MaxPackID = 128
+
+// PackedBody is where a body lies in a pack.
+type PackedBody struct {
+	Body BodyID `cbor:"1,keyasint"`
+	Off  int64  `cbor:"2,keyasint,omitempty"`
+	Len  int64  `cbor:"3,keyasint,omitempty"`
+}
+
+// Packed records that a pack is durable in the object store. Each body still
+// referenced gains the location and needs its log entries no longer; a body
+// that lies in an older pack moves over (repacking).
+type Packed struct {
+	Pack   PackID       `cbor:"1,keyasint"`
+	Size   int64        `cbor:"2,keyasint"`
+	Bodies []PackedBody `cbor:"3,keyasint"`
+}
+
+// PackDead ends the life of a pack nothing points into; its object stays as
+// long as restore points need it.
+type PackDead struct {
+	Pack PackID `cbor:"1,keyasint"`
+}
+
+// PackDeleted commits that a dead pack's object is about to be deleted.
+type PackDeleted struct {
+	Pack PackID `cbor:"1,keyasint"`
+}
+
+// PackForget drops the record of a deleted pack once its object is gone.
+type PackForget struct {
+	Pack PackID `cbor:"1,keyasint"`
+}
+
+// Type implements Command.
+func (*Packed) Type() Type { return TypePacked }
+
+// Type implements Command.
+func (*PackDead) Type() Type { return TypePackDead }
+
+// Type implements Command.
+func (*PackDeleted) Type() Type { return TypePackDeleted }
+
+// Type implements Command.
+func (*PackForget) Type() Type { return TypePackForget }

@@ -1,0 +1,42 @@
+package command
+
+import "rookery"
+
+// EnsureAccount maps a directory key to an account and its group, once: the
+// first proposal wins and every later one gets its answer.
+type EnsureAccount struct {
+	// DirectoryKey is "<directory name>/<entry uuid>".
+	DirectoryKey string `cbor:"1,keyasint"`
+	// Account and Group are proposals.
+	Account rookery.AccountID `cbor:"2,keyasint"`
+	Group   rookery.GroupID   `cbor:"3,keyasint"`
+}
+
+// SetSettings replaces the cluster settings if they still have the version
+// expected (0: none yet), else KindConflict.
+type SetSettings struct {
+	Version  uint64 `cbor:"1,keyasint,omitempty"`
+	Document []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// RegisterNode adds a node to the registry or replaces its facts.
+type RegisterNode struct {
+	Node    rookery.NodeID `cbor:"1,keyasint"`
+	Name    string         `cbor:"2,keyasint,omitempty"`
+	Address string         `cbor:"3,keyasint,omitempty"`
+	// Version is the highest command version the node reads.
+	Version uint32 `cbor:"4,keyasint,omitempty"`
+	// Zone is where the node stands, for placement.
+	Zone string `cbor:"5,keyasint,omitempty"`
+	// Remove takes the node off the registry instead.
+	Remove bool `cbor:"6,keyasint,omitempty"`
+}
+
+// Type implements Command.
+func (*EnsureAccount) Type() Type { return TypeEnsureAccount }
+
+// Type implements Command.
+func (*SetSettings) Type() Type { return TypeSetSettings }
+
+// Type implements Command.
+func (*RegisterNode) Type() Type { return TypeRegisterNode }
