@@ -1,0 +1,168 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
+)
+
+// Options tune a Store. The zero value is ready for use.
+type Options struct {
+	Logger *slog.Logger // default slog.Default()
+	// CacheBytes bounds the block cache, shared by all groups. Default 64 MiB.
+	CacheBytes int64
+	// MemTableBytes bounds one memtable; up to four exist. Default 16 MiB.
+	MemTableBytes uint64
+	// OnFailure is called when the database cannot be written any more. It
+	// must not return; the default panics, which ends the process: a state
+	// that stopped half way must not go on answering.
+	OnFailure func(error)
+}
+
+// Store is the state of all groups on one node.
+type Store struct {
+	db       *pebble.DB
+	fs       vfs.FS
+	dir      string
+	incoming string
+	logger   *slog.Logger
+	fail     func(error)
+
+	mu     sync.Mutex
+	groups map[rookery.GroupID]*Group
+}
+
+// Open opens or creates the store in dir. It reads no rows but the
+// bookkeeping of groups asked for later.
+func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
+	const op = "open state"
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.CacheBytes <= 0 {
+		opts.CacheBytes = 64 << 20
+	}
+	if opts.MemTableBytes == 0 {
+		opts.MemTableBytes = 16 << 20
+	}
+	if opts.OnFailure == nil {
+		opts.OnFailure = func(err error) { panic(err) }
+	}
+	s := &Store{fs: fs, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
+		fail: opts.OnFailure, groups: map[rookery.GroupID]*Group{}}
+	// Half-written images of a crashed restore are of no use.
+	if err := fs.RemoveAll(s.incoming); err != nil {
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("clear %s: %w", s.incoming, err))
+	}
+	if err := fs.MkdirAll(s.incoming, 0o700); err != nil {
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("create %s: %w", s.incoming, err))
+	}
+	db, err := pebble.Open(fs.PathJoin(dir, "db"), s.pebbleOptions(opts))
+	if err != nil {
+		kind := rookery.KindUnavailable
+		if pebble.IsCorruptionError(err) {
+			kind = rookery.KindDamaged
+		}
+		return nil, rookery.E(op, kind, fmt.Errorf("%s: %w", dir, err))
+	}
+	s.db = db
+	return s, nil
+}
+
+func (s *Store) pebbleOptions(opts Options) *pebble.Options {
+	o := &pebble.Options{
+		FS:        s.fs,
+		CacheSize: opts.CacheBytes,
+		// Pinned, so that a new library version does not rewrite the store
+		// in a format the previous version cannot open.
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                opts.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       32,
+		LBaseMaxBytes:               64 << 20,
+		WALBytesPerSync:             1 << 20,
+		BytesPerSync:                1 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		LoggerAndTracer:             pebbleLogger{s},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// Group gives the group's state, with the machine that make builds for it.
+// A group opened before is returned as it is; its make is not called again.
+func (s *Store) Group(id rookery.GroupID, make func(*Group) Machine) (*Group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups == nil {
+		return nil, rookery.E("open group state", rookery.KindUnavailable, errors.New("the store is closed"))
+	}
+	if g := s.groups[id]; g != nil {
+		return g, nil
+	}
+	g := newGroup(s, id)
+	if err := g.load(); err != nil {
+		return nil, rookery.E("open group state", 0, err)
+	}
+	g.machine = make(g)
+	s.groups[id] = g
+	return g, nil
+}
+
+// Sync returns when everything applied before the call is on disk, in all
+// groups.
+func (s *Store) Sync() error {
+	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+		return rookery.E("sync state", rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
+// Close makes everything durable and closes the database. No group may be
+// in use any more; a Snap still open is an error.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups == nil {
+		return nil
+	}
+	s.groups = nil
+	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
+		return rookery.E("close state", rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
+// pebbleLogger passes the database's own messages on.
+type pebbleLogger struct{ s *Store }
+
+func (l pebbleLogger) Infof(format string, args ...any) {
+	if l.s.logger.Enabled(context.Background(), slog.LevelDebug) {
+		l.s.logger.Debug("state database: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.s.logger.Error("state database: " + fmt.Sprintf(format, args...))
+}
+
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	err := rookery.E("write state", rookery.KindDamaged, fmt.Errorf(format, args...))
+	l.s.logger.Error("the state database failed; the node must stop", "err", err)
+	l.s.fail(err)
+}
+
+func (l pebbleLogger) Eventf(context.Context, string, ...any) {}
+
+func (l pebbleLogger) IsTracingEnabled(context.Context) bool { return false }
