@@ -1,0 +1,283 @@
+// Package harness runs the product as its users do, for tests: the built
+// binary as a process of its own, found through the facts it writes. It owns
+// starting, killing and stopping processes and finding what a machine offers;
+// it never reaches into the product's packages and asserts nothing itself.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Facts are DIR/dev.json.
+type Facts struct {
+	Nodes []Node `json:"nodes"`
+	LDAP  string `json:"ldap"`
+	CA    string `json:"ca"`
+	Users []User `json:"users"`
+	Admin struct {
+		DN       string `json:"dn"`
+		Password string `json:"password"`
+		Base     string `json:"base"`
+	} `json:"ldap_admin"`
+}
+
+// Node is where one node listens.
+type Node struct {
+	Name        string `json:"name"`
+	PID         int    `json:"pid"`
+	SMTP        string `json:"smtp"`
+	Submission  string `json:"submission"`
+	Submissions string `json:"submissions"`
+	IMAP        string `json:"imap"`
+	IMAPS       string `json:"imaps"`
+	POP3        string `json:"pop3"`
+	POP3S       string `json:"pop3s"`
+}
+
+// User can sign in.
+type User struct {
+	Login    string `json:"login"`
+	Password string `json:"password"`
+}
+
+var build struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// Binary builds the rookery binary once per test process and gives its path.
+func Binary(t testing.TB) string {
+	t.Helper()
+	build.once.Do(func() {
+		dir, err := os.MkdirTemp("", "rookery-bin-*")
+		if err != nil {
+			build.err = err
+			return
+		}
+		build.path = filepath.Join(dir, "rookery")
+		args := []string{"build", "-o", build.path}
+		if os.Getenv("ROOKERY_RACE") != "" {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, "rookery/cmd/rookery")...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.path
+}
+
+// Dev is a running `rookery dev`.
+type Dev struct {
+	Facts Facts
+	Dir   string
+	base  int
+	bin   string
+	cmd   *exec.Cmd
+	log   *bytes.Buffer
+	done  chan error
+}
+
+// StartDev runs `rookery dev` in dir on free ports until the test ends.
+func StartDev(t testing.TB, dir string) *Dev {
+	t.Helper()
+	d := &Dev{Dir: dir, bin: Binary(t), base: FreePorts(t, 10)}
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Errorf("stop: %v\n%s", err, d.Log())
+		}
+		if t.Failed() {
+			t.Logf("log of the node:\n%s", tail(d.Log(), 8000))
+		}
+	})
+	return d
+}
+
+// Start runs the process and waits until it serves.
+func (d *Dev) Start() error {
+	facts := filepath.Join(d.Dir, "dev.json")
+	if err := os.Remove(facts); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	d.log = new(bytes.Buffer)
+	d.cmd = exec.Command(d.bin, "dev", "-data", d.Dir, "-port-base", fmt.Sprint(d.base), "-log-level", "info")
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	// The node dies with the test process, whatever kills that.
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := d.cmd.Start(); err != nil {
+		return err
+	}
+	d.done = make(chan error, 1)
+	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(d.cmd, d.done)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := Poll(ctx, func() (bool, error) {
+		select {
+		case err := <-d.done:
+			d.done <- err
+			return false, fmt.Errorf("rookery dev ended: %v\n%s", err, d.Log())
+		default:
+		}
+		b, err := os.ReadFile(facts)
+		if err != nil {
+			return false, nil
+		}
+		return true, json.Unmarshal(b, &d.Facts)
+	})
+	if err != nil {
+		d.Kill()
+		return fmt.Errorf("rookery dev did not come up: %w\n%s", err, d.Log())
+	}
+	return nil
+}
+
+// Node is the first node.
+func (d *Dev) Node() Node { return d.Facts.Nodes[0] }
+
+// PID is the process.
+func (d *Dev) PID() int { return d.cmd.Process.Pid }
+
+// Log is what the process has printed. Read it when the process has ended.
+func (d *Dev) Log() string { return d.log.String() }
+
+// Kill ends the process with SIGKILL and waits for it.
+func (d *Dev) Kill() {
+	if d.cmd == nil {
+		return
+	}
+	d.cmd.Process.Kill()
+	<-d.done
+	d.cmd = nil
+}
+
+// Stop ends the process with SIGTERM and waits; its exit code must be 0.
+func (d *Dev) Stop() error {
+	if d.cmd == nil {
+		return nil
+	}
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-d.done:
+		d.cmd = nil
+		return err
+	case <-time.After(time.Minute):
+		d.Kill()
+		return errors.New("did not stop within a minute of SIGTERM")
+	}
+}
+
+// TLS trusts the dev CA.
+func (d *Dev) TLS(t testing.TB) *tls.Config { return TrustFile(t, d.Facts.CA) }
+
+// TrustFile is a TLS client configuration that trusts a CA file.
+func TrustFile(t testing.TB, path string) *tls.Config {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		t.Fatalf("%s holds no certificate", path)
+	}
+	return &tls.Config{RootCAs: pool, ServerName: "localhost"}
+}
+
+// FreePorts finds n ports in a row on 127.0.0.1 that are free now.
+func FreePorts(t testing.TB, n int) int {
+	t.Helper()
+	for base := 20000 + os.Getpid()%20000; base < 60000; base += n {
+		if free(base, n) {
+			return base
+		}
+	}
+	t.Fatalf("no %d free ports in a row", n)
+	return 0
+}
+
+func free(base, n int) bool {
+	for p := base; p < base+n; p++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			return false
+		}
+		ln.Close()
+	}
+	return true
+}
+
+// Poll calls fn every 20 ms until it says true, fails, or ctx ends.
+func Poll(ctx context.Context, fn func() (bool, error)) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := fn(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Shared finds a file of the test bed that may stand beside the repository,
+// or skips the test with the reason.
+func Shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		path := filepath.Join(append([]string{filepath.Dir(dir), "shared", "testbed"}, elem...)...)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		if filepath.Dir(dir) == dir {
+			t.Skipf("skipped: shared/testbed/%s is not beside the repository", filepath.Join(elem...))
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Tool finds a program, or skips the test with the reason.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("skipped: %s is not installed (make deps installs it)", name)
+	}
+	return path
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "..." + s[len(s)-n:]
+	}
+	return s
+}
