@@ -1,0 +1,165 @@
+// Command bench measures Rookery beside Postfix and Dovecot, in one run on one
+// machine, each with its default durability, and prints medians of three and
+// ratios. It owns the load generators and the measuring; it changes nothing in
+// the servers and asserts nothing: figures are for reading.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+func main() {
+	log.SetFlags(log.Ltime)
+	var (
+		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
+		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
+		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle", "which loads to run")
+		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
+		big    = flag.Int("big", 100000, "messages in the big mailbox")
+		out    = flag.String("out", "", "also write the table to this file, as Markdown")
+	)
+	flag.Parse()
+	b := &bench{runs: *runs, big: *big, table: &table{}}
+	r, err := startRookery(*binary)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.stop()
+	b.sides = append(b.sides, r)
+	if *peers != "" {
+		p, err := startPeers(*peers)
+		if err != nil {
+			r.stop()
+			log.Fatal(err)
+		}
+		defer p.stop()
+		b.sides = append(b.sides, p)
+	}
+	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle}
+	for _, name := range strings.Split(*only, ",") {
+		load, ok := loads[name]
+		if !ok {
+			log.Printf("unknown load %q", name)
+			continue
+		}
+		log.Printf("== %s", name)
+		if err := load(); err != nil {
+			log.Printf("%s: %v", name, err)
+		}
+	}
+	text := fmt.Sprintf("%d cores, %s, medians of %d\n\n%s", runtime.NumCPU(), runtime.Version(), b.runs, b.table.markdown(b.sides))
+	fmt.Print("\n" + text)
+	if *out != "" {
+		if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+type bench struct {
+	sides []*side
+	runs  int
+	big   int
+	table *table
+}
+
+// figure is one number of one side: higher is better unless less is set.
+type figure struct {
+	name, unit string
+	less       bool
+	by         []float64 // by side
+}
+
+type table struct{ rows []figure }
+
+// each runs a case on every side in turn, runs times, and files the medians of
+// the figures it gives.
+func (b *bench) each(name string, fn func(s *side) (map[string]float64, error), units []unit) {
+	got := make([]map[string][]float64, len(b.sides))
+	for run := range b.runs {
+		for i, s := range b.sides {
+			v, err := fn(s)
+			if err != nil {
+				log.Printf("%s on %s: %v", name, s.name, err)
+				continue
+			}
+			if got[i] == nil {
+				got[i] = map[string][]float64{}
+			}
+			for k, x := range v {
+				got[i][k] = append(got[i][k], x)
+			}
+			log.Printf("%s run %d on %s: %v", name, run+1, s.name, v)
+		}
+	}
+	for _, u := range units {
+		f := figure{name: name + ", " + u.what, unit: u.unit, less: u.less}
+		for i := range b.sides {
+			f.by = append(f.by, median(got[i][u.key]))
+		}
+		b.table.rows = append(b.table.rows, f)
+	}
+}
+
+type unit struct {
+	key, what, unit string
+	less            bool
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func (t *table) markdown(sides []*side) string {
+	var b strings.Builder
+	b.WriteString("| what |")
+	for _, s := range sides {
+		b.WriteString(" " + s.name + " |")
+	}
+	if len(sides) > 1 {
+		b.WriteString(" times better |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(sides)))
+	if len(sides) > 1 {
+		b.WriteString("---|")
+	}
+	b.WriteString("\n")
+	for _, f := range t.rows {
+		fmt.Fprintf(&b, "| %s (%s) |", f.name, f.unit)
+		for _, v := range f.by {
+			b.WriteString(" " + number(v) + " |")
+		}
+		if len(f.by) > 1 {
+			ratio := f.by[0] / f.by[1]
+			if f.less {
+				ratio = f.by[1] / f.by[0]
+			}
+			fmt.Fprintf(&b, " %.2f |", ratio)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func number(v float64) string {
+	switch {
+	case v == 0:
+		return "-"
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	case v < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// side is one server under test.
+type side struct {
+	name               string
+	smtp, imaps, pop3s string
+	login              func(i int) string // of user 1..users
+	address            func(i int) string
+	password           string
+	roots              func() []int // processes whose trees are measured
+	stop               func()
+	// fill puts n messages into a user's INBOX by the quickest way there is;
+	// nil means by IMAP APPEND.
+	fill func(user, n int, message []byte) error
+}
+
+const users = 100
+
+// conf trusts anybody: both sides are on loopback with throwaway certificates.
+var conf = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: nil}
+
+func startRookery(binary string) (*side, error) {
+	dir, err := os.MkdirTemp("", "rookery-bench-*")
+	if err != nil {
+		return nil, err
+	}
+	logFile, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, "dev", "-data", filepath.Join(dir, "data"), "-port-base", "13000", "-log-level", "warn")
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &side{name: "Rookery", password: "pass"}
+	s.stop = func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		os.RemoveAll(dir)
+	}
+	facts, err := waitFacts(filepath.Join(dir, "data", "dev.json"))
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	n := facts.Nodes[0]
+	s.smtp, s.imaps, s.pop3s = n.SMTP, n.IMAPS, n.POP3S
+	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
+	s.login = s.address
+	s.roots = func() []int { return []int{cmd.Process.Pid} }
+	if err := addUsers(facts); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+type devFacts struct {
+	Nodes []struct{ SMTP, IMAPS, POP3S string }
+	LDAP  string
+	Admin struct{ DN, Password, Base string } `json:"ldap_admin"`
+}
+
+func waitFacts(path string) (f devFacts, err error) {
+	for range 600 {
+		b, err := os.ReadFile(path)
+		if err == nil {
+			return f, json.Unmarshal(b, &f)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return f, errors.New("rookery dev did not come up within a minute")
+}
+
+func addUsers(f devFacts) error {
+	var ldif bytes.Buffer
+	for i := 1; i <= users; i++ {
+		fmt.Fprintf(&ldif, "dn: uid=test%[1]d,ou=people,%[2]s\nobjectClass: inetOrgPerson\nuid: test%[1]d\ncn: Test %[1]d\nsn: Test\n"+
+			"mail: test%[1]d@example.test\nuserPassword: pass\n\n", i, f.Admin.Base)
+	}
+	cmd := exec.Command("ldapadd", "-x", "-H", "ldap://"+f.LDAP, "-D", f.Admin.DN, "-w", f.Admin.Password)
+	cmd.Stdin = &ldif
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ldapadd: %w\n%.2000s", err, out)
+	}
+	return nil
+}
+
+func startPeers(dir string) (*side, error) {
+	work := filepath.Join(os.TempDir(), "rookery-bench-peers")
+	// imap-hibernate and the like are off by default in Debian: defaults stay.
+	env := append(os.Environ(), "WORK="+work, "FORMAT=maildir", "LOGIN_SERVICE_COUNT=1")
+	sh := func(script string, args ...string) error {
+		cmd := exec.Command("bash", append([]string{filepath.Join(dir, script)}, args...)...)
+		cmd.Env = env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", script, err, out)
+		}
+		return nil
+	}
+	s := &side{name: "Postfix + Dovecot", password: "pass", smtp: "127.0.0.1:11025", imaps: "127.0.0.1:11993", pop3s: "127.0.0.1:11995"}
+	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
+	s.login = func(i int) string { return fmt.Sprintf("test%d", i) }
+	s.stop = func() {
+		sh("postfix-peer.sh", "stop")
+		sh("dovecot-peer.sh", "stop")
+		os.RemoveAll(work)
+	}
+	s.stop()
+	for _, script := range []string{"dovecot-peer.sh", "postfix-peer.sh"} {
+		if err := sh(script, "start"); err != nil {
+			s.stop()
+			return nil, err
+		}
+	}
+	s.roots = func() []int {
+		return []int{pidIn(filepath.Join(work, "dovecot/run/master.pid")), pidIn(filepath.Join(work, "postfix/queue/pid/master.pid"))}
+	}
+	s.fill = func(u, n int, message []byte) error {
+		return fillMaildir(filepath.Join(work, "mail-maildir", fmt.Sprintf("test%d", u), "Maildir"), n, message)
+	}
+	return s, nil
+}
+
+func pidIn(path string) int {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n
+}
+
+// fillMaildir writes the files that as many deliveries would have left.
+func fillMaildir(dir string, n int, message []byte) error {
+	owner, err := user.Lookup("vmail")
+	if err != nil {
+		return err
+	}
+	uid, _ := strconv.Atoi(owner.Uid)
+	gid, _ := strconv.Atoi(owner.Gid)
+	message = bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n"))
+	for _, d := range []string{filepath.Dir(dir), dir, dir + "/cur", dir + "/new", dir + "/tmp"} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chown(d, uid, gid); err != nil {
+			return err
+		}
+	}
+	for i := range n {
+		path := fmt.Sprintf("%s/new/%d.M%dP1.bench", dir, time.Now().Unix(), i)
+		if err := os.WriteFile(path, message, 0o600); err != nil {
+			return err
+		}
+		if err := os.Chown(path, uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
