@@ -26,6 +26,10 @@ type Entry struct {
 	Quota int64
 	// Disabled entries receive mail but never sign in.
 	Disabled bool
+	// Locked says that the directory refuses sign-ins for now: locked out
+	// after wrong passwords, or the password has expired. Authenticate finds
+	// out by itself; sessions that run need not end for it.
+	Locked bool
 	// Forward holds the addresses mail is to be sent on to.
 	Forward []rookery.Address
 	// ForwardOnly says that forwarded mail leaves no copy here.

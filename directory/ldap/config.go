@@ -1,0 +1,246 @@
+package ldap
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+	"rookery"
+)
+
+// Config describes one LDAP directory.
+type Config struct {
+	// Name is part of every account's key for ever: choose once, such as
+	// "corp". Letters, digits, dots and hyphens.
+	Name string `toml:"name"`
+	// URLs are the servers, the preferred one first: ldaps://host,
+	// ldap://host with StartTLS, or ldap:// on loopback.
+	URLs []string `toml:"urls"`
+	// Domains are the mail domains this directory judges.
+	Domains []string `toml:"domains"`
+	// Base is where users are searched, with everything below it.
+	Base string `toml:"base"`
+	// BindDN is the service account that searches; empty searches
+	// anonymously.
+	BindDN string `toml:"bind_dn"`
+	// Password is the service account's; better: PasswordFile or
+	// PasswordEnv.
+	Password string `toml:"password"`
+	// PasswordFile holds the password in its first line.
+	PasswordFile string `toml:"password_file"`
+	// PasswordEnv names the environment variable that holds it.
+	PasswordEnv string `toml:"password_env"`
+
+	// Profile is "openldap", "ad", "389", or "auto": ask the server.
+	Profile string `toml:"profile"`
+	// Attributes override the profile, item by item.
+	Attributes Attributes `toml:"attributes"`
+	// Prefixes are the DOMAIN names accepted in DOMAIN\user logins. Active
+	// Directory tells its own.
+	Prefixes []string `toml:"prefixes"`
+
+	// StartTLS encrypts ldap:// connections before anything else is sent.
+	StartTLS bool `toml:"start_tls"`
+	// CAFile holds the PEM certificates of the authorities to trust; empty
+	// trusts the system's.
+	CAFile string `toml:"ca_file"`
+	// ServerName is the name the certificate must have, where the URL's is
+	// another.
+	ServerName string `toml:"server_name"`
+	// Fingerprints are SHA-256 digests (hex) of server certificates to
+	// trust as they are, whatever their names and authorities.
+	Fingerprints []string `toml:"fingerprints"`
+	// AllowPlaintext permits passwords over unencrypted ldap:// to other
+	// machines. Do not.
+	AllowPlaintext bool `toml:"allow_plaintext"`
+
+	// DialTimeout bounds connecting, TLS included; 3 s.
+	DialTimeout time.Duration `toml:"dial_timeout"`
+	// OperationTimeout bounds one search or bind at one server; 4 s.
+	OperationTimeout time.Duration `toml:"operation_timeout"`
+	// Deadline bounds one call with all its retries at other servers; 10 s.
+	Deadline time.Duration `toml:"deadline"`
+	// HealthInterval is how often a server that is up is asked; 10 s.
+	HealthInterval time.Duration `toml:"health_interval"`
+	// SearchConns are the search connections kept to each server, shared by
+	// all look-ups; 2.
+	SearchConns int `toml:"search_conns"`
+	// BindConns are the most connections to each server for checking
+	// passwords; 16.
+	BindConns int `toml:"bind_conns"`
+	// PageSize is the entries asked for at once when listing; 500.
+	PageSize int `toml:"page_size"`
+}
+
+// Default is what a Config begins with.
+func Default() Config {
+	return Config{
+		Name:             "default",
+		Profile:          "auto",
+		DialTimeout:      3 * time.Second,
+		OperationTimeout: 4 * time.Second,
+		Deadline:         10 * time.Second,
+		HealthInterval:   10 * time.Second,
+		SearchConns:      2,
+		BindConns:        16,
+		PageSize:         500,
+	}
+}
+
+// withDefaults fills what is zero and normalises domains.
+func (c Config) withDefaults() Config {
+	d := Default()
+	if c.Profile == "" {
+		c.Profile = d.Profile
+	}
+	for _, f := range []struct{ have, want *time.Duration }{
+		{&c.DialTimeout, &d.DialTimeout}, {&c.OperationTimeout, &d.OperationTimeout},
+		{&c.Deadline, &d.Deadline}, {&c.HealthInterval, &d.HealthInterval},
+	} {
+		if *f.have == 0 {
+			*f.have = *f.want
+		}
+	}
+	for _, f := range []struct{ have, want *int }{
+		{&c.SearchConns, &d.SearchConns}, {&c.BindConns, &d.BindConns}, {&c.PageSize, &d.PageSize},
+	} {
+		if *f.have == 0 {
+			*f.have = *f.want
+		}
+	}
+	c.Domains = slices.Clone(c.Domains)
+	for i, s := range c.Domains {
+		if n, err := rookery.NormalDomain(s); err == nil {
+			c.Domains[i] = n
+		}
+	}
+	return c
+}
+
+// Validate names every key that cannot work, and the mend. KindInvalid.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, a ...any) { errs = append(errs, fmt.Errorf(key+": "+format, a...)) }
+	if c.Name == "" || strings.Trim(strings.ToLower(c.Name), "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+		bad("name", "%q: use letters, digits, dots and hyphens", c.Name)
+	}
+	if len(c.URLs) == 0 {
+		bad("urls", "empty: give at least one, such as ldaps://ldap.example.com")
+	}
+	for _, u := range c.URLs {
+		if err := c.checkURL(u); err != nil {
+			bad("urls", "%v", err)
+		}
+	}
+	if len(c.Domains) == 0 {
+		bad("domains", "empty: list the mail domains of this directory")
+	}
+	for _, s := range c.Domains {
+		if _, err := rookery.NormalDomain(s); err != nil {
+			bad("domains", "%v", err)
+		}
+	}
+	for key, s := range map[string]string{"base": c.Base, "bind_dn": c.BindDN} {
+		if _, err := goldap.ParseDN(s); err != nil && !(key == "bind_dn" && strings.ContainsAny(s, `@\`)) {
+			bad(key, "%q is not a distinguished name, such as dc=example,dc=com: %v", s, err)
+		}
+	}
+	if c.Base == "" {
+		bad("base", "empty: give the entry below which users are, such as ou=people,dc=example,dc=com")
+	}
+	if c.BindDN != "" && c.Password == "" && c.PasswordFile == "" && c.PasswordEnv == "" {
+		bad("password_file", "empty: the service account %s needs a password", c.BindDN)
+	}
+	c.checkNumbers(bad)
+	if _, ok := profiles()[c.Profile]; !ok && c.Profile != "auto" {
+		bad("profile", "%q: use openldap, ad, 389 or auto", c.Profile)
+	}
+	c.Attributes.check(bad)
+	if len(errs) == 0 {
+		return nil
+	}
+	return rookery.E("check directory settings", rookery.KindInvalid, errors.Join(errs...))
+}
+
+func (c Config) checkNumbers(bad func(key, format string, a ...any)) {
+	for key, d := range map[string]time.Duration{"dial_timeout": c.DialTimeout, "operation_timeout": c.OperationTimeout,
+		"deadline": c.Deadline, "health_interval": c.HealthInterval} {
+		if d <= 0 || d > 5*time.Minute {
+			bad(key, "%v: use more than nothing and at most 5m", d)
+		}
+	}
+	for key, n := range map[string]int{"search_conns": c.SearchConns, "bind_conns": c.BindConns} {
+		if n < 1 || n > 1000 {
+			bad(key, "%d: use 1 to 1000", n)
+		}
+	}
+	if c.PageSize < 1 || c.PageSize > 10_000 {
+		bad("page_size", "%d: use 1 to 10000; servers seldom give more than 1000", c.PageSize)
+	}
+	for _, f := range c.Fingerprints {
+		if b, err := hex.DecodeString(plainHex(f)); err != nil || len(b) != 32 {
+			bad("fingerprints", "%q is not a SHA-256 digest of 64 hexadecimal digits", f)
+		}
+	}
+}
+
+func (c Config) checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return err
+	}
+	switch {
+	case u.Scheme != "ldap" && u.Scheme != "ldaps":
+		return fmt.Errorf("%q: use ldaps://host or ldap://host", s)
+	case u.Hostname() == "":
+		return fmt.Errorf("%q names no host", s)
+	case u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "":
+		return fmt.Errorf("%q: leave out everything behind the port; base and bind_dn are settings of their own", s)
+	case u.Scheme == "ldap" && !c.StartTLS && !c.AllowPlaintext && !loopback(u.Hostname()):
+		return fmt.Errorf("%q would send passwords unencrypted: use ldaps:// or set start_tls", s)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// password finds the service account's password.
+func (c Config) password() (string, error) {
+	fail := func(err error) (string, error) {
+		return "", rookery.E("read directory password", rookery.KindInvalid, err)
+	}
+	var s string
+	switch {
+	case c.BindDN == "":
+		return "", nil
+	case c.PasswordFile != "":
+		b, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return fail(fmt.Errorf("password_file: %w", err))
+		}
+		s, _, _ = strings.Cut(string(b), "\n")
+		s = strings.TrimSuffix(s, "\r")
+	case c.PasswordEnv != "":
+		s = os.Getenv(c.PasswordEnv)
+	default:
+		s = c.Password
+	}
+	if s == "" {
+		return fail(errors.New("the service account's password is empty: a server would take the bind as anonymous"))
+	}
+	return s, nil
+}
+
+func plainHex(s string) string {
+	return strings.NewReplacer(":", "", " ", "").Replace(strings.ToLower(strings.TrimPrefix(strings.ToLower(s), "sha256:")))
+}
