@@ -1,0 +1,155 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"golang.org/x/sync/semaphore"
+
+	"rookery"
+)
+
+// Group is this node's replica of one Raft group.
+type Group struct {
+	id        rookery.GroupID
+	node      *Options
+	raft      *raft.Raft
+	machine   Machine
+	logger    *slog.Logger
+	fsm       *fsm
+	backlog   *backlog
+	snapshots *snapshots
+	tail      tail
+	waits     waits
+	rounds    rounds
+	inFlight  *semaphore.Weighted
+
+	started     chan struct{} // closed once raft is set
+	closed      chan struct{} // closed when the group is shut down
+	stopping    atomic.Bool
+	work        sync.WaitGroup // every goroutine of the group's own
+	snapshotNow chan struct{}
+	sinceBytes  atomic.Int64 // applied since the last snapshot was asked for
+
+	mu           sync.Mutex
+	readyTerm    uint64        // term in which this node leads and has applied an entry of
+	readyChanged chan struct{} // closed and replaced when readyTerm or leadership changes
+	watchers     []chan struct{}
+}
+
+// ID is the group's name.
+func (g *Group) ID() rookery.GroupID { return g.id }
+
+// Machine is what Start was given.
+func (g *Group) Machine() Machine { return g.machine }
+
+// Wait returns when index is applied and visible on this node. The error is
+// KindUnavailable: ctx ended or the group was closed before.
+func (g *Group) Wait(ctx context.Context, index rookery.LogIndex) error {
+	return g.waits.wait(ctx, g.closed, index)
+}
+
+// applied is told of every batch the machine has taken.
+func (g *Group) applied(index rookery.LogIndex, bytes int64) {
+	g.waits.advance(index)
+	if g.sinceBytes.Add(bytes) >= g.node.SnapshotBytes {
+		select {
+		case g.snapshotNow <- struct{}{}:
+			g.sinceBytes.Store(0)
+		default:
+		}
+	}
+}
+
+// run starts the goroutines that live as long as the group.
+func (g *Group) run(notify <-chan bool) {
+	observed := make(chan raft.Observation, 16)
+	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	g.raft.RegisterObserver(observer)
+	g.work.Go(func() {
+		defer g.raft.DeregisterObserver(observer)
+		for {
+			select {
+			case leads := <-notify:
+				if leads {
+					term := g.raft.CurrentTerm()
+					g.work.Go(func() { g.becomeReady(term) })
+				}
+				g.wakeWatchers()
+			case <-observed:
+				g.wakeWatchers()
+			case <-g.closed:
+				return
+			}
+		}
+	})
+	g.work.Go(func() {
+		for {
+			select {
+			case <-g.snapshotNow:
+				err := g.raft.Snapshot().Error()
+				if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && !errors.Is(err, raft.ErrRaftShutdown) {
+					g.logger.Warn("the log could not be released for truncation", "err", err)
+				}
+			case <-g.closed:
+				return
+			}
+		}
+	})
+}
+
+// trim bounds what Raft keeps for followers by bytes.
+func (g *Group) trim() {
+	<-g.started
+	conf := g.raft.ReloadableConfig()
+	if n := g.tail.entriesWithin(g.node.TrailingBytes); n != conf.TrailingLogs {
+		conf.TrailingLogs = n
+		if err := g.raft.ReloadConfig(conf); err != nil {
+			g.logger.Error("could not set how many entries are kept for followers", "entries", n, "err", err)
+		}
+	}
+}
+
+// close hands leadership over, ends the replica and waits for all of it.
+func (g *Group) close(ctx context.Context) error {
+	g.stopping.Store(true)
+	if g.IsLeader() && g.voters() > 1 {
+		g.handOver(ctx)
+	}
+	// Whoever applies now finds no room, and who applied before is answered.
+	if g.inFlight.Acquire(ctx, g.node.MaxInFlight) == nil {
+		defer g.inFlight.Release(g.node.MaxInFlight)
+	}
+	err := g.raft.Shutdown().Error()
+	close(g.closed)
+	g.rounds.close()
+	g.work.Wait()
+	g.closeWatchers()
+	if err = errors.Join(err, g.machine.Sync()); err != nil {
+		return rookery.E("close group", 0, err)
+	}
+	return nil
+}
+
+func (g *Group) handOver(ctx context.Context) {
+	done := make(chan error, 1)
+	go func() { done <- g.raft.LeadershipTransfer().Error() }() // ends with the transfer or raft
+	timer := time.NewTimer(4 * g.node.Heartbeat)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			g.logger.Warn("could not hand over leadership before closing", "err", err)
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

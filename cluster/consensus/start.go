@@ -1,0 +1,143 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+	"golang.org/x/sync/semaphore"
+
+	"rookery"
+)
+
+func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstrap []Server) (*Group, error) {
+	log, err := n.opts.Log(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.reconcile(ctx, id, log, m); err != nil {
+		return nil, err
+	}
+	notify := make(chan bool, 16)
+	conf := n.opts.raftConfig(id, notify)
+	g := &Group{
+		id: id, node: &n.opts, machine: m, logger: n.opts.Logger.With("group", id),
+		backlog:   &backlog{LogStore: log, limit: n.opts.MaxBacklog},
+		snapshots: newSnapshots(m, n.opts.TempDir),
+		inFlight:  semaphore.NewWeighted(n.opts.MaxInFlight),
+		closed:    make(chan struct{}), started: make(chan struct{}),
+		snapshotNow: make(chan struct{}, 1), readyChanged: make(chan struct{}),
+	}
+	g.fsm = &fsm{group: g}
+	applied, _ := m.Applied()
+	g.waits.applied = applied
+	trans, err := n.opts.Transport(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.bootstrap(conf, trans, bootstrap); err != nil {
+		return nil, errors.Join(err, closeTransport(trans))
+	}
+	if g.raft, err = raft.NewRaft(conf, g.fsm, g.backlog, g.backlog, g.snapshots, trans); err != nil {
+		return nil, errors.Join(err, closeTransport(trans))
+	}
+	close(g.started)
+	g.run(notify)
+	return g, nil
+}
+
+func closeTransport(t raft.Transport) error {
+	if c, ok := t.(raft.WithClose); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+func (g *Group) bootstrap(conf *raft.Config, trans raft.Transport, servers []Server) error {
+	if len(servers) == 0 {
+		return nil
+	}
+	exists, err := raft.HasExistingState(g.backlog, g.backlog, g.snapshots)
+	if err != nil || exists {
+		return err
+	}
+	var c raft.Configuration
+	for _, s := range servers {
+		c.Servers = append(c.Servers, s.raft())
+	}
+	return raft.BootstrapCluster(conf, g.backlog, g.backlog, g.snapshots, trans, c)
+}
+
+// reconcile makes sure the log continues the state. The order of writes
+// (entry, then state; state synced, then log truncated) leaves only the
+// cases it mends; the others mean lost or foreign files.
+func (n *Node) reconcile(ctx context.Context, id rookery.GroupID, log LogStore, m Machine) error {
+	first, err := log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := log.LastIndex()
+	if err != nil {
+		return err
+	}
+	applied, _ := m.Applied()
+	if last > 0 && rookery.LogIndex(first) > applied+1 {
+		if err := n.recoverState(ctx, id, m, rookery.LogIndex(first-1)); err != nil {
+			return err
+		}
+	}
+	applied, term := m.Applied()
+	if applied == 0 {
+		return nil
+	}
+	current, err := log.GetUint64([]byte("CurrentTerm"))
+	if err != nil && err.Error() != "not found" {
+		return err
+	}
+	if current < term {
+		return rookery.E("check log", rookery.KindDamaged, fmt.Errorf(
+			"the state holds entries of term %d, the log's term is %d: the log has been lost or replaced; "+
+				"remove this node from the group and join it again under a new name", term, current))
+	}
+	return resetLog(log, first, last, uint64(applied), term)
+}
+
+// resetLog empties a log that an installed image has overtaken, or that
+// disagrees with it: raft would otherwise append behind a gap.
+func resetLog(log LogStore, first, last, applied, term uint64) error {
+	if last == 0 || first > applied {
+		return nil
+	}
+	if last >= applied {
+		var l raft.Log
+		if err := log.GetLog(applied, &l); err != nil {
+			return err
+		}
+		if l.Term == term {
+			return nil
+		}
+	}
+	return log.DeleteRange(first, last)
+}
+
+func (n *Node) recoverState(ctx context.Context, id rookery.GroupID, m Machine, atLeast rookery.LogIndex) error {
+	const op = "recover state"
+	applied, _ := m.Applied()
+	gap := fmt.Errorf("the state is at index %d, but the log begins after %d", applied, atLeast)
+	if n.opts.Recover == nil {
+		return rookery.E(op, rookery.KindDamaged, fmt.Errorf("%w: fetch the group's state from another node", gap))
+	}
+	n.opts.Logger.Warn("fetching the group's state from another node", "group", id, "cause", gap)
+	r, err := n.opts.Recover(ctx, id, atLeast)
+	if err != nil {
+		return rookery.E(op, 0, fmt.Errorf("%w: %w", gap, err))
+	}
+	if err := errors.Join(m.Restore(r), r.Close()); err != nil {
+		return rookery.E(op, 0, fmt.Errorf("%w: %w", gap, err))
+	}
+	if got, _ := m.Applied(); got < atLeast {
+		return rookery.E(op, rookery.KindDamaged, fmt.Errorf("%w, and so is the image fetched, at %d", gap, got))
+	}
+	return nil
+}
