@@ -1,70 +1,167 @@
 package body
 
-import "rookery"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"rookery"
+)
 
 // Keyring holds the tenant's keys by version. The newest wraps new account
-// keys; the others still open old ones.
-type Keyring struct{}
+// keys; the others still open old ones. It is safe for concurrent use, and no
+// way of printing it shows a key.
+type Keyring struct {
+	mu      sync.RWMutex
+	keys    map[uint32][32]byte
+	current uint32
+}
 
-// GenerateKeyring makes a keyring with one random key.
-func GenerateKeyring() *Keyring { panic("unwritten") }
-
-// LoadKeyring reads a keyring's file. KindNotFound if there is none.
-func LoadKeyring(path string) (*Keyring, error) { panic("unwritten") }
-
-// Save writes the keyring to a file of mode 0600, atomically and durably.
-func (k *Keyring) Save(path string) error { panic("unwritten") }
+// GenerateKeyring makes a keyring with one random key, version 1.
+func GenerateKeyring() *Keyring {
+	k := &Keyring{keys: make(map[uint32][32]byte)}
+	k.Rotate()
+	return k
+}
 
 // Rotate adds a random key and makes it the current one; it returns its version.
-func (k *Keyring) Rotate() uint32 { panic("unwritten") }
+func (k *Keyring) Rotate() uint32 {
+	var key [32]byte
+	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.current++
+	k.keys[k.current] = key
+	return k.current
+}
 
-// Destroy forgets the keys of a version. Account keys still wrapped by it are
-// lost for ever. The current version is refused with KindDenied.
-func (k *Keyring) Destroy(version uint32) error { panic("unwritten") }
+// Destroy forgets the key of a version. Account keys still wrapped by it are
+// lost for ever once every saved copy of the ring has lost it too. The current
+// version is refused with KindDenied.
+func (k *Keyring) Destroy(version uint32) error {
+	const op = "destroy tenant key"
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if version == k.current {
+		return rookery.E(op, rookery.KindDenied, fmt.Errorf("version %d is the current one: rotate first", version))
+	}
+	if _, ok := k.keys[version]; !ok {
+		return rookery.E(op, rookery.KindNotFound, fmt.Errorf("the keyring has no version %d", version))
+	}
+	delete(k.keys, version)
+	return nil
+}
 
-// NewAccountKey makes an account's random key and its wrapped form.
+// Current is the version that wraps new account keys.
+func (k *Keyring) Current() uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.current
+}
+
+// Versions are the versions in the ring, rising.
+func (k *Keyring) Versions() []uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	vs := make([]uint32, 0, len(k.keys))
+	for v := range k.keys {
+		vs = append(vs, v)
+	}
+	slices.Sort(vs)
+	return vs
+}
+
+func (k *Keyring) key(version uint32) ([32]byte, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	key, ok := k.keys[version]
+	return key, ok
+}
+
+// wrapFormat is the first byte of every wrapped key.
+const wrapFormat = 1
+
+func accountAAD(account rookery.AccountID, version uint32) []byte {
+	aad := append([]byte("rookery account key\x00"), account[:]...)
+	return binary.BigEndian.AppendUint32(aad, version)
+}
+
+// NewAccountKey makes an account's random key, and its form wrapped by the
+// current tenant key, which alone may be stored.
 func (k *Keyring) NewAccountKey(account rookery.AccountID) (*AccountKey, []byte, error) {
-	panic("unwritten")
+	var key [32]byte
+	rand.Read(key[:])
+	wrapped, err := k.wrap(account, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newAccountKey(key), wrapped, nil
+}
+
+func (k *Keyring) wrap(account rookery.AccountID, key [32]byte) ([]byte, error) {
+	version := k.Current()
+	tenant, ok := k.key(version)
+	if !ok {
+		return nil, rookery.E("wrap account key", rookery.KindUnavailable, errors.New("the keyring is empty: generate or load it first"))
+	}
+	out := append(make([]byte, 0, 80), wrapFormat)
+	out = binary.AppendUvarint(out, uint64(version))
+	return sealRandom(newGCM(tenant), out, key[:], accountAAD(account, version)), nil
+}
+
+func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) (key [32]byte, err error) {
+	const op = "open account key"
+	if len(wrapped) == 0 || wrapped[0] != wrapFormat {
+		return key, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key is not of a known format"))
+	}
+	version, n := binary.Uvarint(wrapped[1:])
+	if n <= 0 || version > 1<<32-1 {
+		return key, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key has no tenant key version"))
+	}
+	tenant, ok := k.key(uint32(version))
+	if !ok {
+		return key, rookery.E(op, rookery.KindNotFound,
+			fmt.Errorf("tenant key version %d is not in the keyring: restore it, unless it was destroyed on purpose", version))
+	}
+	plain, ok := openRandom(newGCM(tenant), wrapped[1+n:], accountAAD(account, uint32(version)))
+	if !ok || len(plain) != len(key) {
+		return key, rookery.E(op, rookery.KindDamaged,
+			fmt.Errorf("the key of account %s does not open with tenant key version %d", account, version))
+	}
+	copy(key[:], plain)
+	return key, nil
 }
 
 // OpenAccount unwraps an account's key. KindNotFound when its tenant key is
 // not in the ring, KindDamaged when it does not open.
 func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*AccountKey, error) {
-	panic("unwritten")
+	key, err := k.unwrap(account, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return newAccountKey(key), nil
 }
 
-// Rewrap wraps an account's key under the current tenant key.
+// Rewrap wraps an account's key anew, under the current tenant key.
 func (k *Keyring) Rewrap(account rookery.AccountID, wrapped []byte) ([]byte, error) {
-	panic("unwritten")
+	key, err := k.unwrap(account, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return k.wrap(account, key)
 }
 
-// AccountKey wraps the message keys of one account and makes its thread
-// tokens. It is safe for concurrent use.
-type AccountKey struct{}
-
-// WrapMessage wraps a message's key for this account.
-func (a *AccountKey) WrapMessage(id rookery.EmailID, key MessageKey) []byte { panic("unwritten") }
-
-// UnwrapMessage is the inverse of WrapMessage. KindDamaged if it does not open.
-func (a *AccountKey) UnwrapMessage(id rookery.EmailID, wrapped []byte) (MessageKey, error) {
-	panic("unwritten")
+// String names the versions, never the keys.
+func (k *Keyring) String() string {
+	return fmt.Sprintf("keyring%v, current %d", k.Versions(), k.Current())
 }
 
-// TokenKind keeps the tokens of different things apart.
-type TokenKind uint8
+// GoString is String: %#v shows no key either.
+func (k *Keyring) GoString() string { return k.String() }
 
-// The kinds of thread tokens.
-const (
-	TokenMessageID TokenKind = 1
-	TokenSubject   TokenKind = 2
-)
-
-// ThreadToken is a keyed, truncated digest of s: equal for equal strings of one
-// account, telling nothing without its key.
-func (a *AccountKey) ThreadToken(kind TokenKind, s string) [8]byte { panic("unwritten") }
-
-// MessageKey encrypts one message's body and extract.
-type MessageKey [32]byte
-
-// NewMessageKey makes a random key.
-func NewMessageKey() MessageKey { panic("unwritten") }
+// LogValue is String, for slog.
+func (k *Keyring) LogValue() slog.Value { return slog.StringValue(k.String()) }

@@ -1,7 +1,18 @@
 package body
 
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"rookery"
+)
+
 // LayoutVersion is the version of the encoding this code writes.
 const LayoutVersion = 1
+
+// maxPlainSize bounds the message size a Layout may claim, in bytes.
+const maxPlainSize = 1 << 40
 
 // Layout tells how a body was encoded. It holds nothing secret and is kept
 // beside the body's location.
@@ -27,12 +38,6 @@ type Layout struct {
 	Digest [32]byte
 }
 
-// MarshalBinary gives the compact form kept in state and packs.
-func (l Layout) MarshalBinary() ([]byte, error) { panic("unwritten") }
-
-// UnmarshalBinary reads what MarshalBinary wrote. KindDamaged if it cannot be.
-func (l *Layout) UnmarshalBinary(b []byte) error { panic("unwritten") }
-
 // EncodedSize is the size in bytes of everything emitted: the chunks and the
 // trailing extract.
 func (l Layout) EncodedSize() int64 { return l.ExtractOffset() + int64(l.ExtractLen) }
@@ -46,3 +51,96 @@ func (l Layout) ExtractOffset() int64 {
 	}
 	return n
 }
+
+// MarshalBinary gives the compact form kept in state and packs: about 55 bytes
+// and three for each chunk.
+func (l Layout) MarshalBinary() ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, rookery.E("encode layout", rookery.KindInvalid, err)
+	}
+	b := make([]byte, 0, 64+3*len(l.ChunkLens))
+	b = append(b, l.Version)
+	b = binary.AppendUvarint(b, uint64(l.PlainSize))
+	b = binary.AppendUvarint(b, uint64(l.Dictionary))
+	b = binary.AppendUvarint(b, uint64(l.ExtractLen))
+	b = append(b, l.Salt[:]...)
+	b = append(b, l.Digest[:]...)
+	for _, c := range l.ChunkLens {
+		b = binary.AppendUvarint(b, uint64(c))
+	}
+	return b, nil
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. KindDamaged if it cannot be.
+func (l *Layout) UnmarshalBinary(b []byte) error {
+	const op = "decode layout"
+	damaged := func(why string) error { return rookery.E(op, rookery.KindDamaged, errors.New("the layout "+why)) }
+	if len(b) == 0 {
+		return damaged("is empty")
+	}
+	n := Layout{Version: b[0]}
+	if n.Version != LayoutVersion {
+		return damaged(fmt.Sprintf("has version %d: a newer program wrote it", n.Version))
+	}
+	b = b[1:]
+	number := func(limit uint64) uint64 {
+		v, k := binary.Uvarint(b)
+		if k <= 0 || v > limit {
+			b = nil // everything after it fails too
+			return 0
+		}
+		b = b[k:]
+		return v
+	}
+	n.PlainSize = int64(number(maxPlainSize))
+	n.Dictionary = uint32(number(1<<32 - 1))
+	n.ExtractLen = uint32(number(1<<32 - 1))
+	if len(b) < len(n.Salt)+len(n.Digest) {
+		return damaged("is cut short")
+	}
+	b = b[copy(n.Salt[:], b):]
+	b = b[copy(n.Digest[:], b):]
+	chunks := chunksOf(n.PlainSize)
+	if chunks > int64(len(b)) {
+		return damaged("is cut short")
+	}
+	if chunks > 0 {
+		n.ChunkLens = make([]uint32, chunks)
+	}
+	for i := range n.ChunkLens {
+		n.ChunkLens[i] = uint32(number(1<<32 - 1))
+	}
+	if len(b) != 0 {
+		return damaged("has bytes left over")
+	}
+	if err := n.check(); err != nil {
+		return rookery.E(op, rookery.KindDamaged, err)
+	}
+	*l = n
+	return nil
+}
+
+// check tells whether the numbers fit each other.
+func (l Layout) check() error {
+	if l.Version != LayoutVersion {
+		return fmt.Errorf("the layout has version %d, not %d", l.Version, LayoutVersion)
+	}
+	if l.PlainSize < 0 || l.PlainSize > maxPlainSize || int64(len(l.ChunkLens)) != chunksOf(l.PlainSize) {
+		return fmt.Errorf("the layout has %d chunks for %d bytes", len(l.ChunkLens), l.PlainSize)
+	}
+	for i, c := range l.ChunkLens {
+		if c < minChunk || c > maxChunk {
+			return fmt.Errorf("the layout has a chunk %d of %d bytes", i, c)
+		}
+	}
+	return nil
+}
+
+// chunksOf is the number of chunks of a message of so many bytes.
+func chunksOf(plain int64) int64 { return (plain + ChunkSize - 1) / ChunkSize }
+
+// The bounds of an encoded chunk: codec byte, content, tag.
+const (
+	minChunk = 1 + 1 + tagLen
+	maxChunk = 1 + ChunkSize + tagLen
+)

@@ -1,42 +1,245 @@
 package body
 
-import "context"
-import "io"
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"rookery"
+)
 
 // Reader reads a message's plaintext by ranges. It keeps the last chunk and at
 // most two chunk buffers; it is for one goroutine at a time.
-type Reader struct{}
+type Reader struct {
+	layout Layout
+	key    MessageKey
+	at     func(ctx context.Context, p []byte, off int64) error
+	gcm    cipher.AEAD
+	bad    error   // why the layout cannot be read
+	starts []int64 // offsets of the encoded chunks
+
+	sealed, unpacked *chunkBuffer
+	have             int    // the chunk in plain
+	plain            []byte // lies in sealed or unpacked; nil for none
+	nonce            [nonceLen]byte
+	aad              [10]byte
+}
 
 // NewReader makes a Reader. at must fill p with the encoded body's bytes from
-// off; it is never asked beyond Layout.EncodedSize.
+// off; it is never asked beyond Layout.EncodedSize. A layout that makes no
+// sense shows as KindDamaged at the first read.
 func NewReader(layout Layout, key MessageKey, at func(ctx context.Context, p []byte, off int64) error) *Reader {
-	panic("unwritten")
+	r := &Reader{layout: layout, key: key, at: at, gcm: chunkGCM(key, layout.Salt)}
+	if err := layout.check(); err != nil {
+		r.bad = rookery.E("read message", rookery.KindDamaged, err)
+		return r
+	}
+	if layout.Dictionary != 0 {
+		r.bad = rookery.E("read message", rookery.KindUnavailable,
+			fmt.Errorf("the body needs zstd dictionary %d, which is not here", layout.Dictionary))
+		return r
+	}
+	r.starts = make([]int64, len(layout.ChunkLens))
+	var off int64
+	for i, n := range layout.ChunkLens {
+		r.starts[i] = off
+		off += int64(n)
+	}
+	return r
 }
 
 // Size is the message's size in bytes.
-func (r *Reader) Size() int64 { panic("unwritten") }
+func (r *Reader) Size() int64 { return max(r.layout.PlainSize, 0) }
 
 // ReadAt fills p from offset off. It returns io.EOF when fewer than len(p)
 // bytes are left; KindDamaged when a check fails; the error of at as it is.
-func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) { panic("unwritten") }
+func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, rookery.E("read message", rookery.KindInvalid, fmt.Errorf("offset %d is negative", off))
+	}
+	done := 0
+	for done < len(p) {
+		plain, err := r.from(ctx, off+int64(done))
+		if err != nil {
+			return done, err
+		}
+		done += copy(p[done:], plain)
+	}
+	return done, nil
+}
 
-// Section reads a range, cut to the message.
-func (r *Reader) Section(ctx context.Context, s Section) io.Reader { panic("unwritten") }
+// from gives the plaintext from off to the end of its chunk, io.EOF behind the
+// end of the message.
+func (r *Reader) from(ctx context.Context, off int64) ([]byte, error) {
+	if r.bad != nil {
+		return nil, r.bad
+	}
+	if off >= r.layout.PlainSize {
+		return nil, io.EOF
+	}
+	if err := r.load(ctx, int(off/ChunkSize)); err != nil {
+		return nil, err
+	}
+	return r.plain[off%ChunkSize:], nil
+}
 
-// ReadSection reads a whole range into memory, cut to the message.
-func (r *Reader) ReadSection(ctx context.Context, s Section) ([]byte, error) { panic("unwritten") }
+// load makes chunk i the one in r.plain.
+func (r *Reader) load(ctx context.Context, i int) error {
+	if r.plain != nil && r.have == i {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.sealed == nil {
+		r.sealed, r.unpacked = buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
+	}
+	r.plain = nil
+	sealed := r.sealed[:r.layout.ChunkLens[i]]
+	if err := r.at(ctx, sealed, r.starts[i]); err != nil {
+		return err
+	}
+	last := i == len(r.layout.ChunkLens)-1
+	want := int64(ChunkSize)
+	if last {
+		want = r.layout.PlainSize - int64(i)*ChunkSize
+	}
+	chunkNonce(&r.nonce, &r.aad, uint64(i), last)
+	packed, err := r.gcm.Open(sealed[:0], r.nonce[:], sealed, r.aad[:])
+	if err != nil {
+		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d fails its check: read it from another copy", i))
+	}
+	plain, ok := unpack(r.unpacked[:0:ChunkSize], packed)
+	if !ok || int64(len(plain)) != want {
+		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d does not hold %d bytes", i, want))
+	}
+	r.have, r.plain = i, plain
+	return nil
+}
 
 // WriteSection writes a range, cut to the message, to w, chunk by chunk.
 func (r *Reader) WriteSection(ctx context.Context, w io.Writer, s Section) (int64, error) {
-	panic("unwritten")
+	off, end := r.cut(s)
+	var done int64
+	for off < end {
+		plain, err := r.from(ctx, off)
+		if err != nil {
+			return done, err
+		}
+		n, err := w.Write(plain[:min(int64(len(plain)), end-off)])
+		done, off = done+int64(n), off+int64(n)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// cut gives the bounds of a range inside the message.
+func (r *Reader) cut(s Section) (off, end int64) {
+	off = min(max(s.Offset, 0), r.Size())
+	return off, off + min(max(s.Len, 0), r.Size()-off)
+}
+
+// ReadSection reads a whole range into memory, cut to the message.
+func (r *Reader) ReadSection(ctx context.Context, s Section) ([]byte, error) {
+	if r.bad != nil {
+		return nil, r.bad
+	}
+	off, end := r.cut(s)
+	p := make([]byte, end-off)
+	if _, err := r.ReadAt(ctx, p, off); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Section reads a range, cut to the message. Its Read may be mixed with the
+// Reader's other methods, all on one goroutine.
+func (r *Reader) Section(ctx context.Context, s Section) io.Reader {
+	off, end := r.cut(s)
+	return &sectionReader{ctx: ctx, r: r, off: off, end: end}
+}
+
+// sectionReader holds a context because io.Reader has none to pass; it lives
+// for one command.
+type sectionReader struct {
+	ctx      context.Context
+	r        *Reader
+	off, end int64
+}
+
+func (s *sectionReader) Read(p []byte) (int, error) {
+	if s.off >= s.end {
+		if s.r.bad != nil {
+			return 0, s.r.bad
+		}
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	plain, err := s.r.from(s.ctx, s.off)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, plain[:min(int64(len(plain)), s.end-s.off)])
+	s.off += int64(n)
+	return n, nil
+}
+
+func (s *sectionReader) WriteTo(w io.Writer) (int64, error) {
+	n, err := s.r.WriteSection(s.ctx, w, Section{s.off, s.end - s.off})
+	s.off += n
+	return n, err
 }
 
 // Verify reads the whole message and checks it against Layout.Digest.
-func (r *Reader) Verify(ctx context.Context) error { panic("unwritten") }
+func (r *Reader) Verify(ctx context.Context) error {
+	if r.bad != nil {
+		return r.bad
+	}
+	sum := sha256.New()
+	if _, err := r.WriteSection(ctx, sum, Section{0, r.Size()}); err != nil {
+		return err
+	}
+	want := keyedDigest(r.key, [32]byte(sum.Sum(nil)))
+	if !hmac.Equal(want[:], r.layout.Digest[:]) {
+		return rookery.E("verify message", rookery.KindDamaged, errors.New("the message is not the one that was encoded"))
+	}
+	return nil
+}
 
 // Extract opens the sealed extract that trails the encoded body.
 // KindNotFound if Layout.ExtractLen is 0.
-func (r *Reader) Extract(ctx context.Context) (*Extract, error) { panic("unwritten") }
+func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
+	const op = "read extract"
+	if r.bad != nil {
+		return nil, r.bad
+	}
+	if r.layout.ExtractLen == 0 {
+		return nil, rookery.E(op, rookery.KindNotFound, errors.New("the extract is not kept in the body"))
+	}
+	if r.layout.ExtractLen > maxExtract {
+		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("the layout claims an extract of %d bytes", r.layout.ExtractLen))
+	}
+	sealed := make([]byte, r.layout.ExtractLen)
+	if err := r.at(ctx, sealed, r.layout.ExtractOffset()); err != nil {
+		return nil, err
+	}
+	return Open(sealed, r.key)
+}
 
-// Close gives the buffers back. The Reader must not be used afterwards.
-func (r *Reader) Close() { panic("unwritten") }
+// Close gives the buffers back. The Reader, and what Section gave, must not be
+// used afterwards. It is optional: without it the collector does the same.
+func (r *Reader) Close() {
+	if r.sealed != nil {
+		buffers.Put(r.sealed)
+		buffers.Put(r.unpacked)
+		r.sealed, r.unpacked, r.plain = nil, nil, nil
+	}
+}

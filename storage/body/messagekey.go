@@ -1,0 +1,77 @@
+package body
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// MessageKey encrypts one message's body and extract. It is random, belongs to
+// the content (every account that has a copy wraps the same key), and printing
+// it shows nothing.
+type MessageKey [32]byte
+
+// NewMessageKey makes a random key.
+func NewMessageKey() (key MessageKey) {
+	rand.Read(key[:])
+	return key
+}
+
+// Format shows no key, whatever the verb.
+func (MessageKey) Format(s fmt.State, _ rune) { io.WriteString(s, "message key") }
+
+// LogValue shows no key.
+func (MessageKey) LogValue() slog.Value { return slog.StringValue("message key") }
+
+// MarshalText shows no key to encoders of text and JSON.
+func (MessageKey) MarshalText() ([]byte, error) { return []byte("message key"), nil }
+
+// derive makes a key for one purpose out of another, so that no key is ever
+// used for two things.
+func derive(key []byte, purpose string, salt ...byte) (out [32]byte) {
+	m := hmac.New(sha256.New, key)
+	io.WriteString(m, purpose)
+	m.Write([]byte{0})
+	m.Write(salt)
+	m.Sum(out[:0])
+	return out
+}
+
+func newGCM(key [32]byte) cipher.AEAD {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic("body: AES refuses a key of 32 bytes: " + err.Error())
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		panic("body: AES has no GCM: " + err.Error())
+	}
+	return gcm
+}
+
+const (
+	nonceLen = 12
+	tagLen   = 16
+)
+
+// sealRandom appends a random nonce and the sealed plain to dst.
+func sealRandom(gcm cipher.AEAD, dst, plain, aad []byte) []byte {
+	var nonce [nonceLen]byte
+	rand.Read(nonce[:])
+	dst = append(dst, nonce[:]...)
+	return gcm.Seal(dst, nonce[:], plain, aad)
+}
+
+// openRandom is the inverse of sealRandom.
+func openRandom(gcm cipher.AEAD, sealed, aad []byte) ([]byte, bool) {
+	if len(sealed) < nonceLen+tagLen {
+		return nil, false
+	}
+	plain, err := gcm.Open(nil, sealed[:nonceLen], sealed[nonceLen:], aad)
+	return plain, err == nil
+}

@@ -1,0 +1,461 @@
+package body
+
+import (
+	"bytes"
+	"sync"
+)
+
+// scanner takes a message in pieces and finds its structure. It works line by
+// line in headers and from one possible delimiter line to the next in bodies,
+// and remembers of a body only what a preview needs.
+//
+// Every byte belongs to exactly one place: a delimiter line and the line end
+// before it belong to the multipart (RFC 2046 5.1.1), all else to the
+// innermost open part.
+type scanner struct {
+	pos   int64 // bytes taken so far
+	lines int64 // LFs among them
+	prev  byte  // the last byte taken
+
+	lineStart int64  // where the current line begins
+	line      []byte // the beginning of the current line, when it spans pieces
+	atStart   bool   // nothing of the current line was taken yet
+	maybe     bool   // in a body: line may yet be a delimiter
+	prevEOL   int64  // length of the line end before lineStart
+
+	stack      []*frame
+	boundaries int    // frames on the stack that have one
+	head       []byte // the header being read
+	parts      int
+	budget     int // bytes of part headers still kept
+	addresses  int // addresses still kept
+
+	root    *frame
+	extract *Extract
+	preview previewer
+}
+
+// frame is an open part. A frame without a boundary whose header is done is a
+// leaf, an enclosed message, or a multipart whose delimiters count no more.
+type frame struct {
+	part      *Part
+	env       *Envelope // set for the root and enclosed messages
+	digest    bool      // children default to message/rfc822
+	boundary  string
+	bodyLines int64 // scanner.lines where the body began
+	limit     int   // of its header, in bytes
+	inHeader  bool
+	preview   bool
+}
+
+const (
+	// maxPartHeader bounds the bytes parsed of a part's header.
+	maxPartHeader = 64 << 10
+	// maxBoundary bounds the boundaries looked for; RFC 2046 allows 70.
+	maxBoundary = 512
+	// maxDelimiter bounds a delimiter line with its padding.
+	maxDelimiter = maxBoundary + 256
+	// partBudget bounds the bytes parsed of all part headers together; beyond
+	// it parts keep their type and boundary only.
+	partBudget = 4 << 20
+)
+
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
+
+func newScanner() *scanner {
+	s := scanners.Get().(*scanner)
+	*s = scanner{
+		line: s.line[:0], head: s.head[:0], stack: s.stack[:0], preview: s.preview.reset(),
+		atStart: true, budget: partBudget, addresses: MaxAddresses, extract: &Extract{Version: ExtractVersion},
+	}
+	s.root = s.push(&Part{}, &s.extract.Envelope, MaxHeader)
+	s.extract.Structure = s.root.part
+	return s
+}
+
+// close gives the scanner's memory back.
+func (s *scanner) close() {
+	if cap(s.head) > maxPartHeader || cap(s.line) > maxPartHeader {
+		return // grown by a monster: let it go
+	}
+	clear(s.stack[:cap(s.stack)])
+	s.extract, s.root = nil, nil
+	scanners.Put(s)
+}
+
+// push opens a part at the current position, in its header.
+func (s *scanner) push(p *Part, env *Envelope, limit int) *frame {
+	p.Offset = s.pos
+	f := &frame{part: p, env: env, limit: limit, inHeader: true}
+	s.stack = append(s.stack, f)
+	s.head = s.head[:0]
+	return f
+}
+
+func (s *scanner) top() *frame { return s.stack[len(s.stack)-1] }
+
+// write takes the next piece of the message.
+func (s *scanner) write(p []byte) {
+	for len(p) > 0 {
+		var n int
+		if s.top().inHeader {
+			n = s.header(p)
+		} else {
+			n = s.body(p)
+		}
+		p = p[n:]
+	}
+}
+
+// take moves over bytes that end no line or exactly one, at their end.
+func (s *scanner) take(p []byte) {
+	if len(p) > 0 {
+		s.prev = p[len(p)-1]
+		s.pos += int64(len(p))
+	}
+}
+
+// endLine notes that a line has ended at the current position.
+func (s *scanner) endLine(eol int64) {
+	s.lines++
+	s.lineStart, s.prevEOL = s.pos, eol
+	s.line, s.atStart, s.maybe = s.line[:0], true, false
+}
+
+// eolLen is the length of the line end of a line that ends in LF.
+func eolLen(line []byte) int64 {
+	if n := len(line); n > 1 && line[n-2] == '\r' {
+		return 2
+	}
+	return 1
+}
+
+// header takes one line, or the beginning of one, of the top frame's header.
+func (s *scanner) header(p []byte) int {
+	i := bytes.IndexByte(p, '\n')
+	if i < 0 {
+		s.holdHeader(p)
+		s.take(p)
+		s.atStart = false
+		return len(p)
+	}
+	line := p[:i+1]
+	var eol int64
+	switch {
+	case i > 0:
+		eol = eolLen(line)
+	case s.prev == '\r' && !s.atStart:
+		eol = 2
+	default:
+		eol = 1
+	}
+	length := s.pos - s.lineStart + int64(len(line))
+	if len(s.line) > 0 {
+		s.holdHeader(line)
+		line = s.line
+	}
+	s.prev = '\n'
+	s.pos += int64(i + 1)
+	if s.boundaries > 0 && length <= maxDelimiter && s.delimiter(line, eol) {
+		return i + 1
+	}
+	f := s.top()
+	s.head = append(s.head, line[:min(len(line), f.limit-len(s.head))]...)
+	s.endLine(eol)
+	if length == eol {
+		s.endHeader()
+	}
+	return i + 1
+}
+
+// holdHeader keeps the beginning of a header line that spans pieces: as much
+// as the header has room for, and at least what a delimiter may have.
+func (s *scanner) holdHeader(p []byte) {
+	room := max(s.top().limit-len(s.head), maxDelimiter) - len(s.line)
+	s.line = append(s.line, p[:min(len(p), max(room, 0))]...)
+}
+
+// body takes bytes of the innermost body up to, or of, a line that may be a
+// delimiter.
+func (s *scanner) body(p []byte) int {
+	if s.boundaries == 0 {
+		s.content(p)
+		return len(p)
+	}
+	if s.atStart && p[0] == '-' {
+		s.atStart, s.maybe = false, true
+	}
+	if s.maybe {
+		return s.candidate(p)
+	}
+	i := bytes.Index(p, newlineDash)
+	if i < 0 {
+		s.content(p)
+		return len(p)
+	}
+	s.content(p[:i+1])
+	return i + 1
+}
+
+var newlineDash = []byte("\n-")
+
+// candidate takes more of a line that begins like a delimiter.
+func (s *scanner) candidate(p []byte) int {
+	i := bytes.IndexByte(p, '\n')
+	whole := i >= 0
+	n := i + 1
+	if !whole {
+		n = len(p)
+	}
+	if len(s.line)+n > maxDelimiter {
+		// Too long for one. Hand over what was held, then go on as content.
+		s.maybe = false
+		s.held()
+		s.content(p[:n])
+		return n
+	}
+	if !whole {
+		s.line = append(s.line, p...)
+		s.take(p)
+		return n
+	}
+	line := p[:n]
+	if len(s.line) > 0 {
+		s.line = append(s.line, line...)
+		line = s.line
+	}
+	eol := eolLen(line)
+	s.take(p[:n])
+	if s.delimiter(line, eol) {
+		return n
+	}
+	s.preview.write(line)
+	s.endLine(eol)
+	return n
+}
+
+// held gives a held line, already counted in pos, to the body it belongs to.
+func (s *scanner) held() {
+	s.preview.write(s.line)
+	s.line = s.line[:0]
+}
+
+// content takes bytes that are surely the innermost body's.
+func (s *scanner) content(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	s.preview.write(p)
+	n := int64(bytes.Count(p, newline))
+	last := len(p) - 1
+	before := s.prev
+	if last > 0 {
+		before = p[last-1]
+	}
+	s.take(p)
+	s.atStart = false
+	if p[last] != '\n' {
+		s.lines += n
+		return
+	}
+	s.lines += n - 1
+	eol := int64(1)
+	if before == '\r' {
+		eol = 2
+	}
+	s.endLine(eol)
+}
+
+var newline = []byte{'\n'}
+
+// delimiter looks whether line, ended by eol bytes and already taken, is a
+// delimiter of an open multipart, and acts on it.
+func (s *scanner) delimiter(line []byte, eol int64) bool {
+	if len(line) < 3 || line[0] != '-' || line[1] != '-' {
+		return false
+	}
+	text := bytes.TrimRight(line[2:], " \t\r\n")
+	for i := len(s.stack) - 1; i >= 0; i-- {
+		f := s.stack[i]
+		if f.boundary == "" || len(text) < len(f.boundary) || string(text[:len(f.boundary)]) != f.boundary {
+			continue
+		}
+		switch rest := text[len(f.boundary):]; {
+		case len(rest) == 0:
+			if s.parts >= MaxParts {
+				return false
+			}
+			s.popTo(i)
+			s.endLine(eol)
+			child := &Part{}
+			f.part.Parts = append(f.part.Parts, child)
+			s.push(child, nil, maxPartHeader)
+			return true
+		case string(rest) == "--":
+			s.popTo(i)
+			f.boundary = ""
+			s.boundaries--
+			s.endLine(eol)
+			return true
+		}
+	}
+	return false
+}
+
+// popTo closes the frames above index i, at the line end before the current
+// line.
+func (s *scanner) popTo(i int) {
+	end := s.lineStart - s.prevEOL
+	lines := s.lines
+	if s.prevEOL > 0 {
+		lines--
+	}
+	s.closeFrames(i+1, end, lines)
+}
+
+// closeFrames ends the frames from index i up at the offset end, before which
+// lie so many LFs. A part that has only a header may reach beyond it, and then
+// those around it do as well.
+func (s *scanner) closeFrames(i int, end, lines int64) {
+	for len(s.stack) > i {
+		f := s.top()
+		if f.inHeader {
+			s.cutHeader(f)
+		}
+		p := f.part
+		p.BodyLen = max(end, p.BodyOffset) - p.BodyOffset
+		p.Lines = max(lines-f.bodyLines, 0)
+		end, lines = p.BodyOffset+p.BodyLen, max(lines, f.bodyLines)
+		s.finishPart(f)
+		s.stack = s.stack[:len(s.stack)-1]
+	}
+}
+
+// cutHeader ends a header that has no blank line at the current line.
+func (s *scanner) cutHeader(f *frame) {
+	f.inHeader = false
+	f.part.HeaderLen = s.lineStart - f.part.Offset
+	f.part.BodyOffset = s.lineStart
+	f.bodyLines = s.lines
+	s.readHeader(f)
+	if f.part.Message != nil && f.part.Message.Structure == nil {
+		f.part.Message.Structure = emptyPart(f.part.BodyOffset)
+	}
+}
+
+// finishPart gives a closed part what a valid structure needs.
+func (s *scanner) finishPart(f *frame) {
+	if f.boundary != "" {
+		s.boundaries--
+	}
+	if f.preview {
+		s.preview.end(f.part, s.extract)
+	}
+	p := f.part
+	if p.Type == "multipart" && len(p.Parts) == 0 {
+		p.Parts = []*Part{emptyPart(p.BodyOffset + p.BodyLen)}
+	}
+}
+
+// emptyPart stands where the message promises a part and has none.
+func emptyPart(at int64) *Part {
+	p := &Part{Offset: at, BodyOffset: at}
+	p.setDefaults(false)
+	return p
+}
+
+// endHeader acts on the blank line that ended the top frame's header.
+func (s *scanner) endHeader() {
+	f := s.top()
+	f.inHeader = false
+	p := f.part
+	p.HeaderLen = s.pos - p.Offset
+	p.BodyOffset = s.pos
+	f.bodyLines = s.lines
+	s.readHeader(f)
+	s.head = s.head[:0]
+	switch {
+	case p.Type == "multipart":
+		b := boundaryOf(p)
+		if b != "" && len(b) <= maxBoundary && len(s.stack) < MaxDepth {
+			f.boundary, f.digest = b, p.Subtype == "digest"
+			s.boundaries++
+		}
+	case p.Message != nil && len(s.stack) < MaxDepth && identity(p.Encoding):
+		p.Message.Structure = &Part{}
+		s.push(p.Message.Structure, &p.Message.Envelope, maxPartHeader)
+	case p.Message != nil:
+		p.Message.Structure = emptyPart(s.pos)
+	case p.Type == "text":
+		f.preview = s.preview.begin(p)
+	}
+}
+
+// readHeader parses the header in s.head into the frame's part.
+func (s *scanner) readHeader(f *frame) {
+	s.parts++
+	text := string(s.head)
+	if f == s.root {
+		e := s.extract
+		e.Header = []byte(text)
+		e.HeaderTruncated = int64(len(e.Header)) < f.part.HeaderLen
+		s.messageFields(text, f.env)
+		e.readThreading(text)
+	} else if f.env != nil && s.budget > 0 {
+		s.messageFields(text, f.env)
+	}
+	rich := f == s.root || s.budget > 0
+	if f != s.root {
+		s.budget -= len(text)
+	}
+	inDigest := false
+	if n := len(s.stack); n > 1 && s.stack[n-1] == f {
+		inDigest = s.stack[n-2].digest && f.env == nil
+	}
+	f.part.readFields(text, rich, inDigest)
+	if f.part.isMessage() {
+		f.part.Message = &Message{}
+	}
+}
+
+// finish ends the message and gives what was found.
+func (s *scanner) finish() *Extract {
+	for {
+		f := s.top()
+		if f.inHeader && s.pos > s.lineStart {
+			s.endOfHeader()
+		} else if s.maybe && s.pos > s.lineStart {
+			line := s.line
+			s.maybe = false
+			if !s.delimiter(line, 0) {
+				s.held()
+				break
+			}
+			s.lines-- // endLine counted a line end that is not there
+		} else {
+			break
+		}
+	}
+	s.closeFrames(0, s.pos, s.lines)
+	e := s.extract
+	e.Size = s.pos
+	e.HasAttachment = hasAttachment(e.Structure, nil)
+	e.Preview = s.preview.text()
+	return e
+}
+
+// endOfHeader ends a last line that lies in a header and lacks its line end.
+func (s *scanner) endOfHeader() {
+	line := s.line
+	if s.boundaries > 0 && s.pos-s.lineStart <= maxDelimiter && s.delimiter(line, 0) {
+		s.lines--
+		return
+	}
+	f := s.top()
+	s.head = append(s.head, line[:min(len(line), max(f.limit-len(s.head), 0))]...)
+	s.line = s.line[:0]
+	s.lineStart = s.pos
+}
+
+// identity reports whether content in the encoding can be scanned as it is.
+func identity(encoding string) bool { return encoding != "base64" && encoding != "quoted-printable" }
