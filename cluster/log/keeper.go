@@ -1,0 +1,336 @@
+package log
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"rookery"
+)
+
+const houseEvery = time.Second
+
+// keepHouse measures the disk, keeps spares, and recycles segments.
+func (l *Log) keepHouse() {
+	defer close(l.idle)
+	t := time.NewTicker(houseEvery)
+	defer t.Stop()
+	for {
+		l.tidy()
+		select {
+		case <-l.closing:
+			return
+		case <-t.C:
+		case <-l.kick:
+		}
+	}
+}
+
+func (l *Log) kickKeeper() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// tidy is one round of housekeeping. It runs on the keeper alone.
+func (l *Log) tidy() {
+	l.measure()
+	l.reclaim()
+	l.retain()
+	l.reclaim()
+	l.stock()
+}
+
+// measure reads the file system's free space.
+func (l *Log) measure() {
+	u, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
+	if err != nil {
+		return // the last state stands; in-memory file systems have none
+	}
+	free, state := int64(min(u.AvailBytes, 1<<62)), DiskOK
+	switch {
+	case free < l.opts.HardFree:
+		state = DiskHard
+	case free < l.opts.SoftFree:
+		state = DiskSoft
+	}
+	l.mu.Lock()
+	was := l.stats.Disk
+	l.stats.Disk, l.stats.DiskFree = state, free
+	l.mu.Unlock()
+	if was != state {
+		l.opts.Logger.Warn("log: the disk's state has changed", "was", was.String(), "is", state.String(), "free", free)
+	}
+}
+
+// reclaim turns freed segments that nobody reads into spares.
+func (l *Log) reclaim() {
+	l.mu.Lock()
+	var gone []*segment
+	l.leaving = slices.DeleteFunc(l.leaving, func(s *segment) bool {
+		if s.refs.Load() > 0 {
+			return false
+		}
+		gone = append(gone, s)
+		return true
+	})
+	for _, s := range gone {
+		if s.slot.file != nil {
+			l.free = append(l.free, s.slot)
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range gone {
+		l.indexes.drop(s)
+	}
+}
+
+// stock makes spares up to the wanted number and deletes what is too much.
+func (l *Log) stock() {
+	for {
+		l.mu.Lock()
+		n := len(l.free)
+		if l.closed || n == l.opts.Spares {
+			l.mu.Unlock()
+			return
+		}
+		var drop *slot
+		number := l.slots
+		if n > l.opts.Spares {
+			drop = l.free[0] // the oldest, perhaps of another size
+			l.free = slices.Delete(l.free, 0, 1)
+		} else {
+			l.slots++
+		}
+		l.mu.Unlock()
+		if drop != nil {
+			l.dropSlot(drop)
+			continue
+		}
+		sl, err := l.createSlot(number)
+		if err != nil {
+			l.opts.Logger.Warn("log: cannot prepare a spare segment", "err", err)
+			return
+		}
+		l.mu.Lock()
+		l.free = append(l.free, sl)
+		l.mu.Unlock()
+	}
+}
+
+func (l *Log) dropSlot(s *slot) {
+	_ = s.file.Close()
+	if err := l.opts.FS.Remove(l.opts.FS.PathJoin(l.opts.Dir, slotName(s.number))); err != nil {
+		l.opts.Logger.Warn("log: cannot delete a spare segment", "file", slotName(s.number), "err", err)
+	}
+}
+
+// takeSlot gives a spare, or makes one on the spot.
+func (l *Log) takeSlot() (*slot, error) {
+	l.mu.Lock()
+	if n := len(l.free); n > 0 {
+		s := l.free[n-1]
+		l.free = l.free[:n-1]
+		l.mu.Unlock()
+		return s, nil
+	}
+	number := l.slots
+	l.slots++
+	l.mu.Unlock()
+	return l.createSlot(number)
+}
+
+// floor is the lowest entry of Raft's range that must stay. The last stays
+// always: a group's newest entry is what its neighbours ask for first.
+func (g *Group) floor() uint64 { return min(g.permit, g.keep, g.log.last()) }
+
+// live sums, per segment, the bytes that must stay. The caller holds the lock.
+func (l *Log) live() map[*segment]int64 {
+	sum := map[*segment]int64{}
+	for _, g := range l.groups {
+		floor := g.floor()
+		for _, e := range g.log {
+			if e.last >= floor {
+				sum[e.segment] += max(1, e.within(floor, e.last).bytes)
+			}
+		}
+		for _, e := range g.old {
+			if e.last >= g.keep {
+				sum[e.segment] += max(1, e.within(g.keep, e.last).bytes)
+			}
+		}
+	}
+	return sum
+}
+
+// over reports whether the segments and their spares exceed the budget.
+func (l *Log) over() bool {
+	var n int64
+	for _, s := range l.segments {
+		n += s.slot.size
+	}
+	return n+int64(l.opts.Spares)*l.opts.SegmentSize > l.opts.DiskBudget
+}
+
+// retain recycles the oldest segments until the budget holds: those without a
+// live entry, and those under a tenth live, whose rest is copied forward.
+func (l *Log) retain() {
+	l.mu.RLock()
+	over, live := l.over(), map[*segment]int64(nil)
+	var all []*segment
+	if over {
+		live = l.live()
+		for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+			if s := l.segments[id]; s != l.active {
+				all = append(all, s)
+			}
+		}
+	}
+	was := l.stats.OverBudget
+	l.mu.RUnlock()
+	for _, s := range all {
+		if !over {
+			break
+		}
+		if n := live[s]; n >= s.slot.size/10 && n > 0 {
+			continue
+		} else if n > 0 && !l.copyForward(s) {
+			continue
+		} else if n == 0 && l.freeSegment(s, nil) != nil {
+			break
+		}
+		l.mu.RLock()
+		over = l.over()
+		l.mu.RUnlock()
+		select {
+		case <-l.closing:
+			return
+		default:
+		}
+	}
+	if over != was {
+		l.mu.Lock()
+		l.stats.OverBudget = over
+		l.mu.Unlock()
+		if over {
+			l.opts.Logger.Warn("log: above its disk budget, and everything in it must stay", "budget", l.opts.DiskBudget)
+		}
+	}
+}
+
+// freeSegment records that the segment may be reused, unless something in it
+// must stay. copied tells for each group from which floor on its entries
+// outside Raft's range were copied.
+func (l *Log) freeSegment(s *segment, copied map[*Group]uint64) error {
+	r := newRequest(nil)
+	r.plan = func() error {
+		if l.segments[s.id] != s || s == l.active {
+			return nil
+		}
+		l.mu.RLock()
+		defer l.mu.RUnlock()
+		firsts := map[rookery.GroupID]uint64{}
+		for id, g := range l.groups {
+			floor, keep := g.floor(), g.keep
+			for _, e := range g.log {
+				if e.segment != s {
+					continue
+				}
+				if e.last >= floor {
+					return nil
+				}
+				firsts[id] = max(firsts[id], e.last+1)
+			}
+			from, ok := copied[g]
+			for _, e := range g.old {
+				if e.segment == s && e.last >= keep && (!ok || keep < from) {
+					return nil
+				}
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(firsts)) {
+			r.control(record{kind: kindFirst, group: id, index: firsts[id]}, nil)
+		}
+		r.control(record{kind: kindFree, index: s.id}, nil)
+		return nil
+	}
+	return l.submit(r)
+}
+
+// copyForward writes what must stay of a segment into the active one and
+// frees it. It reports whether the segment is gone.
+func (l *Log) copyForward(s *segment) bool {
+	s.refs.Add(1)
+	x, err := l.indexes.get(s)
+	s.refs.Add(-1)
+	if err != nil {
+		return false
+	}
+	copied := map[*Group]uint64{}
+	for g, gi := range x.groups {
+		if err == nil {
+			err = l.copyGroup(s, gi, g, copied)
+		}
+	}
+	if err == nil {
+		err = l.freeSegment(s, copied)
+	}
+	if err != nil {
+		l.opts.Logger.Warn("log: cannot copy a segment's last live entries forward", "segment", s.id, "err", err)
+		return false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.segments[s.id] != s
+}
+
+// copyGroup copies one group's live entries, in frames of at most MaxFlush.
+func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied map[*Group]uint64) error {
+	l.mu.RLock()
+	g := l.groups[id]
+	if g == nil {
+		l.mu.RUnlock()
+		return nil
+	}
+	floor, keep, epoch := g.floor(), g.keep, g.epoch
+	var within, outside extents
+	for _, e := range g.log {
+		if e.segment == s && e.last >= floor {
+			within = append(within, e.within(floor, e.last))
+		}
+	}
+	for _, e := range g.old {
+		if e.segment == s && e.last >= keep {
+			outside = append(outside, e)
+		}
+	}
+	l.mu.RUnlock()
+	copied[g] = keep
+	m := mover{g: g, from: s, epoch: epoch}
+	for _, e := range within {
+		for i := e.first; i <= e.last; i++ {
+			for k := len(gi.runs) - 1; k >= 0; k-- {
+				if p, ok := gi.runs[k].at(i); ok && gi.runs[k].epoch == epoch {
+					m.add(i, p, kindCopy)
+					break
+				}
+			}
+		}
+	}
+	for _, e := range outside {
+		for k := range gi.runs {
+			for i := max(e.first, keep); gi.runs[k].epoch != epoch && !e.body && i <= e.last; i++ {
+				if p, ok := gi.runs[k].at(i); ok {
+					m.add(i, p, kindBody)
+				}
+			}
+		}
+		for i, p := range gi.bodies {
+			if e.body && i >= keep {
+				m.add(i, p, kindBody)
+			}
+		}
+	}
+	return m.flush()
+}
