@@ -1,0 +1,101 @@
+package mailbox
+
+import (
+	"rookery"
+	"rookery/storage/command"
+)
+
+func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
+	if w.get(accountKey(tableAccount, c.Account)) != nil {
+		return &command.AccountResult{}, nil
+	}
+	if w.get(mailboxKey(tableGrave, c.Account, 0)) != nil {
+		return nil, refuse(rookery.KindConflict, "account %s was erased and is not yet gone", c.Account)
+	}
+	if c.Account == (rookery.AccountID{}) || c.Quota < 0 || len(c.Key) > maxKey || len(c.Roles) > 16 {
+		return nil, refuse(rookery.KindInvalid, "the new account has no id, a negative quota, a key that is too long or too many roles")
+	}
+	roles, err := checkRoles(c.Roles)
+	if err != nil {
+		return nil, err
+	}
+	a := w.open(&account{Account: Account{ID: c.Account, Key: c.Key, Quota: c.Quota, Created: w.tx.Time()}, nextMailbox: Inbox})
+	a.dirty, a.listed = true, true
+	for _, r := range append([]command.Role{{Name: "INBOX"}}, roles...) {
+		w.makeMailbox(a, r.Name, r.Attr, c.Validity)
+		w.set(nameKey(tableSubscribe, a.ID, r.Name), nil)
+		a.subscriptions++
+	}
+	return &command.AccountResult{Created: true}, nil
+}
+
+// maxKey bounds a wrapped key in bytes.
+const maxKey = 4096
+
+// checkRoles gives the role folders with their names as stored. They must
+// lie at the top and be distinct.
+func checkRoles(roles []command.Role) ([]command.Role, error) {
+	seen := map[string]bool{"INBOX": true}
+	out := make([]command.Role, 0, len(roles))
+	for _, r := range roles {
+		name, err := canonical(r.Name)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkRole(r.Attr); err != nil {
+			return nil, err
+		}
+		if seen[name] || seen[r.Attr] || Parent(name) != "" {
+			return nil, refuse(rookery.KindInvalid, "role folder %q is there twice or below another", name)
+		}
+		seen[name], seen[r.Attr] = true, true
+		out = append(out, command.Role{Name: name, Attr: r.Attr})
+	}
+	return out, nil
+}
+
+// checkRole refuses attributes that no real mailbox can have.
+func checkRole(attr string) error {
+	switch attr {
+	case `\Archive`, `\Drafts`, `\Junk`, `\Sent`, `\Trash`, `\Important`:
+		return nil
+	}
+	return refuse(rookery.KindInvalid, `%.100q is not a role a mailbox can have: \Archive \Drafts \Junk \Sent \Trash \Important`, attr)
+}
+
+func (w *work) setQuota(c *command.SetQuota) (command.Result, error) {
+	a, err := w.account(c.Account)
+	if err != nil {
+		return nil, err
+	}
+	if c.Quota < 0 {
+		return nil, refuse(rookery.KindInvalid, "the quota is negative; 0 is unlimited")
+	}
+	if a.Quota != c.Quota {
+		a.Quota = c.Quota
+		a.dirty, a.listed = true, true
+	}
+	return &command.Done{}, nil
+}
+
+// eraseAccount takes the account with its key away at once and leaves the
+// references its emails hold to the reaper. It is idempotent.
+func (w *work) eraseAccount(c *command.EraseAccount) (command.Result, error) {
+	if w.get(accountKey(tableAccount, c.Account)) == nil {
+		return &command.Done{}, nil
+	}
+	w.delete(accountKey(tableAccount, c.Account))
+	for _, table := range []byte{tableMailbox, tableCounters, tableRow, tableToken, tableChange,
+		tableTombstone, tableRemoved, tableName, tableSubscribe, tableGrave} {
+		w.clear(accountKey(table, c.Account))
+	}
+	w.dig(c.Account, 0, &grave{Time: w.tx.Time()})
+	id := c.Account
+	w.tx.OnCommit(func() {
+		w.m.cache.forget(id)
+		if w.m.events != nil {
+			w.m.events.Changed(id, 0, 0)
+		}
+	})
+	return &command.Done{}, nil
+}

@@ -1,0 +1,200 @@
+package mailbox
+
+import (
+	"encoding/binary"
+
+	"rookery"
+	"rookery/storage/command"
+)
+
+// addBody records a new body with its references.
+func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, pieces []LogPiece) {
+	x := bodyRecord{refs: refs, Body: Body{ID: id, Size: c.Size, Layout: c.Layout, Log: pieces}}
+	for _, p := range pieces {
+		x.Encoded += p.Len
+	}
+	w.set(bodyKey(tableBody, id), x.encode())
+	if len(c.Extract) > 0 {
+		w.set(bodyKey(tableExtract, id), c.Extract)
+	}
+	if len(pieces) == 0 {
+		return // nothing to keep or pack
+	}
+	w.set(bodyKey(tableUnpacked, id), binary.AppendUvarint(nil, uint64(x.Encoded)))
+	if events := w.m.events; events != nil {
+		bytes := x.Encoded
+		w.tx.OnCommit(func() { events.Unpacked(id, bytes) })
+	}
+}
+
+func (w *work) bodyAt(id BodyID) *bodyRecord {
+	v := w.get(bodyKey(tableBody, id))
+	if v == nil {
+		return nil
+	}
+	x, err := decodeBody(id, v)
+	must(err)
+	return x
+}
+
+// unrefBody counts one reference less; with the last the body goes, and its
+// packs lose its bytes.
+func (w *work) unrefBody(id BodyID) {
+	x := w.bodyAt(id)
+	if x == nil {
+		panic(damaged("body"))
+	}
+	if x.refs--; x.refs > 0 {
+		w.set(bodyKey(tableBody, id), x.encode())
+		return
+	}
+	w.delete(bodyKey(tableBody, id))
+	w.delete(bodyKey(tableExtract, id))
+	if len(x.Pack) == 0 {
+		w.unlog(x)
+	}
+	for _, p := range x.Pack {
+		w.shrinkPack(p.Pack, p.Len)
+	}
+}
+
+// unlog says that a body's log entries are needed no longer.
+func (w *work) unlog(x *bodyRecord) {
+	if len(x.Log) == 0 {
+		return
+	}
+	w.delete(bodyKey(tableUnpacked, x.ID))
+	if first := x.Log[0].Index; first != x.ID {
+		w.delete(newKey(tableFloor).u64(uint64(first)))
+	}
+}
+
+// PackState is where a pack is in its life.
+type PackState uint8
+
+// The states of a pack, in order.
+const (
+	PackLive PackState = iota
+	PackDead
+	PackDeleted
+)
+
+func (s PackState) String() string {
+	return [...]string{"live", "dead", "deleted"}[min(s, PackDeleted)]
+}
+
+// Pack is a pack's record.
+type Pack struct {
+	ID    command.PackID `cbor:"-"`
+	State PackState      `cbor:"1,keyasint,omitempty"`
+	// Size is the object's; Total and Live sum its bodies, at first and now.
+	Size  int64 `cbor:"2,keyasint,omitempty"`
+	Total int64 `cbor:"3,keyasint,omitempty"`
+	Live  int64 `cbor:"4,keyasint,omitempty"`
+	// Bodies and LiveBodies count them.
+	Bodies     uint32 `cbor:"5,keyasint,omitempty"`
+	LiveBodies uint32 `cbor:"6,keyasint,omitempty"`
+	// Created and Dead bound the pack's life: group time, unix nanoseconds.
+	Created int64 `cbor:"7,keyasint,omitempty"`
+	Dead    int64 `cbor:"8,keyasint,omitempty"`
+}
+
+func packKey(id command.PackID) key { return newKey(tablePack).str(string(id)) }
+
+func (w *work) pack(id command.PackID) (*Pack, error) {
+	v := w.get(packKey(id))
+	if v == nil {
+		return nil, refuse(rookery.KindNotFound, "pack %.128q does not exist", id)
+	}
+	p := &Pack{ID: id}
+	must(decodeCold(v, p))
+	return p, nil
+}
+
+func (w *work) setPack(p *Pack) { w.set(packKey(p.ID), encodeCold(p)) }
+
+// shrinkPack takes a body that is gone, or lies elsewhere now, off a pack.
+func (w *work) shrinkPack(id command.PackID, n int64) {
+	p, err := w.pack(id)
+	must(err)
+	p.Live -= n
+	p.LiveBodies--
+	w.setPack(p)
+}
+
+// packed adds a pack and moves bodies to it.
+func (w *work) packed(c *command.Packed) (command.Result, error) {
+	if n := len(c.Pack); n == 0 || n > command.MaxPackID || c.Size < 0 || c.Size > maxSize {
+		return nil, refuse(rookery.KindInvalid, "a pack needs a name of 1 to %d bytes and a size", command.MaxPackID)
+	}
+	if w.get(packKey(c.Pack)) != nil {
+		return nil, refuse(rookery.KindExists, "pack %q exists already", c.Pack)
+	}
+	seen := make(map[BodyID]bool, len(c.Bodies))
+	for _, b := range c.Bodies {
+		if b.Off < 0 || b.Len <= 0 || b.Len > c.Size || b.Off > c.Size-b.Len || seen[b.Body] {
+			return nil, refuse(rookery.KindInvalid, "body %d lies outside pack %q or twice in it", b.Body, c.Pack)
+		}
+		seen[b.Body] = true
+	}
+	p := &Pack{ID: c.Pack, Size: c.Size, Bodies: uint32(len(c.Bodies)), Created: w.tx.Time()}
+	for _, b := range c.Bodies {
+		p.Total += b.Len
+		x := w.bodyAt(b.Body)
+		if x == nil {
+			continue // went meanwhile
+		}
+		if len(x.Pack) == 0 {
+			w.unlog(x)
+		}
+		for _, old := range x.Pack {
+			w.shrinkPack(old.Pack, old.Len)
+		}
+		x.Pack = []PackPiece{{c.Pack, b.Off, b.Len}}
+		w.set(bodyKey(tableBody, x.ID), x.encode())
+		p.Live += b.Len
+		p.LiveBodies++
+	}
+	w.setPack(p)
+	return &command.Done{}, nil
+}
+
+func (w *work) packDead(c *command.PackDead) (command.Result, error) {
+	p, err := w.pack(c.Pack)
+	if err != nil {
+		return nil, err
+	}
+	if p.LiveBodies > 0 {
+		return nil, refuse(rookery.KindConflict, "pack %q still holds %d bodies", c.Pack, p.LiveBodies)
+	}
+	if p.State == PackLive {
+		p.State, p.Dead = PackDead, w.tx.Time()
+		w.setPack(p)
+	}
+	return &command.Done{}, nil
+}
+
+func (w *work) packDeleted(c *command.PackDeleted) (command.Result, error) {
+	p, err := w.pack(c.Pack)
+	if err != nil {
+		return nil, err
+	}
+	if p.State == PackLive {
+		return nil, refuse(rookery.KindConflict, "pack %q is live", c.Pack)
+	}
+	p.State = PackDeleted
+	w.setPack(p)
+	return &command.Done{}, nil
+}
+
+func (w *work) packForget(c *command.PackForget) (command.Result, error) {
+	p, err := w.pack(c.Pack)
+	if rookery.Is(err, rookery.KindNotFound) {
+		return &command.Done{}, nil
+	}
+	if p.State != PackDeleted {
+		return nil, refuse(rookery.KindConflict, "pack %q is %s, not deleted", c.Pack, p.State)
+	}
+	w.delete(packKey(c.Pack))
+	return &command.Done{}, nil
+}

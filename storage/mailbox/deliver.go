@@ -1,0 +1,178 @@
+package mailbox
+
+import (
+	"rookery"
+	"rookery/storage/command"
+)
+
+// maxSize bounds the size a message may claim, so that sums cannot overflow.
+const maxSize = 1 << 40
+
+// deliver files one message in the accounts of this group.
+func (w *work) deliver(c *command.Deliver) (command.Result, error) {
+	if err := checkDeliver(c); err != nil {
+		return nil, err
+	}
+	if c.FromIntent != nil {
+		if v := w.get(intentKey(tableFiled, *c.FromIntent)); v != nil {
+			r, err := command.DecodeResult(command.TypeDeliver, v)
+			must(err)
+			if c.Staged != nil { // the retry's own chunks
+				w.dropStage(c.Staged.Stage)
+			}
+			return r, nil
+		}
+	}
+	if c.Intent != nil && w.get(intentKey(tableIntent, c.Intent.ID)) != nil {
+		return nil, refuse(rookery.KindExists, "intent %x exists already", c.Intent.ID)
+	}
+	pieces, err := w.pieces(c)
+	if err != nil {
+		return nil, err
+	}
+	// Nothing is refused from here on but single deliveries.
+	id := BodyID(w.tx.Index())
+	result := &command.DeliverResult{Filed: make([]command.Filed, len(c.Deliveries))}
+	refs := uint64(0)
+	for i := range c.Deliveries {
+		var fresh bool
+		result.Filed[i], fresh = w.deliverOne(c, &c.Deliveries[i], id)
+		if fresh {
+			refs++
+		}
+	}
+	if c.Intent != nil {
+		w.promise(c, id)
+		refs++
+	}
+	if c.Staged != nil {
+		w.takeStage(c.Staged.Stage, refs > 0)
+	}
+	if refs > 0 {
+		result.Body = id
+		w.addBody(c, id, refs, pieces)
+	}
+	if c.FromIntent != nil {
+		w.set(intentKey(tableFiled, *c.FromIntent), command.EncodeResult(result))
+	}
+	return result, nil
+}
+
+func checkDeliver(c *command.Deliver) error {
+	switch {
+	case len(c.Deliveries) > command.MaxDeliveries:
+		return refuse(rookery.KindLimit, "%d deliveries in one command, at most %d", len(c.Deliveries), command.MaxDeliveries)
+	case c.Size < 0 || c.Size > maxSize:
+		return refuse(rookery.KindInvalid, "a message of %d bytes", c.Size)
+	case c.Email == rookery.EmailID{}:
+		return refuse(rookery.KindInvalid, "the message has no id")
+	case c.Staged != nil && len(c.Payload) > 0:
+		return refuse(rookery.KindInvalid, "the message is staged and inline at once")
+	}
+	return nil
+}
+
+// deliverOne files one delivery; fresh says that it made the email and so
+// refers to the body.
+func (w *work) deliverOne(c *command.Deliver, d *command.Delivery, id BodyID) (filed command.Filed, fresh bool) {
+	a, x, err := w.target(c, d)
+	if err != nil {
+		return command.Filed{Kind: rookery.KindOf(err), Text: reason(err)}, false
+	}
+	e := w.email(a.ID, c.Email)
+	if fresh = e == nil; fresh {
+		e = &email{size: c.Size, body: id, key: d.WrappedKey}
+		e.thread, e.tokens = w.thread(a.ID, c.Email, d.Threads)
+	}
+	e.refs++
+	w.set(emailKey(a.ID, c.Email), e.encode())
+	now := w.tx.Time() / 1e9
+	r := row{email: c.Email, thread: e.thread, flags: d.Flags & command.FlagsAll, size: e.size, date: d.InternalDate,
+		saved: d.SaveDate, keywords: x.intern(d.Keywords), uidl: d.UIDL}
+	if r.date == 0 {
+		r.date = now
+	}
+	if r.saved == 0 {
+		r.saved = now
+	}
+	uid := w.file(a, x, &r)
+	return command.Filed{OK: true, Mailbox: x.ID, UIDValidity: x.UIDValidity, UID: uid, ModSeq: r.modseq}, fresh
+}
+
+// target checks everything that can keep a delivery from being filed.
+func (w *work) target(c *command.Deliver, d *command.Delivery) (*openAccount, *openBox, error) {
+	if err := checkKeywords(d.Keywords); err != nil {
+		return nil, nil, err
+	}
+	if len(d.WrappedKey) > maxKey || !validUIDL(d.UIDL) {
+		return nil, nil, refuse(rookery.KindInvalid, "the delivery's key is too long or its UIDL is not 0 to 70 printable characters")
+	}
+	a, err := w.account(d.Account)
+	if err != nil {
+		return nil, nil, err
+	}
+	id := d.Mailbox
+	if id == 0 {
+		id = Inbox
+	}
+	x, err := w.box(a, id)
+	if err != nil && !d.Strict {
+		x, err = w.box(a, Inbox)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if !d.NoQuota {
+		if err := a.fits(c.Size); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := x.room(1); err != nil {
+		return nil, nil, err
+	}
+	return a, x, x.spare(d.Keywords)
+}
+
+// validUIDL reports whether s can be a POP3 unique id (RFC 1939 7), or none.
+func validUIDL(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x21 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return len(s) <= 70
+}
+
+// promise stores what a message owes to other groups.
+func (w *work) promise(c *command.Deliver, id BodyID) {
+	rec := intentRecord{Email: c.Email, Body: id, Size: c.Size, Rest: c.Intent.Rest, Time: w.tx.Time()}
+	w.set(intentKey(tableIntent, c.Intent.ID), encodeCold(&rec))
+}
+
+// intentDone strikes a group off an intent; it is idempotent.
+func (w *work) intentDone(c *command.IntentDone) (command.Result, error) {
+	v := w.get(intentKey(tableIntent, c.Intent))
+	if v == nil {
+		return &command.Done{}, nil
+	}
+	var rec intentRecord
+	must(decodeCold(v, &rec))
+	rest := rec.Rest[:0]
+	for _, r := range rec.Rest {
+		if r.Group != c.Group {
+			rest = append(rest, r)
+		}
+	}
+	if rec.Rest = rest; len(rest) > 0 {
+		w.set(intentKey(tableIntent, c.Intent), encodeCold(&rec))
+		return &command.Done{}, nil
+	}
+	w.delete(intentKey(tableIntent, c.Intent))
+	w.unrefBody(rec.Body)
+	return &command.Done{}, nil
+}
+
+func (w *work) intentForget(c *command.IntentForget) (command.Result, error) {
+	w.delete(intentKey(tableFiled, c.Intent))
+	return &command.Done{}, nil
+}

@@ -1,0 +1,96 @@
+package mailbox
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"rookery"
+)
+
+// email loads an email; nil where there is none.
+func (w *work) email(a rookery.AccountID, id rookery.EmailID) *email {
+	v := w.get(emailKey(a, id))
+	if v == nil {
+		return nil
+	}
+	e, err := decodeEmail(v)
+	must(err)
+	return e
+}
+
+// refEmail counts one more row or recoverable entry of an email.
+func (w *work) refEmail(a rookery.AccountID, id rookery.EmailID) *email {
+	e := w.email(a, id)
+	if e == nil {
+		panic(damaged("email"))
+	}
+	e.refs++
+	w.set(emailKey(a, id), e.encode())
+	return e
+}
+
+// unrefEmail counts one less; with the last the email goes, and with it its
+// thread tokens and its reference to the body.
+func (w *work) unrefEmail(a rookery.AccountID, id rookery.EmailID) {
+	e := w.email(a, id)
+	if e == nil {
+		panic(damaged("email"))
+	}
+	if e.refs--; e.refs > 0 {
+		w.set(emailKey(a, id), e.encode())
+		return
+	}
+	w.delete(emailKey(a, id))
+	for _, t := range e.tokens {
+		w.unrefToken(a, t)
+	}
+	w.unrefBody(e.body)
+}
+
+// thread finds the conversation a message belongs to, or starts one, and
+// lets its tokens lead there. The best known token decides; a message that
+// joins two conversations does not merge them (RFC 8474 3: THREADID never
+// changes).
+func (w *work) thread(a rookery.AccountID, id rookery.EmailID, tokens [][8]byte) (rookery.ThreadID, [][8]byte) {
+	if len(tokens) > MaxTokens {
+		tokens = tokens[:MaxTokens]
+	}
+	distinct := make([][8]byte, 0, len(tokens))
+	records := make([][]byte, 0, len(tokens))
+	thread, found := rookery.ThreadID(id), false
+	for _, t := range tokens {
+		if slices.Contains(distinct, t) {
+			continue
+		}
+		v := w.get(tokenKey(a, t))
+		if len(v) > 16 && !found {
+			copy(thread[:], v)
+			found = true
+		}
+		distinct = append(distinct, t)
+		records = append(records, v)
+	}
+	for i, t := range distinct {
+		refs := uint64(0)
+		owner := thread
+		if v := records[i]; len(v) > 16 {
+			refs, _ = binary.Uvarint(v[16:])
+			copy(owner[:], v)
+		}
+		w.set(tokenKey(a, t), binary.AppendUvarint(append(make([]byte, 0, 18), owner[:]...), refs+1))
+	}
+	return thread, distinct
+}
+
+func (w *work) unrefToken(a rookery.AccountID, t [8]byte) {
+	v := w.get(tokenKey(a, t))
+	if len(v) <= 16 {
+		return // the account was erased
+	}
+	refs, n := binary.Uvarint(v[16:])
+	if n <= 0 || refs <= 1 {
+		w.delete(tokenKey(a, t))
+		return
+	}
+	w.set(tokenKey(a, t), binary.AppendUvarint(v[:16], refs-1))
+}

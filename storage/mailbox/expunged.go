@@ -1,0 +1,124 @@
+package mailbox
+
+import (
+	"rookery"
+	"rookery/storage/command"
+)
+
+// keep enters a message in the recoverable list; it keeps its reference to
+// the email. where says what the mailbox was.
+func (w *work) keep(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, uid rookery.UID, r *row, where *grave) {
+	id := command.ExpungedID{ModSeq: s, UID: uid}
+	rec := expungedRecord{Mailbox: m, Name: where.Name, Time: where.Time}
+	rec.Keywords = (&box{Mailbox: Mailbox{Keywords: where.Keywords}}).names(r.keywords)
+	plain := *r
+	plain.keywords = nil
+	rec.Row = plain.encode()
+	w.set(expungedKey(a, id), encodeCold(&rec))
+	w.set(purgeKey(where.Time, a, id), nil)
+}
+
+// expungedAt reads an entry of the recoverable list.
+func (w *work) expungedAt(a rookery.AccountID, id command.ExpungedID) (*expungedRecord, *row) {
+	v := w.get(expungedKey(a, id))
+	if v == nil {
+		return nil, nil
+	}
+	var rec expungedRecord
+	must(decodeCold(v, &rec))
+	var r row
+	must(decodeRow(rec.Row, &r))
+	return &rec, &r
+}
+
+func (w *work) dropExpunged(a rookery.AccountID, id command.ExpungedID, time int64) {
+	w.delete(expungedKey(a, id))
+	w.delete(purgeKey(time, a, id))
+}
+
+// recoverExpunged files entries of the recoverable list again, all or none.
+func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
+	a, y, err := w.mailbox(c.Account, c.To)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Messages) > command.MaxBatch {
+		return nil, refuse(rookery.KindLimit, "more than %d messages in one command; split it", command.MaxBatch)
+	}
+	recs := make([]*expungedRecord, len(c.Messages))
+	rows := make([]*row, len(c.Messages))
+	seen := make(map[command.ExpungedID]bool, len(c.Messages))
+	var size int64
+	var keywords []string
+	for i, id := range c.Messages {
+		if recs[i], rows[i] = w.expungedAt(a.ID, id); recs[i] == nil || seen[id] {
+			return nil, refuse(rookery.KindNotFound, "the message expunged at %d with UID %d is not in the recoverable list", id.ModSeq, id.UID)
+		}
+		seen[id] = true
+		size += rows[i].size
+		keywords = append(keywords, recs[i].Keywords...)
+	}
+	if err := a.fits(size); err != nil && len(rows) > 0 {
+		return nil, err
+	}
+	if err := y.room(len(rows)); err != nil {
+		return nil, err
+	}
+	if err := y.spare(keywords); err != nil {
+		return nil, err
+	}
+	var dst command.UIDsBuilder
+	for i, r := range rows {
+		w.dropExpunged(a.ID, c.Messages[i], recs[i].Time)
+		r.flags &^= command.FlagDeleted
+		r.saved = w.tx.Time() / 1e9
+		r.keywords = y.intern(recs[i].Keywords)
+		dst.Add(w.file(a, y, r))
+	}
+	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: dst.UIDs(), ModSeq: a.ModSeq}, nil
+}
+
+// purgeExpunged destroys old entries of the recoverable list.
+func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
+	type entry struct {
+		account rookery.AccountID
+		id      command.ExpungedID
+		time    int64
+	}
+	var found []entry
+	more := false
+	add := func(e entry) bool {
+		if len(found) == command.MaxBatch {
+			more = true
+			return false
+		}
+		found = append(found, e)
+		return true
+	}
+	if c.Account != nil {
+		w.scan(accountKey(tableExpunged, *c.Account), func(k, v []byte) bool {
+			var rec expungedRecord
+			must(decodeCold(v, &rec))
+			// Time rises with MODSEQ, which leads the key.
+			return rec.Time < c.Before && add(entry{*c.Account, expungedIDAt(k, 17), rec.Time})
+		})
+	} else if c.Before > 0 {
+		w.between(newKey(tablePurge), newKey(tablePurge).u64(uint64(c.Before)), func(k, _ []byte) bool {
+			return add(entry{rookery.AccountID(k[9:25]), expungedIDAt(k, 25), int64(u64At(k, 1))})
+		})
+	}
+	for _, e := range found {
+		_, r := w.expungedAt(e.account, e.id)
+		if r == nil {
+			must(damaged("recoverable list"))
+		}
+		w.dropExpunged(e.account, e.id, e.time)
+		w.unrefEmail(e.account, r.email)
+	}
+	return &command.PurgeResult{Purged: uint32(len(found)), More: more}, nil
+}
+
+// expungedIDAt reads the id that ends a key of the list.
+func expungedIDAt(k []byte, at int) command.ExpungedID {
+	return command.ExpungedID{ModSeq: rookery.ModSeq(u64At(k, at)), UID: rookery.UID(u32At(k, at+8))}
+}

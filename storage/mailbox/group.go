@@ -1,0 +1,198 @@
+package mailbox
+
+import (
+	"encoding/binary"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// The reads of the group's housekeeping: packing, fan-out of intents,
+// retention. Each call is one consistent view; lists are pages.
+
+// read runs fn on a view of the group.
+func (m *Machine) read(fn func(state.Reader) error) error {
+	s := m.group.Read()
+	defer s.Close()
+	return fn(s)
+}
+
+// Body is a body of the group. The error is KindNotFound.
+func (m *Machine) Body(id BodyID) (b Body, err error) {
+	err = m.read(func(r state.Reader) error {
+		b, err = readBody(r, id)
+		return err
+	})
+	return b, err
+}
+
+// Unpacked lists bodies that lie in no pack, oldest first, from an id on.
+func (m *Machine) Unpacked(from BodyID, limit int) (bodies []Body, err error) {
+	err = m.read(func(r state.Reader) error {
+		var ids []BodyID
+		err := r.Scan(bodyKey(tableUnpacked, from), newKey(tableUnpacked).end(), func(k, _ []byte) (bool, error) {
+			if len(ids) >= limit {
+				return false, nil
+			}
+			ids = append(ids, BodyID(u64At(k, 1)))
+			return true, nil
+		})
+		for _, id := range ids {
+			b, err := readBody(r, id)
+			if err != nil {
+				return err
+			}
+			bodies = append(bodies, b)
+		}
+		return err
+	})
+	return bodies, err
+}
+
+// UnpackedBytes sums what waits to be packed.
+func (m *Machine) UnpackedBytes() (bodies int, bytes int64, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(newKey(tableUnpacked), newKey(tableUnpacked).end(), func(_, v []byte) (bool, error) {
+			n, _ := binary.Uvarint(v)
+			bodies++
+			bytes += int64(n)
+			return true, nil
+		})
+	})
+	return bodies, bytes, err
+}
+
+// OldestUnpacked is the lowest log index still needed: the first entry of an
+// unpacked body or of an open stage. It is 0 where nothing is needed.
+func (m *Machine) OldestUnpacked() (oldest rookery.LogIndex, err error) {
+	err = m.read(func(r state.Reader) error {
+		for _, table := range []byte{tableUnpacked, tableFloor} {
+			err := r.Scan(newKey(table), newKey(table).end(), func(k, _ []byte) (bool, error) {
+				if i := rookery.LogIndex(u64At(k, 1)); oldest == 0 || i < oldest {
+					oldest = i
+				}
+				return false, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return oldest, err
+}
+
+// Packs lists packs behind an id, in the order of their ids.
+func (m *Machine) Packs(after command.PackID, limit int) (packs []Pack, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(append(packKey(after), 0), newKey(tablePack).end(), func(k, v []byte) (bool, error) {
+			if len(packs) >= limit {
+				return false, nil
+			}
+			p := Pack{ID: command.PackID(k[1:])}
+			err := decodeCold(v, &p)
+			packs = append(packs, p)
+			return true, err
+		})
+	})
+	return packs, err
+}
+
+// Intent is what a delivered message still owes to other groups.
+type Intent struct {
+	ID    command.IntentID
+	Email rookery.EmailID
+	Body  Body
+	// Extract is the sealed extract, Size the plain size.
+	Extract []byte
+	Size    int64
+	Rest    []command.GroupDeliveries
+	// Time is group time of the Deliver, unix nanoseconds.
+	Time int64
+}
+
+// Intents lists open intents behind an id, in the order of their ids.
+func (m *Machine) Intents(after command.IntentID, limit int) (intents []Intent, err error) {
+	err = m.read(func(r state.Reader) error {
+		err := r.Scan(append(intentKey(tableIntent, after), 0), newKey(tableIntent).end(), func(k, v []byte) (bool, error) {
+			if len(intents) >= limit {
+				return false, nil
+			}
+			var rec intentRecord
+			if err := decodeCold(v, &rec); err != nil {
+				return false, err
+			}
+			intents = append(intents, Intent{ID: command.IntentID(k[1:17]), Email: rec.Email, Body: Body{ID: rec.Body}, Size: rec.Size, Rest: rec.Rest, Time: rec.Time})
+			return true, nil
+		})
+		for i := range intents {
+			x := &intents[i]
+			if err == nil {
+				x.Body, err = readBody(r, x.Body.ID)
+			}
+			if err == nil {
+				x.Extract, err = r.Get(bodyKey(tableExtract, x.Body.ID))
+			}
+		}
+		return err
+	})
+	return intents, err
+}
+
+// Filed lists the intents of other groups filed here and not yet forgotten,
+// behind an id.
+func (m *Machine) Filed(after command.IntentID, limit int) (ids []command.IntentID, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(append(intentKey(tableFiled, after), 0), newKey(tableFiled).end(), func(k, _ []byte) (bool, error) {
+			if len(ids) < limit {
+				ids = append(ids, command.IntentID(k[1:17]))
+			}
+			return len(ids) < limit, nil
+		})
+	})
+	return ids, err
+}
+
+// Staged is an open stage.
+type Staged struct {
+	ID    command.StageID
+	Parts uint32
+	Bytes int64
+	First rookery.LogIndex
+}
+
+// Stages lists the open stages.
+func (m *Machine) Stages() (stages []Staged, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(newKey(tableStage), newKey(tableStage).end(), func(k, v []byte) (bool, error) {
+			var rec stage
+			if err := decodeCold(v, &rec); err != nil {
+				return false, err
+			}
+			n := 5 + int(u32At(k, 1))
+			id := command.StageID{Node: rookery.NodeID(k[5:n]), Epoch: u64At(k, n), N: u64At(k, n+8)}
+			stages = append(stages, Staged{id, rec.Parts, rec.Bytes, rec.First})
+			return true, nil
+		})
+	})
+	return stages, err
+}
+
+// Accounts lists the group's accounts behind an id, in the order of ids.
+func (m *Machine) Accounts(after rookery.AccountID, limit int) (accounts []Account, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(append(accountKey(tableAccount, after), 0), newKey(tableAccount).end(), func(k, v []byte) (bool, error) {
+			if len(accounts) >= limit {
+				return false, nil
+			}
+			a, err := decodeAccount(rookery.AccountID(k[1:17]), v)
+			if err != nil {
+				return false, err
+			}
+			accounts = append(accounts, a.Account)
+			return true, nil
+		})
+	})
+	return accounts, err
+}

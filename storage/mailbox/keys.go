@@ -1,0 +1,107 @@
+package mailbox
+
+import (
+	"encoding/binary"
+
+	"rookery"
+	"rookery/storage/command"
+)
+
+// The tables. Keys are the table byte and big-endian parts, so that ranges
+// are accounts, mailboxes and times.
+const (
+	tableAccount   byte = 0x10 // account
+	tableMailbox   byte = 0x11 // account mailbox: name, role, keywords
+	tableCounters  byte = 0x12 // account mailbox: what deliveries change
+	tableRow       byte = 0x13 // account mailbox uid
+	tableEmail     byte = 0x14 // account email
+	tableBody      byte = 0x15 // body
+	tableExtract   byte = 0x16 // body: the sealed extract
+	tableUnpacked  byte = 0x17 // body: bytes
+	tableFloor     byte = 0x18 // log index of the first chunk of a staged body
+	tableStage     byte = 0x19 // node epoch n: parts, bytes
+	tableChunk     byte = 0x1a // node epoch n part: where it lies
+	tableNode      byte = 0x1b // node: epoch and what it holds staged
+	tableToken     byte = 0x1c // account token: thread, references
+	tableChange    byte = 0x1d // account mailbox modseq uid
+	tableTombstone byte = 0x1e // account mailbox modseq first uid: count
+	tableRemoved   byte = 0x1f // account modseq: a mailbox deleted
+	tableName      byte = 0x20 // account name: mailbox
+	tableSubscribe byte = 0x21 // account name
+	tableExpunged  byte = 0x22 // account modseq uid
+	tablePurge     byte = 0x23 // time account modseq uid
+	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
+	tableFiled     byte = 0x25 // intent: the result of its Deliver here
+	tableIntent    byte = 0x26 // intent
+	tablePack      byte = 0x27 // pack
+)
+
+// key builds keys; the capacity fits most, so that it is one allocation.
+type key []byte
+
+func newKey(table byte) key { return append(make(key, 0, 40), table) }
+
+func (k key) account(id rookery.AccountID) key { return append(k, id[:]...) }
+func (k key) u32(v uint32) key                 { return binary.BigEndian.AppendUint32(k, v) }
+func (k key) u64(v uint64) key                 { return binary.BigEndian.AppendUint64(k, v) }
+func (k key) str(s string) key                 { return append(k, s...) }
+
+// end is the first key behind every key that starts with k.
+func (k key) end() []byte {
+	e := append([]byte(nil), k...)
+	for i := len(e) - 1; i >= 0; i-- {
+		if e[i]++; e[i] != 0 {
+			return e[:i+1]
+		}
+	}
+	panic("mailbox: a key without end")
+}
+
+func accountKey(table byte, a rookery.AccountID) key { return newKey(table).account(a) }
+
+func mailboxKey(table byte, a rookery.AccountID, m rookery.MailboxID) key {
+	return accountKey(table, a).u32(uint32(m))
+}
+
+func rowKey(a rookery.AccountID, m rookery.MailboxID, u rookery.UID) key {
+	return mailboxKey(tableRow, a, m).u32(uint32(u))
+}
+
+func changeKey(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, u rookery.UID) key {
+	return mailboxKey(tableChange, a, m).u64(uint64(s)).u32(uint32(u))
+}
+
+func tombstoneKey(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, u rookery.UID) key {
+	return mailboxKey(tableTombstone, a, m).u64(uint64(s)).u32(uint32(u))
+}
+
+func emailKey(a rookery.AccountID, e rookery.EmailID) key {
+	return append(accountKey(tableEmail, a), e[:]...)
+}
+
+func tokenKey(a rookery.AccountID, t [8]byte) key { return append(accountKey(tableToken, a), t[:]...) }
+
+func bodyKey(table byte, b BodyID) key { return newKey(table).u64(uint64(b)) }
+
+func expungedKey(a rookery.AccountID, id command.ExpungedID) key {
+	return accountKey(tableExpunged, a).u64(uint64(id.ModSeq)).u32(uint32(id.UID))
+}
+
+func purgeKey(time int64, a rookery.AccountID, id command.ExpungedID) key {
+	return newKey(tablePurge).u64(uint64(time)).account(a).u64(uint64(id.ModSeq)).u32(uint32(id.UID))
+}
+
+func intentKey(table byte, id command.IntentID) key { return append(newKey(table), id[:]...) }
+
+// nodeKey holds the node's name with its length before it: no node's keys
+// are a prefix of another's.
+func nodeKey(table byte, n rookery.NodeID) key {
+	return newKey(table).u32(uint32(len(n))).str(string(n))
+}
+
+func stageKey(table byte, s command.StageID) key {
+	return nodeKey(table, s.Node).u64(s.Epoch).u64(s.N)
+}
+
+func u32At(k []byte, at int) uint32 { return binary.BigEndian.Uint32(k[at:]) }
+func u64At(k []byte, at int) uint64 { return binary.BigEndian.Uint64(k[at:]) }

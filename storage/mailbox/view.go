@@ -1,0 +1,439 @@
+package mailbox
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// View reads one account at one instant. It lives for one protocol command,
+// serves one goroutine, and must be closed.
+type View struct {
+	m       *Machine
+	snap    *state.Snap
+	epoch   uint64 // of the cache, when the view was opened
+	account *account
+	boxes   map[rookery.MailboxID]*box
+}
+
+// View opens a view of an account: everything applied so far and nothing
+// later. The error is KindNotFound where the account is not in this group.
+func (m *Machine) View(id rookery.AccountID) (*View, error) {
+	v := &View{m: m, epoch: m.cache.generation(), snap: m.group.Read()}
+	b, err := v.snap.Get(accountKey(tableAccount, id))
+	if err == nil && b == nil {
+		err = notFound("account %s is not in this group", id)
+	}
+	if err == nil {
+		v.account, err = decodeAccount(id, b)
+	}
+	if err != nil {
+		v.snap.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func notFound(format string, args ...any) error {
+	return rookery.E("read mailbox", rookery.KindNotFound, fmt.Errorf(format, args...))
+}
+
+// Close ends the view. It may be called twice.
+func (v *View) Close() { v.snap.Close() }
+
+// Account is the account itself.
+func (v *View) Account() Account { return v.account.Account }
+
+// box loads a mailbox once.
+func (v *View) box(id rookery.MailboxID) (*box, error) {
+	if b := v.boxes[id]; b != nil {
+		return b, nil
+	}
+	b, err := readBox(v.snap, v.account.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, notFound("mailbox %d does not exist; it may have been deleted", id)
+	}
+	if v.boxes == nil {
+		v.boxes = make(map[rookery.MailboxID]*box, 1)
+	}
+	v.boxes[id] = b
+	return b, nil
+}
+
+// Mailbox is a mailbox by id. The error is KindNotFound.
+func (v *View) Mailbox(id rookery.MailboxID) (Mailbox, error) {
+	b, err := v.box(id)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	return b.Mailbox, nil
+}
+
+// ByName is a mailbox by name, as a client wrote it. The error is KindNotFound,
+// or KindInvalid for what cannot be a name.
+func (v *View) ByName(name string) (Mailbox, error) {
+	name, err := CheckName(name)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	id, err := v.snap.Get(nameKey(tableName, v.account.ID, name))
+	if err != nil {
+		return Mailbox{}, err
+	}
+	if len(id) != 4 {
+		return Mailbox{}, notFound("mailbox %q does not exist", name)
+	}
+	return v.Mailbox(rookery.MailboxID(u32At(id, 0)))
+}
+
+// Mailboxes lists the account's mailboxes: INBOX first, then by name. Names
+// above others may have no mailbox, see Implied.
+func (v *View) Mailboxes() ([]Mailbox, error) {
+	var all []Mailbox
+	k := accountKey(tableMailbox, v.account.ID)
+	err := v.snap.Scan(k, k.end(), func(k, value []byte) (bool, error) {
+		b := box{Mailbox: Mailbox{ID: rookery.MailboxID(u32At(k, 17))}}
+		err := b.decode(value)
+		all = append(all, b.Mailbox)
+		return true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	k = accountKey(tableCounters, v.account.ID)
+	i := 0
+	err = v.snap.Scan(k, k.end(), func(k, value []byte) (bool, error) {
+		if i >= len(all) || uint32(all[i].ID) != u32At(k, 17) {
+			return false, damaged("mailbox counters")
+		}
+		b := box{Mailbox: all[i]}
+		err := b.decodeCounters(value)
+		all[i] = b.Mailbox
+		i++
+		return true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if i != len(all) {
+		return nil, damaged("mailbox counters")
+	}
+	slices.SortFunc(all, func(a, b Mailbox) int {
+		if a.ID == Inbox || b.ID == Inbox {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return all, nil
+}
+
+// Implied lists the names that have no mailbox but inferiors that do, sorted:
+// LIST shows them as \NonExistent (RFC 9051 7.3.1).
+func Implied(all []Mailbox) []string {
+	exists := make(map[string]bool, len(all))
+	for _, m := range all {
+		exists[m.Name] = true
+	}
+	var implied []string
+	for _, m := range all {
+		for p := Parent(m.Name); p != "" && !exists[p]; p = Parent(p) {
+			exists[p] = true
+			implied = append(implied, p)
+		}
+	}
+	slices.Sort(implied)
+	return implied
+}
+
+// Subscriptions lists the subscribed names, sorted; a name need not have a
+// mailbox.
+func (v *View) Subscriptions() ([]string, error) {
+	var names []string
+	k := accountKey(tableSubscribe, v.account.ID)
+	err := v.snap.Scan(k, k.end(), func(k, _ []byte) (bool, error) {
+		names = append(names, string(k[17:]))
+		return true, nil
+	})
+	return names, err
+}
+
+// Removed lists the mailboxes deleted after a MODSEQ; complete is false where
+// older deletions are no longer known.
+func (v *View) Removed(since rookery.ModSeq) (ids []rookery.MailboxID, complete bool, err error) {
+	k := accountKey(tableRemoved, v.account.ID)
+	err = v.snap.Scan(append(slices.Clone(k), key(nil).u64(uint64(since)+1)...), k.end(), func(_, value []byte) (bool, error) {
+		ids = append(ids, rookery.MailboxID(u32At(value, 0)))
+		return true, nil
+	})
+	return ids, since >= v.account.removedFloor, err
+}
+
+// UIDs is a mailbox's list of UIDs. It is shared: O(1) once any session has
+// asked for this state of the mailbox.
+func (v *View) UIDs(id rookery.MailboxID) (UIDs, error) {
+	b, err := v.box(id)
+	if err != nil {
+		return UIDs{}, err
+	}
+	k := boxKey{v.account.ID, id}
+	cached, ok := v.m.cache.get(k)
+	if ok && cached.modseq == b.uidsModSeq {
+		return cached.uids, nil
+	}
+	fresh := cachedUIDs{modseq: b.uidsModSeq, next: b.UIDNext}
+	if ok && cached.modseq < b.uidsModSeq && cached.modseq >= b.floor {
+		fresh.uids, err = v.advance(b, cached)
+	} else {
+		fresh.uids, err = v.scanUIDs(b, UIDs{}, 1)
+	}
+	if err != nil {
+		return UIDs{}, err
+	}
+	v.m.cache.put(k, fresh, v.epoch)
+	return fresh.uids, nil
+}
+
+// advance brings an older list forward: tombstones since, then new rows.
+func (v *View) advance(b *box, old cachedUIDs) (UIDs, error) {
+	gone, err := v.vanished(b, old.modseq)
+	if err != nil {
+		return UIDs{}, err
+	}
+	return v.scanUIDs(b, old.uids.Without(gone), old.next)
+}
+
+// scanUIDs appends to base the UIDs from a UID on.
+func (v *View) scanUIDs(b *box, base UIDs, from rookery.UID) (UIDs, error) {
+	if from >= b.UIDNext {
+		return base, nil
+	}
+	var add command.UIDsBuilder
+	k := rowKey(v.account.ID, b.ID, from)
+	err := v.snap.Scan(k, mailboxKey(tableRow, v.account.ID, b.ID).end(), func(k, _ []byte) (bool, error) {
+		add.Add(rookery.UID(u32At(k, 21)))
+		return true, nil
+	})
+	return base.Union(add.UIDs()), err
+}
+
+// Rows calls fn for the messages with UIDs from to to, ascending, until it
+// returns false.
+func (v *View) Rows(id rookery.MailboxID, from, to rookery.UID, fn func(Row) bool) error {
+	b, err := v.box(id)
+	if err != nil || to < from {
+		return err
+	}
+	_, err = v.rows(b, from, to, &keywordNames{box: b}, fn)
+	return err
+}
+
+// RowsIn calls fn for the messages among uids, ascending, until it returns
+// false.
+func (v *View) RowsIn(id rookery.MailboxID, uids UIDs, fn func(Row) bool) error {
+	b, err := v.box(id)
+	if err != nil {
+		return err
+	}
+	names := &keywordNames{box: b}
+	for _, r := range uids.Runs() {
+		more := true
+		if r.Count == 1 {
+			var w Row
+			if w, err = v.row(b, r.Start, names); err == nil {
+				more = fn(w)
+			} else if rookery.Is(err, rookery.KindNotFound) {
+				err = nil
+			}
+		} else {
+			more, err = v.rows(b, r.Start, r.End(), names, fn)
+		}
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *View) rows(b *box, from, to rookery.UID, names *keywordNames, fn func(Row) bool) (more bool, err error) {
+	more = true
+	end := append(rowKey(v.account.ID, b.ID, to), 0)
+	err = v.snap.Scan(rowKey(v.account.ID, b.ID, from), end, func(k, value []byte) (bool, error) {
+		w, err := names.row(rookery.UID(u32At(k, 21)), value)
+		if err != nil {
+			return false, err
+		}
+		more = fn(w)
+		return more, nil
+	})
+	return more, err
+}
+
+// Row is one message. The error is KindNotFound.
+func (v *View) Row(id rookery.MailboxID, uid rookery.UID) (Row, error) {
+	b, err := v.box(id)
+	if err != nil {
+		return Row{}, err
+	}
+	return v.row(b, uid, &keywordNames{box: b})
+}
+
+func (v *View) row(b *box, uid rookery.UID, names *keywordNames) (Row, error) {
+	value, err := v.snap.Get(rowKey(v.account.ID, b.ID, uid))
+	if err != nil {
+		return Row{}, err
+	}
+	if value == nil {
+		return Row{}, notFound("message %d does not exist; it may have been expunged", uid)
+	}
+	return names.row(uid, value)
+}
+
+// keywordNames turns rows' keyword positions into shared lists of names.
+type keywordNames struct {
+	box   *box
+	lists map[string][]string
+}
+
+func (n *keywordNames) row(uid rookery.UID, value []byte) (Row, error) {
+	var r row
+	if err := decodeRow(value, &r); err != nil {
+		return Row{}, err
+	}
+	return r.view(uid, n.list(r.keywords)), nil
+}
+
+func (n *keywordNames) list(ids []byte) []string {
+	if len(ids) == 0 {
+		return nil
+	}
+	if l, ok := n.lists[string(ids)]; ok {
+		return l
+	}
+	if n.lists == nil {
+		n.lists = make(map[string][]string)
+	}
+	l := n.box.names(ids)
+	n.lists[string(ids)] = l
+	return l
+}
+
+func (r *row) view(uid rookery.UID, keywords []string) Row {
+	return Row{UID: uid, ModSeq: r.modseq, Email: r.email, Thread: r.thread, Flags: r.flags, Keywords: keywords,
+		Size: r.size, InternalDate: r.date, SaveDate: r.saved, UIDL: r.uidl}
+}
+
+// Changes is what happened in a mailbox after since (RFC 7162 3.2.5).
+func (v *View) Changes(id rookery.MailboxID, since rookery.ModSeq) (Changes, error) {
+	b, err := v.box(id)
+	if err != nil {
+		return Changes{}, err
+	}
+	c := Changes{Complete: since >= b.floor}
+	if b.HighestModSeq <= since {
+		return c, nil
+	}
+	if c.Vanished, err = v.vanished(b, since); err != nil {
+		return Changes{}, err
+	}
+	names := &keywordNames{box: b}
+	k := mailboxKey(tableChange, v.account.ID, id)
+	from := changeKey(v.account.ID, id, since+1, 0)
+	err = v.snap.Scan(from, k.end(), func(k, _ []byte) (bool, error) {
+		w, err := v.row(b, rookery.UID(u32At(k, 29)), names)
+		c.Rows = append(c.Rows, w)
+		return true, err
+	})
+	return c, err
+}
+
+// vanished collects the tombstones after a MODSEQ.
+func (v *View) vanished(b *box, since rookery.ModSeq) (UIDs, error) {
+	var gone []rookery.UID
+	var all UIDs
+	flush := func() {
+		all = all.Union(command.NewUIDs(gone...))
+		gone = gone[:0]
+	}
+	k := mailboxKey(tableTombstone, v.account.ID, b.ID)
+	err := v.snap.Scan(tombstoneKey(v.account.ID, b.ID, since+1, 0), k.end(), func(k, value []byte) (bool, error) {
+		start, n := rookery.UID(u32At(k, 29)), u32At(value, 0)
+		if n > 16 {
+			all = all.Union(command.Range(start, start+rookery.UID(n-1)))
+			return true, nil
+		}
+		for i := range n {
+			gone = append(gone, start+rookery.UID(i))
+		}
+		return true, nil
+	})
+	flush()
+	return all, err
+}
+
+// Email is a message's content. The error is KindNotFound.
+func (v *View) Email(id rookery.EmailID) (Email, error) {
+	value, err := v.snap.Get(emailKey(v.account.ID, id))
+	if err != nil {
+		return Email{}, err
+	}
+	if value == nil {
+		return Email{}, notFound("message content %s does not exist; it may have been purged", id)
+	}
+	e, err := decodeEmail(value)
+	if err != nil {
+		return Email{}, err
+	}
+	extract, err := v.snap.Get(bodyKey(tableExtract, e.body))
+	return Email{ID: id, Thread: e.thread, Size: e.size, Key: e.key, Extract: extract, Body: e.body}, err
+}
+
+// Body is an encoded body and where it lies. The error is KindNotFound.
+func (v *View) Body(id BodyID) (Body, error) { return readBody(v.snap, id) }
+
+func readBody(r state.Reader, id BodyID) (Body, error) {
+	value, err := r.Get(bodyKey(tableBody, id))
+	if err != nil {
+		return Body{}, err
+	}
+	if value == nil {
+		return Body{}, notFound("body %d does not exist; its last message may have been purged", id)
+	}
+	x, err := decodeBody(id, value)
+	if err != nil {
+		return Body{}, err
+	}
+	return x.Body, nil
+}
+
+// Expunged lists the recoverable list from behind after on, in the order of
+// expunging, at most limit entries. Rows of a large deleted mailbox enter the
+// list little by little.
+func (v *View) Expunged(after command.ExpungedID, limit int) ([]Expunged, error) {
+	var out []Expunged
+	from := append(expungedKey(v.account.ID, after), 0)
+	err := v.snap.Scan(from, accountKey(tableExpunged, v.account.ID).end(), func(k, value []byte) (bool, error) {
+		if len(out) >= limit {
+			return false, nil
+		}
+		var rec expungedRecord
+		if err := decodeCold(value, &rec); err != nil {
+			return false, err
+		}
+		var r row
+		if err := decodeRow(rec.Row, &r); err != nil {
+			return false, err
+		}
+		id := expungedIDAt(k, 17)
+		out = append(out, Expunged{ExpungedID: id, Mailbox: rec.Mailbox, Name: rec.Name, Time: rec.Time, Row: r.view(id.UID, rec.Keywords)})
+		return true, nil
+	})
+	return out, err
+}

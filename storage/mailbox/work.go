@@ -1,0 +1,310 @@
+package mailbox
+
+import (
+	"slices"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// work is one command in execution. Accounts and mailboxes it touches are
+// loaded once, changed in memory and written by flush; other rows are written
+// straight away, so every check comes before the first of them.
+type work struct {
+	m        *Machine
+	tx       state.Tx
+	payload  LogPiece // where the command's payload lies
+	accounts map[rookery.AccountID]*openAccount
+	order    []*openAccount
+}
+
+type openAccount struct {
+	account
+	dirty  bool
+	moved  bool // this command has its MODSEQ
+	listed bool // the list of mailboxes, subscriptions or the quota changed
+	boxes  map[rookery.MailboxID]*openBox
+	order  []*openBox
+}
+
+type openBox struct {
+	box
+	meta, counters bool // which of its records to write
+	removed        bool
+}
+
+// must ends the process where the state cannot be read or written: an entry
+// is applied as a whole or not at all, and a damaged state must not diverge.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (w *work) get(k key) []byte {
+	v, err := w.tx.Get(k)
+	must(err)
+	return v
+}
+
+func (w *work) set(k key, v []byte)        { must(w.tx.Set(k, v)) }
+func (w *work) delete(k key)               { must(w.tx.Delete(k)) }
+func (w *work) clear(from key)             { must(w.tx.DeleteRange(from, from.end())) }
+func (w *work) scan(from key, fn scanFunc) { w.between(from, from.end(), fn) }
+func (w *work) between(a, b []byte, fn scanFunc) {
+	must(w.tx.Scan(a, b, func(k, v []byte) (bool, error) { return fn(k, v), nil }))
+}
+
+// scanFunc sees one row; its arguments are valid only during the call.
+type scanFunc func(k, v []byte) (more bool)
+
+// account loads an account. The error is KindNotFound.
+func (w *work) account(id rookery.AccountID) (*openAccount, error) {
+	if a := w.accounts[id]; a != nil {
+		return a, nil
+	}
+	v := w.get(accountKey(tableAccount, id))
+	if v == nil {
+		return nil, refuse(rookery.KindNotFound, "account %s does not exist in this group", id)
+	}
+	a, err := decodeAccount(id, v)
+	must(err)
+	return w.open(a), nil
+}
+
+func (w *work) open(a *account) *openAccount {
+	o := &openAccount{account: *a}
+	if w.accounts == nil {
+		w.accounts = make(map[rookery.AccountID]*openAccount, 1)
+	}
+	w.accounts[a.ID] = o
+	w.order = append(w.order, o)
+	return o
+}
+
+// box loads a mailbox. The error is KindNotFound.
+func (w *work) box(a *openAccount, id rookery.MailboxID) (*openBox, error) {
+	if x := a.boxes[id]; x != nil && !x.removed {
+		return x, nil
+	}
+	b, err := readBox(w.tx, a.ID, id)
+	must(err)
+	if b == nil {
+		return nil, refuse(rookery.KindNotFound, "mailbox %d does not exist; it may have been deleted", id)
+	}
+	return a.open(b), nil
+}
+
+func (a *openAccount) open(b *box) *openBox {
+	x := &openBox{box: *b}
+	if a.boxes == nil {
+		a.boxes = make(map[rookery.MailboxID]*openBox, 1)
+	}
+	a.boxes[b.ID] = x
+	a.order = append(a.order, x)
+	return x
+}
+
+// readBox reads both records of a mailbox; nil where there is none.
+func readBox(r state.Reader, a rookery.AccountID, id rookery.MailboxID) (*box, error) {
+	k := mailboxKey(tableMailbox, a, id)
+	v, err := r.Get(k)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	b := &box{Mailbox: Mailbox{ID: id}}
+	if err := b.decode(v); err != nil {
+		return nil, err
+	}
+	k[0] = tableCounters
+	if v, err = r.Get(k); err != nil {
+		return nil, err
+	}
+	return b, b.decodeCounters(v)
+}
+
+// modseq gives the command's MODSEQ in an account, one for all its changes.
+func (a *openAccount) modseq() rookery.ModSeq {
+	if !a.moved {
+		a.ModSeq++
+		a.moved, a.dirty = true, true
+	}
+	return a.ModSeq
+}
+
+// touch records that messages of x changed; with uids also its list of UIDs.
+func (x *openBox) touch(s rookery.ModSeq, uids bool) {
+	x.HighestModSeq = s
+	if uids {
+		x.uidsModSeq = s
+	}
+	x.counters = true
+}
+
+// flush writes what the command changed and tells the sessions of it.
+func (w *work) flush() {
+	for _, a := range w.order {
+		if a.dirty {
+			w.set(accountKey(tableAccount, a.ID), a.encode())
+		}
+		for _, x := range a.order {
+			if x.removed {
+				continue
+			}
+			if x.meta {
+				w.set(mailboxKey(tableMailbox, a.ID, x.ID), x.encode())
+			}
+			if x.counters {
+				w.set(mailboxKey(tableCounters, a.ID, x.ID), x.encodeCounters())
+			}
+		}
+	}
+	if w.m.events != nil && len(w.order) > 0 {
+		order := w.order
+		w.tx.OnCommit(func() { tell(w.m.events, order) })
+	}
+}
+
+func tell(events Events, order []*openAccount) {
+	for _, a := range order {
+		for _, x := range a.order {
+			if x.counters && !x.removed {
+				events.Changed(a.ID, x.ID, x.HighestModSeq)
+			}
+		}
+		if a.listed {
+			events.Changed(a.ID, 0, a.ModSeq)
+		}
+	}
+}
+
+// file appends a message to a mailbox and counts it.
+func (w *work) file(a *openAccount, x *openBox, r *row) rookery.UID {
+	uid := x.UIDNext
+	x.UIDNext++
+	r.modseq = a.modseq()
+	w.set(rowKey(a.ID, x.ID, uid), r.encode())
+	w.set(changeKey(a.ID, x.ID, r.modseq, uid), nil)
+	x.Messages++
+	x.count(r.flags, 1)
+	x.Size += r.size
+	x.touch(r.modseq, true)
+	a.UsedBytes += r.size
+	a.UsedMessages++
+	a.dirty = true
+	return uid
+}
+
+// unfile removes a message from a mailbox; its tombstone is bury's.
+func (w *work) unfile(a *openAccount, x *openBox, uid rookery.UID, r *row) {
+	w.delete(rowKey(a.ID, x.ID, uid))
+	w.delete(changeKey(a.ID, x.ID, r.modseq, uid))
+	x.Messages--
+	x.count(r.flags, ^uint32(0))
+	x.Size -= r.size
+	a.UsedBytes -= r.size
+	a.UsedMessages--
+	a.dirty = true
+}
+
+// count adds n to the counters a message with these flags takes part in.
+func (x *openBox) count(f Flags, n uint32) {
+	if !f.Has(command.FlagSeen) {
+		x.Unseen += n
+	}
+	if f.Has(command.FlagDeleted) {
+		x.Deleted += n
+	}
+}
+
+// bury leaves tombstones for removed messages and trims the oldest.
+func (w *work) bury(a *openAccount, x *openBox, gone UIDs) {
+	if gone.Empty() {
+		return
+	}
+	s := a.modseq()
+	x.touch(s, true)
+	for _, r := range gone.Runs() {
+		w.set(tombstoneKey(a.ID, x.ID, s, r.Start), key(nil).u32(r.Count))
+		x.tombstones++
+	}
+	if x.tombstones <= w.m.maxTombstones {
+		return
+	}
+	// Some more than needed, so that not every command trims.
+	drop := x.tombstones - w.m.maxTombstones + w.m.maxTombstones/16
+	var old []key
+	w.scan(mailboxKey(tableTombstone, a.ID, x.ID), func(k, _ []byte) bool {
+		old = append(old, slices.Clone(k))
+		return uint32(len(old)) < drop
+	})
+	for _, k := range old {
+		w.delete(k)
+		x.floor = rookery.ModSeq(u64At(k, 1+16+4))
+	}
+	x.tombstones -= uint32(len(old))
+}
+
+// rows collects the messages of a mailbox among uids, at most limit, and
+// says whether there are more. keep may skip some.
+func (w *work) rows(a *openAccount, x *openBox, uids UIDs, limit int, keep func(*row) bool) (found []uidRow, more bool) {
+	take := func(k, v []byte) bool {
+		var r row
+		must(decodeRow(v, &r))
+		if keep != nil && !keep(&r) {
+			return true
+		}
+		if len(found) == limit {
+			more = true
+			return false
+		}
+		r.keywords = slices.Clone(r.keywords)
+		found = append(found, uidRow{rookery.UID(u32At(k, len(k)-4)), r})
+		return true
+	}
+	for _, run := range uids.Runs() {
+		if run.Start >= x.UIDNext || more {
+			break
+		}
+		k := rowKey(a.ID, x.ID, run.Start)
+		if run.Count == 1 {
+			if v := w.get(k); v != nil {
+				take(k, v)
+			}
+			continue
+		}
+		w.between(k, append(rowKey(a.ID, x.ID, run.End()), 0), take)
+	}
+	return found, more
+}
+
+type uidRow struct {
+	uid rookery.UID
+	row
+}
+
+// few is rows for commands that take all their messages or refuse.
+func (w *work) few(a *openAccount, x *openBox, uids UIDs) ([]uidRow, error) {
+	found, more := w.rows(a, x, uids, command.MaxBatch, nil)
+	if more {
+		return nil, refuse(rookery.KindLimit, "more than %d messages in one command; split it", command.MaxBatch)
+	}
+	return found, nil
+}
+
+// room refuses where a mailbox cannot give n more UIDs.
+func (x *openBox) room(n int) error {
+	if uint64(x.UIDNext)+uint64(n) > 0xffffffff {
+		return refuse(rookery.KindLimit, "mailbox %q has used up its UIDs; move its messages to a new one", x.Name)
+	}
+	return nil
+}
+
+// fits refuses where n more bytes are over quota.
+func (a *openAccount) fits(n int64) error {
+	if a.Quota > 0 && n > a.Quota-a.UsedBytes {
+		return refuse(rookery.KindOverQuota, "the mailbox is full: %d of %d bytes used, %d more wanted", a.UsedBytes, a.Quota, n)
+	}
+	return nil
+}
