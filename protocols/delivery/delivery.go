@@ -56,7 +56,6 @@ type Deliverer struct {
 	wake   chan struct{} // an intent is waiting; cap 1
 	mu     sync.Mutex
 	serial uint64
-	flight map[rookery.GroupID]*budget
 }
 
 // MaxMessage is the default size limit in bytes.

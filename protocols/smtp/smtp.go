@@ -1,0 +1,178 @@
+// Package smtp receives mail: from other servers (MX), and from users
+// (submission). It owns the SMTP sessions, their limits and deadlines, the
+// trace fields, and the one table from error kinds to replies.
+//
+// It never stores a message (delivery does), never decides who exists
+// (directory does), and never sends mail on to other systems. The protocol
+// engine is go-smtp, which no other package imports; wire.go stands between it
+// and the socket for what the engine does not do: deadlines that move with
+// progress, one write for a batch of replies, and an orderly drain.
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/directory"
+	"rookery/protocols/delivery"
+)
+
+// Accounts gives the account of a directory entry; account.Store does.
+type Accounts interface {
+	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+}
+
+// Deliverer takes messages; delivery.Deliverer does.
+type Deliverer interface {
+	Spool(lines delivery.Lines, limit int64) *delivery.Spool
+	MaxSize() int64
+	Check(ctx context.Context, id rookery.AccountID, size int64) error
+	Deliver(ctx context.Context, r delivery.Request) error
+}
+
+// Mode is what a listener is for.
+type Mode uint8
+
+const (
+	// MX takes mail for local recipients from anybody (port 25), with
+	// STARTTLS where TLS is set up and without sign-in.
+	MX Mode = iota
+	// Submission takes mail from signed-in users after STARTTLS (port 587,
+	// RFC 6409).
+	Submission
+	// Submissions is Submission with TLS from the first byte (port 465,
+	// RFC 8314).
+	Submissions
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Submission:
+		return "submission"
+	case Submissions:
+		return "submissions"
+	}
+	return "mx"
+}
+
+// SenderPolicy says whose addresses a signed-in user may use as sender.
+type SenderPolicy uint8
+
+const (
+	// OwnSender wants the reverse path and the From field to be the user's.
+	OwnSender SenderPolicy = iota
+	// OwnReversePath wants only the reverse path to be the user's.
+	OwnReversePath
+	// AnySender checks nothing.
+	AnySender
+)
+
+// Options are what a Server is made of. Directory, Accounts, Deliver and
+// Hostname are required, and TLS for everything but MX.
+type Options struct {
+	Directory directory.Directory
+	Accounts  Accounts
+	Deliver   Deliverer
+	// TLS is used for STARTTLS and for Submissions.
+	TLS *tls.Config
+	// Hostname names this server in greetings and trace fields.
+	Hostname string
+	// Postmaster gets the mail for postmaster@ each local domain where the
+	// directory has no such address (RFC 5321 4.5.1); zero refuses it.
+	Postmaster rookery.Address
+	// Sender is the check of senders at submission.
+	Sender SenderPolicy
+	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
+	// limit.
+	DefaultQuota int64
+	Limits       Limits
+	Logger       *slog.Logger
+	// Clock stamps trace fields; default time.Now.
+	Clock func() time.Time
+}
+
+// Limits bound what a client costs. Zero values mean the defaults given.
+type Limits struct {
+	Connections   int           // open at once; 5,000
+	PerAddress    int           // open at once from one address; 100
+	Recipients    int           // of one message; 1,000
+	Unknown       int           // unknown recipients before the connection closes; 100
+	AuthFailures  int           // before the connection closes; 5
+	AuthDelay     time.Duration // after the first failure, doubling; 1 s, negative for none
+	LineLength    int           // of commands and of message lines, in bytes; 128 KiB
+	GreetingDelay time.Duration // how long MX waits for clients that talk too early; 0 does not look
+	Handshake     time.Duration // from accept or STARTTLS to EHLO; 60 s
+	Command       time.Duration // for each command line; 5 min (RFC 5321 4.5.3.2.7)
+	Stall         time.Duration // without a byte of a message; 3 min (RFC 5321 4.5.3.2.5)
+	Lookup        time.Duration // for a recipient or a sign-in; 30 s
+	Commit        time.Duration // from the end of a message to its reply; 4 min
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		v   *int
+		def int
+	}{
+		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, 1000}, {&l.Unknown, 100},
+		{&l.AuthFailures, 5}, {&l.LineLength, 128 << 10},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
+	}
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{
+		{&l.Handshake, time.Minute}, {&l.Command, 5 * time.Minute}, {&l.Stall, 3 * time.Minute},
+		{&l.Lookup, 30 * time.Second}, {&l.Commit, 4 * time.Minute},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
+	}
+	if l.AuthDelay == 0 {
+		l.AuthDelay = time.Second
+	}
+	return l
+}
+
+// Server serves any number of listeners. All methods may be called
+// concurrently.
+type Server struct {
+	o       Options
+	buffers sync.Pool // *[]byte of copyBuffer
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	wires     map[*wire]struct{}
+	perIP     map[string]int
+	draining  bool
+	empty     chan struct{} // closed when draining and no wire is left
+}
+
+// copyBuffer is how much of a message is moved at once, in bytes.
+const copyBuffer = 32 << 10
+
+// New makes a Server. It does no I/O.
+func New(o Options) *Server {
+	o.Limits = o.Limits.withDefaults()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return &Server{
+		o:         o,
+		buffers:   sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }},
+		listeners: make(map[*listener]struct{}),
+		wires:     make(map[*wire]struct{}),
+		perIP:     make(map[string]int),
+		empty:     make(chan struct{}),
+	}
+}

@@ -1,0 +1,86 @@
+package smtp
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// dateFormat is RFC 5322 3.3.
+const dateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
+
+// trace makes the Return-Path and Received fields (RFC 5321 4.4). The recipient
+// is named only where there is just one, so that no copy tells of another.
+func (s *session) trace(tx *transaction, id string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", tx.from)
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.conn.Hostname()), literal(s.wire.ip))
+	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), s.cipher(), id)
+	if len(tx.recipients) == 1 {
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", tx.recipients[0].Address)
+	}
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.server.o.Clock().Format(dateFormat))
+	return []byte(b.String())
+}
+
+// complete adds what RFC 6409 8 lets a submission server add: a missing Date or
+// Message-ID. Nothing else is altered.
+func (s *session) complete(b []byte, h header, id string) []byte {
+	if !h.date {
+		b = fmt.Appendf(b, "Date: %s\r\n", s.server.o.Clock().Format(dateFormat))
+	}
+	if !h.messageID {
+		b = fmt.Appendf(b, "Message-ID: <%s.%s@%s>\r\n", s.id, id, s.server.o.Hostname)
+	}
+	return b
+}
+
+// protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3. The engine does
+// not tell HELO from EHLO.
+func (s *session) protocol(tx *transaction) string {
+	p := "ESMTP"
+	if tx.utf8 {
+		p = "UTF8SMTP"
+	}
+	if s.tls != nil {
+		p += "S"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.user != nil {
+		p += "A"
+	}
+	return p
+}
+
+func (s *session) cipher() string {
+	if s.tls == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.tls.Version), " ", ""), tls.CipherSuiteName(s.tls.CipherSuite))
+}
+
+// literal is an address literal (RFC 5321 4.1.3).
+func literal(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	switch {
+	case err != nil:
+		return "unknown"
+	case a.Unmap().Is4():
+		return "[" + a.Unmap().String() + "]"
+	}
+	return "[IPv6:" + a.WithZone("").String() + "]"
+}
+
+// clean makes a client's words harmless in a trace field and in a log line:
+// what is not a letter, digit or one of a few marks becomes a question mark.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(`.-_:[]@\+`, r) {
+			return r
+		}
+		return '?'
+	}, s)
+	return s[:min(len(s), 255)]
+}
