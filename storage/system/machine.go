@@ -1,0 +1,212 @@
+// Package system is the state machine of the system group: the settings
+// document, the map of accounts to groups, and the registry of nodes.
+//
+// It is deterministic: no clock, no randomness, no goroutine, no I/O but
+// through its transaction. It knows no mail and does not read the settings.
+package system
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// The tables.
+const (
+	tableSettings byte = 0x10 // version (8) | document
+	tableKey      byte = 0x11 // directory key: account | group
+	tableAccount  byte = 0x12 // account: group | directory key
+	tableNode     byte = 0x13 // node: record
+)
+
+// Bounds of the machine.
+const (
+	// MaxDirectoryKey bounds a directory key in bytes.
+	MaxDirectoryKey = 512
+	// MaxSettings bounds the settings document in bytes.
+	MaxSettings = 1 << 20
+	// MaxNodes bounds the registry.
+	MaxNodes = 1000
+)
+
+// Machine is the system group's state machine and the source of its reads.
+type Machine struct {
+	group  *state.Group
+	events Events
+}
+
+var _ state.Machine = (*Machine)(nil)
+
+// Events hears what changed, after it is visible to reads, from the one
+// goroutine that applies: calls must return at once.
+type Events interface {
+	// Settings says that the settings have a new version.
+	Settings(version uint64)
+	// Nodes says that the registry changed.
+	Nodes()
+}
+
+// New makes the machine of the system group; events may be nil.
+func New(events Events) func(*state.Group) *Machine {
+	return func(g *state.Group) *Machine { return &Machine{group: g, events: events} }
+}
+
+// Restored implements state.Machine: nothing is cached.
+func (m *Machine) Restored() {}
+
+// Apply executes the command in a log entry, whole or not at all.
+func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
+	cmd, _, err := command.Decode(entry[tx.Offset():])
+	var r command.Result
+	if err == nil {
+		switch c := cmd.(type) {
+		case *command.EnsureAccount:
+			r, err = ensureAccount(tx, c)
+		case *command.SetSettings:
+			r, err = m.setSettings(tx, c)
+		case *command.RegisterNode:
+			r, err = m.registerNode(tx, c)
+		default:
+			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
+		}
+	}
+	if err != nil {
+		return state.Refuse(rookery.KindOf(err), reason(err))
+	}
+	return state.OK(command.EncodeResult(r))
+}
+
+func refuse(kind rookery.Kind, format string, args ...any) error {
+	return rookery.E("apply", kind, fmt.Errorf(format, args...))
+}
+
+func reason(err error) string {
+	var e *rookery.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// must ends the process where the state cannot be read or written.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func get(tx state.Tx, k []byte) []byte {
+	v, err := tx.Get(k)
+	must(err)
+	return v
+}
+
+func damaged(what string) error {
+	return rookery.E("read "+what, rookery.KindDamaged, errors.New("a record of the state is damaged; restore this node's state from a peer"))
+}
+
+func keyKey(k string) []byte                { return append([]byte{tableKey}, k...) }
+func accountKey(a rookery.AccountID) []byte { return append([]byte{tableAccount}, a[:]...) }
+func nodeKey(n rookery.NodeID) []byte       { return append([]byte{tableNode}, n...) }
+
+// ensureAccount maps a directory key once.
+func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error) {
+	if n := len(c.DirectoryKey); n == 0 || n > MaxDirectoryKey {
+		return nil, refuse(rookery.KindInvalid, "a directory key of %d bytes, want 1 to %d", n, MaxDirectoryKey)
+	}
+	if v := get(tx, keyKey(c.DirectoryKey)); v != nil {
+		p, err := decodePlace(v)
+		must(err)
+		return &command.EnsureResult{Account: p.Account, Group: p.Group}, nil
+	}
+	if c.Account == (rookery.AccountID{}) || c.Group <= rookery.SystemGroup {
+		return nil, refuse(rookery.KindInvalid, "the proposal has no account id or no mail group")
+	}
+	if get(tx, accountKey(c.Account)) != nil {
+		return nil, refuse(rookery.KindConflict, "account %s belongs to another directory entry; propose a new id", c.Account)
+	}
+	group := binary.BigEndian.AppendUint32(nil, uint32(c.Group))
+	must(tx.Set(keyKey(c.DirectoryKey), append(append([]byte(nil), c.Account[:]...), group...)))
+	must(tx.Set(accountKey(c.Account), append(group, c.DirectoryKey...)))
+	return &command.EnsureResult{Account: c.Account, Group: c.Group, Created: true}, nil
+}
+
+// setSettings replaces the document under compare-and-set.
+func (m *Machine) setSettings(tx state.Tx, c *command.SetSettings) (command.Result, error) {
+	if len(c.Document) > MaxSettings {
+		return nil, refuse(rookery.KindTooLarge, "settings of %d bytes, at most %d", len(c.Document), MaxSettings)
+	}
+	var version uint64
+	if v := get(tx, []byte{tableSettings}); len(v) >= 8 {
+		version = binary.BigEndian.Uint64(v)
+	}
+	if version != c.Version {
+		return nil, refuse(rookery.KindConflict, "the settings have version %d, not %d; read them again and repeat the change", version, c.Version)
+	}
+	version++
+	must(tx.Set([]byte{tableSettings}, append(binary.BigEndian.AppendUint64(nil, version), c.Document...)))
+	if events := m.events; events != nil {
+		tx.OnCommit(func() { events.Settings(version) })
+	}
+	return &command.SettingsResult{Version: version}, nil
+}
+
+// Node is a registered node.
+type Node struct {
+	ID      rookery.NodeID `cbor:"-"`
+	Name    string         `cbor:"1,keyasint,omitempty"`
+	Address string         `cbor:"2,keyasint,omitempty"`
+	// Version is the highest command version the node reads.
+	Version uint32 `cbor:"3,keyasint,omitempty"`
+	Zone    string `cbor:"4,keyasint,omitempty"`
+	// Registered and Updated are unix nanoseconds of group time.
+	Registered int64 `cbor:"5,keyasint,omitempty"`
+	Updated    int64 `cbor:"6,keyasint,omitempty"`
+}
+
+func (m *Machine) registerNode(tx state.Tx, c *command.RegisterNode) (command.Result, error) {
+	if n := len(c.Node); n == 0 || n > 64 || len(c.Name) > 255 || len(c.Address) > 255 || len(c.Zone) > 255 {
+		return nil, refuse(rookery.KindInvalid, "a node id has 1 to 64 bytes, its facts at most 255 each")
+	}
+	n := Node{Registered: tx.Time()}
+	old := get(tx, nodeKey(c.Node))
+	if old != nil {
+		must(decodeNode(old, &n))
+	}
+	switch {
+	case c.Remove:
+		must(tx.Delete(nodeKey(c.Node)))
+	case old == nil && countNodes(tx) >= MaxNodes:
+		return nil, refuse(rookery.KindLimit, "%d nodes are registered, at most that many; remove dead ones", MaxNodes)
+	default:
+		n.Name, n.Address, n.Version, n.Zone, n.Updated = c.Name, c.Address, c.Version, c.Zone, tx.Time()
+		b, err := cbor.Marshal(&n)
+		must(err)
+		must(tx.Set(nodeKey(c.Node), b))
+	}
+	if m.events != nil {
+		tx.OnCommit(m.events.Nodes)
+	}
+	return &command.Done{}, nil
+}
+
+func countNodes(r state.Reader) (n int) {
+	must(r.Scan([]byte{tableNode}, []byte{tableNode + 1}, func(_, _ []byte) (bool, error) {
+		n++
+		return true, nil
+	}))
+	return n
+}
+
+func decodeNode(b []byte, n *Node) error {
+	if err := cbor.Unmarshal(b, n); err != nil {
+		return damaged("node registry")
+	}
+	return nil
+}
