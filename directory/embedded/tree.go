@@ -129,6 +129,9 @@ func (t *tree) index(e *entry) {
 func (t *tree) unindex(e *entry) {
 	for key, a := range e.attrs {
 		m := t.lookup[key]
+		if m == nil {
+			continue
+		}
 		for _, v := range a.values {
 			n := ruleOf(key).normal(v)
 			if m[n] = slices.DeleteFunc(m[n], func(x *entry) bool { return x == e }); len(m[n]) == 0 {
