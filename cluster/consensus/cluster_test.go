@@ -23,10 +23,19 @@ type network struct {
 	mu    sync.Mutex
 	links map[string]*link
 	cut   map[string]bool // node -> cut off from all
+	deaf  map[string]bool // node -> nobody can call it, but it can call
+	open  bool            // questions for terms pass all cuts
 	hold  map[string]chan struct{}
 	held  chan string
 	terms map[string]*testNode
 	asked int
+}
+
+// holding is closed when answers to the node's requests may arrive.
+func (n *network) holding(name string) chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hold[name]
 }
 
 // link is one node's transport.
@@ -39,7 +48,7 @@ type link struct {
 var errCut = errors.New("the network is cut")
 
 func newNetwork() *network {
-	return &network{links: map[string]*link{}, cut: map[string]bool{}, hold: map[string]chan struct{}{},
+	return &network{links: map[string]*link{}, cut: map[string]bool{}, deaf: map[string]bool{}, hold: map[string]chan struct{}{},
 		held: make(chan string, 64), terms: map[string]*testNode{}}
 }
 
@@ -67,7 +76,7 @@ func (n *network) setCut(name string, cut bool) {
 func (n *network) check(from, to string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cut[from] || n.cut[to] {
+	if n.cut[from] || n.cut[to] || n.deaf[to] {
 		return errCut
 	}
 	return nil
@@ -92,11 +101,13 @@ func (l *link) AppendEntries(id raft.ServerID, a raft.ServerAddress, q *raft.App
 	if err := l.net.check(l.name, string(a)); err != nil {
 		return err
 	}
+	heartbeat := q.PrevLogEntry == 0 && len(q.Entries) == 0
+	if hold := l.net.holding(l.name); hold != nil && !heartbeat {
+		<-hold
+		return errCut
+	}
 	err := l.InmemTransport.AppendEntries(id, a, q, s)
-	l.net.mu.Lock()
-	hold := l.net.hold[l.name]
-	l.net.mu.Unlock()
-	if hold != nil && q.PrevLogEntry == 0 && len(q.Entries) == 0 {
+	if hold := l.net.holding(l.name); hold != nil {
 		select { // an answer on its way for a long time
 		case l.net.held <- string(a):
 		default:
@@ -130,13 +141,16 @@ type asker struct {
 }
 
 func (a asker) CurrentTerm(_ context.Context, s Server, group rookery.GroupID) (uint64, error) {
-	if err := a.net.check(a.from, string(s.ID)); err != nil {
-		return 0, err
-	}
+	time.Sleep(time.Millisecond)
+	err := a.net.check(a.from, string(s.ID))
 	a.net.mu.Lock()
 	to := a.net.terms[string(s.ID)]
 	a.net.asked++
+	open := a.net.open
 	a.net.mu.Unlock()
+	if err != nil && !open {
+		return 0, err
+	}
 	return to.node.CurrentTerm(group)
 }
 
