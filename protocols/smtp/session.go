@@ -33,8 +33,8 @@ type session struct {
 	mu       sync.Mutex
 	user     *directory.Entry // signed in
 	tx       *transaction     // after MAIL
-	arriving bool         // Data runs beside the engine (BDAT)
-	broken   bool         // see Reset
+	arriving bool             // Data runs beside the engine (BDAT)
+	spoilt   bool             // see Reset
 	unknown  int
 }
 
@@ -74,11 +74,11 @@ func newID() string {
 func (s *session) Reset() {
 	s.mu.Lock()
 	s.tx = nil
-	s.broken = s.broken || s.arriving
-	broken := s.broken
+	s.spoilt = s.spoilt || s.arriving
+	spoilt := s.spoilt
 	s.mu.Unlock()
 	s.wire.messageEnds()
-	if broken {
+	if spoilt {
 		s.wire.kill()
 	}
 }
@@ -96,7 +96,7 @@ func (s *session) Logout() error {
 func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken {
+	if s.spoilt {
 		return say(421, gosmtp.EnhancedCode{4, 3, 0}, "A message was abandoned between chunks, closing the connection")
 	}
 	if s.tx != nil {

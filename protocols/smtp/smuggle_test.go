@@ -68,12 +68,12 @@ func TestNothingButTheTrueEndEndsAMessage(t *testing.T) {
 func TestBareEndingsGetAClearAnswerAtOnce(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) { o.Limits.Stall = time.Hour })
 	for body, goesOn := range map[string]bool{
-		"bare\nLF\r\n.\r\n":     true,
-		"bare\rCR\r\n.\r\n":     true,
-		"nul\x00\r\n.\r\n":      true,
-		"two CR\r\r\n.\r\n":     false,
-		"\r\r\n.\r\nMAIL\r\n":   false,
-		"x\r\r\r\n.\r\n":        true,
+		"bare\nLF\r\n.\r\n":    true,
+		"bare\rCR\r\n.\r\n":    true,
+		"nul\x00\r\n.\r\n":     true,
+		"two CR\r\r\n.\r\n":    false,
+		"\r\r\n.\r\nMAIL\r\n":  false,
+		"x\r\r\r\n.\r\n":       true,
 		"x\r\n\r\r\n.\r\nQUIT": false,
 	} {
 		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
