@@ -65,6 +65,9 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	if err := fs.MkdirAll(s.incoming, 0o700); err != nil {
 		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("create %s: %w", s.incoming, err))
 	}
+	if err := s.syncDirs(); err != nil {
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("create %s: %w", dir, err))
+	}
 	db, err := pebble.Open(fs.PathJoin(dir, "db"), s.pebbleOptions(opts))
 	if err != nil {
 		kind := rookery.KindUnavailable
@@ -75,6 +78,24 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	}
 	s.db = db
 	return s, nil
+}
+
+// syncDirs makes the directories themselves survive a power cut: the
+// database syncs what is in them, not their own names.
+func (s *Store) syncDirs() error {
+	if err := s.fs.MkdirAll(s.fs.PathJoin(s.dir, "db"), 0o700); err != nil {
+		return err
+	}
+	for _, dir := range []string{s.dir, s.fs.PathDir(s.dir)} {
+		d, err := s.fs.OpenDir(dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) pebbleOptions(opts Options) *pebble.Options {
