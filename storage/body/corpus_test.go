@@ -1,0 +1,132 @@
+package body
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"mime"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// corpus unpacks real mail, if there is any: ROOKERY_CORPUS names the archive,
+// or it lies beside the module.
+func corpus(t *testing.T) string {
+	archive := os.Getenv("ROOKERY_CORPUS")
+	for dir, _ := os.Getwd(); archive == "" && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		try := filepath.Join(dir, "..", "shared", "testbed", "corpus.tar.xz")
+		if _, err := os.Stat(try); err == nil {
+			archive = try
+		}
+	}
+	if archive == "" {
+		t.Skip("no corpus: set ROOKERY_CORPUS to an archive of real mail (tar.xz)")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Skipf("cannot unpack %s: %v: %s", archive, err, out)
+	}
+	return dir
+}
+
+func isMail(path string) bool {
+	switch filepath.Ext(path) {
+	case ".eml", ".msg", ".raw":
+		return true
+	case ".txt":
+		return strings.Contains(path, "spamassassin")
+	}
+	dir := filepath.Base(filepath.Dir(path))
+	return dir == "cur" || dir == "new"
+}
+
+// canonical makes every line end CRLF.
+func canonical(b []byte) []byte {
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
+	return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+}
+
+func TestCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	ctx := context.Background()
+	var n, parts, odd, blank, size, stored, sealed, trailing int
+	err := filepath.WalkDir(corpus(t), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !isMail(path) {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		msg := canonical(raw)
+		key := NewMessageKey()
+		layout, encoded, enc := encodeBytes(t, msg, key)
+		e := enc.Extract
+		if err := checkExtract(e, string(msg)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		n, size, stored, sealed = n+1, size+len(msg), stored+len(encoded), sealed+len(enc.Sealed)
+		r := NewReader(layout, key, fromBytes(encoded))
+		defer r.Close()
+		back, err := r.ReadSection(ctx, Section{0, enc.Size})
+		if err != nil || !bytes.Equal(back, msg) {
+			t.Errorf("%s does not read back: %v", path, err)
+		}
+		opened := e
+		if enc.Trailing {
+			trailing++
+			opened, err = r.Extract(ctx)
+		} else {
+			opened, err = Open(enc.Sealed, key)
+		}
+		if err != nil || !reflect.DeepEqual(e, opened) {
+			t.Errorf("%s: the extract does not open: %v", path, err)
+		}
+		if e.Preview == "" {
+			blank++
+		}
+		e.Structure.Walk(func(p *Part) bool { parts++; return true })
+		odd += disagrees(t, path, e, msg)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n == 0 {
+		t.Skip("the corpus has no messages")
+	}
+	t.Logf("%d messages, %d parts, %d without preview, %d unlike the standard library", n, parts, blank, odd)
+	t.Logf("%d bytes, stored %d (%.2fx), extracts %d, trailing %d", size, stored, float64(size)/float64(stored), sealed, trailing)
+	if odd > n/50 {
+		t.Errorf("%d of %d messages have a type the standard library reads otherwise", odd, n)
+	}
+}
+
+// disagrees compares the root's media type with what package mime reads.
+func disagrees(t *testing.T, path string, e *Extract, msg []byte) int {
+	for line := range strings.SplitSeq(strings.NewReplacer("\r\n ", " ", "\r\n\t", " ").Replace(string(e.Header)), "\r\n") {
+		if len(line) < 13 || !strings.EqualFold(line[:13], "content-type:") {
+			continue
+		}
+		typ, params, err := mime.ParseMediaType(line[13:])
+		if err != nil {
+			return 0
+		}
+		if got := e.Structure.Type + "/" + e.Structure.Subtype; got != typ {
+			t.Logf("%s: %s, mime says %s", path, got, typ)
+			return 1
+		}
+		if got := e.Structure.Param("boundary"); got != params["boundary"] {
+			t.Logf("%s: boundary %q, mime says %q", path, got, params["boundary"])
+			return 1
+		}
+		return 0
+	}
+	return 0
+}
