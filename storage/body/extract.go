@@ -1,5 +1,7 @@
 package body
 
+import "strings"
+
 // ExtractVersion is the version of extraction this code writes. A raised
 // version means that extracting again gives more or better fields.
 const ExtractVersion = 1
@@ -66,7 +68,7 @@ func (e *Extract) ThreadTokens(k *AccountKey) [][8]byte {
 	refers := len(out) > 0
 	add(e.MessageID)
 	if !refers && e.BaseSubject != "" {
-		out = append(out, k.ThreadToken(TokenSubject, e.BaseSubject))
+		out = append(out, k.ThreadToken(TokenSubject, strings.ToLower(e.BaseSubject)))
 	}
 	return out
 }
