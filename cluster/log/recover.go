@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,16 +28,25 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	if err := settle(active, cp, doubtful); err != nil {
+	if err := settle(active, doubtful); err != nil {
 		return err
 	}
 	if active == nil {
 		return l.fresh(found)
 	}
-	if err := l.adopt(found, active, cp); err != nil {
+	l.adopt(found, active, cp)
+	if err := l.replay(); err != nil {
 		return err
 	}
-	return l.replay()
+	// Only now is it known which of the checkpoint's segments are still live.
+	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+		if s := l.segments[id]; s != l.active {
+			if err := l.inspect(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // openSlots opens the files, removes unfinished ones, and notes which groups
@@ -142,19 +152,12 @@ func newest(found []*opened) (active *opened, cp checkpoint, doubtful []*opened,
 // settle decides about files with an illegible first frame. Beginning a
 // segment writes that frame and waits for it, so a whole frame after it says
 // that the disk lost something it had acknowledged.
-func settle(active *opened, cp checkpoint, doubtful []*opened) error {
+func settle(active *opened, doubtful []*opened) error {
 	var youngest uint64
 	if active != nil {
 		youngest = active.frame.segment
 	}
-	live := map[uint32]bool{}
-	for _, s := range cp.segments {
-		live[s.slot] = true
-	}
 	for _, o := range doubtful {
-		if live[o.number] {
-			continue
-		}
 		s := &segment{slot: o.slot}
 		off, f, err := s.nextFrame(0, func(f frame) bool { return f.segment > youngest })
 		if err != nil {
@@ -188,7 +191,7 @@ func (l *Log) fresh(found []*opened) error {
 }
 
 // adopt takes over the checkpoint: segments, groups, extents.
-func (l *Log) adopt(found []*opened, active *opened, cp checkpoint) error {
+func (l *Log) adopt(found []*opened, active *opened, cp checkpoint) {
 	slots := map[uint32]*slot{}
 	for _, o := range found {
 		slots[o.number] = o.slot
@@ -219,12 +222,6 @@ func (l *Log) adopt(found []*opened, active *opened, cp checkpoint) error {
 		g.epoch, g.permit, g.damage = gs.epoch, gs.permit, gs.damage
 		g.log, g.old = list(gs.log), list(gs.old)
 	}
-	for _, s := range segments {
-		if err := l.inspect(s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // inspect checks a sealed segment's trailer. Where it fails, the index is made
