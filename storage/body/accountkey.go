@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"rookery"
@@ -71,11 +72,8 @@ func (a *AccountKey) ThreadToken(kind TokenKind, s string) (t [8]byte) {
 	return t
 }
 
-// String shows no key.
-func (a *AccountKey) String() string { return "account key" }
+// Format shows no key, whatever the verb.
+func (a *AccountKey) Format(s fmt.State, _ rune) { io.WriteString(s, "account key") }
 
-// GoString is String: %#v shows no key either.
-func (a *AccountKey) GoString() string { return a.String() }
-
-// LogValue is String, for slog.
-func (a *AccountKey) LogValue() slog.Value { return slog.StringValue(a.String()) }
+// LogValue shows no key, for slog.
+func (a *AccountKey) LogValue() slog.Value { return slog.StringValue("account key") }

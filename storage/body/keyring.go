@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -160,8 +161,8 @@ func (k *Keyring) String() string {
 	return fmt.Sprintf("keyring%v, current %d", k.Versions(), k.Current())
 }
 
-// GoString is String: %#v shows no key either.
-func (k *Keyring) GoString() string { return k.String() }
+// Format is String, whatever the verb: %d would print the keys.
+func (k *Keyring) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
 
 // LogValue is String, for slog.
 func (k *Keyring) LogValue() slog.Value { return slog.StringValue(k.String()) }
