@@ -203,50 +203,77 @@ func fetchAll(t *testing.T, s server, want [][]byte) {
 	}
 }
 
-// popAll downloads everything over POP3.
-func popAll(t *testing.T, s server, want [][]byte) {
+// pop is a POP3 session.
+type pop struct {
+	t *testing.T
+	c *textproto.Conn
+}
+
+func dialPOP(t *testing.T, s server) pop {
 	t.Helper()
 	conn, err := tls.Dial("tcp", s.node.POP3S, s.tls)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(5 * time.Minute))
-	c := textproto.NewConn(conn)
-	ok := func(cmd string) string {
-		t.Helper()
-		if cmd != "" {
-			if err := c.PrintfLine("%s", cmd); err != nil {
-				t.Fatal(err)
-			}
+	p := pop{t, textproto.NewConn(conn)}
+	p.ok("")
+	p.ok("USER " + s.user.Login)
+	p.ok("PASS " + s.user.Password)
+	return p
+}
+
+// ok sends a command, where there is one, and wants +OK.
+func (p pop) ok(cmd string) string {
+	p.t.Helper()
+	if cmd != "" {
+		if err := p.c.PrintfLine("%s", cmd); err != nil {
+			p.t.Fatal(err)
 		}
-		line, err := c.ReadLine()
-		if err != nil || !strings.HasPrefix(line, "+OK") {
-			t.Fatalf("%s: %s %v", cmd, line, err)
-		}
-		return line
 	}
-	ok("")
-	ok("USER " + s.user.Login)
-	ok("PASS " + s.user.Password)
-	f := strings.Fields(ok("STAT"))
+	line, err := p.c.ReadLine()
+	if err != nil || !strings.HasPrefix(line, "+OK") {
+		p.t.Fatalf("%s: %s %v", cmd, line, err)
+	}
+	return line
+}
+
+// retrieve downloads messages from number first on and compares them.
+func (p pop) retrieve(first int, want [][]byte) {
+	p.t.Helper()
+	for i, w := range want {
+		p.ok(fmt.Sprintf("RETR %d", first+i))
+		b, err := readDot(p.c.R)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		compare(p.t, "POP3", i, b, w)
+	}
+}
+
+// popAll downloads everything over POP3.
+func popAll(t *testing.T, s server, want [][]byte) {
+	t.Helper()
+	p := dialPOP(t, s)
+	f := strings.Fields(p.ok("STAT"))
 	if n, _ := strconv.Atoi(f[1]); n != len(want) {
 		t.Fatalf("STAT says %s messages, want %d", f[1], len(want))
 	}
-	ok("UIDL")
-	ids, err := c.ReadDotLines()
-	if err != nil || len(ids) != len(want) {
+	p.ok("UIDL")
+	if ids, err := p.c.ReadDotLines(); err != nil || len(ids) != len(want) {
 		t.Fatalf("UIDL gave %d lines: %v", len(ids), err)
 	}
-	for i := range want {
-		ok(fmt.Sprintf("RETR %d", i+1))
-		b, err := readDot(c.R)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compare(t, "POP3", i, b, want[i])
-	}
-	ok("QUIT")
+	p.retrieve(1, want)
+	p.ok("QUIT")
+}
+
+// popTail compares the newest of n messages.
+func popTail(t *testing.T, s server, n int, want [][]byte) {
+	t.Helper()
+	p := dialPOP(t, s)
+	p.retrieve(n-len(want)+1, want)
+	p.ok("QUIT")
 }
 
 // readDot reads a multi-line reply and keeps its bytes as they are (net/textproto

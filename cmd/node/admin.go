@@ -1,0 +1,201 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"rookery"
+)
+
+// settingsBody is what travels over the administration socket.
+type settingsBody struct {
+	Document string `json:"document"`
+	Version  uint64 `json:"version"`
+}
+
+type errorBody struct {
+	Error string       `json:"error"`
+	Kind  rookery.Kind `json:"kind"`
+}
+
+// adminServer answers operators on a socket that only the owner of the data
+// directory can open.
+type adminServer struct {
+	settings *settingsStore
+	status   func() Status
+	logger   *slog.Logger
+	http     http.Server
+}
+
+func (a *adminServer) serve(path string) error {
+	// What a killed process left would refuse the bind; the lock on the data
+	// directory says that no other process serves it.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rookery.E("open administration socket", rookery.KindUnavailable, err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return rookery.E("open administration socket", rookery.KindUnavailable,
+			fmt.Errorf("%w; the path must be at most about 100 bytes: set admin in the node file to a shorter one", err))
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return rookery.E("open administration socket", rookery.KindDenied, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/settings", a.getSettings)
+	mux.HandleFunc("PUT /v1/settings", a.putSettings)
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, a.status()) })
+	a.http.Handler = mux
+	a.http.ReadTimeout = 30 * time.Second
+	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
+	go a.http.Serve(ln)
+	return nil
+}
+
+func (a *adminServer) close(ctx context.Context) error { return a.http.Shutdown(ctx) }
+
+func (a *adminServer) getSettings(w http.ResponseWriter, r *http.Request) {
+	s, version, err := a.settings.read(r.Context())
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	s.hide()
+	doc, err := s.Document()
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	reply(w, settingsBody{string(doc), version})
+}
+
+func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
+	var in settingsBody
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in); err != nil {
+		replyError(w, rookery.E("read settings", rookery.KindInvalid, err))
+		return
+	}
+	next, err := ParseSettings([]byte(in.Document))
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	version, err := a.settings.write(r.Context(), next, in.Version)
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	a.logger.Info("settings changed", "version", version)
+	reply(w, settingsBody{Version: version})
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}
+
+// httpStatus is this edge's table from kind to reply.
+var httpStatus = map[rookery.Kind]int{
+	rookery.KindUnknown:     http.StatusServiceUnavailable,
+	rookery.KindInvalid:     http.StatusBadRequest,
+	rookery.KindNotFound:    http.StatusNotFound,
+	rookery.KindExists:      http.StatusConflict,
+	rookery.KindDenied:      http.StatusForbidden,
+	rookery.KindCredentials: http.StatusForbidden,
+	rookery.KindDisabled:    http.StatusForbidden,
+	rookery.KindOverQuota:   http.StatusInsufficientStorage,
+	rookery.KindTooLarge:    http.StatusRequestEntityTooLarge,
+	rookery.KindLimit:       http.StatusTooManyRequests,
+	rookery.KindConflict:    http.StatusConflict,
+	rookery.KindUnavailable: http.StatusServiceUnavailable,
+	rookery.KindDamaged:     http.StatusInternalServerError,
+}
+
+func replyError(w http.ResponseWriter, err error) {
+	kind := rookery.KindOf(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(httpStatus[kind])
+	json.NewEncoder(w).Encode(errorBody{err.Error(), kind})
+}
+
+// AdminClient talks to a running node's administration socket.
+type AdminClient struct {
+	path string
+	http http.Client
+}
+
+// NewAdminClient makes a client of the socket at path; it connects when used.
+func NewAdminClient(path string) *AdminClient {
+	c := &AdminClient{path: path}
+	c.http.Timeout = time.Minute
+	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}
+	return c
+}
+
+// Settings reads the settings document, its secrets hidden, and its version.
+func (c *AdminClient) Settings(ctx context.Context) ([]byte, uint64, error) {
+	var body settingsBody
+	err := c.call(ctx, http.MethodGet, "/v1/settings", nil, &body)
+	return []byte(body.Document), body.Version, err
+}
+
+// PutSettings replaces the settings if they are still at version; else KindConflict.
+func (c *AdminClient) PutSettings(ctx context.Context, doc []byte, version uint64) error {
+	return c.call(ctx, http.MethodPut, "/v1/settings", settingsBody{string(doc), version}, &settingsBody{})
+}
+
+// Status reads what the node says of itself.
+func (c *AdminClient) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+func (c *AdminClient) call(ctx context.Context, method, path string, in, out any) error {
+	const op = "ask the node"
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return rookery.E(op, rookery.KindInvalid, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
+	if err != nil {
+		return rookery.E(op, rookery.KindInvalid, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var e errorBody
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+			return rookery.E(op, rookery.KindUnknown, fmt.Errorf("status %s", resp.Status))
+		}
+		return rookery.E(op, e.Kind, errors.New(e.Error))
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// IsSecret reports whether the settings key holds a secret.
+func IsSecret(key string) bool {
+	return strings.HasSuffix(key, ".secret_key") || strings.HasPrefix(key, "directories.") && strings.HasSuffix(key, ".password")
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rookery"
+)
+
+// identity is what makes a data directory a node. The epoch counts its
+// starts: it is on disk before the node proposes anything under it.
+type identity struct {
+	Node  rookery.NodeID `json:"node"`
+	Epoch uint64         `json:"epoch"`
+}
+
+// lockDir takes the data directory for this process until the file is closed.
+func lockDir(dir string) (*os.File, error) {
+	const op = "lock data directory"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, rookery.E(op, rookery.KindDenied, fmt.Errorf("%w; data_dir must be a directory this user may write", err))
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, rookery.E(op, rookery.KindDenied, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("%s is in use by another process; stop it or choose another data_dir", dir))
+	}
+	return f, nil
+}
+
+// openIdentity reads the identity, made on the first start, and moves its
+// epoch on.
+func openIdentity(dir string) (identity, bool, error) {
+	const op = "read node identity"
+	path := filepath.Join(dir, "node.json")
+	var id identity
+	fresh := false
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// A log or state without identity is a disk that lost a file, not a
+		// new node: to vote again under a new name would be a second vote.
+		for _, d := range []string{"log", "state"} {
+			if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+				return id, false, rookery.E(op, rookery.KindDamaged,
+					fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, d))
+			}
+		}
+		fresh = true
+		id.Node = rookery.NodeID("n-" + rand.Text()[:16])
+	case err != nil:
+		return id, false, rookery.E(op, rookery.KindUnavailable, err)
+	default:
+		if err := json.Unmarshal(b, &id); err != nil || id.Node == "" {
+			return id, false, rookery.E(op, rookery.KindDamaged, fmt.Errorf("%s cannot be read (%v); bring it back from a backup of the node", path, err))
+		}
+	}
+	id.Epoch++
+	if b, err = json.MarshalIndent(id, "", "  "); err != nil {
+		return id, false, rookery.E(op, rookery.KindInvalid, err)
+	}
+	if err := writeDurably(path, append(b, '\n'), 0o600); err != nil {
+		return id, false, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	return id, fresh, nil
+}
+
+// writeDurably replaces a file so that a crash leaves the old or the new one.
+func writeDurably(path string, b []byte, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

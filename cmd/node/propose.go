@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/storage/state"
+)
+
+// group is what the road needs of a Raft group.
+type group interface {
+	Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error)
+	Barrier(ctx context.Context) error
+	Wait(ctx context.Context, index rookery.LogIndex) error
+}
+
+// road is the way of commands into the groups: it puts each into an envelope
+// with an id of this node's epoch, and sends a doubtful one again under the
+// same id until its outcome is known or ctx ends. It is account.Log.
+type road struct {
+	node  rookery.NodeID
+	epoch uint64
+	clock func() time.Time
+
+	mu     sync.Mutex
+	groups map[rookery.GroupID]group
+	lanes  map[rookery.GroupID]*lane
+}
+
+// lane numbers the commands of one group and knows which are under way: the
+// lowest of them is the mark below which results are not needed any more.
+type lane struct {
+	mu   sync.Mutex
+	next uint64
+	open map[uint64]struct{}
+	low  uint64
+}
+
+// How long the road waits before it sends again.
+const (
+	retryFirst = 5 * time.Millisecond
+	retryMost  = 250 * time.Millisecond
+)
+
+func newRoad(id identity, clock func() time.Time) *road {
+	return &road{node: id.Node, epoch: id.Epoch, clock: clock, groups: map[rookery.GroupID]group{}, lanes: map[rookery.GroupID]*lane{}}
+}
+
+func (r *road) add(id rookery.GroupID, g group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.groups[id] = g
+	r.lanes[id] = &lane{next: 1, low: 1, open: map[uint64]struct{}{}}
+}
+
+func (r *road) find(id rookery.GroupID) (group, *lane, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.groups[id]
+	if g == nil {
+		return nil, nil, rookery.E("find group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", id))
+	}
+	return g, r.lanes[id], nil
+}
+
+// Apply is account.Log's. An error is about the road only.
+func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
+	g, lane, err := r.find(id)
+	if err != nil {
+		return 0, nil, err
+	}
+	seq, low := lane.enter()
+	defer lane.leave(seq)
+	entry := state.Wrap(state.Header{Node: r.node, Epoch: r.epoch, Seq: seq, Low: low, Time: r.clock().UnixNano()}, cmd)
+	doubt := false
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		index, result, err := g.Apply(ctx, entry)
+		if err == nil {
+			return r.outcome(index, result)
+		}
+		kind := rookery.KindOf(err)
+		doubt = doubt || kind == rookery.KindUnknown
+		if kind != rookery.KindUnknown && kind != rookery.KindUnavailable {
+			return 0, nil, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			if doubt {
+				return 0, nil, rookery.E("apply", rookery.KindUnknown, err)
+			}
+			return 0, nil, rookery.E("apply", rookery.KindUnavailable, err)
+		}
+	}
+}
+
+// outcome tells the machine's answer from the envelope's own refusals, after
+// which nobody can say whether an earlier copy was applied.
+func (r *road) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex, []byte, error) {
+	err := state.ResultError("apply", result)
+	if errors.Is(err, state.ErrFenced) || errors.Is(err, state.ErrForgotten) {
+		return 0, nil, err
+	}
+	return index, result, nil
+}
+
+// Barrier is account.Log's.
+func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
+	g, _, err := r.find(id)
+	if err != nil {
+		return err
+	}
+	return g.Barrier(ctx)
+}
+
+// Wait is account.Log's.
+func (r *road) Wait(ctx context.Context, id rookery.GroupID, index rookery.LogIndex) error {
+	g, _, err := r.find(id)
+	if err != nil {
+		return err
+	}
+	return g.Wait(ctx, index)
+}
+
+func (l *lane) enter() (seq, low uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq = l.next
+	l.next++
+	l.open[seq] = struct{}{}
+	return seq, l.low
+}
+
+func (l *lane) leave(seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, seq)
+	for l.low < l.next {
+		if _, busy := l.open[l.low]; busy {
+			return
+		}
+		l.low++
+	}
+}

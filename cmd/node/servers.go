@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/protocols/delivery"
+	"rookery/protocols/imap"
+	"rookery/protocols/pop3"
+	"rookery/protocols/smtp"
+	"rookery/storage/account"
+)
+
+// servers are the protocols of a node and what they listen on.
+type servers struct {
+	smtp   *smtp.Server
+	imap   *imap.Server
+	pop3   *pop3.Server
+	logger *slog.Logger
+
+	gates  []*gate
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// edge is what the protocols are made of.
+type edge struct {
+	cfg      Config
+	people   *people
+	accounts *account.Store
+	deliver  *delivery.Deliverer
+	cert     *certificate
+	settings *Settings
+	logger   *slog.Logger
+	clock    func() time.Time
+}
+
+func newServers(e edge) *servers {
+	s := &servers{logger: e.logger}
+	set := e.settings
+	var postmaster rookery.Address
+	if set.Postmaster != "" {
+		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
+	}
+	sender := smtp.OwnSender
+	if !set.Limits.CheckSender {
+		sender = smtp.AnySender
+	}
+	s.smtp = smtp.New(smtp.Options{
+		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Postmaster: postmaster, Sender: sender, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
+	})
+	s.imap = imap.New(imap.Options{
+		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+		Limits: imap.Limits{Connections: set.Limits.Connections, Append: set.Limits.MessageSize},
+	})
+	s.pop3 = pop3.New(pop3.Options{
+		Directory: e.people, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		DefaultQuota: set.Limits.Quota, Logger: e.logger,
+	})
+	return s
+}
+
+// start opens all listeners, then serves on them: a port that is taken ends
+// the start before anybody was served.
+func (s *servers) start(cfg Config, limits func() Limits) error {
+	var trusted []netip.Prefix
+	for _, p := range cfg.TrustedProxies {
+		prefix, err := netip.ParsePrefix(p)
+		if err != nil {
+			return rookery.E("listen", rookery.KindInvalid, err)
+		}
+		trusted = append(trusted, prefix)
+	}
+	serve := map[string]func(context.Context, net.Listener) error{
+		"smtp":        func(ctx context.Context, l net.Listener) error { return s.smtp.Serve(ctx, l, smtp.MX) },
+		"submission":  func(ctx context.Context, l net.Listener) error { return s.smtp.Serve(ctx, l, smtp.Submission) },
+		"submissions": func(ctx context.Context, l net.Listener) error { return s.smtp.Serve(ctx, l, smtp.Submissions) },
+		"imap":        func(ctx context.Context, l net.Listener) error { return s.imap.Serve(ctx, l, imap.Mode{}) },
+		"imaps":       func(ctx context.Context, l net.Listener) error { return s.imap.Serve(ctx, l, imap.Mode{TLS: true}) },
+		"pop3":        func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.Mode{}) },
+		"pop3s":       func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.Mode{TLS: true}) },
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	max := func() int { return limits().Connections }
+	perIP := func() int { return limits().ConnectionsPerAddress }
+	var run []func()
+	for _, l := range cfg.Listen.all() {
+		for _, addr := range l.addrs {
+			g, err := listen(ctx, l.name, addr, trusted, max, perIP, s.logger)
+			if err != nil {
+				return err
+			}
+			s.gates = append(s.gates, g)
+			run = append(run, func() {
+				if err := serve[l.name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) {
+					s.logger.Error("listener ended", "listener", l.name, "address", addr, "error", err)
+				}
+			})
+		}
+	}
+	for _, fn := range run {
+		s.wg.Go(fn)
+	}
+	return nil
+}
+
+// addrs are the addresses listened on, by listener.
+func (s *servers) addrs() map[string][]string {
+	m := map[string][]string{}
+	for _, g := range s.gates {
+		m[g.name] = append(m[g.name], g.Addr().String())
+	}
+	return m
+}
+
+// drain stops accepting, tells idle clients, and lets running commands finish
+// until ctx ends.
+func (s *servers) drain(ctx context.Context) error {
+	for _, g := range s.gates {
+		g.Close()
+	}
+	errs := make([]error, 3)
+	var wg sync.WaitGroup
+	wg.Go(func() { errs[0] = s.smtp.Shutdown(ctx) })
+	wg.Go(func() { errs[1] = s.imap.Shutdown(ctx) })
+	wg.Go(func() { errs[2] = s.pop3.Shutdown(ctx) })
+	wg.Wait()
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.wg.Wait()
+	for _, g := range s.gates {
+		g.wg.Wait()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+	"rookery/storage/system"
+)
+
+// settingsStore reads and writes the settings in the system group. Secrets
+// are sealed in what it writes and open in what it gives.
+type settingsStore struct {
+	road   *road
+	system *system.Machine
+	sealer *sealer
+}
+
+// read gives the settings as this node has them now, after a barrier, and
+// their version; 0 and the defaults where none were ever written.
+func (s *settingsStore) read(ctx context.Context) (Settings, uint64, error) {
+	if err := s.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return Settings{}, 0, err
+	}
+	return s.local()
+}
+
+// local is read without the barrier.
+func (s *settingsStore) local() (Settings, uint64, error) {
+	version, doc, err := s.system.Settings()
+	if err != nil || version == 0 {
+		return DefaultSettings(), version, err
+	}
+	set, err := ParseSettings(doc)
+	if err != nil {
+		return set, version, err
+	}
+	err = set.eachSecret(func(key string, v *string) (err error) {
+		if *v != "" {
+			*v, err = s.sealer.open(key, *v)
+		}
+		return err
+	})
+	return set, version, err
+}
+
+// write replaces the settings if they are still at version. Secrets that read
+// Hidden stay as they were.
+func (s *settingsStore) write(ctx context.Context, next Settings, version uint64) (uint64, error) {
+	old, at, err := s.read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if at != version {
+		return 0, rookery.E("change settings", rookery.KindConflict,
+			fmt.Errorf("they are at version %d, not %d: somebody changed them; look at the difference and try again", at, version))
+	}
+	if err := next.keepSecrets(&old); err != nil {
+		return 0, err
+	}
+	if err := next.Validate(); err != nil {
+		return 0, err
+	}
+	next.eachSecret(func(key string, v *string) error {
+		if *v != "" && !strings.HasPrefix(*v, sealedPrefix) {
+			*v = s.sealer.seal(key, *v)
+		}
+		return nil
+	})
+	doc, err := next.Document()
+	if err != nil {
+		return 0, err
+	}
+	_, result, err := s.road.Apply(ctx, rookery.SystemGroup, command.Encode(&command.SetSettings{Version: version, Document: doc}))
+	if err != nil {
+		return 0, err
+	}
+	if err := state.ResultError("change settings", result); err != nil {
+		return 0, err
+	}
+	return version + 1, nil
+}

@@ -1,0 +1,145 @@
+// Command rookery is the one binary of the mail server cluster: it runs a node
+// and holds the operator's verbs, one file a verb. It owns flags, tables and
+// exit codes; it never holds a mail rule and never touches a data directory
+// except through package node.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"rookery"
+)
+
+// verb is one command of the command line.
+type verb struct {
+	name, args, short, long string
+	run                     func(ctx context.Context, s *shell, args []string) error
+}
+
+func verbs() []verb {
+	return []verb{devVerb(), serveVerb(), configVerb(), versionVerb()}
+}
+
+// shell is what a verb may touch of the outside.
+type shell struct {
+	out, err io.Writer
+}
+
+// usageError is a wrong call of the command line.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, &shell{os.Stdout, os.Stderr}, os.Args[1:]))
+}
+
+func run(ctx context.Context, s *shell, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		return help(s, args)
+	}
+	i := slices.IndexFunc(verbs(), func(v verb) bool { return v.name == args[0] })
+	if i < 0 {
+		fmt.Fprintf(s.err, "rookery: %q is not a command; see: rookery help\n", args[0])
+		return exitUsage
+	}
+	v := verbs()[i]
+	err := v.run(ctx, s, args[1:])
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, new(usageError)):
+		fmt.Fprintf(s.err, "rookery %s: %v\nusage: rookery %s %s\n", v.name, err, v.name, v.args)
+	default:
+		fmt.Fprintf(s.err, "rookery %s: %v\n", v.name, err)
+	}
+	return exitCode(err)
+}
+
+func help(s *shell, args []string) int {
+	if len(args) > 1 {
+		for _, v := range verbs() {
+			if v.name == args[1] {
+				fmt.Fprintf(s.out, "usage: rookery %s %s\n\n%s\n", v.name, v.args, strings.TrimSpace(v.long))
+				return 0
+			}
+		}
+		fmt.Fprintf(s.err, "rookery: %q is not a command\n", args[1])
+		return exitUsage
+	}
+	fmt.Fprint(s.out, "Rookery is a mail server cluster.\n\n")
+	for _, v := range verbs() {
+		fmt.Fprintf(s.out, "  rookery %-8s  %s\n", v.name, v.short)
+	}
+	fmt.Fprint(s.out, "\nrookery help COMMAND explains one, with an example.\n\nExit codes: "+exitCodes()+"\n")
+	return 0
+}
+
+// flags makes a verb's flag set, with its usage from the verb.
+func (s *shell) flags(v verb) *flag.FlagSet {
+	f := flag.NewFlagSet(v.name, flag.ContinueOnError)
+	f.SetOutput(s.err)
+	f.Usage = func() {
+		fmt.Fprintf(s.err, "usage: rookery %s %s\n\n%s\n\nFlags:\n", v.name, v.args, strings.TrimSpace(v.long))
+		f.PrintDefaults()
+	}
+	return f
+}
+
+func parse(f *flag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usageError{err}
+	}
+	return nil
+}
+
+// The exit codes. They are part of the interface: scripts rely on them.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnavailable = 5
+	exitDamaged     = 6
+)
+
+func exitCodes() string {
+	return "0 done, 1 failed, 2 wrong call or input, 3 not found, 4 changed underneath or exists, 5 unavailable: try again, 6 damaged data"
+}
+
+var exitOf = map[rookery.Kind]int{
+	rookery.KindUnknown:     exitFailed,
+	rookery.KindInvalid:     exitUsage,
+	rookery.KindNotFound:    exitNotFound,
+	rookery.KindExists:      exitConflict,
+	rookery.KindDenied:      exitFailed,
+	rookery.KindCredentials: exitFailed,
+	rookery.KindDisabled:    exitFailed,
+	rookery.KindOverQuota:   exitFailed,
+	rookery.KindTooLarge:    exitUsage,
+	rookery.KindLimit:       exitUnavailable,
+	rookery.KindConflict:    exitConflict,
+	rookery.KindUnavailable: exitUnavailable,
+	rookery.KindDamaged:     exitDamaged,
+}
+
+func exitCode(err error) int {
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitOf[rookery.KindOf(err)]
+}
