@@ -1,10 +1,6 @@
 package account
 
-import (
-	"container/list"
-	"context"
-	"sync"
-)
+import "container/list"
 
 // cache is a bounded map that forgets the entry used longest ago. It is not
 // safe for concurrent use.
@@ -53,54 +49,11 @@ func (c *cache[K, V]) drop(k K) {
 	}
 }
 
-// flights lets one caller do the work for a key while the others wait for the
-// same outcome, each under its own context.
-type flights struct {
-	mu sync.Mutex
-	m  map[string]*flight
-}
-
-type flight struct {
-	done chan struct{}
-	err  error
-}
-
-// do runs fn once for all callers of the key that meet. A caller whose own ctx
-// ends leaves; one whose leader's ctx ended tries again itself.
-func (f *flights) do(ctx context.Context, key string, fn func() error) error {
-	for {
-		f.mu.Lock()
-		fl := f.m[key]
-		if fl == nil {
-			fl = &flight{done: make(chan struct{})}
-			if f.m == nil {
-				f.m = make(map[string]*flight)
-			}
-			f.m[key] = fl
-			f.mu.Unlock()
-			f.run(key, fl, fn)
-			return fl.err
+// dropIf drops every entry whose value fits; it looks at all of them.
+func (c *cache[K, V]) dropIf(fits func(V) bool) {
+	for k, e := range c.items {
+		if fits(e.Value.(*cacheItem[K, V]).value) {
+			c.drop(k)
 		}
-		f.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-fl.done:
-		}
-		if fl.err == nil || ctx.Err() != nil {
-			return fl.err
-		}
-		// The other caller failed, perhaps only by its own deadline.
 	}
-}
-
-func (f *flights) run(key string, fl *flight, fn func() error) {
-	defer func() {
-		f.mu.Lock()
-		delete(f.m, key)
-		f.mu.Unlock()
-		close(fl.done)
-	}()
-	fl.err = errFlightPanicked
-	fl.err = fn()
 }

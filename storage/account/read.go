@@ -2,35 +2,158 @@ package account
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/mailbox"
 )
 
-// Key is the account's key, unwrapped and kept in memory.
+// Key is the account's key, unwrapped once and kept with the handle.
+// KindNotFound: no such account here. KindDamaged: the key does not open, or
+// its tenant key is missing from this node's keyring.
 func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
-	panic("account: not yet")
+	a.mu.Lock()
+	key := a.key
+	a.mu.Unlock()
+	if key != nil {
+		return key, nil
+	}
+	v, err := a.View()
+	if err != nil {
+		return nil, err
+	}
+	wrapped := v.Account().Key
+	v.Close()
+	if key, err = a.store.o.Keys.OpenAccount(a.id, wrapped); err != nil {
+		kind := rookery.KindOf(err)
+		if kind == rookery.KindNotFound {
+			kind = rookery.KindDamaged // the account exists: this must never read as "no such user"
+		}
+		return nil, rookery.E("open account key", kind, err)
+	}
+	a.mu.Lock()
+	a.key = key
+	a.mu.Unlock()
+	return key, nil
+}
+
+func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (body.MessageKey, error) {
+	key, err := a.Key(ctx)
+	if err != nil {
+		return body.MessageKey{}, err
+	}
+	return key.UnwrapMessage(e.ID, e.Key)
 }
 
 // Extract opens what was extracted from a message at delivery: header block,
-// envelope, structure, preview. KindDamaged: it fails its checks.
+// envelope, structure, preview. KindDamaged: it fails its checks. Only a large
+// one (over body.MaxInlineExtract) is read from where the body lies, with the
+// errors of Body.
 func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
-	panic("account: not yet")
+	key, err := a.messageKey(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.Extract) > 0 {
+		return body.Open(e.Extract, key)
+	}
+	r, err := a.reader(nil, e, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.Extract(ctx)
 }
 
 // Body opens the whole message for reading by ranges: from the log, else the
-// cache, else the object store. The view is needed only during the call; the
-// reader stays valid after it is closed. KindUnavailable: the store holding it
-// does not answer.
+// cache, else the object store. The view (nil: the newest state) is needed only
+// during the call; the reader stays valid after the view is closed, also when
+// the message is expunged meanwhile. KindUnavailable, when reading: the store
+// holding it does not answer.
 func (a *Account) Body(ctx context.Context, v *mailbox.View, e mailbox.Email) (*body.Reader, error) {
-	panic("account: not yet")
+	key, err := a.messageKey(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return a.reader(v, e, key)
 }
 
-// Ensure gives the account of a directory entry, minting it with INBOX and the
-// role folders on first sight and applying a changed quota (bytes; 0 is no
-// limit). It is idempotent under races on any nodes; once known it costs a map
-// look-up.
-func (s *Store) Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error) {
-	panic("account: not yet")
+func (a *Account) reader(v *mailbox.View, e mailbox.Email, key body.MessageKey) (*body.Reader, error) {
+	var b mailbox.Body
+	m, err := a.machine()
+	switch {
+	case err != nil:
+	case v != nil:
+		b, err = v.Body(e.Body)
+	default:
+		b, err = m.Body(e.Body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var layout body.Layout
+	if err := layout.UnmarshalBinary(b.Layout); err != nil {
+		return nil, err
+	}
+	if n := layout.EncodedSize(); n != b.Encoded {
+		return nil, rookery.E("open body", rookery.KindDamaged,
+			fmt.Errorf("body %d of group %d has %d bytes, its layout says %d", b.ID, a.group, b.Encoded, n))
+	}
+	return body.NewReader(layout, key, a.store.o.Bodies.At(a.group, b)), nil
+}
+
+// openAccount finds the account's group. A node may not have seen the account
+// yet, so it asks again behind a barrier before it says no.
+func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account, error) {
+	s.mu.Lock()
+	a, ok := s.open.get(id)
+	s.mu.Unlock()
+	if ok {
+		return a, nil
+	}
+	place, err := s.o.System.Account(id)
+	if rookery.Is(err, rookery.KindNotFound) {
+		if err := s.o.Log.Barrier(ctx, rookery.SystemGroup); err != nil {
+			return nil, rookery.E("open account", 0, err)
+		}
+		place, err = s.o.System.Account(id)
+	}
+	if err != nil {
+		return nil, rookery.E("open account", 0, err)
+	}
+	if s.o.Machine(place.Group) == nil {
+		return nil, rookery.E("open account", rookery.KindUnavailable,
+			errors.New("this node holds no replica of the account's group; another node serves it"))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, ok := s.open.get(id); ok {
+		return a, nil // one handle, one copy of the key
+	}
+	a = &Account{store: s, id: id, group: place.Group}
+	s.open.put(id, a)
+	return a, nil
+}
+
+// Group is the group an account lives in, KindNotFound as in Open. Unlike Open
+// it works on nodes without a replica of that group.
+func (s *Store) Group(ctx context.Context, id rookery.AccountID) (rookery.GroupID, error) {
+	place, err := s.o.System.Account(id)
+	if rookery.Is(err, rookery.KindNotFound) {
+		if err := s.o.Log.Barrier(ctx, rookery.SystemGroup); err != nil {
+			return 0, rookery.E("find account", 0, err)
+		}
+		place, err = s.o.System.Account(id)
+	}
+	return place.Group, err
+}
+
+// Forget drops what is kept in memory of an account: it was erased.
+func (s *Store) Forget(id rookery.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open.drop(id)
+	s.minted.dropIf(func(m minted) bool { return m.account == id })
 }

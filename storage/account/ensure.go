@@ -1,0 +1,129 @@
+package account
+
+import (
+	"context"
+	"encoding/binary"
+
+	"rookery"
+	"rookery/storage/command"
+)
+
+// minted is what Ensure knows of a directory entry.
+type minted struct {
+	account rookery.AccountID
+	quota   int64
+}
+
+// Ensure gives the account of a directory entry, minting it with INBOX and the
+// role folders on first sight and applying a changed quota (bytes; 0 is no
+// limit). It is idempotent under races on any nodes; once known it costs a map
+// look-up. KindUnavailable: no quorum; KindInvalid: the key is empty or too
+// long.
+func (s *Store) Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error) {
+	for {
+		s.mu.Lock()
+		m, ok := s.minted.get(directoryKey)
+		s.mu.Unlock()
+		if ok && m.quota == quota {
+			return m.account, nil
+		}
+		m, err := s.flights.do(ctx, directoryKey, func() (minted, error) {
+			return s.mint(ctx, directoryKey, quota)
+		})
+		if err != nil {
+			return rookery.AccountID{}, rookery.E("ensure account", 0, err)
+		}
+		if m.quota == quota {
+			return m.account, nil
+		}
+		// Joined a flight for another quota: the directory has just changed.
+	}
+}
+
+func (s *Store) mint(ctx context.Context, directoryKey string, quota int64) (minted, error) {
+	account, group, err := s.place(ctx, directoryKey)
+	if err != nil {
+		return minted{}, err
+	}
+	if err := s.settle(ctx, account, group, quota); err != nil {
+		return minted{}, err
+	}
+	m := minted{account, quota}
+	s.mu.Lock()
+	s.minted.put(directoryKey, m)
+	s.mu.Unlock()
+	return m, nil
+}
+
+// place finds or makes the entry's row in the account map. Whoever proposes
+// first wins; the others get the winner's answer.
+func (s *Store) place(ctx context.Context, directoryKey string) (rookery.AccountID, rookery.GroupID, error) {
+	p, err := s.o.System.ByKey(directoryKey)
+	if err == nil {
+		return p.Account, p.Group, nil
+	}
+	if !rookery.Is(err, rookery.KindNotFound) {
+		return p.Account, 0, err
+	}
+	id := rookery.NewAccountID()
+	r, _, err := s.apply(ctx, rookery.SystemGroup, &command.EnsureAccount{DirectoryKey: directoryKey, Account: id,
+		Group: s.o.Groups[binary.BigEndian.Uint32(id[:])%uint32(len(s.o.Groups))]})
+	if err != nil {
+		return id, 0, err
+	}
+	e := r.(*command.EnsureResult)
+	return e.Account, e.Group, nil
+}
+
+// settle sees to it that the account exists in its group with this quota.
+func (s *Store) settle(ctx context.Context, id rookery.AccountID, group rookery.GroupID, quota int64) error {
+	known, err := s.quota(id, group)
+	if err == nil && known == quota {
+		return nil
+	}
+	if rookery.Is(err, rookery.KindNotFound) {
+		created, err := s.create(ctx, id, group, quota)
+		if err != nil || created {
+			return err
+		}
+		if known, err = s.quota(id, group); err == nil && known == quota {
+			return nil
+		}
+	} else if err != nil {
+		return err
+	}
+	_, _, err = s.apply(ctx, group, &command.SetQuota{Account: id, Quota: quota})
+	return err
+}
+
+// quota reads an account's quota here; KindNotFound also where this node has no
+// replica of the group.
+func (s *Store) quota(id rookery.AccountID, group rookery.GroupID) (int64, error) {
+	m := s.o.Machine(group)
+	if m == nil {
+		return 0, rookery.E("find account", rookery.KindNotFound, nil)
+	}
+	v, err := m.View(id)
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	return v.Account().Quota, nil
+}
+
+func (s *Store) create(ctx context.Context, id rookery.AccountID, group rookery.GroupID, quota int64) (bool, error) {
+	_, wrapped, err := s.o.Keys.NewAccountKey(id)
+	if err != nil {
+		return false, err
+	}
+	r, _, err := s.apply(ctx, group, &command.CreateAccount{Account: id, Key: wrapped, Quota: quota,
+		Roles: command.DefaultRoles(), Validity: s.validity(0)})
+	if err != nil {
+		return false, err
+	}
+	created := r.(*command.AccountResult).Created
+	if created {
+		s.o.Logger.Info("account created", "account", id.String(), "group", group)
+	}
+	return created, nil
+}
