@@ -33,7 +33,7 @@ func testbedDir() string {
 // slapd is a running OpenLDAP server of its own.
 type slapd struct {
 	t         testing.TB
-	dir       string
+	out, dir  string
 	port, tls int
 }
 
@@ -56,12 +56,12 @@ func startSlapd(t testing.TB, users int) *slapd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slapd{t: t, dir: dir, port: freePort(t), tls: freePort(t)}
+	s := &slapd{t: t, out: dir, dir: filepath.Join(dir, "d"), port: freePort(t), tls: freePort(t)}
 	t.Cleanup(func() {
-		s.script("stop", dir)
+		s.script("stop", s.dir)
 		os.RemoveAll(dir)
 	})
-	if out, err := s.script("start", dir, strconv.Itoa(s.port), strconv.Itoa(s.tls), strconv.Itoa(users)); err != nil {
+	if out, err := s.script("start", s.dir, strconv.Itoa(s.port), strconv.Itoa(s.tls), strconv.Itoa(users)); err != nil {
 		t.Skipf("skipped: slapd does not start: %v\n%s", err, out)
 	}
 	return s
@@ -70,7 +70,7 @@ func startSlapd(t testing.TB, users int) *slapd {
 func (s *slapd) script(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(testbedDir(), "run-slapd.sh"), args...)
 	// The server outlives the script: it must not hold the script's pipes.
-	out, err := os.CreateTemp(s.dir, "out")
+	out, err := os.CreateTemp(s.out, "out")
 	if err != nil {
 		return "", err
 	}
