@@ -1,0 +1,148 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"rookery"
+	"rookery/protocols/imap/wire"
+)
+
+// lexLimits are the limits of a command in the session's state.
+func (s *session) lexLimits() wire.Limits {
+	if s.state == notAuthenticated {
+		return s.srv.limits.Before
+	}
+	return s.srv.limits.After
+}
+
+// command reads one command, runs it and sends its tagged reply. An error ends
+// the session.
+func (s *session) command() error {
+	s.measure()
+	s.lex.Begin(s.lexLimits())
+	s.tag = "*"
+	if s.lex.AtEnd() { // an empty line is no command
+		s.lex.End()
+		return s.answer(bad("a command needs a tag and a name"))
+	}
+	tag := s.lex.Tag()
+	if s.lex.OK() {
+		s.tag = tag
+	}
+	s.lex.SP()
+	name := s.lex.Atom()
+	if wire.Fold(name, "UID") {
+		s.lex.SP()
+		name += " " + s.lex.Atom()
+	}
+	if !s.lex.OK() {
+		return s.answer(s.lex.Err())
+	}
+	c := s.srv.registry.lookup(name)
+	switch {
+	case c == nil:
+		return s.answer(bad("the command %s is unknown", cleanText(strings.ToUpper(clip(name, 40)))))
+	case c.in&s.state == 0:
+		return s.answer(bad("%s", wrongState(c, s.state)))
+	}
+	args := c.parse(s, s.lex)
+	if s.lex.OK() && !c.openEnded && !s.lex.Ended() {
+		s.lex.Syntax("unexpected text after the command's arguments")
+	}
+	if !s.lex.OK() {
+		return s.answer(s.lex.Err())
+	}
+	s.done = reply{"OK", "", strings.ToUpper(name) + " completed"}
+	return s.answer(s.run(c, args))
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "..."
+	}
+	return s
+}
+
+func wrongState(c *cmd, now states) string {
+	switch {
+	case now == notAuthenticated:
+		return c.name + " needs a signed-in session: use LOGIN or AUTHENTICATE first"
+	case c.in == notAuthenticated:
+		return c.name + " is not possible any more: the session is signed in"
+	}
+	return c.name + " needs a selected mailbox: use SELECT or EXAMINE first"
+}
+
+// run runs a command and tells what changed in the selected mailbox.
+func (s *session) run(c *cmd, args any) error {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	err := c.run(s, ctx, args)
+	if s.sel != nil && c.view != tellNothing && s.lex.Dead() == nil && s.out.Err() == nil {
+		if e := s.tell(c.view == tellAll); e != nil && err == nil {
+			s.logger().Warn("IMAP session could not look at its mailbox", "err", e)
+		}
+	}
+	return err
+}
+
+// answer finishes the reading of the command and sends its tagged reply.
+func (s *session) answer(err error) error {
+	if e := s.out.Err(); e != nil {
+		return e
+	}
+	flood := s.lex.Finish()
+	if flood != nil && !errors.Is(flood, wire.ErrFlood) {
+		return flood
+	}
+	r := &s.done
+	if err == errSilent {
+		return s.out.Err()
+	}
+	if err != nil {
+		r = replyTo(err)
+		s.note(err, r)
+	}
+	if r.status == "BAD" {
+		s.bads++
+	} else {
+		s.bads = 0
+	}
+	s.status(s.tag, r)
+	if flood != nil {
+		return flood
+	}
+	limit := s.srv.limits.BadCommands
+	if s.state == notAuthenticated {
+		limit = min(limit, 4)
+	}
+	if s.bads >= limit {
+		return errBadClient
+	}
+	return s.out.Err()
+}
+
+// note logs the errors that are not the client's.
+func (s *session) note(err error, r *reply) {
+	switch rookery.KindOf(err) {
+	case rookery.KindUnknown, rookery.KindDamaged, rookery.KindUnavailable:
+	default:
+		return
+	}
+	var own *reply
+	if errors.As(err, &own) || r.status == "BAD" {
+		return
+	}
+	s.logger().Warn("IMAP command failed", "err", err)
+}
+
+// status writes a status response.
+func (s *session) status(tag string, r *reply) {
+	s.out.Text(tag).Byte(' ').Text(r.status).Byte(' ')
+	if r.code != "" {
+		s.out.Byte('[').Text(r.code).Text("] ")
+	}
+	s.out.Text(r.text).CRLF()
+}

@@ -1,0 +1,61 @@
+package imap
+
+import (
+	"context"
+	"strings"
+
+	"rookery/protocols/imap/wire"
+)
+
+// enableFamily holds ENABLE (RFC 5161) and what it switches on: IMAP4rev2,
+// CONDSTORE and QRESYNC (RFC 7162), UTF8=ACCEPT (RFC 9755).
+func enableFamily() family {
+	return family{
+		commands: []*cmd{define("ENABLE", signedIn, tellAll, parseEnable, (*session).runEnable)},
+		caps:     caps(signedIn, "ENABLE", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
+	}
+}
+
+func parseEnable(_ *session, l *wire.Lexer) []string {
+	var names []string
+	for l.OK() && (len(names) == 0 || !l.AtEnd()) {
+		l.SP()
+		names = append(names, strings.ToUpper(l.Atom()))
+		if len(names) > 50 {
+			l.Syntax("ENABLE names more than 50 extensions")
+		}
+	}
+	l.End()
+	return names
+}
+
+func (s *session) runEnable(_ context.Context, names []string) error {
+	var on []string
+	set := func(name string, flags ...*bool) {
+		if !*flags[0] {
+			on = append(on, name)
+		}
+		for _, f := range flags {
+			*f = true
+		}
+	}
+	for _, n := range names {
+		switch n {
+		case "IMAP4REV2":
+			set("IMAP4rev2", &s.rev2)
+		case "CONDSTORE":
+			set("CONDSTORE", &s.modseqs)
+		case "QRESYNC":
+			set("QRESYNC", &s.qresync, &s.modseqs)
+		case "UTF8=ACCEPT":
+			set("UTF8=ACCEPT", &s.utf8)
+		}
+	}
+	s.out.UTF8 = s.utf8 || s.rev2
+	s.out.Text("* ENABLED")
+	for _, n := range on {
+		s.out.Byte(' ').Text(n)
+	}
+	s.out.CRLF()
+	return nil
+}

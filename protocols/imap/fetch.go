@@ -1,0 +1,229 @@
+package imap
+
+import (
+	"strconv"
+	"strings"
+
+	"rookery"
+	"rookery/protocols/imap/wire"
+)
+
+// fetchFamily holds FETCH and UID FETCH (RFC 9051 6.4.5, RFC 7162, 3516, 8474,
+// 8514, 8970).
+func fetchFamily() family {
+	return family{commands: []*cmd{
+		define("FETCH", selectedState, tellNoExpunges, parseFetch, runFetch(false)),
+		define("UID FETCH", selectedState, tellAll, parseFetch, runFetch(true)),
+	}}
+}
+
+type fetchArgs struct {
+	set      wire.NumSet
+	items    []fetchItem
+	since    *rookery.ModSeq // CHANGEDSINCE
+	vanished bool
+}
+
+// fetchItem is one data item.
+type fetchItem struct {
+	name    string // as the response spells it, without the section
+	section *section
+}
+
+// section is what stands in brackets behind BODY and BINARY.
+type section struct {
+	path   []uint32
+	spec   string // "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, MIME
+	fields []string
+	peek   bool
+	binary bool
+	size   bool // BINARY.SIZE
+	// partial: n octets from offset from.
+	partial bool
+	from, n int64
+	// legacy is the name of RFC822, RFC822.HEADER or RFC822.TEXT.
+	legacy string
+}
+
+// what an item needs beyond the row.
+func (it *fetchItem) needsExtract() bool {
+	switch it.name {
+	case "ENVELOPE", "BODY", "BODYSTRUCTURE", "PREVIEW":
+		return true
+	}
+	return it.section != nil
+}
+
+// setsSeen reports whether fetching the item marks the message as seen.
+func (it *fetchItem) setsSeen() bool { return it.section != nil && !it.section.peek }
+
+func parseFetch(s *session, l *wire.Lexer) fetchArgs {
+	var a fetchArgs
+	l.SP()
+	a.set = l.NumSet()
+	l.SP()
+	if l.Accept('(') {
+		for l.OK() && !l.Accept(')') {
+			if len(a.items) > 0 {
+				l.SP()
+			}
+			parseFetchItem(l, &a)
+			if len(a.items) > s.srv.limits.FetchItems {
+				l.Syntax("FETCH names more than %d items", s.srv.limits.FetchItems)
+			}
+		}
+		if len(a.items) == 0 {
+			l.Syntax("FETCH names no item")
+		}
+	} else {
+		parseFetchItem(l, &a)
+	}
+	if l.Accept(' ') {
+		parseFetchModifiers(s, l, &a)
+	}
+	l.End()
+	return a
+}
+
+func parseFetchModifiers(s *session, l *wire.Lexer, a *fetchArgs) {
+	l.Byte('(')
+	for l.OK() && !l.Accept(')') {
+		l.Accept(' ')
+		switch w := strings.ToUpper(l.Atom()); w {
+		case "CHANGEDSINCE":
+			l.SP()
+			m := rookery.ModSeq(l.Digits())
+			a.since = &m
+		case "VANISHED":
+			a.vanished = true
+		default:
+			l.Syntax("the FETCH modifier %.40s is unknown", w)
+		}
+	}
+	if a.vanished && (a.since == nil || !s.qresync) {
+		l.Syntax("VANISHED needs CHANGEDSINCE and ENABLE QRESYNC")
+	}
+}
+
+func (a *fetchArgs) add(names ...string) {
+	for _, n := range names {
+		a.items = append(a.items, fetchItem{name: n})
+	}
+}
+
+func parseFetchItem(l *wire.Lexer, a *fetchArgs) {
+	name := strings.ToUpper(fetchWord(l))
+	switch name {
+	case "ALL":
+		a.add("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE")
+	case "FAST":
+		a.add("FLAGS", "INTERNALDATE", "RFC822.SIZE")
+	case "FULL":
+		a.add("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY")
+	case "ENVELOPE", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODYSTRUCTURE", "UID", "MODSEQ", "EMAILID",
+		"THREADID", "SAVEDATE":
+		a.add(name)
+	case "PREVIEW":
+		a.add(name)
+		if l.Accept(' ') { // PREVIEW (LAZY): ours are always at hand
+			if !l.Next('(') {
+				parseFetchItem(l, a)
+				return
+			}
+			l.Byte('(')
+			if w := l.Atom(); l.OK() && !wire.Fold(w, "LAZY") {
+				l.Syntax("the PREVIEW modifier %.40s is unknown", w)
+			}
+			l.Byte(')')
+		}
+	case "RFC822", "RFC822.PEEK":
+		a.items = append(a.items, fetchItem{"RFC822", &section{legacy: "RFC822", peek: name != "RFC822"}})
+	case "RFC822.HEADER":
+		a.items = append(a.items, fetchItem{name, &section{legacy: name, spec: "HEADER", peek: true}})
+	case "RFC822.TEXT":
+		a.items = append(a.items, fetchItem{name, &section{legacy: name, spec: "TEXT"}})
+	case "BODY", "BODY.PEEK", "BINARY", "BINARY.PEEK", "BINARY.SIZE":
+		if !l.Next('[') {
+			if name != "BODY" {
+				l.Syntax("%s needs a section in brackets", name)
+			}
+			a.add(name)
+			return
+		}
+		sec := &section{peek: name != "BODY" && name != "BINARY", binary: strings.HasPrefix(name, "BINARY"),
+			size: name == "BINARY.SIZE"}
+		parseSection(l, sec)
+		a.items = append(a.items, fetchItem{name, sec})
+	default:
+		l.Syntax("the FETCH item %.40s is unknown", name)
+	}
+}
+
+// fetchWord takes an item's name, which ends at a bracket.
+func fetchWord(l *wire.Lexer) string { return l.Until("[") }
+
+func parseSection(l *wire.Lexer, sec *section) {
+	l.Byte('[')
+	word := ""
+	if !l.Next(']') {
+		word = l.Until("]")
+	}
+	for word != "" {
+		head, rest, _ := strings.Cut(word, ".")
+		n, err := strconv.ParseUint(head, 10, 32)
+		if err != nil {
+			break
+		}
+		if n == 0 || len(sec.path) >= 200 || strings.HasSuffix(word, ".") {
+			l.Syntax("the section %.40q is not a part number", word)
+			return
+		}
+		sec.path = append(sec.path, uint32(n))
+		word = rest
+	}
+	sec.spec = strings.ToUpper(word)
+	switch sec.spec {
+	case "", "HEADER", "TEXT":
+	case "MIME":
+		if len(sec.path) == 0 {
+			l.Syntax("MIME needs a part number")
+		}
+	case "HEADER.FIELDS", "HEADER.FIELDS.NOT":
+		l.SP()
+		parseFieldNames(l, sec)
+	default:
+		l.Syntax("the section %.40q is unknown", word)
+	}
+	if sec.binary && sec.spec != "" {
+		l.Syntax("BINARY takes a part number only")
+	}
+	l.Byte(']')
+	if l.Next('<') && !sec.size {
+		parsePartial(l, sec)
+	}
+}
+
+func parseFieldNames(l *wire.Lexer, sec *section) {
+	l.Byte('(')
+	for l.OK() && !l.Accept(')') {
+		if len(sec.fields) > 0 {
+			l.SP()
+		}
+		sec.fields = append(sec.fields, l.AString())
+	}
+	if l.OK() && len(sec.fields) == 0 {
+		l.Syntax("%s names no field", sec.spec)
+	}
+}
+
+func parsePartial(l *wire.Lexer, sec *section) {
+	l.Byte('<')
+	sec.partial = true
+	sec.from = int64(l.Digits())
+	l.Byte('.')
+	sec.n = int64(l.Digits())
+	if l.OK() && sec.n == 0 {
+		l.Syntax("a partial of no octets")
+	}
+	l.Byte('>')
+}

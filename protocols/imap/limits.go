@@ -1,0 +1,100 @@
+package imap
+
+import (
+	"time"
+
+	"rookery/protocols/imap/wire"
+)
+
+// Limits bound what clients may cost. Zero fields take the default given.
+type Limits struct {
+	// Connections is the number of connections served at once (100,000).
+	Connections int
+	// PerAccountIP is how many connections one account may have from one
+	// address (64). Only the newest is refused. Microsoft's cloud serves all
+	// its users from few addresses, so there is no limit by address alone.
+	PerAccountIP int
+
+	// Handshake is the time for the TLS handshake (20 s).
+	Handshake time.Duration
+	// SignIn is the time from the greeting until a client has signed in
+	// (60 s).
+	SignIn time.Duration
+	// Inactive is how long a signed-in client may be silent (31 min; RFC 9051
+	// 5.4 asks for 30 at least). IDLE is exempt.
+	Inactive time.Duration
+	// Keepalive is the interval of "* OK Still here" in IDLE (2 min).
+	Keepalive time.Duration
+	// Command is the time to send the rest of a command line once begun, and
+	// the grace before MinRate counts for literals (60 s).
+	Command time.Duration
+	// MinRate is the least speed of a literal in octets per second (1 KiB).
+	MinRate int64
+	// Write is the time a client may take to accept one buffer of output
+	// (3 min).
+	Write time.Duration
+	// Run is the time for a command that changes something (60 s).
+	Run time.Duration
+
+	// Before are the limits of commands before sign-in (8 KiB lines with 2
+	// literals of 4 KiB together, 16 KiB drained). The line must hold a SASL
+	// initial response.
+	Before wire.Limits
+	// After are those afterwards (128 KiB lines with 1,000 literals of 256
+	// KiB together, 512 KiB drained).
+	After wire.Limits
+	// SearchKeys is the number of keys of one SEARCH (2,000), SearchDepth
+	// how deep they nest (32).
+	SearchKeys, SearchDepth int
+	// Patterns is the number of patterns in one LIST (100), PatternSize the
+	// octets of one (1,024).
+	Patterns, PatternSize int
+	// FetchItems is the number of items in one FETCH (64).
+	FetchItems int
+	// BadCommands is how many BAD answers in a row end a session (20; 4
+	// before sign-in).
+	BadCommands int
+	// SignInFailures is how many failures end the connection (4).
+	SignInFailures int
+	// FailureDelay is the delay after a first failure to sign in (1 s); it
+	// doubles with each further one of the same name from the same address,
+	// up to 16 times.
+	FailureDelay time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	def(&l.Connections, 100_000)
+	def(&l.PerAccountIP, 64)
+	def(&l.Handshake, 20*time.Second)
+	def(&l.SignIn, time.Minute)
+	def(&l.Inactive, 31*time.Minute)
+	def(&l.Keepalive, 2*time.Minute)
+	def(&l.Command, time.Minute)
+	def(&l.MinRate, 1<<10)
+	def(&l.Write, 3*time.Minute)
+	def(&l.Run, time.Minute)
+	def(&l.Before.Line, 8<<10)
+	def(&l.Before.Literal, 4<<10)
+	def(&l.Before.Literals, 2)
+	def(&l.Before.Drain, 16<<10)
+	def(&l.After.Line, 128<<10)
+	def(&l.After.Literal, 256<<10)
+	def(&l.After.Literals, 1000)
+	def(&l.After.Drain, 512<<10)
+	def(&l.SearchKeys, 2000)
+	def(&l.SearchDepth, 32)
+	def(&l.Patterns, 100)
+	def(&l.PatternSize, 1<<10)
+	def(&l.FetchItems, 64)
+	def(&l.BadCommands, 20)
+	def(&l.SignInFailures, 4)
+	def(&l.FailureDelay, time.Second)
+	return l
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}

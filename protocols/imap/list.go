@@ -1,0 +1,350 @@
+package imap
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"rookery/protocols/imap/names"
+	"rookery/protocols/imap/wire"
+	"rookery/storage/mailbox"
+)
+
+// listFamily holds LIST with its extensions (RFC 9051 6.3.9, RFC 5258, 5819,
+// 6154), LSUB (RFC 3501 6.3.9) and XLIST, by which older clients find the
+// special folders.
+func listFamily() family {
+	return family{
+		commands: []*cmd{
+			define("LIST", signedIn, tellAll, parseList, (*session).runList),
+			define("LSUB", signedIn, tellAll, parseLsub, (*session).runLsub),
+			define("XLIST", signedIn, tellAll, parseLsub, (*session).runXlist),
+		},
+		caps: caps(signedIn, "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "XLIST"),
+	}
+}
+
+type listArgs struct {
+	reference string
+	patterns  []string
+	// selection options
+	subscribed, recursive, specialUse bool
+	// return options
+	withSubscribed bool
+	status         []statusItem
+	extended       bool
+}
+
+func parseList(s *session, l *wire.Lexer) listArgs {
+	var a listArgs
+	l.SP()
+	if l.Next('(') {
+		a.extended = true
+		parseListSelection(l, &a)
+		l.SP()
+	}
+	a.reference = s.decodeName(l, l.AString())
+	l.SP()
+	if l.Accept('(') {
+		a.extended = true
+		for l.OK() && !l.Accept(')') {
+			if len(a.patterns) > 0 {
+				l.SP()
+			}
+			a.patterns = append(a.patterns, s.pattern(l))
+			if len(a.patterns) > s.srv.limits.Patterns {
+				l.Syntax("LIST has more than %d patterns", s.srv.limits.Patterns)
+			}
+		}
+	} else {
+		a.patterns = []string{s.pattern(l)}
+	}
+	if l.Accept(' ') {
+		a.extended = true
+		if w := l.Atom(); l.OK() && !wire.Fold(w, "RETURN") {
+			l.Syntax("expected RETURN, found %.40q", w)
+		}
+		l.SP()
+		parseListReturn(l, &a)
+	}
+	l.End()
+	if a.recursive && !a.subscribed && !a.specialUse {
+		l.Syntax("RECURSIVEMATCH needs another selection option beside it")
+	}
+	return a
+}
+
+// pattern takes a list-mailbox. Wildcards survive the decoding.
+func (s *session) pattern(l *wire.Lexer) string {
+	p := s.decodeName(l, l.ListMailbox())
+	if len(p) > s.srv.limits.PatternSize {
+		l.Syntax("a LIST pattern is longer than %d octets", s.srv.limits.PatternSize)
+	}
+	return p
+}
+
+func parseListSelection(l *wire.Lexer, a *listArgs) {
+	l.Byte('(')
+	for l.OK() && !l.Accept(')') {
+		l.Accept(' ')
+		switch o := strings.ToUpper(l.Atom()); o {
+		case "SUBSCRIBED":
+			a.subscribed, a.withSubscribed = true, true
+		case "RECURSIVEMATCH":
+			a.recursive = true
+		case "SPECIAL-USE":
+			a.specialUse = true
+		case "REMOTE":
+		default:
+			l.Syntax("the LIST selection option %.40s is unknown", o)
+		}
+	}
+}
+
+func parseListReturn(l *wire.Lexer, a *listArgs) {
+	l.Byte('(')
+	for l.OK() && !l.Accept(')') {
+		l.Accept(' ')
+		switch o := strings.ToUpper(l.Atom()); o {
+		case "SUBSCRIBED":
+			a.withSubscribed = true
+		case "CHILDREN", "SPECIAL-USE":
+		case "STATUS":
+			l.SP()
+			a.status = parseStatusItems(l)
+		default:
+			l.Syntax("the LIST return option %.40s is unknown", o)
+		}
+	}
+}
+
+func parseLsub(s *session, l *wire.Lexer) listArgs {
+	var a listArgs
+	l.SP()
+	a.reference = s.decodeName(l, l.AString())
+	l.SP()
+	a.patterns = []string{s.pattern(l)}
+	l.End()
+	return a
+}
+
+// node is one name in the tree of mailboxes.
+type node struct {
+	name       string
+	box        *mailbox.Mailbox // nil: only names below it exist, or it is only subscribed
+	subscribed bool
+	children   bool
+	// below: a mailbox or name below meets the selection.
+	below bool
+}
+
+// tree gives all names of the account in order: mailboxes, subscriptions and
+// their parents.
+func (s *session) tree(v *mailbox.View) ([]*node, error) {
+	boxes, err := v.Mailboxes()
+	if err != nil {
+		return nil, err
+	}
+	subs, err := v.Subscriptions()
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]*node, len(boxes)+len(subs))
+	get := func(name string) *node {
+		n := byName[name]
+		if n == nil {
+			n = &node{name: name}
+			byName[name] = n
+		}
+		return n
+	}
+	for i := range boxes {
+		get(boxes[i].Name).box = &boxes[i]
+		for p := parent(boxes[i].Name); p != ""; p = parent(p) {
+			get(p).children = true
+		}
+	}
+	for _, name := range subs {
+		get(name).subscribed = true
+		for p := parent(name); p != ""; p = parent(p) {
+			get(p)
+		}
+	}
+	list := make([]*node, 0, len(byName))
+	for _, n := range byName {
+		list = append(list, n)
+	}
+	slices.SortFunc(list, func(a, b *node) int {
+		// INBOX first, as people expect it.
+		if ai, bi := a.name == "INBOX", b.name == "INBOX"; ai != bi {
+			if ai {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return list, nil
+}
+
+func parent(name string) string {
+	i := strings.LastIndexByte(name, '/')
+	return name[:max(i, 0)]
+}
+
+// matcher is the patterns of one command.
+func (a *listArgs) matcher() func(string) bool {
+	ps := make([]names.Pattern, len(a.patterns))
+	for i, p := range a.patterns {
+		ps[i] = names.Compile(a.reference, p)
+	}
+	return func(name string) bool {
+		for _, p := range ps {
+			if p.Match(name) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// markBelow notes, for every name, whether a selected name below it is not
+// listed itself (RFC 9051 6.3.9.6).
+func markBelow(list []*node, selected func(*node) bool, listed func(string) bool) {
+	byName := make(map[string]*node, len(list))
+	for _, n := range list {
+		byName[n.name] = n
+	}
+	for _, n := range list {
+		if !selected(n) || listed(n.name) {
+			continue
+		}
+		for p := parent(n.name); p != ""; p = parent(p) {
+			if up := byName[p]; up != nil {
+				up.below = true
+			}
+		}
+	}
+}
+
+func (s *session) runList(ctx context.Context, a listArgs) error {
+	if !a.extended && len(a.patterns) == 1 && a.patterns[0] == "" {
+		s.out.Text("* LIST (\\Noselect) \"/\" \"\"\r\n")
+		return nil
+	}
+	return s.list(ctx, func(v *mailbox.View, list []*node) error {
+		match := a.matcher()
+		selected := func(n *node) bool {
+			return (!a.subscribed || n.subscribed) && (!a.specialUse || n.box != nil && n.box.Role != "")
+		}
+		if a.recursive {
+			markBelow(list, selected, match)
+		}
+		for _, n := range list {
+			ok := selected(n) && (n.box != nil || n.children || a.subscribed)
+			if !ok && !n.below || !match(n.name) {
+				continue
+			}
+			s.writeList("LIST", n, a.withSubscribed && n.subscribed, a.recursive && n.below && a.subscribed, "")
+			if len(a.status) > 0 && n.box != nil {
+				if err := s.writeStatus(v, *n.box, a.status); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (s *session) runLsub(ctx context.Context, a listArgs) error {
+	if a.patterns[0] == "" {
+		s.out.Text("* LSUB (\\Noselect) \"/\" \"\"\r\n")
+		return nil
+	}
+	return s.list(ctx, func(_ *mailbox.View, list []*node) error {
+		match := a.matcher()
+		// RFC 3501 6.3.9: with %, a parent of a subscribed name shows as
+		// \Noselect though it is not subscribed itself.
+		if strings.Contains(a.patterns[0], "%") {
+			markBelow(list, func(n *node) bool { return n.subscribed }, match)
+		}
+		for _, n := range list {
+			switch {
+			case n.subscribed && match(n.name):
+				s.writeList("LSUB", n, false, false, "")
+			case n.below && match(n.name):
+				s.writeList("LSUB", &node{name: n.name, children: true}, false, false, "")
+			}
+		}
+		return nil
+	})
+}
+
+func (s *session) runXlist(ctx context.Context, a listArgs) error {
+	return s.list(ctx, func(_ *mailbox.View, list []*node) error {
+		match := a.matcher()
+		for _, n := range list {
+			if (n.box == nil && !n.children) || !match(n.name) {
+				continue
+			}
+			extra := ""
+			switch {
+			case n.name == "INBOX":
+				extra = `\Inbox`
+			case n.box != nil && n.box.Role == `\Junk`:
+				extra = `\Spam`
+			}
+			s.writeList("XLIST", n, false, false, extra)
+		}
+		return nil
+	})
+}
+
+// list syncs and opens the account for a listing.
+func (s *session) list(ctx context.Context, each func(*mailbox.View, []*node) error) error {
+	if err := s.barrier(ctx); err != nil {
+		return err
+	}
+	v, err := s.account.View()
+	if err != nil {
+		return atSignIn(err)
+	}
+	defer v.Close()
+	nodes, err := s.tree(v)
+	if err != nil {
+		return err
+	}
+	return each(v, nodes)
+}
+
+// writeList sends one LIST, LSUB or XLIST response.
+func (s *session) writeList(what string, n *node, subscribed, childInfo bool, extra string) {
+	w := s.out
+	w.Text("* ").Text(what).Text(" (")
+	if n.box == nil {
+		if what == "LIST" {
+			w.Text(`\NonExistent `)
+		}
+		w.Text(`\Noselect `) // for clients that do not know \NonExistent
+	}
+	if n.children {
+		w.Text(`\HasChildren`)
+	} else {
+		w.Text(`\HasNoChildren`)
+	}
+	if subscribed {
+		w.Text(` \Subscribed`)
+	}
+	if n.box != nil && n.box.Role != "" {
+		w.Byte(' ').Text(n.box.Role)
+	}
+	if extra != "" {
+		w.Byte(' ').Text(extra)
+	}
+	w.Text(`) "/" `)
+	s.writeName(n.name)
+	if childInfo {
+		w.Text(` ("CHILDINFO" ("SUBSCRIBED"))`)
+	}
+	w.CRLF()
+}

@@ -1,0 +1,300 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"rookery"
+	"rookery/protocols/imap/wire"
+	"rookery/storage/body"
+	"rookery/storage/mailbox"
+)
+
+// message is one message while it is fetched or searched. What is known
+// without reading it is opened at most once, the body only where an octet of
+// it is needed.
+type message struct {
+	*session
+	ctx  context.Context
+	view *mailbox.View
+	row  *mailbox.Row
+
+	email    *mailbox.Email
+	ex       *body.Extract
+	rd       *body.Reader
+	contents []content
+}
+
+func (m *message) close() {
+	if m.rd != nil {
+		m.rd.Close()
+		m.rd = nil
+	}
+}
+
+func (m *message) extract() (*body.Extract, error) {
+	if m.ex != nil {
+		return m.ex, nil
+	}
+	e, err := m.view.Email(m.row.Email)
+	if err != nil {
+		return nil, notMailbox(err)
+	}
+	m.email = &e
+	m.ex, err = m.account.Extract(m.ctx, e)
+	return m.ex, notMailbox(err)
+}
+
+func (m *message) body() (*body.Reader, error) {
+	if m.rd != nil {
+		return m.rd, nil
+	}
+	if _, err := m.extract(); err != nil {
+		return nil, err
+	}
+	rd, err := m.account.Body(m.ctx, m.view, *m.email)
+	if err != nil {
+		return nil, notMailbox(err)
+	}
+	m.rd = rd
+	return rd, nil
+}
+
+// notMailbox keeps a missing message or body from reading as a missing
+// mailbox.
+func notMailbox(err error) error {
+	if rookery.Is(err, rookery.KindNotFound) {
+		return no("EXPUNGEISSUED", "A message is gone")
+	}
+	return err
+}
+
+// content is what a section names: octets in memory, or a range of the body,
+// as they are or with the transfer encoding undone.
+type content struct {
+	none   bool // there is no such part
+	memory []byte
+	reader *body.Reader
+	at     body.Section
+	decode string // transfer encoding to undo
+	ctx    context.Context
+	// size is the number of octets of the whole section.
+	size int64
+}
+
+var errUnknownCTE = no("UNKNOWN-CTE", "A part's transfer encoding is not known; fetch it with BODY")
+
+// content finds a section and makes sure that its first octets can be read.
+func (m *message) content(sec *section) (content, error) {
+	c, err := m.locate(sec)
+	if err != nil || c.none || c.reader == nil {
+		return c, err
+	}
+	c.ctx = m.ctx
+	if c.size > 0 {
+		var first [1]byte
+		if _, err := c.reader.ReadAt(m.ctx, first[:], c.at.Offset); err != nil && !errors.Is(err, io.EOF) {
+			return c, err
+		}
+	}
+	if c.decode != "" {
+		c.size, err = body.DecodedSize(c.decode, c.reader.Section(m.ctx, c.at))
+		if rookery.Is(err, rookery.KindInvalid) {
+			return c, errUnknownCTE
+		}
+	}
+	return c, err
+}
+
+// locate finds a section without reading it.
+func (m *message) locate(sec *section) (content, error) {
+	root := m.ex.Structure
+	part := root.Find(sec.path)
+	if part == nil {
+		return content{none: true}, nil
+	}
+	whole := part // what HEADER and TEXT are of
+	if len(sec.path) > 0 {
+		if whole = nil; part.Message != nil {
+			whole = part.Message.Structure
+		}
+	}
+	switch sec.spec {
+	case "":
+		if len(sec.path) == 0 {
+			return m.ranged(body.Section{Len: m.ex.Size})
+		}
+		c, err := m.ranged(part.Body())
+		if sec.binary && !identity(part) {
+			c.decode = part.Encoding
+		}
+		return c, err
+	case "MIME":
+		return m.header(part, part == root)
+	}
+	if whole == nil {
+		return content{none: true}, nil
+	}
+	if sec.spec == "TEXT" {
+		return m.ranged(whole.Body())
+	}
+	c, err := m.header(whole, whole == root)
+	if err != nil || sec.spec == "HEADER" {
+		return c, err
+	}
+	block := c.memory
+	if c.reader != nil {
+		c.at.Len = min(c.at.Len, body.MaxHeader)
+		if block, err = c.reader.ReadSection(m.ctx, c.at); err != nil {
+			return c, err
+		}
+	}
+	return inMemory(selectFields(block, sec.fields, sec.spec == "HEADER.FIELDS.NOT")), nil
+}
+
+// identity reports that a part's octets are what BINARY wants already.
+func identity(p *body.Part) bool {
+	if p.Type == "multipart" || p.Message != nil {
+		return true
+	}
+	switch p.Encoding {
+	case "7bit", "8bit", "binary":
+		return true
+	}
+	return false
+}
+
+func inMemory(b []byte) content { return content{memory: b, size: int64(len(b))} }
+
+func (m *message) ranged(at body.Section) (content, error) {
+	if at.Len == 0 {
+		return inMemory(nil), nil
+	}
+	rd, err := m.body()
+	return content{reader: rd, at: at, size: at.Len}, err
+}
+
+// header is a part's header: the message's own is in the extract.
+func (m *message) header(p *body.Part, own bool) (content, error) {
+	if own && !m.ex.HeaderTruncated {
+		return inMemory(m.ex.Header), nil
+	}
+	return m.ranged(p.Header())
+}
+
+// selectFields gives the fields of a header block that are (or are not) named,
+// with the blank line that ends every header (RFC 9051 6.4.5).
+func selectFields(block []byte, fields []string, not bool) []byte {
+	out := make([]byte, 0, 256)
+	for len(block) > 0 {
+		end := fieldEnd(block)
+		field := block[:end]
+		block = block[end:]
+		colon := bytes.IndexByte(field, ':')
+		if colon < 0 {
+			continue
+		}
+		name := strings.TrimRight(string(field[:colon]), " \t")
+		named := false
+		for _, f := range fields {
+			named = named || strings.EqualFold(f, name)
+		}
+		if named != not {
+			out = append(out, field...)
+		}
+	}
+	return append(out, '\r', '\n')
+}
+
+// fieldEnd is the length of the first field of a block with its continuation
+// lines.
+func fieldEnd(b []byte) int {
+	for i := 0; ; {
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return len(b)
+		}
+		i += n + 1
+		if i >= len(b) || b[i] != ' ' && b[i] != '\t' {
+			return i
+		}
+	}
+}
+
+// open streams the octets from off on.
+func (c *content) open(off int64) io.Reader {
+	switch {
+	case c.reader == nil:
+		return bytes.NewReader(c.memory[off:])
+	case c.decode == "":
+		return c.reader.Section(c.ctx, body.Section{Offset: c.at.Offset + off, Len: c.at.Len - off})
+	}
+	r, _ := body.Transfer(c.decode, c.reader.Section(c.ctx, c.at))
+	io.CopyN(io.Discard, r, off)
+	return r
+}
+
+// writeContent writes a section's item: its name as asked for and its octets.
+func (f *fetcher) writeContent(it *fetchItem, c content) {
+	w, sec := f.out, it.section
+	writeSectionName(w, it.name, sec)
+	if sec.size {
+		w.Byte(' ').Uint(uint64(c.size))
+		return
+	}
+	if c.none {
+		w.Text(" NIL")
+		return
+	}
+	from, n := int64(0), c.size
+	if sec.partial {
+		from = min(sec.from, c.size)
+		n = min(sec.n, c.size-from)
+	}
+	w.Byte(' ')
+	if n == 0 {
+		w.Text(`""`)
+		return
+	}
+	w.LiteralHeader(n, sec.binary)
+	if err := w.Copy(c.open(from), n); err != nil {
+		f.logger().Warn("IMAP lost a message half-way", "email", it.name, "err", err)
+	}
+}
+
+func writeSectionName(w *wire.Writer, name string, sec *section) {
+	if sec.legacy != "" {
+		w.Text(sec.legacy)
+		return
+	}
+	w.Text(strings.TrimSuffix(name, ".PEEK")).Byte('[')
+	for i, n := range sec.path {
+		if i > 0 {
+			w.Byte('.')
+		}
+		w.Uint(uint64(n))
+	}
+	if sec.spec != "" {
+		if len(sec.path) > 0 {
+			w.Byte('.')
+		}
+		w.Text(sec.spec)
+	}
+	if len(sec.fields) > 0 {
+		w.Text(" (")
+		for i, f := range sec.fields {
+			if i > 0 {
+				w.Byte(' ')
+			}
+			w.AString(f)
+		}
+		w.Byte(')')
+	}
+	w.Byte(']')
+	if sec.partial {
+		w.Byte('<').Uint(uint64(sec.from)).Byte('>')
+	}
+}

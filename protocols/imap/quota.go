@@ -1,0 +1,69 @@
+package imap
+
+import (
+	"context"
+
+	"rookery/protocols/imap/wire"
+	"rookery/storage/mailbox"
+)
+
+// quotaFamily holds GETQUOTA and GETQUOTAROOT (RFC 9208). The one root is the
+// account's, with the empty name; quotas come from the directory, so there is
+// no SETQUOTA.
+func quotaFamily() family {
+	return family{
+		commands: []*cmd{
+			define("GETQUOTA", signedIn, tellAll, parseQuotaRoot, (*session).runGetQuota),
+			define("GETQUOTAROOT", signedIn, tellAll, parseName, (*session).runGetQuotaRoot),
+		},
+		caps: caps(signedIn, "QUOTA", "QUOTA=RES-STORAGE"),
+	}
+}
+
+func parseQuotaRoot(_ *session, l *wire.Lexer) string {
+	l.SP()
+	root := l.AString()
+	l.End()
+	return root
+}
+
+func (s *session) runGetQuota(ctx context.Context, root string) error {
+	if root != "" {
+		return no("NONEXISTENT", "There is no such quota root; the account's is \"\"")
+	}
+	return s.quota(ctx, func(*mailbox.View) error { return nil })
+}
+
+func (s *session) runGetQuotaRoot(ctx context.Context, name string) error {
+	return s.quota(ctx, func(v *mailbox.View) error {
+		if _, err := v.ByName(name); err != nil {
+			return err
+		}
+		s.out.Text("* QUOTAROOT ")
+		s.writeName(name)
+		s.out.Text(" \"\"\r\n")
+		return nil
+	})
+}
+
+func (s *session) quota(ctx context.Context, first func(*mailbox.View) error) error {
+	if err := s.barrier(ctx); err != nil {
+		return err
+	}
+	v, err := s.account.View()
+	if err != nil {
+		return atSignIn(err)
+	}
+	defer v.Close()
+	if err := first(v); err != nil {
+		return err
+	}
+	a := v.Account()
+	s.out.Text("* QUOTA \"\" (")
+	if a.Quota > 0 {
+		// In units of 1,024 octets, usage rounded up.
+		s.out.Text("STORAGE ").Uint(uint64(a.UsedBytes+1023) / 1024).Byte(' ').Uint(uint64(a.Quota) / 1024)
+	}
+	s.out.Text(")\r\n")
+	return nil
+}

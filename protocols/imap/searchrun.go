@@ -1,0 +1,291 @@
+package imap
+
+import (
+	"context"
+	"strings"
+
+	"rookery"
+	"rookery/protocols/imap/wire"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+func runSearch(byUID bool) func(*session, context.Context, searchArgs) error {
+	return func(s *session, ctx context.Context, a searchArgs) error {
+		err := s.search(ctx, &a, byUID)
+		if err != nil && a.save {
+			s.saved = savedSearch{} // RFC 5182 2.1
+		}
+		return err
+	}
+}
+
+// searcher is one SEARCH in progress.
+type searcher struct {
+	*session
+	ctx   context.Context
+	key   *searchKey
+	found command.UIDsBuilder
+	first rookery.UID
+	high  rookery.ModSeq
+	only  bool // the first match is enough
+}
+
+func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
+	candidates, err := s.bind(a.key)
+	if err != nil {
+		return err
+	}
+	ctx, stop := s.guard(ctx)
+	defer stop()
+	r := &searcher{session: s, ctx: ctx, key: a.key,
+		only: a.min && !a.max && !a.all && !a.count && !a.save && !a.modseq}
+	if err := r.run(candidates); err != nil {
+		return err
+	}
+	found := r.found.UIDs()
+	if a.save {
+		s.saved = savedSearch{a.kept(found)}
+	}
+	switch {
+	case a.extended || s.rev2:
+		if !a.extended {
+			a.all = true
+		}
+		s.writeESearch(a, found, r.high, byUID)
+	default:
+		s.writeSearch(a, found, r.high, byUID)
+	}
+	return nil
+}
+
+// kept is what SAVE keeps (RFC 5182 2.4): all, or what MIN and MAX name.
+func (a *searchArgs) kept(found mailbox.UIDs) mailbox.UIDs {
+	if a.all || a.count || !a.min && !a.max {
+		return found
+	}
+	var b command.UIDsBuilder
+	if a.min {
+		b.Add(found.First())
+	}
+	if a.max {
+		b.Add(found.Last())
+	}
+	return b.UIDs()
+}
+
+// bind resolves the sets among the keys, and narrows the messages looked at
+// to what the sets on the tree's conjunctions allow.
+func (s *session) bind(k *searchKey) (mailbox.UIDs, error) {
+	if s.sel.gone {
+		return mailbox.UIDs{}, errGone
+	}
+	err := k.walk(func(k *searchKey) (err error) {
+		switch {
+		case k.op == opUID:
+			k.uids, err = s.resolve(k.set, true)
+		case k.op == opSeq:
+			k.uids, err = s.resolve(k.set, false)
+		}
+		return err
+	})
+	return narrow(k, s.sel.uids), err
+}
+
+func narrow(k *searchKey, uids mailbox.UIDs) mailbox.UIDs {
+	switch k.op {
+	case opSeq, opUID:
+		return uids.Intersect(k.uids)
+	case opAnd:
+		for _, kid := range k.kids {
+			uids = narrow(kid, uids)
+		}
+	case opNone:
+		return mailbox.UIDs{}
+	}
+	return uids
+}
+
+// searchBatch is how many messages are looked at through one view, where more
+// than rows are needed.
+const searchBatch = 100
+
+func (r *searcher) run(uids mailbox.UIDs) error {
+	for !uids.Empty() {
+		last, err := r.batch(uids)
+		if err != nil || last == 0 {
+			return err
+		}
+		uids = uids.Without(command.Range(1, last))
+	}
+	return nil
+}
+
+func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
+	v, err := r.account.View()
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	n, done := 0, false
+	var failed error
+	err = v.RowsIn(r.sel.id, uids, func(row mailbox.Row) bool {
+		if n++; n%256 == 0 || r.key.cost > 0 {
+			if failed = r.ctx.Err(); failed != nil {
+				return false
+			}
+		}
+		m := message{session: r.session, ctx: r.ctx, view: v, row: &row}
+		var ok bool
+		ok, failed = m.matches(r.key)
+		m.close()
+		if failed != nil {
+			return false
+		}
+		if ok {
+			r.found.Add(row.UID)
+			r.high = max(r.high, row.ModSeq)
+			if done = r.only; done {
+				return false
+			}
+		}
+		if r.key.cost > 0 && n >= searchBatch {
+			last = row.UID
+			return false
+		}
+		return true
+	})
+	if err == nil {
+		err = failed
+	}
+	return last, err
+}
+
+// matches tests one message. A message that went meanwhile does not match.
+func (m *message) matches(k *searchKey) (bool, error) {
+	row := m.row
+	switch k.op {
+	case opAll:
+		return true, nil
+	case opNone:
+		return false, nil
+	case opAnd, opOr:
+		for _, kid := range k.kids {
+			ok, err := m.matches(kid)
+			if err != nil || ok != (k.op == opAnd) {
+				return ok, err
+			}
+		}
+		return k.op == opAnd, nil
+	case opNot:
+		ok, err := m.matches(k.kids[0])
+		return !ok, err
+	case opSeq, opUID:
+		return k.uids.Contains(row.UID), nil
+	case opFlag:
+		return row.Flags.Has(k.flag), nil
+	case opKeyword:
+		for _, w := range row.Keywords {
+			if strings.EqualFold(w, k.str) {
+				return true, nil
+			}
+		}
+		return false, nil
+	case opLarger:
+		return uint64(row.Size) > k.n, nil
+	case opSmaller:
+		return uint64(row.Size) < k.n, nil
+	case opModSeq:
+		return uint64(row.ModSeq) >= k.n, nil
+	case opEmailID:
+		return row.Email.String() == k.str, nil
+	case opThreadID:
+		return row.Thread.String() == k.str, nil
+	case opDate:
+		return k.from <= row.InternalDate && row.InternalDate < k.to, nil
+	case opSaved:
+		return k.from <= row.SaveDate && row.SaveDate < k.to, nil
+	}
+	return m.matchesContent(k)
+}
+
+// writeSearch sends SEARCH (RFC 3501 7.2.5).
+func (s *session) writeSearch(a *searchArgs, found mailbox.UIDs, high rookery.ModSeq, byUID bool) {
+	s.out.Text("* SEARCH")
+	for uid := range found.All() {
+		n := uint32(uid)
+		if !byUID {
+			n, _ = s.sel.uids.Seq(uid)
+		}
+		s.out.Byte(' ').Uint(uint64(n))
+	}
+	if a.modseq && !found.Empty() {
+		s.out.Text(" (MODSEQ ").Uint(uint64(high)).Byte(')')
+	}
+	s.out.CRLF()
+}
+
+// writeESearch sends ESEARCH (RFC 9051 7.3.4). SAVE alone asks for nothing
+// (RFC 5182 2.1).
+func (s *session) writeESearch(a *searchArgs, found mailbox.UIDs, high rookery.ModSeq, byUID bool) {
+	if a.save && !a.min && !a.max && !a.all && !a.count {
+		return
+	}
+	w := s.out
+	w.Text("* ESEARCH (TAG ").String(s.tag).Byte(')')
+	if byUID {
+		w.Text(" UID")
+	}
+	number := func(uid rookery.UID) uint64 {
+		if !byUID {
+			seq, _ := s.sel.uids.Seq(uid)
+			return uint64(seq)
+		}
+		return uint64(uid)
+	}
+	if !found.Empty() {
+		if a.min {
+			w.Text(" MIN ").Uint(number(found.First()))
+		}
+		if a.max {
+			w.Text(" MAX ").Uint(number(found.Last()))
+		}
+		if a.all {
+			w.Text(" ALL ")
+			if byUID {
+				s.writeUIDs(found)
+			} else {
+				w.Set(s.numberSet(found))
+			}
+		}
+	}
+	if a.count {
+		w.Text(" COUNT ").Uint(uint64(found.Len()))
+	}
+	if a.modseq && !found.Empty() {
+		w.Text(" MODSEQ ").Uint(uint64(high))
+	}
+	w.CRLF()
+}
+
+// numberSet turns UIDs into message numbers.
+func (s *session) numberSet(u mailbox.UIDs) wire.Set {
+	var set wire.Set
+	for _, r := range u.Runs() {
+		from, ok1 := s.sel.uids.Seq(r.Start)
+		to, ok2 := s.sel.uids.Seq(r.End())
+		if ok1 && ok2 && to-from == r.Count-1 {
+			set.AddRange(from, to)
+			continue
+		}
+		for uid := r.Start; ; uid++ {
+			if seq, ok := s.sel.uids.Seq(uid); ok {
+				set.Add(seq)
+			}
+			if uid == r.End() {
+				break
+			}
+		}
+	}
+	return set
+}

@@ -1,0 +1,232 @@
+package imap
+
+import (
+	"context"
+	"strings"
+
+	"rookery"
+	"rookery/protocols/imap/wire"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// selectFamily holds SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2,
+// 6.3.3, 6.4.1, 6.4.2) with the parameters of RFC 7162.
+func selectFamily() family {
+	return family{
+		commands: []*cmd{
+			define("SELECT", signedIn, tellNothing, parseSelect, func(s *session, ctx context.Context, a selectArgs) error {
+				return s.runSelect(ctx, a, false)
+			}),
+			define("EXAMINE", signedIn, tellNothing, parseSelect, func(s *session, ctx context.Context, a selectArgs) error {
+				return s.runSelect(ctx, a, true)
+			}),
+			plain("CLOSE", selectedState, tellNothing, (*session).runClose),
+			plain("UNSELECT", selectedState, tellNothing, (*session).runUnselect),
+		},
+		caps: caps(signedIn, "UNSELECT"),
+	}
+}
+
+type selectArgs struct {
+	name      string
+	condstore bool
+	resync    *resync
+}
+
+// resync is the QRESYNC parameter (RFC 7162 3.2.5). The optional message
+// sequence match data only saves the server work and is not used.
+type resync struct {
+	validity rookery.UIDValidity
+	modseq   rookery.ModSeq
+	known    *wire.NumSet
+}
+
+func parseSelect(s *session, l *wire.Lexer) selectArgs {
+	var a selectArgs
+	l.SP()
+	a.name = s.mailboxName(l)
+	if l.Accept(' ') {
+		l.Byte('(')
+		for l.OK() && !l.Accept(')') {
+			l.Accept(' ')
+			switch p := strings.ToUpper(l.Atom()); p {
+			case "CONDSTORE":
+				a.condstore = true
+			case "QRESYNC":
+				if !s.qresync {
+					l.Syntax("the parameter QRESYNC needs ENABLE QRESYNC first")
+				}
+				a.resync = parseResync(l)
+			default:
+				l.Syntax("the SELECT parameter %.40s is unknown", p)
+			}
+		}
+	}
+	l.End()
+	return a
+}
+
+func parseResync(l *wire.Lexer) *resync {
+	r := &resync{}
+	l.SP()
+	l.Byte('(')
+	r.validity = rookery.UIDValidity(l.Number())
+	l.SP()
+	r.modseq = rookery.ModSeq(l.Digits())
+	if l.Accept(' ') {
+		if !l.Next('(') {
+			set := l.NumSet()
+			r.known = &set
+			if l.Accept(' ') {
+				parseMatchData(l)
+			}
+		} else {
+			parseMatchData(l)
+		}
+	}
+	l.Byte(')')
+	return r
+}
+
+func parseMatchData(l *wire.Lexer) {
+	l.Byte('(')
+	l.NumSet()
+	l.SP()
+	l.NumSet()
+	l.Byte(')')
+}
+
+func (s *session) runSelect(ctx context.Context, a selectArgs, readOnly bool) error {
+	if s.sel != nil {
+		s.unselect()
+		s.out.Text("* OK [CLOSED] The previous mailbox is closed\r\n")
+	}
+	if err := s.barrier(ctx); err != nil {
+		return err
+	}
+	v, err := s.account.View()
+	if err != nil {
+		return atSignIn(err)
+	}
+	defer v.Close()
+	m, err := v.ByName(a.name)
+	if err != nil {
+		return err
+	}
+	uids, err := v.UIDs(m.ID)
+	if err != nil {
+		return err
+	}
+	s.modseqs = s.modseqs || a.condstore
+	sel := &selected{
+		id: m.ID, validity: m.UIDValidity, readOnly: readOnly, uids: uids,
+		last: max(uids.Last(), m.UIDNext-1), modseq: m.HighestModSeq, keywords: len(m.Keywords),
+	}
+	s.writeSelected(m, readOnly)
+	if a.resync != nil && a.resync.validity == m.UIDValidity {
+		if err := s.writeResync(v, m, uids, a.resync); err != nil {
+			return err
+		}
+	}
+	s.sel, s.state = sel, selectedState
+	s.done.code, s.done.text = "READ-WRITE", "SELECT completed"
+	if readOnly {
+		s.done.code, s.done.text = "READ-ONLY", "EXAMINE completed"
+	}
+	return nil
+}
+
+// writeSelected sends what the client needs to know of the mailbox.
+func (s *session) writeSelected(m mailbox.Mailbox, readOnly bool) {
+	w := s.out
+	s.writeFlagsLine(m.Keywords)
+	if readOnly {
+		w.Text("* OK [PERMANENTFLAGS ()] Read-only\r\n")
+	} else {
+		w.Text("* OK [PERMANENTFLAGS (")
+		for _, f := range systemFlags {
+			w.Text(f).Byte(' ')
+		}
+		for _, k := range m.Keywords {
+			w.Text(k).Byte(' ')
+		}
+		w.Text("\\*)] Flags permitted\r\n")
+	}
+	w.Text("* ").Uint(uint64(m.Messages)).Text(" EXISTS\r\n")
+	if !s.rev2 {
+		w.Text("* 0 RECENT\r\n")
+	}
+	w.Text("* OK [UIDVALIDITY ").Uint(uint64(m.UIDValidity)).Text("] UIDs valid\r\n")
+	w.Text("* OK [UIDNEXT ").Uint(uint64(m.UIDNext)).Text("] Predicted next UID\r\n")
+	w.Text("* OK [HIGHESTMODSEQ ").Uint(uint64(m.HighestModSeq)).Text("] Highest\r\n")
+	w.Text("* OK [MAILBOXID (").Text(m.ID.ObjectID(s.account.ID())).Text(")] Ok\r\n")
+	if s.rev2 {
+		w.Text(`* LIST () "/" `)
+		s.writeName(m.Name)
+		w.CRLF()
+	}
+}
+
+// writeResync sends what a client that was here before has missed.
+func (s *session) writeResync(v *mailbox.View, m mailbox.Mailbox, uids mailbox.UIDs, r *resync) error {
+	changes, err := v.Changes(m.ID, r.modseq)
+	if err != nil {
+		return err
+	}
+	known := command.Range(1, m.UIDNext-1)
+	if r.known != nil {
+		known = knownUIDs(*r.known, m.UIDNext-1)
+	}
+	vanished := changes.Vanished.Intersect(known)
+	if !changes.Complete {
+		vanished = known.Without(uids)
+	}
+	if !vanished.Empty() {
+		s.out.Text("* VANISHED (EARLIER) ")
+		s.writeUIDs(vanished)
+		s.out.CRLF()
+	}
+	for i := range changes.Rows {
+		row := &changes.Rows[i]
+		if r.known != nil && !known.Contains(row.UID) {
+			continue
+		}
+		if seq, ok := uids.Seq(row.UID); ok {
+			s.writeFlagUpdate(seq, row)
+		}
+	}
+	return nil
+}
+
+// knownUIDs is a set of the client's as UIDs up to last.
+func knownUIDs(set wire.NumSet, last rookery.UID) mailbox.UIDs {
+	var b command.UIDsBuilder
+	for _, r := range set.Resolve(uint32(last)) {
+		if rookery.UID(r.From) <= last {
+			b.AddRange(rookery.UID(r.From), min(rookery.UID(r.To), last))
+		}
+	}
+	return b.UIDs()
+}
+
+func (s *session) unselect() {
+	s.sel, s.saved = nil, savedSearch{}
+	s.state = authenticated
+}
+
+// runClose expunges in silence what is marked \Deleted, except after EXAMINE.
+func (s *session) runClose(ctx context.Context) error {
+	if !s.sel.readOnly && !s.sel.gone {
+		if _, err := s.expunge(ctx, nil); err != nil {
+			return err
+		}
+	}
+	s.unselect()
+	return nil
+}
+
+func (s *session) runUnselect(context.Context) error {
+	s.unselect()
+	return nil
+}

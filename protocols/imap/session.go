@@ -1,0 +1,271 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"rookery/protocols/imap/wire"
+	"rookery/storage/account"
+)
+
+// session is one connection. Its goroutine owns everything but what mu guards.
+type session struct {
+	srv  *Server
+	raw  net.Conn // as accepted: deadlines work here whatever lies above
+	conn net.Conn // raw, or TLS above it
+	in   *wire.Reader
+	lex  *wire.Lexer
+	out  *wire.Writer
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	state   states
+	secure  bool // under TLS
+	rev2    bool // ENABLE IMAP4rev2
+	utf8    bool // ENABLE UTF8=ACCEPT
+	modseqs bool // the client knows CONDSTORE
+	qresync bool // ENABLE QRESYNC
+
+	began time.Time // when the connection was accepted
+	rate  struct {  // the command being read
+		since time.Time
+		total int64
+	}
+
+	login    string
+	slot     slot
+	account  *account.Account
+	sel      *selected
+	saved    savedSearch
+	failures int // to sign in
+	bads     int // BAD answers in a row
+
+	tag  string
+	done reply // the tagged reply of the command that runs, where it is OK
+	bye  bool  // close after this command
+
+	mu      sync.Mutex
+	waiting bool // blocked for input that may never come
+	rung    bool // ring was called
+}
+
+func newSession(srv *Server, conn net.Conn, mode Mode) *session {
+	s := &session{srv: srv, raw: conn, conn: conn, state: notAuthenticated, began: time.Now()}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if mode.TLS {
+		s.conn, s.secure = tls.Server(conn, srv.o.TLS), true
+	}
+	s.in = wire.NewReader(s.conn, srv.buffers, s.beforeRead)
+	s.out = wire.NewWriter(s.conn, srv.buffers, s.beforeWrite)
+	s.lex = wire.NewLexer(s.in, func() error {
+		s.out.Text("+ Ready\r\n")
+		return s.out.Flush()
+	})
+	return s
+}
+
+var (
+	errRung      = errors.New("woken")
+	errTimeout   = errors.New("the client was silent for too long")
+	errTooSlow   = errors.New("the client sends too slowly")
+	errBadClient = errors.New("too many errors")
+)
+
+// beforeRead runs ahead of each read inside a command: output leaves before
+// the server blocks, and the deadline moves with progress.
+func (s *session) beforeRead() error {
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	got := s.in.Total() - s.rate.total
+	grace := s.srv.limits.Command + time.Duration(float64(got)/float64(s.srv.limits.MinRate)*float64(time.Second))
+	deadline := s.rate.since.Add(grace)
+	if s.state == notAuthenticated {
+		if d := s.began.Add(s.srv.limits.SignIn); d.Before(deadline) {
+			deadline = d
+		}
+	}
+	return s.raw.SetReadDeadline(deadline)
+}
+
+func (s *session) beforeWrite() { s.raw.SetWriteDeadline(time.Now().Add(s.srv.limits.Write)) }
+
+// measure starts the clock of a command or literal about to be read.
+func (s *session) measure() {
+	s.rate.since, s.rate.total = time.Now(), s.in.Total()
+}
+
+// ring interrupts a session that waits for input; one that is busy notices
+// when it waits next. It may be called from anywhere.
+func (s *session) ring() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rung = true
+	if s.waiting {
+		s.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// cut ends the connection at once. It may be called from anywhere.
+func (s *session) cut() {
+	s.cancel()
+	s.raw.Close()
+}
+
+// wait returns nil when input is there, errRung, errTimeout at the deadline,
+// or the connection's error. It holds no buffer while it blocks.
+func (s *session) wait(deadline time.Time) error {
+	if s.in.Buffered() > 0 {
+		return nil
+	}
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.rung {
+		s.rung = false
+		s.mu.Unlock()
+		return errRung
+	}
+	s.waiting = true
+	err := s.raw.SetReadDeadline(deadline)
+	s.mu.Unlock()
+	if err == nil {
+		err = s.in.Wait()
+	}
+	s.mu.Lock()
+	s.waiting = false
+	rung := s.rung
+	if err != nil {
+		s.rung = false
+	}
+	s.mu.Unlock()
+	var t net.Error
+	if errors.As(err, &t) && t.Timeout() {
+		if rung {
+			return errRung
+		}
+		return errTimeout
+	}
+	return err
+}
+
+// refuse turns away a connection the server has no room for.
+func (s *session) refuse() {
+	defer s.cut()
+	if !s.secure {
+		s.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		io.WriteString(s.raw, "* BYE [UNAVAILABLE] The server has no room for another connection; try again later\r\n")
+	}
+}
+
+// serve runs the session to its end.
+func (s *session) serve() {
+	defer s.end()
+	if !s.handshake() {
+		return
+	}
+	s.out.Text("* OK [CAPABILITY ").Text(s.srv.registry.capabilities(s)).Text("] ").
+		Text(s.srv.o.Hostname).Text(" Rookery ready\r\n")
+	for !s.bye {
+		if err := s.wait(s.silence()); err != nil {
+			if err == errRung && !s.srv.draining.Load() {
+				continue
+			}
+			s.farewell(err)
+			return
+		}
+		if err := s.command(); err != nil {
+			s.farewell(err)
+			return
+		}
+		if s.srv.draining.Load() && s.in.Buffered() == 0 {
+			s.farewell(errRung)
+			return
+		}
+	}
+	s.out.Flush()
+}
+
+// silence is until when the client may say nothing.
+func (s *session) silence() time.Time {
+	if s.state == notAuthenticated {
+		return s.began.Add(s.srv.limits.SignIn)
+	}
+	return time.Now().Add(s.srv.limits.Inactive)
+}
+
+func (s *session) handshake() bool {
+	t, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.srv.limits.Handshake)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		s.srv.log.Debug("IMAP TLS handshake failed", "peer", s.peer(), "err", err)
+		return false
+	}
+	return true
+}
+
+// farewell says BYE where the client can still hear it.
+func (s *session) farewell(err error) {
+	switch {
+	case errors.Is(err, errRung):
+		s.out.Text("* BYE [UNAVAILABLE] The server is going down for maintenance; connect again\r\n")
+	case errors.Is(err, errTimeout), isTimeout(err):
+		s.out.Text("* BYE Autologout: the connection was silent for too long\r\n")
+	case errors.Is(err, wire.ErrFlood):
+		s.out.Text("* BYE [TOOBIG] The refused command cannot be skipped; closing the connection\r\n")
+	case errors.Is(err, errBadClient):
+		s.out.Text("* BYE Too many errors; closing the connection\r\n")
+	default:
+		if !errors.Is(err, io.EOF) {
+			s.srv.log.Debug("IMAP connection lost", "peer", s.peer(), "login", s.login, "err", err)
+		}
+		return
+	}
+	s.out.Flush()
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// end gives back everything the session holds.
+func (s *session) end() {
+	s.sel = nil
+	s.srv.release(s)
+	s.in.Close()
+	s.out.Flush()
+	if t, ok := s.conn.(*tls.Conn); ok && s.ctx.Err() == nil {
+		s.raw.SetDeadline(time.Now().Add(2 * time.Second))
+		t.Close()
+	}
+	s.cut()
+}
+
+// peer is the client's address without its port.
+func (s *session) peer() string {
+	a := s.raw.RemoteAddr()
+	if a == nil {
+		return ""
+	}
+	if host, _, err := net.SplitHostPort(a.String()); err == nil {
+		return host
+	}
+	return a.String()
+}
+
+func (s *session) logger() *slog.Logger {
+	return s.srv.log.With("peer", s.peer(), "login", s.login)
+}
