@@ -11,18 +11,22 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"rookery"
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/state"
 )
 
-// Options are what a Deliverer is made of. Accounts, Log, Machine and Groups
-// are required.
+// Options are what a Deliverer is made of. Accounts, Log, Machine, ReadBody,
+// Groups, Node and Epoch are required.
 type Options struct {
 	// Accounts opens the recipients' accounts.
 	Accounts *account.Store
@@ -30,32 +34,39 @@ type Options struct {
 	Log account.Log
 	// Machine gives a group's machine; nil where this node has no replica.
 	Machine func(rookery.GroupID) *mailbox.Machine
+	// ReadBody fills p with bytes of a stored body, encoded as it lies in the
+	// log or in a pack.
+	ReadBody func(ctx context.Context, group rookery.GroupID, b mailbox.Body, p []byte, off int64) error
 	// Groups are the mail groups whose intents Run finishes.
 	Groups []rookery.GroupID
-	// Node names this node in stage ids. A random 64-bit epoch, made by New,
-	// keeps the stages of two lives of a process apart.
-	Node rookery.NodeID
+	// Node and Epoch name this life of this node in stage ids. Epoch counts
+	// the node's starts: a later one is greater, as in state.Header.
+	Node  rookery.NodeID
+	Epoch uint64
 	// TempDir holds spool overflow; "" is the system's.
 	TempDir string
-	// MaxSize is the largest message in bytes; 0 is 64 MiB.
+	// MaxSize is the largest message in bytes; 0 is MaxMessage.
 	MaxSize int64
-	// Leader reports whether this node should finish the intents of a group
-	// now; nil means always. Two nodes doing so at once cost work, never a
-	// second copy.
+	// Leader reports whether this node leads a group and so finishes the
+	// intents that others left; nil means always. Two nodes doing so at once
+	// cost work, never a second copy.
 	Leader func(rookery.GroupID) bool
 	// Logger gets one INFO line per accepted message; nil discards.
 	Logger *slog.Logger
-	// Clock stamps internal dates; default time.Now.
+	// Clock tells how old an intent is; default time.Now.
 	Clock func() time.Time
 }
 
 // Deliverer files messages. All methods may be called concurrently.
 type Deliverer struct {
 	o      Options
-	epoch  uint64
-	wake   chan struct{} // an intent is waiting; cap 1
-	mu     sync.Mutex
-	serial uint64
+	stages atomic.Uint64 // numbers the stages of this epoch
+	wake   chan struct{} // an own intent waits; room for one
+
+	mu      sync.Mutex
+	budgets map[rookery.GroupID]*semaphore.Weighted
+	own     map[command.IntentID]bool // intents made here and not finished
+	marks   map[markKey]time.Time     // since when a finished intent is known
 }
 
 // MaxMessage is the default size limit in bytes.
@@ -104,30 +115,64 @@ type Filed struct {
 }
 
 // New makes a Deliverer. It does no I/O.
-func New(o Options) *Deliverer { panic("delivery: not yet") }
+func New(o Options) *Deliverer {
+	if o.MaxSize <= 0 {
+		o.MaxSize = MaxMessage
+	}
+	if o.Leader == nil {
+		o.Leader = func(rookery.GroupID) bool { return true }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return &Deliverer{
+		o:       o,
+		wake:    make(chan struct{}, 1),
+		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
+		own:     make(map[command.IntentID]bool),
+		marks:   make(map[markKey]time.Time),
+	}
+}
 
 // Check reports whether an account can take a message of the size: KindOverQuota
 // when it is full, as far as this node knows. size 0 asks whether it is full
 // already.
 func (d *Deliverer) Check(ctx context.Context, id rookery.AccountID, size int64) error {
-	panic("delivery: not yet")
+	a, err := d.o.Accounts.Open(ctx, id)
+	if err != nil {
+		return rookery.E("check recipient", rookery.KindUnknown, err)
+	}
+	return room(a, max(size, 1))
 }
 
-// Deliver files a message for all its recipients, and returns nil when a quorum
-// has it. Recipients in further groups get theirs shortly after, through a
-// durable intent committed with the message. KindOverQuota only when no
-// recipient has room; KindUnavailable and KindUnknown are temporary.
-func (d *Deliverer) Deliver(ctx context.Context, r Request) error { panic("delivery: not yet") }
-
-// Append files a message in one mailbox, with flags, keywords and internal date
-// (the zero time is now), as IMAP APPEND wants: KindNotFound when the mailbox
-// does not exist, KindOverQuota when it is full. An appended message is always
-// filed, however many like it exist.
-func (d *Deliverer) Append(ctx context.Context, a *account.Account, mailbox rookery.MailboxID,
-	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
-	panic("delivery: not yet")
+// room reports whether the account has room for size more bytes. Where this
+// node cannot tell, the commit will.
+func room(a *account.Account, size int64) error {
+	v, err := a.View()
+	if err != nil {
+		return nil
+	}
+	defer v.Close()
+	x := v.Account()
+	if x.Quota > 0 && size > x.Quota-x.UsedBytes {
+		return rookery.E("check recipient", rookery.KindOverQuota,
+			fmt.Errorf("the mailbox is full: %d of %d bytes used", x.UsedBytes, x.Quota))
+	}
+	return nil
 }
 
-// Run finishes the intents of messages for several groups until ctx ends: those
-// of this process as they arise, and those that a stopped process left.
-func (d *Deliverer) Run(ctx context.Context) error { panic("delivery: not yet") }
+// apply has a group agree on a command and reads its result.
+func (d *Deliverer) apply(ctx context.Context, group rookery.GroupID, c command.Command) (command.Result, rookery.LogIndex, error) {
+	index, answer, err := d.o.Log.Apply(ctx, group, command.Encode(c))
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := state.ResultError("deliver", answer); err != nil {
+		return nil, index, err
+	}
+	r, err := command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	return r, index, err
+}

@@ -1,0 +1,288 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"rookery"
+	"rookery/storage/account"
+	"rookery/storage/body"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// MaxRecipients bounds the accounts of one message. With few thread tokens each,
+// all of them fit one entry of about a quarter of a megabyte.
+const MaxRecipients = 1000
+
+// fewTokens is how many thread tokens a delivery carries when a message has
+// more than fewAccounts recipients.
+const (
+	fewTokens   = 8
+	fewAccounts = 50
+)
+
+// recipient is one account that gets the message.
+type recipient struct {
+	account *account.Account
+	key     *body.AccountKey
+}
+
+// Deliver files a message for all its recipients, and returns nil when a quorum
+// has it. Recipients in further groups get theirs shortly after, through a
+// durable intent committed with the message.
+//
+// KindOverQuota comes back only when no recipient has room. A message for
+// several recipients of whom some have become full since RCPT is filed for all,
+// beyond their quota: SMTP has one reply for all of them, and neither losing a
+// copy nor sending the others a second one is right. KindUnavailable and
+// KindUnknown are temporary; KindLimit is too many recipients.
+func (d *Deliverer) Deliver(ctx context.Context, r Request) error {
+	began := time.Now()
+	groups, err := d.open(ctx, r)
+	if err != nil {
+		return err
+	}
+	m := message{trace: r.Trace, spool: r.Spool}
+	cmd, index, err := d.file(ctx, &m, groups, len(r.Recipients) > fewAccounts)
+	if err != nil {
+		return err
+	}
+	d.o.Logger.Info("message accepted", "session", r.Session, "id", r.ID, "from", r.From, "to", len(r.Recipients),
+		"size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
+		"ms", time.Since(began).Milliseconds())
+	return nil
+}
+
+// groupOf is the recipients in one Raft group.
+type groupOf struct {
+	group      rookery.GroupID
+	recipients []recipient
+}
+
+// open finds the accounts, each once however many addresses name it, by group:
+// the first recipient's group first.
+func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
+	var groups []groupOf
+	at := make(map[rookery.GroupID]int)
+	seen := make(map[rookery.AccountID]bool, len(r.Recipients))
+	size := r.Spool.Size() + int64(len(r.Trace))
+	var full error
+	rooms := 0
+	for _, rcpt := range r.Recipients {
+		if seen[rcpt.Account] {
+			continue
+		}
+		if seen[rcpt.Account] = true; len(seen) > MaxRecipients {
+			return nil, rookery.E("deliver", rookery.KindLimit, fmt.Errorf("the message has more than %d recipients", MaxRecipients))
+		}
+		a, err := d.o.Accounts.Open(ctx, rcpt.Account)
+		if err != nil {
+			return nil, rookery.E("deliver", rookery.KindUnknown, err)
+		}
+		key, err := a.Key(ctx)
+		if err != nil {
+			return nil, rookery.E("deliver", rookery.KindUnknown, err)
+		}
+		if err := room(a, size); err != nil {
+			full = err
+		} else {
+			rooms++
+		}
+		i, ok := at[a.Group()]
+		if !ok {
+			i = len(groups)
+			at[a.Group()] = i
+			groups = append(groups, groupOf{group: a.Group()})
+		}
+		groups[i].recipients = append(groups[i].recipients, recipient{a, key})
+	}
+	if rooms == 0 && full != nil {
+		return nil, full
+	}
+	if len(groups) == 0 {
+		return nil, rookery.E("deliver", rookery.KindInvalid, errors.New("the message has no recipients"))
+	}
+	return groups, nil
+}
+
+// message is a message on its way into the first group's log.
+type message struct {
+	trace []byte
+	spool *Spool
+}
+
+// open reads the final bytes.
+func (m *message) open() (io.ReadCloser, error) {
+	r, err := m.spool.Open()
+	if err != nil || len(m.trace) == 0 {
+		return r, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(m.trace), r), r}, nil
+}
+
+// encode carries the encoded body to the group's log and gives the Deliver
+// command, still without deliveries.
+func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (*command.Deliver, *body.Extract, error) {
+	r, err := m.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	enc, err := body.Encode(ctx, r, key, c.write)
+	if err != nil {
+		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
+	}
+	layout, err := enc.Layout.MarshalBinary()
+	if err != nil {
+		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
+	}
+	return &command.Deliver{Email: rookery.NewEmailID(), Size: enc.Size, Extract: enc.Sealed, Layout: layout}, enc.Extract, nil
+}
+
+// file commits a message for the recipients of the first group, with an intent
+// for the others.
+func (d *Deliverer) file(ctx context.Context, m *message, groups []groupOf, few bool) (*command.Deliver, rookery.LogIndex, error) {
+	key := body.NewMessageKey()
+	c := d.carrier(ctx, groups[0].group)
+	cmd, extract, err := m.encode(ctx, c, key)
+	if err != nil {
+		c.abandon()
+		return nil, 0, err
+	}
+	several := len(groups) > 1 || len(groups[0].recipients) > 1
+	cmd.Deliveries = deliveries(groups[0], cmd.Email, key, extract, several, few)
+	if len(groups) > 1 {
+		intent := &command.Intent{}
+		rand.Read(intent.ID[:])
+		for _, g := range groups[1:] {
+			intent.Rest = append(intent.Rest, command.GroupDeliveries{
+				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, extract, several, few)})
+		}
+		cmd.Intent = intent
+		d.claim(intent.ID)
+	}
+	r, index, err := c.deliver(cmd)
+	if err == nil && cmd.Intent == nil {
+		err = d.judge(cmd, r)
+	} else if err == nil {
+		d.judge(cmd, r) // the intent is stored whatever became of these
+	}
+	if cmd.Intent != nil {
+		if err != nil {
+			d.disown(cmd.Intent.ID)
+		} else {
+			d.poke()
+		}
+	}
+	if err != nil {
+		c.abandon()
+		return nil, 0, err
+	}
+	return cmd, index, nil
+}
+
+// deliveries are the deliveries to the accounts of one group.
+func deliveries(g groupOf, id rookery.EmailID, key body.MessageKey, x *body.Extract, several, few bool) []command.Delivery {
+	out := make([]command.Delivery, len(g.recipients))
+	for i, r := range g.recipients {
+		tokens := threads(x, r.key, few)
+		out[i] = command.Delivery{Account: r.account.ID(), WrappedKey: r.key.WrapMessage(id, key), Threads: tokens, NoQuota: several}
+	}
+	return out
+}
+
+// threads are a message's thread tokens, as many as count: the oldest, which
+// names the conversation, and the last, which name the messages answered and
+// the message itself.
+func threads(x *body.Extract, key *body.AccountKey, few bool) [][8]byte {
+	most := mailbox.MaxTokens
+	if few {
+		most = fewTokens
+	}
+	tokens := x.ThreadTokens(key)
+	if cut := len(tokens) - most; cut > 0 {
+		tokens = append(tokens[:1], tokens[1+cut:]...)
+	}
+	return tokens
+}
+
+// judge reports a message that nobody got, and logs the recipients who did not
+// get one that others got.
+func (d *Deliverer) judge(cmd *command.Deliver, r *command.DeliverResult) error {
+	var failed error
+	ok := 0
+	for i, f := range r.Filed {
+		if f.OK {
+			ok++
+			continue
+		}
+		if failed == nil || !rookery.Is(f.Err(), rookery.KindOverQuota) {
+			failed = f.Err()
+		}
+		d.o.Logger.Error("delivery: a recipient did not get a message", "account", cmd.Deliveries[i].Account,
+			"email", cmd.Email, "error", f.Err())
+	}
+	if ok > 0 || failed == nil {
+		return nil
+	}
+	return failed
+}
+
+// Append files a message in one mailbox, with flags, keywords and internal date
+// (the zero time is now), as IMAP APPEND wants: KindNotFound when the mailbox
+// does not exist, KindOverQuota when it is full. An appended message is always
+// filed, however many like it exist. It returns when this node shows it.
+func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery.MailboxID,
+	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	key, err := a.Key(ctx)
+	if err != nil {
+		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
+	}
+	m := message{spool: spool}
+	mk := body.NewMessageKey()
+	c := d.carrier(ctx, a.Group())
+	cmd, extract, err := m.encode(ctx, c, mk)
+	if err != nil {
+		c.abandon()
+		return Filed{}, err
+	}
+	cmd.Deliveries = []command.Delivery{{
+		Account: a.ID(), Mailbox: into, Flags: flags, Keywords: keywords, InternalDate: unix(date),
+		WrappedKey: key.WrapMessage(cmd.Email, mk), Threads: threads(extract, key, false), Strict: true,
+	}}
+	r, index, err := c.deliver(cmd)
+	if err == nil && len(r.Filed) == 1 {
+		err = r.Filed[0].Err()
+	}
+	if err != nil {
+		c.abandon()
+		return Filed{}, err
+	}
+	if len(r.Filed) != 1 {
+		return Filed{}, rookery.E("append", rookery.KindDamaged, fmt.Errorf("one delivery has %d results", len(r.Filed)))
+	}
+	// Committed: what Wait says changes nothing about that.
+	d.o.Log.Wait(ctx, a.Group(), index)
+	f := r.Filed[0]
+	return Filed{UIDValidity: f.UIDValidity, UID: f.UID, ModSeq: f.ModSeq, Email: cmd.Email}, nil
+}
+
+// unix is a date for a command, where 0 means now.
+func unix(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Unix() == 0:
+		return 1
+	}
+	return t.Unix()
+}

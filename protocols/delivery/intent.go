@@ -1,0 +1,279 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// The times of the fan-out.
+const (
+	// poll is how often open intents are looked for without being told.
+	poll = 5 * time.Second
+	// orphanAge is how old an intent is when a leader finishes it in the place
+	// of the node that made it.
+	orphanAge = 15 * time.Second
+	// fanTime bounds one attempt at one intent, from the moment it was read.
+	fanTime = 5 * time.Minute
+	// forgetAge is how long the mark of a finished intent stays in the groups
+	// it was filed in. It is far above fanTime: an attempt begun before the
+	// intent ended may still arrive, and must find the mark.
+	forgetAge = time.Hour
+	// sweep is how often finished intents are looked for.
+	sweep = 10 * time.Minute
+	// page is how many intents are read at once, workers how many are filed
+	// at once.
+	page    = 64
+	workers = 8
+)
+
+// markKey names the mark of a filed intent in a group.
+type markKey struct {
+	group  rookery.GroupID
+	intent command.IntentID
+}
+
+// claim notes an intent as this node's to finish at once.
+func (d *Deliverer) claim(id command.IntentID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.own[id] = true
+}
+
+func (d *Deliverer) disown(id command.IntentID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.own, id)
+}
+
+// poke wakes Run.
+func (d *Deliverer) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run finishes the intents of messages for several groups until ctx ends: those
+// of this process at once, and those that a stopped process left after a while,
+// where this node leads the group.
+func (d *Deliverer) Run(ctx context.Context) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	swept := d.o.Clock()
+	for {
+		var wg sync.WaitGroup
+		for _, g := range d.o.Groups {
+			wg.Go(func() { d.finish(ctx, g) })
+		}
+		wg.Wait()
+		if now := d.o.Clock(); now.Sub(swept) >= sweep {
+			swept = now
+			d.forget(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// finish files what a group's intents owe.
+func (d *Deliverer) finish(ctx context.Context, home rookery.GroupID) {
+	m := d.o.Machine(home)
+	if m == nil {
+		return
+	}
+	// The cheap look first: mostly there is nothing.
+	if some, err := m.Intents(command.IntentID{}, 1); err != nil || len(some) == 0 {
+		return
+	}
+	// A replica that lags behind shows intents that ended long ago.
+	if err := d.o.Log.Barrier(ctx, home); err != nil {
+		return
+	}
+	slots := make(chan struct{}, workers)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for after := (command.IntentID{}); ; {
+		intents, err := m.Intents(after, page)
+		if err != nil {
+			d.o.Logger.Error("delivery: intents cannot be read", "group", home, "error", err)
+			return
+		}
+		for _, in := range intents {
+			after = in.ID
+			if !d.due(home, in) {
+				continue
+			}
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				d.attempt(ctx, home, in)
+			})
+		}
+		if len(intents) < page {
+			return
+		}
+	}
+}
+
+// due reports whether this node works on an intent now.
+func (d *Deliverer) due(home rookery.GroupID, in mailbox.Intent) bool {
+	d.mu.Lock()
+	own := d.own[in.ID]
+	d.mu.Unlock()
+	return own || d.o.Leader(home) && d.o.Clock().Sub(time.Unix(0, in.Time)) >= orphanAge
+}
+
+// attempt files one intent in each group it owes; what fails stays open for the
+// next round.
+func (d *Deliverer) attempt(ctx context.Context, home rookery.GroupID, in mailbox.Intent) {
+	ctx, cancel := context.WithTimeout(ctx, fanTime)
+	defer cancel()
+	for _, rest := range in.Rest {
+		if err := d.fan(ctx, home, in, rest); err != nil {
+			d.o.Logger.Warn("delivery: an accepted message is not filed everywhere yet; trying again",
+				"intent", fmt.Sprintf("%x", in.ID), "group", rest.Group, "error", err)
+			return
+		}
+	}
+	d.disown(in.ID)
+}
+
+// fan files an intent's message in one group, once however often it is tried,
+// and strikes the group off the intent.
+func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, in mailbox.Intent, rest command.GroupDeliveries) error {
+	c := d.carrier(ctx, rest.Group)
+	err := d.read(ctx, home, in.Body, c.write)
+	if err != nil {
+		c.abandon()
+		return err
+	}
+	id := in.ID
+	cmd := &command.Deliver{Email: in.Email, Deliveries: rest.Deliveries, Size: in.Size,
+		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id}
+	r, _, err := c.deliver(cmd)
+	if err != nil {
+		c.abandon()
+		return err
+	}
+	d.judge(cmd, r)
+	_, _, err = d.apply(ctx, home, &command.IntentDone{Intent: in.ID, Group: rest.Group})
+	return err
+}
+
+// read passes a stored body on as it is encoded.
+func (d *Deliverer) read(ctx context.Context, group rookery.GroupID, b mailbox.Body, emit func([]byte) error) error {
+	buf := make([]byte, min(b.Encoded, command.MaxChunk))
+	for off := int64(0); off < b.Encoded; {
+		p := buf[:min(int64(len(buf)), b.Encoded-off)]
+		if err := d.o.ReadBody(ctx, group, b, p, off); err != nil {
+			return rookery.E("read body for further groups", rookery.KindUnknown, err)
+		}
+		if err := emit(p); err != nil {
+			return err
+		}
+		off += int64(len(p))
+	}
+	return nil
+}
+
+// forget drops the marks of intents that ended long ago, in the groups that
+// this node leads.
+func (d *Deliverer) forget(ctx context.Context) {
+	open, ok := d.openIntents(ctx)
+	if !ok {
+		return
+	}
+	now := d.o.Clock()
+	seen := make(map[markKey]bool)
+	for _, g := range d.o.Groups {
+		if m := d.o.Machine(g); m != nil && d.o.Leader(g) {
+			d.forgetIn(ctx, g, m, open, now, seen)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for k := range d.marks {
+		if !seen[k] {
+			delete(d.marks, k)
+		}
+	}
+}
+
+// openIntents lists every open intent of every group; false when one of them
+// cannot be asked.
+func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool, bool) {
+	open := make(map[command.IntentID]bool)
+	for _, g := range d.o.Groups {
+		m := d.o.Machine(g)
+		if m == nil || d.o.Log.Barrier(ctx, g) != nil {
+			return nil, false
+		}
+		for after := (command.IntentID{}); ; {
+			intents, err := m.Intents(after, page)
+			if err != nil {
+				return nil, false
+			}
+			for _, in := range intents {
+				open[in.ID] = true
+				after = in.ID
+			}
+			if len(intents) < page {
+				break
+			}
+		}
+	}
+	return open, true
+}
+
+// forgetIn drops a group's marks that have been without their intent for
+// forgetAge.
+func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.Machine, open map[command.IntentID]bool,
+	now time.Time, seen map[markKey]bool) {
+	for after := (command.IntentID{}); ctx.Err() == nil; {
+		ids, err := m.Filed(after, page)
+		if err != nil {
+			return
+		}
+		for _, id := range ids {
+			after = id
+			k := markKey{g, id}
+			if open[id] || !d.ripe(k, now) {
+				seen[k] = !open[id]
+				continue
+			}
+			if _, _, err := d.apply(ctx, g, &command.IntentForget{Intent: id}); err != nil {
+				return
+			}
+		}
+		if len(ids) < page {
+			return
+		}
+	}
+}
+
+// ripe notes when a mark was first seen without its intent and reports whether
+// that is long enough ago.
+func (d *Deliverer) ripe(k markKey, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since, ok := d.marks[k]
+	if !ok {
+		d.marks[k] = now
+		return false
+	}
+	return now.Sub(since) >= forgetAge
+}
