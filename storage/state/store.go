@@ -19,7 +19,7 @@ type Options struct {
 	Logger *slog.Logger // default slog.Default()
 	// CacheBytes bounds the block cache, shared by all groups. Default 64 MiB.
 	CacheBytes int64
-	// MemTableBytes bounds one memtable; up to four exist. Default 16 MiB.
+	// MemTableBytes bounds one memtable; up to four exist. Default 32 MiB.
 	MemTableBytes uint64
 	// OnFailure is called when the database cannot be written any more. It
 	// must not return; the default panics, which ends the process: a state
@@ -51,7 +51,7 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 		opts.CacheBytes = 64 << 20
 	}
 	if opts.MemTableBytes == 0 {
-		opts.MemTableBytes = 16 << 20
+		opts.MemTableBytes = 32 << 20
 	}
 	if opts.OnFailure == nil {
 		opts.OnFailure = func(err error) { panic(err) }
@@ -104,7 +104,7 @@ func (s *Store) pebbleOptions(opts Options) *pebble.Options {
 		CacheSize: opts.CacheBytes,
 		// Pinned, so that a new library version does not rewrite the store
 		// in a format the previous version cannot open.
-		FormatMajorVersion:          pebble.FormatValueSeparation,
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		MemTableSize:                opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
