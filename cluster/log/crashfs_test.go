@@ -19,9 +19,12 @@ type crashFS struct {
 	// step, if set, is called before and after every change.
 	step func()
 
-	mu      sync.Mutex
-	pending map[string][]write
+	mu    sync.Mutex
+	files map[string]*unsynced // by their present names
 }
+
+// unsynced is a file's writes since its last fsync; it follows renames.
+type unsynced struct{ writes []write }
 
 type write struct {
 	off  int64
@@ -29,7 +32,7 @@ type write struct {
 }
 
 func newCrashFS(mem *vfs.MemFS) *crashFS {
-	return &crashFS{FS: mem, mem: mem, pending: map[string][]write{}}
+	return &crashFS{FS: mem, mem: mem, files: map[string]*unsynced{}}
 }
 
 const sector = 512
@@ -43,7 +46,8 @@ const (
 	half
 	few
 	most
-	lastOnly
+	headless // every write but its first sector
+	newest   // the last write of each file alone
 	policies
 )
 
@@ -51,7 +55,7 @@ func (c *crashFS) cut(p survivors, rng *rand.Rand) *vfs.MemFS {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.mem.CrashClone(vfs.CrashCloneCfg{})
-	for name, writes := range c.pending {
+	for name, file := range c.files {
 		if _, err := out.Stat(name); err != nil {
 			continue // its name was never synced
 		}
@@ -59,7 +63,7 @@ func (c *crashFS) cut(p survivors, rng *rand.Rand) *vfs.MemFS {
 		if err != nil {
 			panic(err)
 		}
-		for _, w := range writes {
+		for n, w := range file.writes {
 			sectors := (len(w.data) + sector - 1) / sector
 			for i := range sectors {
 				keep := false
@@ -72,8 +76,10 @@ func (c *crashFS) cut(p survivors, rng *rand.Rand) *vfs.MemFS {
 					keep = rng.IntN(8) == 0
 				case most:
 					keep = rng.IntN(8) != 0
-				case lastOnly:
+				case headless:
 					keep = i > 0
+				case newest:
+					keep = n == len(file.writes)-1
 				}
 				if keep {
 					b := w.data[i*sector : min((i+1)*sector, len(w.data))]
@@ -98,12 +104,17 @@ func (c *crashFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &crashFile{File: f, fs: c, name: name}, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.files[name] == nil {
+		c.files[name] = &unsynced{}
+	}
+	return &crashFile{File: f, fs: c, unsynced: c.files[name]}, nil
 }
 
 func (c *crashFS) Create(name string, cat vfs.DiskWriteCategory) (vfs.File, error) {
 	c.mu.Lock()
-	delete(c.pending, name)
+	delete(c.files, name)
 	c.mu.Unlock()
 	f, err := c.mem.Create(name, cat)
 	return c.wrap(name, f, err)
@@ -116,16 +127,17 @@ func (c *crashFS) OpenReadWrite(name string, cat vfs.DiskWriteCategory, o ...vfs
 
 func (c *crashFS) OpenDir(name string) (vfs.File, error) {
 	f, err := c.mem.OpenDir(name)
-	return c.wrap(name, f, err)
+	if err != nil {
+		return nil, err
+	}
+	return &crashFile{File: f, fs: c, unsynced: &unsynced{}}, nil
 }
 
 func (c *crashFS) Rename(from, to string) error {
 	c.tick()
 	c.mu.Lock()
-	if w, ok := c.pending[from]; ok {
-		c.pending[to] = w
-		delete(c.pending, from)
-	}
+	c.files[to] = c.files[from]
+	delete(c.files, from)
 	c.mu.Unlock()
 	return c.mem.Rename(from, to)
 }
@@ -133,21 +145,21 @@ func (c *crashFS) Rename(from, to string) error {
 func (c *crashFS) Remove(name string) error {
 	c.tick()
 	c.mu.Lock()
-	delete(c.pending, name)
+	delete(c.files, name)
 	c.mu.Unlock()
 	return c.mem.Remove(name)
 }
 
 type crashFile struct {
 	vfs.File
-	fs   *crashFS
-	name string
-	pos  int64
+	fs       *crashFS
+	unsynced *unsynced
+	pos      int64
 }
 
 func (f *crashFile) record(b []byte, off int64) {
 	f.fs.mu.Lock()
-	f.fs.pending[f.name] = append(f.fs.pending[f.name], write{off, append([]byte(nil), b...)})
+	f.unsynced.writes = append(f.unsynced.writes, write{off, append([]byte(nil), b...)})
 	f.fs.mu.Unlock()
 }
 
@@ -174,7 +186,7 @@ func (f *crashFile) Sync() error {
 		return err
 	}
 	f.fs.mu.Lock()
-	delete(f.fs.pending, f.name)
+	f.unsynced.writes = nil
 	f.fs.mu.Unlock()
 	f.fs.tick()
 	return nil
