@@ -67,6 +67,10 @@ func checkPart(p *Part, from, to int64, depth int, parts *int, msg string) error
 	}
 	at := p.BodyOffset
 	for _, c := range p.Parts {
+		placeholder := len(p.Parts) == 1 && c.HeaderLen == 0 && c.BodyLen == 0
+		if c.Offset < at || !placeholder && !strings.Contains(msg[at:c.Offset], "--"+boundaryOf(p)) {
+			return fmt.Errorf("no delimiter %q before the part at %d", boundaryOf(p), c.Offset)
+		}
 		if err := checkPart(c, at, end, depth+1, parts, msg); err != nil {
 			return err
 		}

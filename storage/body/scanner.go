@@ -182,22 +182,23 @@ func (s *scanner) body(p []byte) int {
 		s.content(p)
 		return len(p)
 	}
-	if s.atStart && p[0] == '-' {
+	if s.atStart && p[0] == '-' && (len(p) == 1 || p[1] == '-') {
 		s.atStart, s.maybe = false, true
 	}
 	if s.maybe {
 		return s.candidate(p)
 	}
-	i := bytes.Index(p, newlineDash)
-	if i < 0 {
-		s.content(p)
-		return len(p)
+	n := len(p)
+	if i := bytes.Index(p, newlineDashes); i >= 0 {
+		n = i + 1
+	} else if n > 1 && p[n-1] == '-' && p[n-2] == '\n' {
+		n-- // the second dash may be in the next piece
 	}
-	s.content(p[:i+1])
-	return i + 1
+	s.content(p[:n])
+	return n
 }
 
-var newlineDash = []byte("\n-")
+var newlineDashes = []byte("\n--")
 
 // candidate takes more of a line that begins like a delimiter.
 func (s *scanner) candidate(p []byte) int {

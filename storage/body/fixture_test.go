@@ -1,0 +1,100 @@
+package body
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rookery"
+)
+
+// fixture is everything that is stored of a message, with its keys.
+type fixture struct {
+	Tenant  [32]byte
+	Account rookery.AccountID
+	Email   rookery.EmailID
+	Wrapped struct{ Account, Message []byte }
+	Layout  []byte
+	Stored  []byte
+	Sealed  []byte
+	Token   [8]byte
+	Message []byte
+}
+
+// TestStoredFormats reads what earlier programs stored. A file is never
+// changed; a new format adds one (ROOKERY_FIXTURE names it, once).
+func TestStoredFormats(t *testing.T) {
+	if path := os.Getenv("ROOKERY_FIXTURE"); path != "" {
+		writeFixture(t, path)
+	}
+	files, err := filepath.Glob("testdata/stored-*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f fixture
+		if err := json.Unmarshal(data, &f); err != nil {
+			t.Fatal(err)
+		}
+		ring := &Keyring{keys: map[uint32][32]byte{1: f.Tenant}, current: 1}
+		acct, err := ring.OpenAccount(f.Account, f.Wrapped.Account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := acct.UnwrapMessage(f.Email, f.Wrapped.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var layout Layout
+		if err := layout.UnmarshalBinary(f.Layout); err != nil {
+			t.Fatal(err)
+		}
+		r := NewReader(layout, key, fromBytes(f.Stored))
+		if err := r.Verify(context.Background()); err != nil {
+			t.Error(err)
+		}
+		msg, err := r.ReadSection(context.Background(), Section{0, r.Size()})
+		if err != nil || !bytes.Equal(msg, f.Message) {
+			t.Errorf("%s: the body differs: %v", file, err)
+		}
+		e, err := Open(f.Sealed, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkExtract(e, string(msg)); err != nil {
+			t.Error(err)
+		}
+		if e.Envelope.From[0].Mailbox != "alice" || len(e.Structure.Parts) != 2 || acct.ThreadToken(TokenMessageID, e.MessageID) != f.Token {
+			t.Errorf("%s: the extract differs: %+v", file, e)
+		}
+	}
+}
+
+func writeFixture(t *testing.T, path string) {
+	ring := GenerateKeyring()
+	f := fixture{Account: rookery.NewAccountID(), Email: rookery.NewEmailID(), Message: sampleMail(2 << 10)}
+	f.Tenant, _ = ring.key(1)
+	acct, wrapped, err := ring.NewAccountKey(f.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := NewMessageKey()
+	layout, stored, enc := encodeBytes(t, f.Message, key)
+	f.Wrapped.Account, f.Wrapped.Message = wrapped, acct.WrapMessage(f.Email, key)
+	f.Layout, _ = layout.MarshalBinary()
+	f.Stored, f.Sealed, f.Token = stored, enc.Sealed, acct.ThreadToken(TokenMessageID, enc.Extract.MessageID)
+	data, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
