@@ -165,9 +165,7 @@ func (u UIDs) AppendRange(first, last rookery.UID) UIDs {
 	if first <= u.Last() || last < first {
 		return u
 	}
-	b := UIDsBuilder{runs: append(make([]Run, 0, len(u.runs)+1), u.runs...)}
-	b.AddRange(first, last)
-	return b.UIDs()
+	return u.Union(Range(first, last))
 }
 
 // Without gives the list less the UIDs of v.
@@ -221,6 +219,12 @@ func (u UIDs) Union(v UIDs) UIDs {
 	if v.Empty() {
 		return u
 	}
+	if v.Last() < u.First() {
+		u, v = v, u
+	}
+	if u.Last() < v.First() {
+		return u.join(v)
+	}
 	runs := append(append(make([]Run, 0, len(u.runs)+len(v.runs)), u.runs...), v.runs...)
 	slices.SortFunc(runs, func(a, b Run) int {
 		if a.Start < b.Start {
@@ -233,6 +237,21 @@ func (u UIDs) Union(v UIDs) UIDs {
 		b.AddRange(r.Start, r.End())
 	}
 	return b.UIDs()
+}
+
+// join puts v behind u, whose UIDs are all lower.
+func (u UIDs) join(v UIDs) UIDs {
+	n := len(u.runs)
+	runs := append(append(make([]Run, 0, n+len(v.runs)), u.runs...), v.runs...)
+	if u.Last()+1 == v.First() {
+		runs[n-1].Count += runs[n].Count
+		runs = slices.Delete(runs, n, n+1)
+	}
+	before := append(make([]uint32, 0, len(runs)), u.before...)
+	for i := n; i < len(runs); i++ {
+		before = append(before, before[i-1]+runs[i-1].Count)
+	}
+	return UIDs{runs, before, u.n + v.n}
 }
 
 // Equal reports whether the lists hold the same UIDs.

@@ -91,6 +91,7 @@ func (w *work) eraseAccount(c *command.EraseAccount) (command.Result, error) {
 	}
 	w.dig(c.Account, 0, &grave{Time: w.tx.Time()})
 	id := c.Account
+	w.m.hot.forget(id)
 	w.tx.OnCommit(func() {
 		w.m.cache.forget(id)
 		if w.m.events != nil {

@@ -16,6 +16,7 @@ type Machine struct {
 	group         *state.Group
 	events        Events
 	cache         uidCache
+	hot           hot
 	graves        graveyard
 	maxTombstones uint32 // MaxTombstones, less in tests
 }
@@ -43,6 +44,7 @@ func New(events Events) func(*state.Group) *Machine {
 func (m *Machine) Restored() {
 	m.graves = gravesUnknown
 	m.cache.reset()
+	m.hot.reset()
 }
 
 // Apply executes the command in a log entry: it changes everything the

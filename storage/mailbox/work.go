@@ -64,6 +64,9 @@ func (w *work) account(id rookery.AccountID) (*openAccount, error) {
 	if a := w.accounts[id]; a != nil {
 		return a, nil
 	}
+	if a := w.m.hot.account(id); a != nil {
+		return w.open(a), nil
+	}
 	v := w.get(accountKey(tableAccount, id))
 	if v == nil {
 		return nil, refuse(rookery.KindNotFound, "account %s does not exist in this group", id)
@@ -87,6 +90,9 @@ func (w *work) open(a *account) *openAccount {
 func (w *work) box(a *openAccount, id rookery.MailboxID) (*openBox, error) {
 	if x := a.boxes[id]; x != nil && !x.removed {
 		return x, nil
+	}
+	if b := w.m.hot.box(a.ID, id); b != nil && a.boxes[id] == nil {
+		return a.open(b), nil
 	}
 	b, err := readBox(w.tx, a.ID, id)
 	must(err)
@@ -159,6 +165,7 @@ func (w *work) flush() {
 				w.set(mailboxKey(tableCounters, a.ID, x.ID), x.encodeCounters())
 			}
 		}
+		w.m.hot.keep(a)
 	}
 	if w.m.events != nil && len(w.order) > 0 {
 		order := w.order
