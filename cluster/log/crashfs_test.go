@@ -47,7 +47,7 @@ const (
 	few
 	most
 	headless // every write but its first sector
-	newest   // the last write of each file alone
+	latest   // the last write of each file alone
 	policies
 )
 
@@ -78,7 +78,7 @@ func (c *crashFS) cut(p survivors, rng *rand.Rand) *vfs.MemFS {
 					keep = rng.IntN(8) != 0
 				case headless:
 					keep = i > 0
-				case newest:
+				case latest:
 					keep = n == len(file.writes)-1
 				}
 				if keep {
