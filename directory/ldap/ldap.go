@@ -33,11 +33,12 @@ type Directory struct {
 	servers []*server
 	profile atomic.Pointer[profile] // nil until a server has been asked
 
-	ctx    context.Context // ends at Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	now    func() time.Time
-	probes chan bool // the outcome of each server's first probe
+	ctx      context.Context // ends at Close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	now      func() time.Time
+	slowSaid atomic.Int64 // when slow look-ups were last complained of, Unix seconds
+	probes   chan bool    // the outcome of each server's first probe
 
 	mu      sync.Mutex
 	revived chan struct{} // closed and replaced when a server comes back
@@ -201,7 +202,9 @@ func (d *Directory) lookup(ctx context.Context, op, what string, filter func(*pr
 			hits = nil
 			return nil
 		}
+		start := d.now()
 		res, err := s.search(ctx, p.request(d.cfg.Base, f, d.cfg.OperationTimeout))
+		d.watchSpeed(s, p, d.now().Sub(start))
 		if err != nil {
 			return err
 		}
@@ -219,6 +222,23 @@ func (d *Directory) lookup(ctx context.Context, op, what string, filter func(*pr
 		return found{}, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s is claimed by %s and by %s: remove it from one", what, hits[0].dn, hits[1].dn))
 	}
 	return hits[0], nil
+}
+
+// slowSearch is what a look-up never takes when its attributes are indexed.
+const slowSearch = 500 * time.Millisecond
+
+// watchSpeed warns, at most once a minute, of look-ups that take long: one
+// attribute without an index makes the server read every entry each time.
+func (d *Directory) watchSpeed(s *server, p *profile, took time.Duration) {
+	if took < slowSearch {
+		return
+	}
+	now := d.now().Unix()
+	if last := d.slowSaid.Load(); now-last < 60 || !d.slowSaid.CompareAndSwap(last, now) {
+		return
+	}
+	d.logger.Warn("directory look-ups are slow: index every one of these attributes for equality, or leave unused ones out of the attributes setting",
+		"server", s.url, "took", took, "attributes", slices.Concat([]string{p.Mail, p.Proxy}, p.Aliases, p.Login, p.Principal))
 }
 
 // sift maps and checks the entries of an answer.

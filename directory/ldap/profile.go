@@ -30,7 +30,9 @@ type Attributes struct {
 	Name []string `toml:"name"`
 	// Mail holds the address; its first value is the primary one.
 	Mail string `toml:"mail"`
-	// Aliases hold further addresses, bare or as smtp:address.
+	// Aliases hold further addresses, bare or as smtp:address. Each one must
+	// be indexed for equality: a look-up asks for all of them, and one that is
+	// not makes the server read every entry.
 	Aliases []string `toml:"aliases"`
 	// Proxy holds addresses as smtp:alias and SMTP:primary; others are
 	// skipped.
