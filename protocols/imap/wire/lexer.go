@@ -288,7 +288,7 @@ func (l *Lexer) word(k class, what string) string {
 		if _, ok := l.Peek(); !ok {
 			return ""
 		}
-		b := l.in.buf[l.in.r:l.in.w]
+		b := l.in.buf[l.in.r:min(l.in.w, l.in.r+max(l.line, 0)+1)]
 		i := 0
 		for i < len(b) && classes[b[i]]&k != 0 {
 			i++

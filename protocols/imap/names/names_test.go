@@ -1,0 +1,90 @@
+package names
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestModifiedUTF7(t *testing.T) {
+	for plain, encoded := range map[string]string{
+		"INBOX": "INBOX", "A&B": "A&-B", "~peter/mail/台北/日本語": "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
+		"Entwürfe": "Entw&APw-rfe", "Thư đến": "Th&AbA- &AREevw-n", "😀": "&2D3eAA-", "a\tb": "a&AAk-b",
+	} {
+		if got := Encode(plain); got != encoded {
+			t.Errorf("%q encodes to %q, want %q", plain, got, encoded)
+		}
+		got, err := Decode(encoded)
+		if err != nil || got != plain {
+			t.Errorf("%q decodes to %q, %v; want %q", encoded, got, err, plain)
+		}
+	}
+	if got, err := Decode("Entwürfe"); err != nil || got != "Entwürfe" {
+		t.Errorf("plain UTF-8 gave %q, %v", got, err)
+	}
+	for _, bad := range []string{"&", "a&b", "&AGE-", "&ZeVnLIqe", "&Jjo!-", "&U,BTFw-&ZeVnLIqe-", "&2D0-", "&3gA-", "&AA-", "\xff", "&APx-"} {
+		got, err := Decode(bad)
+		if err == nil {
+			t.Errorf("%q was read as %q", bad, got)
+		} else if !strings.Contains(err.Error(), "UTF-7") {
+			t.Errorf("%q: the error %q does not name the cause", bad, err)
+		}
+	}
+}
+
+func FuzzUTF7(f *testing.F) {
+	for _, s := range []string{"INBOX", "A&-B", "&U,BTFw-/&ZeVnLIqe-", "&2D3eAA-", "&", "Entwürfe"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if utf8.ValidString(s) {
+			if got, err := Decode(Encode(s)); err != nil || got != s {
+				t.Fatalf("%q comes back as %q, %v", s, got, err)
+			}
+		}
+		name, err := Decode(s)
+		if err != nil {
+			return
+		}
+		if !utf8.ValidString(name) {
+			t.Fatalf("%q decodes to broken UTF-8", s)
+		}
+		ascii := true
+		for i := 0; i < len(s); i++ {
+			ascii = ascii && s[i] >= 0x20 && s[i] < 0x7f
+		}
+		if again := Encode(name); ascii && again != s {
+			t.Fatalf("%q has a second encoding %q", s, again)
+		}
+	})
+}
+
+func TestMatch(t *testing.T) {
+	for _, tc := range []struct {
+		ref, pattern, name string
+		want               bool
+	}{
+		{"", "*", "a/b", true}, {"", "%", "a/b", false}, {"", "%", "a", true}, {"", "%/b", "a/b", true},
+		{"", "a*b", "a/x/b", true}, {"", "a%b", "a/x/b", false}, {"", "a%b", "axxb", true}, {"", "*%", "a/b", true},
+		{"", "inbox", "INBOX", true}, {"", "in%", "INBOX", true}, {"", "inbox/%", "INBOX/x", true}, {"", "INBOX", "inbox", false},
+		{"a/", "%", "a/b", true}, {"a/", "%", "b", false}, {"", "", "", true}, {"", "a", "a/b", false}, {"", "%%", "ab", true},
+		{"", "*b", "abab", true}, {"", "%a%", "xax", true}, {"", "x", "X", false},
+	} {
+		if got := Compile(tc.ref, tc.pattern).Match(tc.name); got != tc.want {
+			t.Errorf("%q%q on %q: %v", tc.ref, tc.pattern, tc.name, got)
+		}
+	}
+}
+
+// A pattern made to explode takes time linear in both lengths.
+func TestMatchExplodes(t *testing.T) {
+	p := Compile("", strings.Repeat("*a", 500)+"b")
+	start := time.Now()
+	if p.Match(strings.Repeat("a", 1000)) {
+		t.Error("matched")
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+}
