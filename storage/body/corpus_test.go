@@ -3,8 +3,11 @@ package body
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"io/fs"
 	"mime"
+	"mime/multipart"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +96,10 @@ func TestCorpus(t *testing.T) {
 		}
 		e.Structure.Walk(func(p *Part) bool { parts++; return true })
 		odd += disagrees(t, path, e, msg)
+		if why := unlikeStandard(e.Structure, msg); why != "" {
+			t.Logf("%s: %s", path, why)
+			odd++
+		}
 		return nil
 	})
 	if err != nil {
@@ -129,4 +136,40 @@ func disagrees(t *testing.T, path string, e *Extract, msg []byte) int {
 		return 0
 	}
 	return 0
+}
+
+// unlikeStandard compares the parts of multiparts with what mime/multipart
+// reads, as far as that reads at all; "" if they are alike.
+func unlikeStandard(p *Part, msg []byte) string {
+	if p.Message != nil {
+		return unlikeStandard(p.Message.Structure, msg)
+	}
+	b := boundaryOf(p)
+	if p.Type != "multipart" || b == "" {
+		return ""
+	}
+	r := multipart.NewReader(bytes.NewReader(msg[p.BodyOffset:p.BodyOffset+p.BodyLen]), b)
+	for i := 0; ; i++ {
+		part, err := r.NextRawPart()
+		if err == io.EOF && i == len(p.Parts) {
+			return ""
+		}
+		if err != nil {
+			return "" // it refuses what we mend
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			return ""
+		}
+		if i >= len(p.Parts) {
+			return fmt.Sprintf("more than %d parts of %q", len(p.Parts), b)
+		}
+		c := p.Parts[i]
+		if got := msg[c.BodyOffset : c.BodyOffset+c.BodyLen]; !bytes.Equal(got, content) {
+			return fmt.Sprintf("part %d of %q has %d bytes, not %d", i+1, b, len(got), len(content))
+		}
+		if why := unlikeStandard(c, msg); why != "" {
+			return why
+		}
+	}
 }

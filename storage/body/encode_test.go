@@ -235,3 +235,22 @@ func TestSaltKeepsNoncesApart(t *testing.T) {
 		t.Error("two encodings under one key are equal")
 	}
 }
+
+func TestEncodeConcurrently(t *testing.T) {
+	for i := range 8 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			msg := sampleMail((i + 1) * 30_000)
+			key := NewMessageKey()
+			layout, stored, enc := encodeBytes(t, msg, key)
+			r := NewReader(layout, key, fromBytes(stored))
+			defer r.Close()
+			if err := r.Verify(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if e, err := Open(enc.Sealed, key); err != nil || !cmp.Equal(e, enc.Extract) {
+				t.Errorf("extract: %v", err)
+			}
+		})
+	}
+}

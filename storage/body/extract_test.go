@@ -151,6 +151,12 @@ func TestStructure(t *testing.T) {
 		{"from line and garbage", "From a Mon\nSubject: a\nno field here\nContent-Type: text/html\n\na", "text/html \"a\"\n"},
 		{"dashes in text", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--\n-- b\n--bx\n-\n--b--\n",
 			"multipart/mixed\n text/plain \"--\\r\\n-- b\\r\\n--bx\\r\\n-\"\n"},
+		{"last delimiter with garbage", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=\"b--x\"\n\n--b--x\n\none\n--b--y\n--b\n\ntwo",
+			"multipart/mixed\n multipart/mixed\n  text/plain \"one\"\n"},
+		{"enclosed header before a delimiter", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: a\n\n--b\nContent-Type: message/rfc822\n\n--b--",
+			"multipart/mixed\n message/rfc822\n  text/plain \"\"\n message/rfc822\n  text/plain \"\"\n"},
+		{"delimiters after each other", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n--c\nContent-Type: message/rfc822\n--b\n--b--",
+			"multipart/mixed\n multipart/mixed\n  text/plain \"\"\n  message/rfc822\n   text/plain \"\"\n text/plain \"\"\n"},
 		{"delimiter in the header of an enclosed message", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: a\n--b\n\nx\n--b--",
 			"multipart/mixed\n message/rfc822\n  text/plain \"\"\n text/plain \"x\"\n"},
 	}

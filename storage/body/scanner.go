@@ -52,7 +52,7 @@ const (
 	// maxPartHeader bounds the bytes parsed of a part's header.
 	maxPartHeader = 64 << 10
 	// maxBoundary bounds the boundaries looked for; RFC 2046 allows 70.
-	maxBoundary = 512
+	maxBoundary = 998
 	// maxDelimiter bounds a delimiter line with its padding.
 	maxDelimiter = maxBoundary + 256
 	// partBudget bounds the bytes parsed of all part headers together; beyond
@@ -276,6 +276,7 @@ func (s *scanner) delimiter(line []byte, eol int64) bool {
 		return false
 	}
 	text := bytes.TrimRight(line[2:], " \t\r\n")
+	closing := -1 // a frame whose last delimiter has something behind it
 	for i := len(s.stack) - 1; i >= 0; i-- {
 		f := s.stack[i]
 		if f.boundary == "" || len(text) < len(f.boundary) || string(text[:len(f.boundary)]) != f.boundary {
@@ -283,24 +284,40 @@ func (s *scanner) delimiter(line []byte, eol int64) bool {
 		}
 		switch rest := text[len(f.boundary):]; {
 		case len(rest) == 0:
-			if s.parts >= MaxParts {
-				return false
-			}
-			s.popTo(i)
-			s.endLine(eol)
-			child := &Part{}
-			f.part.Parts = append(f.part.Parts, child)
-			s.push(child, nil, maxPartHeader)
-			return true
+			return s.openPart(i, eol)
 		case string(rest) == "--":
-			s.popTo(i)
-			f.boundary = ""
-			s.boundaries--
-			s.endLine(eol)
-			return true
+			return s.closePart(i, eol)
+		case rest[0] == '-' && len(rest) > 2 && rest[1] == '-' && closing < 0:
+			closing = i
 		}
 	}
-	return false
+	// "--boundary--</html>" ends a multipart for everybody, unless it is the
+	// delimiter of another.
+	return closing >= 0 && s.closePart(closing, eol)
+}
+
+// openPart acts on a delimiter of the multipart at index i of the stack. Beyond
+// MaxParts delimiters are content.
+func (s *scanner) openPart(i int, eol int64) bool {
+	if s.parts >= MaxParts {
+		return false
+	}
+	s.popTo(i)
+	s.endLine(eol)
+	child := &Part{}
+	f := s.stack[i]
+	f.part.Parts = append(f.part.Parts, child)
+	s.push(child, nil, maxPartHeader)
+	return true
+}
+
+// closePart acts on the last delimiter of the multipart at index i.
+func (s *scanner) closePart(i int, eol int64) bool {
+	s.popTo(i)
+	s.stack[i].boundary = ""
+	s.boundaries--
+	s.endLine(eol)
+	return true
 }
 
 // popTo closes the frames above index i, at the line end before the current
@@ -315,20 +332,38 @@ func (s *scanner) popTo(i int) {
 }
 
 // closeFrames ends the frames from index i up at the offset end, before which
-// lie so many LFs. A part that has only a header may reach beyond it, and then
-// those around it do as well.
+// lie so many LFs. Where a delimiter follows a header at once, the line end
+// between them is both: it stays with the header of the delimiter's own part,
+// and is cut from what that part encloses, which must not be longer than sent.
 func (s *scanner) closeFrames(i int, end, lines int64) {
+	if i == len(s.stack) {
+		return
+	}
+	if f := s.top(); f.inHeader {
+		s.cutHeader(f)
+	}
+	end = max(end, s.stack[i].part.BodyOffset)
 	for len(s.stack) > i {
 		f := s.top()
-		if f.inHeader {
-			s.cutHeader(f)
-		}
 		p := f.part
-		p.BodyLen = max(end, p.BodyOffset) - p.BodyOffset
-		p.Lines = max(lines-f.bodyLines, 0)
-		end, lines = p.BodyOffset+p.BodyLen, max(lines, f.bodyLines)
+		p.cutAt(end)
+		if p.BodyLen = end - p.BodyOffset; p.BodyLen > 0 {
+			p.Lines = lines - f.bodyLines
+		}
 		s.finishPart(f)
 		s.stack = s.stack[:len(s.stack)-1]
+	}
+}
+
+// cutAt moves what the part has behind the offset end to it.
+func (p *Part) cutAt(end int64) {
+	if p.BodyOffset <= end {
+		return
+	}
+	p.Offset, p.BodyOffset = min(p.Offset, end), end
+	p.HeaderLen = end - p.Offset
+	if p.Message != nil && p.Message.Structure != nil {
+		p.Message.Structure.cutAt(end)
 	}
 }
 
