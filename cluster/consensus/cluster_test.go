@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
 	"rookery"
+	nodelog "rookery/cluster/log"
 )
 
 const testGroup rookery.GroupID = 7
@@ -157,6 +160,7 @@ func (a asker) CurrentTerm(_ context.Context, s Server, group rookery.GroupID) (
 // testNode is a node with its disk: what survives a restart.
 type testNode struct {
 	name    string
+	disk    disk
 	log     LogStore
 	machine *journal
 	node    *Node
@@ -169,10 +173,70 @@ type testCluster struct {
 	net   *network
 	nodes []*testNode
 	tune  func(*Options)
+	disks func() disk
 }
 
+// disk holds a node's log between its starts.
+type disk interface {
+	open(testing.TB) LogStore
+	close(testing.TB)
+	crash() // after close: what was not synced is gone
+}
+
+// memoryDisk is the library's own store, which never loses anything.
+type memoryDisk struct{ *raft.InmemStore }
+
+func (d memoryDisk) open(testing.TB) LogStore { return d.InmemStore }
+func (d memoryDisk) close(testing.TB)         {}
+func (d memoryDisk) crash()                   {}
+
+func newMemoryDisk() disk { return memoryDisk{raft.NewInmemStore()} }
+
+// realDisk is this node's real log on a file system in memory.
+type realDisk struct {
+	fs  *vfs.MemFS
+	log *nodelog.Log
+}
+
+func newRealDisk() disk {
+	// The log pools its requests per process; one of an earlier bubble must
+	// not be met in this one, and two collections empty a pool.
+	runtime.GC()
+	runtime.GC()
+	return &realDisk{fs: vfs.NewCrashableMem()}
+}
+
+func (d *realDisk) open(t testing.TB) LogStore {
+	t.Helper()
+	var err error
+	d.log, err = nodelog.Open(nodelog.Options{Dir: "log", FS: d.fs, SegmentSize: 4 << 20, Spares: 1, DiskBudget: 1,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := d.log.Group(testGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Keep(1 << 62) // every entry may go once Raft permits it
+	return g
+}
+
+func (d *realDisk) close(t testing.TB) {
+	t.Helper()
+	if err := d.log.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (d *realDisk) crash() { d.fs = d.fs.CrashClone(vfs.CrashCloneCfg{}) }
+
 func newCluster(t testing.TB, n int, tune func(*Options)) *testCluster {
-	c := &testCluster{t: t, net: newNetwork(), tune: tune}
+	return newClusterOn(t, n, newMemoryDisk, tune)
+}
+
+func newClusterOn(t testing.TB, n int, disks func() disk, tune func(*Options)) *testCluster {
+	c := &testCluster{t: t, net: newNetwork(), tune: tune, disks: disks}
 	var first []Server
 	for i := range n {
 		first = append(first, Server{ID: rookery.NodeID(fmt.Sprint("n", i)), Address: fmt.Sprint("n", i)})
@@ -184,7 +248,7 @@ func newCluster(t testing.TB, n int, tune func(*Options)) *testCluster {
 }
 
 func (c *testCluster) add(name string, bootstrap []Server) *testNode {
-	n := &testNode{name: name, log: raft.NewInmemStore(), machine: newJournal()}
+	n := &testNode{name: name, disk: c.disks(), machine: newJournal()}
 	c.nodes = append(c.nodes, n)
 	c.start(n, bootstrap)
 	return n
@@ -192,6 +256,7 @@ func (c *testCluster) add(name string, bootstrap []Server) *testNode {
 
 func (c *testCluster) start(n *testNode, bootstrap []Server) {
 	c.t.Helper()
+	n.log = n.disk.open(c.t)
 	o := Options{Node: rookery.NodeID(n.name), Peers: asker{c.net, n.name},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Log:    func(rookery.GroupID) (LogStore, error) { return n.log, nil },
@@ -221,6 +286,7 @@ func (c *testCluster) stop(n *testNode) {
 	if err := n.node.Close(ctx); err != nil {
 		c.t.Error("close:", err)
 	}
+	n.disk.close(c.t)
 }
 
 // crash stops a node so that what its machine had not synced is lost.
@@ -229,6 +295,7 @@ func (c *testCluster) crash(n *testNode) {
 	after := n.machine.crash()
 	c.net.setCut(n.name, true)
 	c.stop(n)
+	n.disk.crash()
 	n.machine = after
 	c.net.setCut(n.name, false)
 }

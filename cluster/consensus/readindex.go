@@ -22,7 +22,7 @@ func (g *Group) ReadIndex(ctx context.Context) (rookery.LogIndex, error) {
 		return 0, rookery.E("read barrier", rookery.KindUnavailable, ErrClosed)
 	}
 	if g.alone() {
-		return g.readIndex(ctx)
+		return g.readAlone(ctx)
 	}
 	r := g.rounds.join(g)
 	if r == nil {
@@ -108,6 +108,21 @@ func (g *Group) readIndex(ctx context.Context) (rookery.LogIndex, error) {
 	index := rookery.LogIndex(g.raft.CommitIndex())
 	if err := g.confirm(ctx, term); err != nil {
 		return 0, rookery.E("read barrier", rookery.KindUnavailable, err)
+	}
+	return index, nil
+}
+
+// readAlone is readIndex for the only voter, whose own answer is a quorum.
+func (g *Group) readAlone(ctx context.Context) (rookery.LogIndex, error) {
+	term, err := g.leaderTerm(ctx)
+	if err != nil {
+		return 0, err
+	}
+	index := rookery.LogIndex(g.raft.CommitIndex())
+	// Still the only voter, and still leading: a voter added since then has
+	// a quorum only together with this node.
+	if !g.leads(term) {
+		return 0, rookery.E("read barrier", rookery.KindUnavailable, ErrNotLeader)
 	}
 	return index, nil
 }
