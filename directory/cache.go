@@ -106,6 +106,9 @@ func (c *Cache) Find(ctx context.Context, login string) (Entry, error) {
 	return find(ctx, c.inner, login)
 }
 
+// Prefixes are the inner directory's, where it has learnt any.
+func (c *Cache) Prefixes() []string { return prefixes(c.inner) }
+
 // Forget drops every remembered answer: after a change of settings, or when
 // an operator asks.
 func (c *Cache) Forget() { c.answers.clear() }

@@ -11,6 +11,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 
 	"rookery"
 )
@@ -48,4 +49,20 @@ type Directory interface {
 type Finder interface {
 	// Find gives the entry a login names; errors as for Recipient.
 	Find(ctx context.Context, login string) (Entry, error)
+}
+
+// find asks a directory that is a Finder.
+func find(ctx context.Context, d Directory, login string) (Entry, error) {
+	if f, ok := d.(Finder); ok {
+		return f.Find(ctx, login)
+	}
+	return Entry{}, rookery.E("find login", rookery.KindUnavailable, errors.New("this directory cannot look up a login without its password"))
+}
+
+// prefixes are the DOMAIN names that a directory has learnt by itself.
+func prefixes(d Directory) []string {
+	if p, ok := d.(interface{ Prefixes() []string }); ok {
+		return p.Prefixes()
+	}
+	return nil
 }

@@ -277,6 +277,22 @@ func TestSetRoutes(t *testing.T) {
 	}
 }
 
+// learnt is a directory that knows its DOMAIN by itself.
+type learnt struct{ *script }
+
+func (learnt) Prefixes() []string { return []string{"LEARNT"} }
+
+func TestSetAsksForPrefixes(t *testing.T) {
+	a := &script{people: map[string]Entry{`learnt\x`: {Key: "a/1"}}, secrets: map[string]string{`learnt\x`: "secret"}}
+	s, err := NewSet(nil, Member{Name: "a", Directory: NewLogins(NewCache(learnt{a}, CacheOptions{}), LoginOptions{})}, Member{Name: "b", Directory: &script{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := s.Authenticate(t.Context(), `learnt\x`, "secret"); err != nil || e.Key != "a/1" {
+		t.Errorf("%v %v", e, err)
+	}
+}
+
 func TestParseLogin(t *testing.T) {
 	for in, want := range map[string]Login{
 		"alice":              {Text: "alice", User: "alice"},

@@ -162,5 +162,8 @@ func (c *Logins) Find(ctx context.Context, login string) (Entry, error) {
 // Local is the inner directory's.
 func (c *Logins) Local(domain string) bool { return c.inner.Local(domain) }
 
+// Prefixes are the inner directory's, where it has learnt any.
+func (c *Logins) Prefixes() []string { return prefixes(c.inner) }
+
 // Forget drops every remembered password.
 func (c *Logins) Forget() { c.checks.clear() }

@@ -19,7 +19,8 @@ type Member struct {
 	// Directory answers for the member.
 	Directory Directory
 	// Prefixes are the DOMAIN names of DOMAIN\user logins that belong here
-	// (NetBIOS domain names); case does not matter.
+	// (NetBIOS domain names); case does not matter. A Directory with a method
+	// Prefixes() []string adds those it has learnt.
 	Prefixes []string
 	// Realms are login domains (user@realm) that belong here besides the
 	// mail domains: Active Directory's UPN suffixes.
@@ -130,8 +131,8 @@ func (s *Set) route(l Login) []Member {
 	for _, m := range s.members {
 		switch {
 		case l.Prefix != "":
-			if slices.ContainsFunc(m.Prefixes, func(p string) bool { return strings.EqualFold(p, l.Prefix) }) {
-				return []Member{m}
+			if m.owns(l.Prefix) {
+				who = append(who, m)
 			}
 		case l.Domain != "":
 			if m.Directory.Local(l.Domain) || slices.ContainsFunc(m.Realms, func(r string) bool { return strings.EqualFold(r, l.Domain) }) {
@@ -146,6 +147,13 @@ func (s *Set) route(l Login) []Member {
 		return s.members
 	}
 	return who
+}
+
+// owns reports whether DOMAIN\user logins of the prefix belong to the member,
+// by its settings or because its directory knows its own name.
+func (m Member) owns(prefix string) bool {
+	all := slices.Concat(m.Prefixes, prefixes(m.Directory))
+	return slices.ContainsFunc(all, func(p string) bool { return strings.EqualFold(p, prefix) })
 }
 
 // one asks members side by side and accepts a single hit with everybody else
@@ -178,11 +186,4 @@ func (s *Set) one(who []Member, op, what string, ask func(Member) (Entry, error)
 		return Entry{}, Member{}, rookery.E(op, rookery.KindNotFound, fmt.Errorf("nobody has the name %s", what))
 	}
 	return entries[hit], who[hit], nil
-}
-
-func find(ctx context.Context, d Directory, login string) (Entry, error) {
-	if f, ok := d.(Finder); ok {
-		return f.Find(ctx, login)
-	}
-	return Entry{}, rookery.E("find login", rookery.KindUnavailable, errors.New("this directory cannot look up a login without its password"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -157,4 +158,13 @@ func (d *Directory) Profile() string {
 		return p.name
 	}
 	return ""
+}
+
+// Prefixes are the DOMAIN names of DOMAIN\user logins, configured or learnt;
+// empty while no server has answered.
+func (d *Directory) Prefixes() []string {
+	if p := d.profile.Load(); p != nil {
+		return slices.Clone(p.prefixes)
+	}
+	return slices.Clone(d.cfg.Prefixes)
 }
