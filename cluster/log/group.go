@@ -19,7 +19,7 @@ type Group struct {
 	l      *Log
 	stable *stable
 
-	// Guarded by Log.mu; only the writer changes them, save keep and permit.
+	// Guarded by Log.mu; only the writer changes them, save keep.
 	log    extents // Raft's range
 	old    extents // what reset left behind, and bodies put outside the range
 	epoch  uint32  // counts resets
@@ -100,7 +100,7 @@ func (g *Group) StoreLogs(entries []*raft.Log) error {
 }
 
 func (g *Group) store(entries []*raft.Log) error {
-	r := newRequest(g)
+	r := g.l.newRequest(g)
 	r.entries = entries
 	r.grow(len(entries))
 	for _, e := range entries {
@@ -111,39 +111,36 @@ func (g *Group) store(entries []*raft.Log) error {
 
 // DeleteRange is three things. Up to the last entry it cuts the tail off,
 // durably, before it returns. From the first it only permits that files go,
-// by disk budget and not below Keep. Over both ends it empties the range; the
+// by disk budget and not above Keep. What it permitted once counts as deleted
+// by later calls. Over both ends it empties the range; the
 // entries that Keep protects stay readable by ReadAt.
 func (g *Group) DeleteRange(lo, hi uint64) error {
-	g.l.mu.Lock()
-	first, last := g.log.first(), g.log.last()
+	g.l.mu.RLock()
+	first, last := max(g.log.first(), g.permit), g.log.last()
+	g.l.mu.RUnlock()
 	if last == 0 || hi < first || lo > last || lo > hi {
-		g.l.mu.Unlock()
 		return nil
 	}
-	if lo <= first && hi < last {
-		g.permit = max(g.permit, hi+1)
-		g.l.mu.Unlock()
-		g.l.kickKeeper()
-		return nil
-	}
-	g.l.mu.Unlock()
-	if hi < last {
+	if lo > first && hi < last {
 		return rookery.E("delete log range", rookery.KindInvalid, fmt.Errorf("group %d: %d to %d lies inside %d to %d: a log has no holes", g.id, lo, hi, first, last))
 	}
-	r := newRequest(g)
+	r := g.l.newRequest(g)
 	r.plan = func() error {
-		first, last := g.log.first(), g.log.last()
+		first, last := max(g.log.first(), g.permit), g.log.last()
 		switch {
 		case last == 0 || lo > last:
-			return nil
-		case lo <= first:
+		case hi < last:
+			r.control(record{kind: kindPermit, group: g.id, index: hi + 1}, nil)
+		case lo <= g.log.first():
 			r.control(record{kind: kindReset, group: g.id}, nil)
 		default:
 			r.control(record{kind: kindTruncate, group: g.id, index: lo - 1}, nil)
 		}
 		return nil
 	}
-	return g.l.submit(r)
+	err := g.l.submit(r)
+	g.l.kickKeeper()
+	return err
 }
 
 // Keep says that entries from floor on hold bodies that exist nowhere else.
@@ -163,7 +160,7 @@ func (g *Group) PutBody(index rookery.LogIndex, term uint64, data []byte) error 
 	if size := int64(recordHead + len(data)); size > g.l.maxRecord {
 		return rookery.E("put body", rookery.KindTooLarge, fmt.Errorf("group %d: body %d has %d bytes, the limit is %d: raise SegmentSize", g.id, index, size, g.l.maxRecord))
 	}
-	r := newRequest(g)
+	r := g.l.newRequest(g)
 	r.grow(1)
 	r.add(record{kind: kindBody, group: g.id, index: uint64(index), term: term, appended: nanosOf(timeOf(0))}, nil, data)
 	return g.l.submit(r)

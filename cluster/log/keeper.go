@@ -223,7 +223,7 @@ func (l *Log) retain() {
 // must stay. copied tells for each group from which floor on its entries
 // outside Raft's range were copied.
 func (l *Log) freeSegment(s *segment, copied map[*Group]uint64) error {
-	r := newRequest(nil)
+	r := l.newRequest(nil)
 	r.plan = func() error {
 		if l.segments[s.id] != s || s == l.active {
 			return nil

@@ -31,6 +31,7 @@ type Log struct {
 	indexes   *indexCache
 	stable    map[rookery.GroupID]bool // groups that had a file of term and vote at Open
 
+	pool     sync.Pool // of requests; the log's own, for their channels belong to it
 	requests chan *request
 	kick     chan struct{}
 	closing  chan struct{} // closed by Close: no more requests

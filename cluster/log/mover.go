@@ -49,7 +49,7 @@ func (m *mover) flush() error {
 		return m.err
 	}
 	g, l := m.g, m.g.l
-	r := newRequest(g)
+	r := l.newRequest(g)
 	r.plan = func() error {
 		if l.segments[m.from.id] != m.from {
 			return nil

@@ -27,6 +27,7 @@ const (
 	kindCheckpoint             // data is the state at the segment's start
 	kindFooter                 // data is the segment's index
 	kindWhole                  // the group's damage was repaired
+	kindPermit                 // Raft has no need of entries below index
 	kindEnd
 )
 

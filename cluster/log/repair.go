@@ -27,7 +27,7 @@ func (g *Group) repair(index, term uint64, cause error) ([]byte, record, error) 
 		return nil, record{}, rookery.E("repair log", rookery.KindDamaged, fmt.Errorf("%w; and the peer's answer is no better: %w", cause, err))
 	}
 	rec, _ := decodeRecord(b)
-	r := newRequest(g)
+	r := l.newRequest(g)
 	r.plan = func() error {
 		as := kindBody
 		if _, ok := g.log.find(index); ok {
@@ -76,7 +76,7 @@ func (l *Log) Mend(ctx context.Context, id rookery.GroupID) error {
 			return rookery.E("mend log", rookery.KindUnknown, err)
 		}
 	}
-	r := newRequest(g)
+	r := l.newRequest(g)
 	r.plan = func() error {
 		r.control(record{kind: kindWhole, group: id}, nil)
 		return nil

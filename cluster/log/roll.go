@@ -126,6 +126,8 @@ func (l *Log) apply(s *segment, r record, off int64) {
 		g.cache.clear()
 	case kindFirst:
 		g.log = g.log.from(r.index)
+	case kindPermit:
+		g.permit = max(g.permit, r.index)
 	case kindWhole:
 		g.damage = damage{}
 	}

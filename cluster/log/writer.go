@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -27,18 +26,20 @@ type request struct {
 	done chan error
 }
 
-var requests = sync.Pool{New: func() any { return &request{done: make(chan error, 1)} }}
-
-func newRequest(g *Group) *request {
-	r := requests.Get().(*request)
+// newRequest gives a request for the group, nil for the log's own.
+func (l *Log) newRequest(g *Group) *request {
+	r, _ := l.pool.Get().(*request)
+	if r == nil {
+		r = &request{done: make(chan error, 1)}
+	}
 	r.group = g
 	return r
 }
 
-func (r *request) release() {
+func (l *Log) release(r *request) {
 	clear(r.iov)
 	*r = request{records: r.records[:0], heads: r.heads[:0], iov: r.iov[:0], done: r.done}
-	requests.Put(r)
+	l.pool.Put(r)
 }
 
 // grow makes room for n headers, which iov will point into.
@@ -114,13 +115,13 @@ func (l *Log) submit(r *request) error {
 	}
 	select {
 	case err := <-r.done:
-		r.release()
+		l.release(r)
 		return err
 	case <-l.stopped:
 	}
 	select {
 	case err := <-r.done:
-		r.release()
+		l.release(r)
 		return err
 	default:
 		return errClosed("write log")
