@@ -21,6 +21,8 @@ import (
 
 const testGroup rookery.GroupID = 7
 
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
 // network joins the nodes of a test; any pair of them can be cut.
 type network struct {
 	mu    sync.Mutex
@@ -210,7 +212,7 @@ func (d *realDisk) open(t testing.TB) LogStore {
 	t.Helper()
 	var err error
 	d.log, err = nodelog.Open(nodelog.Options{Dir: "log", FS: d.fs, SegmentSize: 4 << 20, Spares: 1, DiskBudget: 1,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +260,7 @@ func (c *testCluster) start(n *testNode, bootstrap []Server) {
 	c.t.Helper()
 	n.log = n.disk.open(c.t)
 	o := Options{Node: rookery.NodeID(n.name), Peers: asker{c.net, n.name},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: quiet(),
 		Log:    func(rookery.GroupID) (LogStore, error) { return n.log, nil },
 		Transport: func(rookery.GroupID) (raft.Transport, error) {
 			return c.net.join(n.name), nil
