@@ -29,16 +29,13 @@ func (d *Directory) try(ctx context.Context, fn func(context.Context, *server) e
 		if d.ctx.Err() != nil {
 			return errors.New("the directory is closed")
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			s.ask() // the caller's time was short, or the server is stuck: a probe tells
 		}
-		if !elsewhere(err) {
+		if !elsewhere(ctx, err) {
 			break
 		}
 		s.suspect(err)
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return errors.Join(errs...)
 }

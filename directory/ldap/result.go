@@ -30,10 +30,10 @@ func lost(err error) bool {
 	return !answered
 }
 
-// elsewhere reports that another server may do better. Only the caller's own
-// impatience says nothing about the server.
-func elsewhere(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// elsewhere reports that another server may do better. When the caller's own
+// time is up, that says nothing about the server.
+func elsewhere(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
 		return false
 	}
 	c, answered := code(err)

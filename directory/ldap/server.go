@@ -113,8 +113,9 @@ func (s *server) revive() {
 	}
 }
 
-// service gives a search connection, bound as the service account.
-func (s *server) service(ctx context.Context) (c *conn, fresh bool, err error) {
+// service gives a search connection, bound as the service account. Callers
+// that waited for one dial do not each try another when it has failed.
+func (s *server) service(ctx context.Context, probing bool) (c *conn, fresh bool, err error) {
 	sl := s.slots[int(s.turn.Add(1))%len(s.slots)]
 	if c := sl.c.Load(); c.usable() {
 		return c, false, nil
@@ -128,7 +129,13 @@ func (s *server) service(ctx context.Context) (c *conn, fresh bool, err error) {
 	if c := sl.c.Load(); c.usable() { // somebody else has dialled meanwhile
 		return c, false, nil
 	}
+	if down := s.down(); down != nil && !probing {
+		return nil, true, down
+	}
 	if c, err = s.dialService(ctx); err != nil {
+		if !probing && elsewhere(ctx, err) {
+			s.suspect(err) // before the next in line takes the lock
+		}
 		return nil, true, err
 	}
 	if old := sl.c.Swap(c); old != nil {
@@ -160,8 +167,13 @@ func (s *server) dialService(ctx context.Context) (*conn, error) {
 // search runs one request on a shared connection. A connection that died
 // while it lay idle is replaced once.
 func (s *server) search(ctx context.Context, req *goldap.SearchRequest) (*goldap.SearchResult, error) {
+	return s.searchAs(ctx, req, false)
+}
+
+// searchAs is search; probing goes ahead although the server is down.
+func (s *server) searchAs(ctx context.Context, req *goldap.SearchRequest, probing bool) (*goldap.SearchResult, error) {
 	for {
-		c, fresh, err := s.service(ctx)
+		c, fresh, err := s.service(ctx, probing)
 		if err != nil {
 			return nil, err
 		}
@@ -221,7 +233,13 @@ func (s *server) binder(ctx context.Context) (c *conn, fresh bool, err error) {
 	if c != nil {
 		return c, false, nil
 	}
-	if c, err = s.dial(ctx); err != nil {
+	if err = s.down(); err == nil { // it may have gone while this call waited
+		c, err = s.dial(ctx)
+		if err != nil && elsewhere(ctx, err) {
+			s.suspect(err)
+		}
+	}
+	if err != nil {
 		<-s.bindOK
 	}
 	return c, true, err
@@ -255,6 +273,9 @@ func (s *server) bind(ctx context.Context, dn, password string) (*goldap.SimpleB
 		died := c.IsClosing() && !c.bad.Load()
 		if err != nil && lost(err) {
 			c.bad.Store(true) // a timed-out connection may answer the next bind with this one's result
+			if (fresh || !died) && elsewhere(ctx, err) {
+				s.suspect(err) // before the next in line takes the token
+			}
 		}
 		s.release(c)
 		if err == nil || fresh || !died || !lost(err) || ctx.Err() != nil {

@@ -97,7 +97,7 @@ func slapdFrozen(t *testing.T, s *slapd) {
 			if !rookery.Is(err, rookery.KindUnavailable) {
 				wrong.Add(1)
 			}
-			if time.Since(start) > 3*time.Second {
+			if time.Since(start) > 4*time.Second {
 				slow.Add(1)
 			}
 		})

@@ -109,7 +109,7 @@ func (s *slapd) config() Config {
 
 // impatient timeouts let frozen servers be noticed quickly.
 func impatient(c Config) Config {
-	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 400*time.Millisecond, 400*time.Millisecond, 2*time.Second, 200*time.Millisecond
+	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 600*time.Millisecond, 600*time.Millisecond, 2500*time.Millisecond, 200*time.Millisecond
 	return c
 }
 
