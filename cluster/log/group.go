@@ -129,6 +129,8 @@ func (g *Group) DeleteRange(lo, hi uint64) error {
 		first, last := max(g.log.first(), g.permit), g.log.last()
 		switch {
 		case last == 0 || lo > last:
+		case hi < last && lo > first:
+			return rookery.E("delete log range", rookery.KindConflict, fmt.Errorf("group %d: the log grew to %d meanwhile", g.id, last))
 		case hi < last:
 			r.control(record{kind: kindPermit, group: g.id, index: hi + 1}, nil)
 		case lo <= g.log.first():
