@@ -1,0 +1,216 @@
+package pop3
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The buffers of a connection, and the longest line taken. RFC 2449 4 allows
+// 255 bytes; AUTH needs more (RFC 5034).
+const (
+	inBuffer  = 4 << 10
+	outBuffer = 32 << 10
+	maxLine   = 2048
+)
+
+// conn is one client.
+type conn struct {
+	server   *Server
+	listener *listener
+	socket   net.Conn // as accepted
+	net      net.Conn // socket, or TLS over it
+	ip       string
+	id       string
+	secure   bool
+	r        *bufio.Reader
+	w        *bufio.Writer
+	logger   *slog.Logger
+	session  session
+
+	mu       sync.Mutex
+	idle     bool
+	draining bool
+}
+
+func newConn(s *Server, nc net.Conn, l *listener) *conn {
+	ip := nc.RemoteAddr().String()
+	if host, _, err := net.SplitHostPort(ip); err == nil {
+		ip = host
+	}
+	return &conn{server: s, listener: l, socket: nc, ip: ip}
+}
+
+// serve runs the connection from greeting to end.
+func (c *conn) serve(ctx context.Context) {
+	var b [8]byte
+	rand.Read(b[:])
+	c.id = strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
+	c.logger = c.server.o.Logger.With("session", c.id)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.session = session{c: c, signInBy: time.Now().Add(c.server.o.Limits.SignIn)}
+	defer c.session.end()
+	c.use(c.socket)
+	if c.listener.mode == TLS && !c.handshake(ctx) {
+		return
+	}
+	c.ok("%s POP3 ready", c.server.o.Hostname)
+	for {
+		line, err := c.readLine()
+		if err != nil {
+			c.farewell(err)
+			break
+		}
+		if !c.command(ctx, line) {
+			break
+		}
+	}
+	c.w.Flush()
+}
+
+// command runs one line; false ends the connection. A panic ends this
+// connection and no other.
+func (c *conn) command(ctx context.Context, line []byte) (more bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.logger.Error("pop3: a command panicked", "panic", fmt.Sprint(p), "client", c.ip)
+			c.err("[SYS/TEMP] Internal error")
+			more = false
+		}
+	}()
+	return c.session.do(ctx, line)
+}
+
+// use makes nc the connection's stream. What was buffered in clear is dropped.
+func (c *conn) use(nc net.Conn) {
+	c.net = nc
+	c.r = bufio.NewReaderSize(nc, inBuffer)
+	c.w = bufio.NewWriterSize(stallWriter{nc, c.server.o.Limits.Stall}, outBuffer)
+}
+
+// handshake changes to TLS, within the time to sign in.
+func (c *conn) handshake(ctx context.Context) bool {
+	tc := tls.Server(c.socket, c.server.o.TLS)
+	ctx, cancel := context.WithDeadline(ctx, c.session.signInBy)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		c.logger.Debug("pop3: TLS failed", "client", c.ip, "error", err)
+		return false
+	}
+	c.secure = true
+	c.use(tc)
+	return true
+}
+
+// stallWriter gives every write its own time.
+type stallWriter struct {
+	net.Conn
+	stall time.Duration
+}
+
+func (w stallWriter) Write(p []byte) (int, error) {
+	w.Conn.SetWriteDeadline(time.Now().Add(w.stall))
+	return w.Conn.Write(p)
+}
+
+var (
+	errLong     = errors.New("pop3: line too long")
+	errDraining = errors.New("pop3: draining")
+)
+
+// readLine reads one line without its end. Before it waits for the network it
+// sends what was written and lets the maildrop go.
+func (c *conn) readLine() ([]byte, error) {
+	if n := c.r.Buffered(); n > 0 {
+		if b, _ := c.r.Peek(n); bytes.IndexByte(b, '\n') >= 0 {
+			return trim(c.r.ReadSlice('\n'))
+		}
+	}
+	if err := c.w.Flush(); err != nil {
+		return nil, err
+	}
+	c.session.rest()
+	if err := c.wait(); err != nil {
+		return nil, err
+	}
+	line, err := c.r.ReadSlice('\n')
+	c.mu.Lock()
+	c.idle = false
+	draining := c.draining
+	c.mu.Unlock()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && draining:
+		return nil, errDraining
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, errLong
+	}
+	return trim(line, err)
+}
+
+// wait sets the deadline of the next command.
+func (c *conn) wait() error {
+	deadline := time.Now().Add(c.server.o.Limits.Idle)
+	if by := c.session.signInBy; !by.IsZero() && by.Before(deadline) {
+		deadline = by
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		return errDraining
+	}
+	c.idle = true
+	return c.net.SetReadDeadline(deadline)
+}
+
+func trim(line []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
+	if len(line) > maxLine {
+		return nil, errLong
+	}
+	return line, nil
+}
+
+// farewell tells the client why the connection ends, where it still listens.
+func (c *conn) farewell(err error) {
+	switch {
+	case errors.Is(err, errDraining):
+		c.err("[SYS/TEMP] Shutting down, try again later")
+	case errors.Is(err, errLong):
+		c.err("Line too long")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.err("[SYS/TEMP] Idle for too long")
+	}
+}
+
+// drain ends the connection when it is idle, else after the running command.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	if c.idle {
+		c.socket.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *conn) ok(format string, a ...any)  { c.line("+OK "+format, a...) }
+func (c *conn) err(format string, a ...any) { c.line("-ERR "+format, a...) }
+
+func (c *conn) line(format string, a ...any) {
+	fmt.Fprintf(c.w, format, a...)
+	c.w.WriteString("\r\n")
+}

@@ -1,0 +1,127 @@
+// Package pop3 serves INBOX by POP3 (RFC 1939, 2449, 1734, 2595, 3206, 5034).
+// It owns the protocol, its limits and deadlines, the frozen list of messages a
+// session sees, and the table from error kinds to responses.
+//
+// It never locks a mailbox: any number of sessions and IMAP clients use it at
+// once. A session sees the messages that were there at sign-in and are not
+// marked \Deleted; what it deletes goes when it says QUIT, and only then. It
+// never stores or sends a message, and never reveals a message's body in logs.
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/directory"
+	"rookery/storage/account"
+)
+
+// Accounts opens accounts; account.Store does.
+type Accounts interface {
+	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+	Open(ctx context.Context, id rookery.AccountID) (*account.Account, error)
+}
+
+// Mode is what a listener is for.
+type Mode uint8
+
+const (
+	// STLS begins in clear (port 110) and signs nobody in before STLS.
+	STLS Mode = iota
+	// TLS has TLS from the first byte (port 995).
+	TLS
+)
+
+func (m Mode) String() string {
+	if m == TLS {
+		return "pop3s"
+	}
+	return "pop3"
+}
+
+// Options are what a Server is made of. Directory, Accounts and Hostname are
+// required.
+type Options struct {
+	Directory directory.Directory
+	Accounts  Accounts
+	// TLS is used for STLS and the TLS mode. Without it nobody can sign in.
+	TLS *tls.Config
+	// Hostname names this server in the greeting.
+	Hostname string
+	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
+	// limit.
+	DefaultQuota int64
+	Limits       Limits
+	Logger       *slog.Logger
+}
+
+// Limits bound what a client costs. Zero values mean the defaults given.
+type Limits struct {
+	Connections  int           // open at once; 5,000
+	PerAddress   int           // open at once from one address; 100
+	Errors       int           // bad commands before the connection closes; 20
+	AuthFailures int           // before the connection closes; 5
+	AuthDelay    time.Duration // after the first failure, doubling; 1 s, negative for none
+	SignIn       time.Duration // from accept to the sign-in; 2 min
+	Idle         time.Duration // for each command; 10 min (RFC 1939 3)
+	Stall        time.Duration // for a client that takes no bytes; 5 min
+	Work         time.Duration // for the work of one command; 2 min
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		v   *int
+		def int
+	}{{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Errors, 20}, {&l.AuthFailures, 5}} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
+	}
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{{&l.SignIn, 2 * time.Minute}, {&l.Idle, 10 * time.Minute}, {&l.Stall, 5 * time.Minute}, {&l.Work, 2 * time.Minute}} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
+	}
+	if l.AuthDelay == 0 {
+		l.AuthDelay = time.Second
+	}
+	return l
+}
+
+// Server serves any number of listeners. All methods may be called
+// concurrently.
+type Server struct {
+	o    Options
+	open func(context.Context, directory.Entry) (maildrop, error)
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	conns     map[*conn]struct{}
+	perIP     map[string]int
+	draining  bool
+	empty     chan struct{} // closed when draining and no connection is left
+}
+
+// New makes a Server. It does no I/O.
+func New(o Options) *Server {
+	o.Limits = o.Limits.withDefaults()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		o:         o,
+		listeners: make(map[*listener]struct{}),
+		conns:     make(map[*conn]struct{}),
+		perIP:     make(map[string]int),
+		empty:     make(chan struct{}),
+	}
+	s.open = s.openInbox
+	return s
+}

@@ -1,0 +1,131 @@
+package pop3
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"rookery"
+	"rookery/directory"
+)
+
+// setUser keeps the name for PASS. Every name is welcome here: the answer must
+// not tell which exist.
+func (s *session) setUser(_ context.Context, arg string) bool {
+	switch {
+	case !s.c.secure:
+		return s.bad("Sign-in needs TLS: use STLS first")
+	case arg == "" || len(arg) > directory.MaxLogin:
+		return s.bad("Give a user name")
+	}
+	s.user = arg
+	s.c.ok("Password, please")
+	return true
+}
+
+// pass signs in. The password is the rest of the line, blanks and all.
+func (s *session) pass(ctx context.Context, arg string) bool {
+	switch {
+	case !s.c.secure:
+		return s.bad("Sign-in needs TLS: use STLS first")
+	case s.user == "":
+		return s.bad("Give USER first")
+	}
+	user := s.user
+	s.user = ""
+	return s.signIn(ctx, user, arg)
+}
+
+// auth signs in by SASL (RFC 5034): PLAIN, with or without initial response.
+// Without a mechanism it lists them, as RFC 1734's ancestors did.
+func (s *session) auth(ctx context.Context, arg string) bool {
+	mech, initial, given := strings.Cut(arg, " ")
+	if !s.c.secure {
+		return s.bad("Sign-in needs TLS: use STLS first")
+	}
+	switch strings.ToUpper(mech) {
+	case "":
+		s.c.ok("Mechanisms follow")
+		s.c.line("PLAIN")
+		s.c.line(".")
+		return true
+	case "PLAIN":
+	default:
+		return s.bad("No such mechanism")
+	}
+	if !given {
+		s.c.line("+ ")
+		line, err := s.c.readLine()
+		if err != nil {
+			s.c.farewell(err)
+			return false
+		}
+		initial = string(line)
+	}
+	if initial == "*" {
+		return s.bad("Sign-in cancelled")
+	}
+	if initial == "=" {
+		initial = ""
+	}
+	b, err := base64.StdEncoding.DecodeString(initial)
+	parts := strings.Split(string(b), "\x00")
+	if err != nil || len(parts) != 3 {
+		return s.bad("Malformed response")
+	}
+	if parts[0] != "" && rookery.FoldLocal(parts[0]) != rookery.FoldLocal(parts[1]) {
+		return s.refuse(ctx, parts[1], rookery.E("sign in", rookery.KindCredentials, errors.New("acting as another user is not permitted")))
+	}
+	return s.signIn(ctx, parts[1], parts[2])
+}
+
+// signIn checks the password and takes the mailbox as it is now.
+func (s *session) signIn(ctx context.Context, user, password string) bool {
+	c := s.c
+	entry, err := c.server.o.Directory.Authenticate(ctx, user, password)
+	if err != nil {
+		return s.refuse(ctx, user, err)
+	}
+	drop, err := c.server.open(ctx, entry)
+	if err == nil {
+		s.listing, err = drop.list(ctx)
+	}
+	if err != nil {
+		c.logger.Warn("pop3: mailbox does not open", "user", entry.Login, "error", err)
+		if drop != nil {
+			drop.rest()
+		}
+		// The password was right: no doubt may fall on it.
+		c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
+		return true
+	}
+	s.drop, s.entry, s.signInBy = drop, &entry, time.Time{}
+	s.deleted = make(map[int]struct{})
+	for _, m := range s.listing.messages {
+		s.bytes += uint64(m.size)
+	}
+	c.logger.Info("pop3: signed in", "user", entry.Login, "client", c.ip, "messages", len(s.listing.messages))
+	c.ok("%d messages", len(s.listing.messages))
+	return true
+}
+
+// refuse answers a failed sign-in: a wrong password late, and the last one
+// tolerated with the end of the connection.
+func (s *session) refuse(ctx context.Context, user string, err error) bool {
+	c := s.c
+	kind := rookery.KindOf(err)
+	c.logger.Warn("pop3: sign-in failed", "user", user, "client", c.ip, "kind", kind.String())
+	if kind != rookery.KindCredentials && kind != rookery.KindDisabled {
+		c.fail(rookery.E("sign in", rookery.KindUnavailable, err))
+		return true
+	}
+	limits := &c.server.o.Limits
+	s.failures++
+	if limits.AuthDelay > 0 {
+		pause(ctx, min(limits.AuthDelay<<min(s.failures-1, 4), 10*time.Second))
+	}
+	c.fail(err)
+	return s.failures < limits.AuthFailures
+}
