@@ -125,7 +125,7 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) (key [32]byt
 	}
 	tenant, ok := k.key(uint32(version))
 	if !ok {
-		return key, rookery.E(op, rookery.KindNotFound,
+		return key, rookery.E(op, rookery.KindUnavailable,
 			fmt.Errorf("tenant key version %d is not in the keyring: restore it, unless it was destroyed on purpose", version))
 	}
 	plain, ok := openRandom(newGCM(tenant), wrapped[1+n:], accountAAD(account, uint32(version)))
@@ -137,8 +137,8 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) (key [32]byt
 	return key, nil
 }
 
-// OpenAccount unwraps an account's key. KindNotFound when its tenant key is
-// not in the ring, KindDamaged when it does not open.
+// OpenAccount unwraps an account's key. KindUnavailable when its tenant key is
+// not in this ring (the account does exist), KindDamaged when it does not open.
 func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*AccountKey, error) {
 	key, err := k.unwrap(account, wrapped)
 	if err != nil {

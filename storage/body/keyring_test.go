@@ -73,7 +73,7 @@ func TestKeyring(t *testing.T) {
 	if err := ring.Destroy(1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ring.OpenAccount(id, wrapped); !rookery.Is(err, rookery.KindNotFound) {
+	if _, err := ring.OpenAccount(id, wrapped); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("after the destruction: %v", err)
 	}
 	last, err := ring.OpenAccount(id, rewrapped)

@@ -215,14 +215,14 @@ func (r *Reader) Verify(ctx context.Context) error {
 }
 
 // Extract opens the sealed extract that trails the encoded body.
-// KindNotFound if Layout.ExtractLen is 0.
+// KindDamaged if there is none: then it should have been in state.
 func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
 	const op = "read extract"
 	if r.bad != nil {
 		return nil, r.bad
 	}
 	if r.layout.ExtractLen == 0 {
-		return nil, rookery.E(op, rookery.KindNotFound, errors.New("the extract is not kept in the body"))
+		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the extract is not kept in the body"))
 	}
 	if r.layout.ExtractLen > maxExtract {
 		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("the layout claims an extract of %d bytes", r.layout.ExtractLen))
