@@ -14,7 +14,12 @@ type CacheOptions struct {
 	NegativeTTL time.Duration // how long "no such user" is believed; 5 s
 	Size        int           // most answers kept; 10,000
 	Timeout     time.Duration // for one shared look-up, whoever waits for it; 15 s
-	Now         func() time.Time
+	// Stale is how long a found entry past its TTL may still be given while
+	// the directory is KindUnavailable; 0, the default, is never. It keeps
+	// mail for known people flowing through an outage, at the price of not
+	// deferring at once for an address that a second entry has claimed.
+	Stale time.Duration
+	Now   func() time.Time
 }
 
 func (o CacheOptions) withDefaults() CacheOptions {
@@ -85,6 +90,10 @@ func (c *Cache) ask(ctx context.Context, key string, addr rookery.Address) (Entr
 	e, err := c.inner.Recipient(ctx, addr)
 	now := c.opts.Now()
 	switch {
+	case rookery.Is(err, rookery.KindUnavailable):
+		if a, ok := c.answers.get(key); ok && a.err == nil && now.Before(a.expires.Add(c.opts.Stale)) {
+			return a.entry, nil
+		}
 	case err == nil:
 		c.answers.put(key, answer{entry: e, expires: now.Add(c.opts.TTL)})
 	case rookery.Is(err, rookery.KindNotFound):

@@ -154,6 +154,31 @@ func TestCache(t *testing.T) {
 	})
 }
 
+func TestCacheStaleThroughAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{people: map[string]Entry{"alice@a.test": {Key: "x/1"}}}
+		c := NewCache(s, CacheOptions{Stale: time.Hour})
+		ask := func(a, want string) {
+			t.Helper()
+			_, err := c.Recipient(t.Context(), addr(t, a))
+			if err != nil && rookery.KindOf(err).String() != want || err == nil && want != "" {
+				t.Errorf("%s: %v, want %q", a, err, want)
+			}
+		}
+		ask("alice@a.test", "")
+		ask("bob@a.test", "not found")
+		s.broken = unavailable()
+		time.Sleep(59 * time.Minute)
+		ask("alice@a.test", "")
+		ask("bob@a.test", "unavailable") // "no such user" never outlives its time
+		time.Sleep(2 * time.Minute)
+		ask("alice@a.test", "unavailable")
+		s.broken = nil
+		delete(s.people, "alice@a.test")
+		ask("alice@a.test", "not found")
+	})
+}
+
 func TestCacheLetsTheImpatientGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{people: map[string]Entry{"alice@a.test": {Key: "x/1"}}, delay: 10 * time.Second}

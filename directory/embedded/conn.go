@@ -12,8 +12,12 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// writeTimeout ends a connection whose client does not read.
-const writeTimeout = 10 * time.Second
+// writeTimeout ends a connection whose client does not read, idleTimeout one
+// whose client says nothing.
+const (
+	writeTimeout = 10 * time.Second
+	idleTimeout  = 15 * time.Minute
+)
 
 // conn is one client's connection. Requests are answered one after the
 // other, so a bind never races with a search behind it.
@@ -46,6 +50,7 @@ func (c *conn) serve() {
 		if c.who == "" {
 			limit = maxAnonymous
 		}
+		c.net.SetReadDeadline(time.Now().Add(idleTimeout))
 		m, err := readMessage(c.r, limit)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {

@@ -73,7 +73,7 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := inProcess(t, embedded.Options{TLSAddr: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{c.cert}}})
 			for scheme, u := range map[string]string{"LDAPS": "ldaps://" + s.TLSAddr().String(), "StartTLS": s.URL()} {
-				cfg := impatient(embeddedConfig(s))
+				cfg := embeddedConfig(s)
 				cfg.URLs, cfg.StartTLS = []string{u}, scheme == "StartTLS"
 				c.change(&cfg)
 				_, err := openDirectory(t, cfg).Authenticate(t.Context(), "alice", "secret")
