@@ -93,6 +93,9 @@ func (s *session) answer(err error) error {
 	if e := s.out.Err(); e != nil {
 		return e
 	}
+	if e := s.lex.Dead(); e != nil {
+		return e
+	}
 	flood := s.lex.Finish()
 	if flood != nil && !errors.Is(flood, wire.ErrFlood) {
 		return flood

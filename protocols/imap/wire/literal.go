@@ -45,8 +45,7 @@ func (l *Lexer) LiteralHeader(max int64) Literal {
 		l.refuse(h, "a literal of "+strconv.FormatInt(h.Size, 10)+" octets is larger than the "+
 			strconv.FormatInt(max, 10)+" allowed here")
 	case !h.Sync && h.Size > MaxNonSync:
-		l.refuse(h, "a non-synchronizing literal is larger than 4096 octets (LITERAL-); send it as {"+
-			strconv.FormatInt(h.Size, 10)+"}")
+		l.refuse(h, "a non-synchronizing literal is larger than 4096 octets (LITERAL-): send a synchronizing one")
 	}
 	return h
 }
