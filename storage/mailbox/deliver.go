@@ -66,6 +66,8 @@ func checkDeliver(c *command.Deliver) error {
 		return refuse(rookery.KindInvalid, "a message of %d bytes", c.Size)
 	case c.Email == rookery.EmailID{}:
 		return refuse(rookery.KindInvalid, "the message has no id")
+	case c.Intent != nil && len(c.Intent.Rest) == 0:
+		return refuse(rookery.KindInvalid, "the intent owes nothing to any group")
 	case c.Staged != nil && len(c.Payload) > 0:
 		return refuse(rookery.KindInvalid, "the message is staged and inline at once")
 	}

@@ -290,7 +290,8 @@ func (w *work) subscribe(c *command.Subscribe) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.On && a.subscriptions >= MaxSubscriptions {
+	known := w.get(nameKey(tableSubscribe, a.ID, name)) != nil
+	if c.On && !known && a.subscriptions >= MaxSubscriptions {
 		return nil, refuse(rookery.KindLimit, "the account has %d subscriptions, at most that many", a.subscriptions)
 	}
 	w.setSubscribed(a, name, c.On)
