@@ -1,0 +1,271 @@
+package pack
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rookery"
+	"rookery/storage/blob"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+type logPiece = mailbox.LogPiece
+
+// Source is what the Packer reads of a group's state; *mailbox.Machine is one.
+type Source interface {
+	Unpacked(from command.BodyID, limit int) ([]mailbox.Body, error)
+	Packs(after command.PackID, limit int) ([]mailbox.Pack, error)
+}
+
+// Options are what a Packer works with. Group, Source, Log, Store and Propose
+// are required.
+type Options struct {
+	Group  rookery.GroupID
+	Source Source
+	Log    LogReader
+	Store  blob.Store
+	// Propose has the group agree on a command and returns when it is applied
+	// on this node, or with the machine's refusal (its kind). Proposing the
+	// same Packed again after a doubtful outcome answers KindExists.
+	Propose func(ctx context.Context, group rookery.GroupID, c command.Command) error
+	// Packed is called each time bodies were packed, and at the start: the
+	// log's floor may have moved (see Floor).
+	Packed func()
+	// Deletable says whether no restore point, hold or reader needs a dead
+	// pack any more. Nil, false and an error keep it: this fails closed.
+	Deletable func(ctx context.Context, p mailbox.Pack) (bool, error)
+
+	MaxPack int64         // bytes at which a pack is sealed, 8 MiB
+	MaxAge  time.Duration // age of the oldest body at which it is sealed, 8 s
+	Large   int64         // bytes above which a body gets an object of its own, 4 MiB
+	// Rate bounds the work in bytes a second, so that draining after an outage
+	// leaves disk and network to live mail; default 32 MiB.
+	Rate int64
+	// SweepEvery is the pause between looks for dead packs and for bodies that
+	// could not be read, 1 min.
+	SweepEvery time.Duration
+	// RetryMin and RetryMax bound the pauses after failures, 0.25 s and 15 s.
+	RetryMin, RetryMax time.Duration
+	Logger             *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	size := func(v *int64, d int64) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	span := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	size(&o.MaxPack, 8<<20)
+	size(&o.Large, 4<<20)
+	size(&o.Rate, 32<<20)
+	span(&o.MaxAge, 8*time.Second)
+	span(&o.SweepEvery, time.Minute)
+	span(&o.RetryMin, 250*time.Millisecond)
+	span(&o.RetryMax, 15*time.Second)
+	if o.Packed == nil {
+		o.Packed = func() {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Packer moves one group's bodies from the log into the object store. Run it
+// while this node leads the group. A crash or a lost leadership at any step
+// leaves at most an object nobody points to.
+type Packer struct {
+	o       Options
+	bodies  *Bodies
+	pending atomic.Int64
+	arrived chan struct{} // something waits
+	full    chan struct{} // a whole pack waits
+
+	mu    sync.Mutex
+	stats Stats
+
+	unreadable map[command.BodyID]bool // left out until the next sweep
+}
+
+// Stats say how the Packer fares.
+type Stats struct {
+	Packs, Bodies uint64
+	Bytes         int64
+	Failures      uint64 // of the store or the group, each repeated
+	Unreadable    int    // bodies the log cannot give
+	LastError     string // "" while all goes well
+}
+
+// NewPacker makes a Packer.
+func NewPacker(o Options) *Packer {
+	o.setDefaults()
+	return &Packer{o: o, bodies: NewBodies(BodiesOptions{Log: o.Log, Logger: o.Logger}),
+		arrived: make(chan struct{}, 1), full: make(chan struct{}, 1), unreadable: map[command.BodyID]bool{}}
+}
+
+// Unpacked tells the Packer of a body that waits, as mailbox.Events does. It
+// never blocks and may be called whether or not Run is running.
+func (p *Packer) Unpacked(bytes int64) {
+	if p.pending.Add(bytes) >= p.o.MaxPack {
+		signal(p.full)
+	}
+	signal(p.arrived)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Stats gives a copy.
+func (p *Packer) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats
+}
+
+// Run packs until ctx ends: first what waits already, then whenever a pack is
+// full or its oldest body has the age. It waits out failures by itself, for as
+// long as they last. At most one Run at a time.
+func (p *Packer) Run(ctx context.Context) {
+	p.o.Packed()
+	var swept time.Time
+	for ctx.Err() == nil {
+		p.drain(ctx)
+		if time.Since(swept) >= p.o.SweepEvery {
+			p.sweep(ctx)
+			swept = time.Now()
+		}
+		p.wait(ctx)
+	}
+}
+
+// wait returns when a pack is due or a sweep is.
+func (p *Packer) wait(ctx context.Context) {
+	sweep := time.NewTimer(p.o.SweepEvery)
+	defer sweep.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-sweep.C:
+		clear(p.unreadable)
+		p.mu.Lock()
+		p.stats.Unreadable = 0
+		p.mu.Unlock()
+		return
+	case <-p.arrived:
+	}
+	age := time.NewTimer(p.o.MaxAge)
+	defer age.Stop()
+	select {
+	case <-ctx.Done():
+	case <-age.C:
+	case <-p.full:
+	}
+}
+
+// drain packs what waits, oldest first, down to one last pack that may be
+// short.
+func (p *Packer) drain(ctx context.Context) {
+	p.pending.Store(0)
+	select {
+	case <-p.full:
+	default:
+	}
+	for ctx.Err() == nil {
+		batch, more, err := p.next()
+		if err != nil {
+			p.failed("cannot list the bodies to pack", err)
+			return // the sweep tries again
+		}
+		if len(batch) == 0 {
+			return
+		}
+		began := time.Now()
+		n, ok := p.seal(ctx, batch)
+		if ok {
+			p.o.Packed()
+		}
+		if !more {
+			return
+		}
+		p.pace(ctx, n, began)
+	}
+}
+
+// pace keeps the mean rate below the bound.
+func (p *Packer) pace(ctx context.Context, n int64, began time.Time) {
+	pause := time.Duration(float64(n)/float64(p.o.Rate)*float64(time.Second)) - time.Since(began)
+	if pause <= 0 {
+		return
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+const page = 512
+
+// next picks the bodies of the next pack: the oldest if it is large, else small
+// ones in order up to the size of a pack. more says that others may wait.
+func (p *Packer) next() (batch []mailbox.Body, more bool, err error) {
+	var sum int64
+	for from := command.BodyID(0); ; {
+		bodies, err := p.o.Source.Unpacked(from, page)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, b := range bodies {
+			from = b.ID + 1
+			switch {
+			case p.unreadable[b.ID]:
+			case b.Encoded > p.o.Large && len(batch) == 0:
+				return []mailbox.Body{b}, true, nil
+			case b.Encoded > p.o.Large:
+				more = true // its turn comes when it is the oldest
+			case sum+b.Encoded > p.o.MaxPack && len(batch) > 0, len(batch) == MaxBodies/4:
+				return batch, true, nil
+			default:
+				batch, sum = append(batch, b), sum+b.Encoded
+			}
+		}
+		if len(bodies) < page {
+			return batch, more, nil
+		}
+	}
+}
+
+func (p *Packer) failed(what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Failures++
+	text := what + ": " + err.Error()
+	if p.stats.LastError == "" {
+		p.o.Logger.Warn("packing waits: "+what, "group", p.o.Group, "error", err)
+	} else {
+		p.o.Logger.Debug("packing still waits: "+what, "group", p.o.Group, "error", err)
+	}
+	p.stats.LastError = text
+}
+
+func (p *Packer) recovered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stats.LastError != "" {
+		p.o.Logger.Info("packing goes on", "group", p.o.Group, "failures", p.stats.Failures)
+	}
+	p.stats.LastError = ""
+}

@@ -1,0 +1,134 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"hash/crc32"
+	"io"
+
+	"rookery"
+	"rookery/storage/blob"
+)
+
+// firstTail is how much of a pack's end is fetched at first: the whole footer of
+// a usual pack.
+const firstTail = 64 << 10
+
+// Parse reads a whole pack and checks everything in it.
+func Parse(b []byte) (Index, error) {
+	x, err := parseEnds(b, b, int64(len(b)))
+	if err != nil {
+		return x, err
+	}
+	for _, e := range x.Entries {
+		if sha256.Sum256(b[e.Off:e.Off+e.Len]) != e.SHA256 {
+			return x, damaged("body %d fails its digest", e.Body)
+		}
+	}
+	return x, nil
+}
+
+// parseEnds reads the index of a pack of size bytes of which head is the
+// beginning and tail the end.
+func parseEnds(head, tail []byte, size int64) (Index, error) {
+	group, id, start, err := parseHeader(head)
+	if err != nil {
+		return Index{}, err
+	}
+	if len(tail) < trailerLen {
+		return Index{}, damaged("it is cut short")
+	}
+	t, err := parseTrailer(tail[len(tail)-trailerLen:])
+	if err != nil {
+		return Index{}, err
+	}
+	if t.size != size || int64(start)+t.footer+int64(trailerLen) > size {
+		return Index{}, damaged("it has %d bytes, its trailer says %d", size, t.size)
+	}
+	if int64(len(tail)) < t.footer+int64(trailerLen) {
+		return Index{}, damaged("its footer is cut short")
+	}
+	footer := tail[len(tail)-trailerLen-int(t.footer) : len(tail)-trailerLen]
+	if crc32.Checksum(footer, castagnoli) != t.sum {
+		return Index{}, damaged("its footer fails its checksum")
+	}
+	entries, err := parseFooter(footer, int64(start), size-t.footer-int64(trailerLen))
+	return Index{group, id, size, entries}, err
+}
+
+// ReadIndex reads the index of a pack in the store with two or three ranged
+// requests.
+func ReadIndex(ctx context.Context, s blob.Store, key string) (Index, error) {
+	info, err := s.Stat(ctx, key)
+	if err != nil {
+		return Index{}, err
+	}
+	head, err := readRange(ctx, s, key, 0, min(int64(maxHeader), info.Size))
+	if err != nil {
+		return Index{}, err
+	}
+	n := min(firstTail, info.Size)
+	tail, err := readRange(ctx, s, key, info.Size-n, n)
+	if err != nil {
+		return Index{}, err
+	}
+	if len(tail) >= trailerLen {
+		t, err := parseTrailer(tail[len(tail)-trailerLen:])
+		if err != nil {
+			return Index{}, err
+		}
+		if need := t.footer + int64(trailerLen); need > n && need <= info.Size {
+			if tail, err = readRange(ctx, s, key, info.Size-need, need); err != nil {
+				return Index{}, err
+			}
+		}
+	}
+	return parseEnds(head, tail, info.Size)
+}
+
+// Verify reads a whole pack in the store once more and checks every body's
+// digest, in bounded memory.
+func Verify(ctx context.Context, s blob.Store, key string) (Index, error) {
+	x, err := ReadIndex(ctx, s, key)
+	if err != nil {
+		return x, err
+	}
+	for _, e := range x.Entries {
+		sum, n, err := digest(ctx, s, key, e.Off, e.Len)
+		if err != nil {
+			return x, err
+		}
+		if n != e.Len || sum != e.SHA256 {
+			return x, damaged("body %d of %s fails its digest", e.Body, key)
+		}
+	}
+	return x, nil
+}
+
+// digest reads a range (n < 0: to the end) and gives its SHA-256 and length.
+func digest(ctx context.Context, s blob.Store, key string, off, n int64) (sum [sha256.Size]byte, got int64, err error) {
+	r, err := s.Get(ctx, key, off, n)
+	if err != nil {
+		return sum, 0, err
+	}
+	defer r.Close()
+	h := sha256.New()
+	if got, err = io.Copy(h, r); err != nil {
+		return sum, got, rookery.E("read pack", 0, err)
+	}
+	h.Sum(sum[:0])
+	return sum, got, nil
+}
+
+func readRange(ctx context.Context, s blob.Store, key string, off, n int64) ([]byte, error) {
+	r, err := s.Get(ctx, key, off, n)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, rookery.E("read pack", 0, err)
+	}
+	return b, nil
+}
