@@ -139,11 +139,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(Seal(e, key), appendExtract(nil, e))
 	f.Add([]byte{}, []byte{1, 0, 0})
 	f.Fuzz(func(t *testing.T, sealed, plain []byte) {
-		if _, err := Open(sealed, key); err == nil && !bytes.Equal(sealed[1:9], Seal(e, key)[1:9]) {
-			// Only what Seal made opens; the seed is the only such input.
-			if o, _ := Open(sealed, key); !cmp.Equal(o, e) {
-				t.Error("opened what was never sealed")
-			}
+		// Only what Seal made opens, and the seed is the only such input.
+		if o, err := Open(sealed, key); err == nil && !cmp.Equal(o, e) {
+			t.Error("opened what was never sealed")
 		}
 		if got, ok := parseExtract(plain); ok {
 			again, ok := parseExtract(appendExtract(nil, got))
