@@ -33,7 +33,7 @@ type groups struct {
 
 // events are the sinks of what the state machines report.
 type events struct {
-	mail   mailbox.Events
+	mail   func(rookery.GroupID) mailbox.Events
 	system system.Events
 }
 
@@ -78,7 +78,7 @@ func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev even
 	}
 	for _, gid := range g.mailIDs() {
 		sg, err := g.state.Group(gid, func(sg *state.Group) state.Machine {
-			g.mail[gid] = mailbox.New(ev.mail)(sg)
+			g.mail[gid] = mailbox.New(ev.mail(gid))(sg)
 			return g.mail[gid]
 		})
 		if err != nil {

@@ -14,15 +14,29 @@ import (
 // purgeEvery is how often expunged messages past their time are looked for.
 const purgeEvery = 10 * time.Minute
 
+// releaseEvery is how often the log is released on nodes that do not pack.
+const releaseEvery = 30 * time.Second
+
+// mailEvents are what one mail group's machine reports.
+type mailEvents struct {
+	node  *Node
+	group rookery.GroupID
+}
+
 // Changed implements mailbox.Events: sessions wake.
-func (n *Node) Changed(id rookery.AccountID, box rookery.MailboxID, modseq rookery.ModSeq) {
-	if a := n.bodies.accounts.Load(); a != nil {
+func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq rookery.ModSeq) {
+	if a := e.node.bodies.accounts.Load(); a != nil {
 		a.Changed(id, box, modseq)
 	}
 }
 
-// Unpacked implements mailbox.Events: the packers have work.
-func (n *Node) Unpacked(body mailbox.BodyID, bytes int64) { n.bodies.wake() }
+// Unpacked implements mailbox.Events: the group's packer has work. What is
+// replayed before there is one it finds by itself.
+func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
+	if p := e.node.bodies.packers.Load(); p != nil {
+		(*p)[e.group].Unpacked(bytes)
+	}
+}
 
 // Settings implements system.Events.
 func (n *Node) Settings(uint64) {
@@ -44,6 +58,24 @@ func (n *Node) startJobs() {
 	n.job(ctx, "purge", n.purge)
 	for _, id := range n.groups.mailIDs() {
 		n.job(ctx, "packer", func(ctx context.Context) error { return n.bodies.pack(ctx, id) })
+	}
+	n.job(ctx, "release of the log", n.releaseLog)
+}
+
+// releaseLog lets every replica's log go as far as its bodies are packed, also
+// where another node leads and packs.
+func (n *Node) releaseLog(ctx context.Context) error {
+	tick := time.NewTicker(releaseEvery)
+	defer tick.Stop()
+	for {
+		for _, id := range n.groups.mailIDs() {
+			n.bodies.release(n.groups, id)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

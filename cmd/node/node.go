@@ -128,7 +128,10 @@ func openKeys(path string, fresh bool) (*body.Keyring, error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
-	n.groups, err = openGroups(ctx, n.cfg, n.deps, n.id, events{mail: n, system: n})
+	n.groups, err = openGroups(ctx, n.cfg, n.deps, n.id, events{
+		mail:   func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} },
+		system: n,
+	})
 	if err != nil {
 		n.groups = nil // closed itself
 		return err

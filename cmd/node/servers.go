@@ -60,7 +60,7 @@ func newServers(e edge) *servers {
 	s.imap = imap.New(imap.Options{
 		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
-		Limits: imap.Limits{Connections: set.Limits.Connections, Append: set.Limits.MessageSize},
+		Limits: imap.Limits{Connections: set.Limits.Connections, PerAccountIP: set.Limits.SessionsPerUser},
 	})
 	s.pop3 = pop3.New(pop3.Options{
 		Directory: e.people, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
@@ -86,8 +86,8 @@ func (s *servers) start(cfg Config, limits func() Limits) error {
 		"submissions": func(ctx context.Context, l net.Listener) error { return s.smtp.Serve(ctx, l, smtp.Submissions) },
 		"imap":        func(ctx context.Context, l net.Listener) error { return s.imap.Serve(ctx, l, imap.Mode{}) },
 		"imaps":       func(ctx context.Context, l net.Listener) error { return s.imap.Serve(ctx, l, imap.Mode{TLS: true}) },
-		"pop3":        func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.Mode{}) },
-		"pop3s":       func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.Mode{TLS: true}) },
+		"pop3":        func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.STLS) },
+		"pop3s":       func(ctx context.Context, l net.Listener) error { return s.pop3.Serve(ctx, l, pop3.TLS) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel

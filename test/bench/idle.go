@@ -9,7 +9,7 @@ import (
 // idle: memory per IMAP connection over TLS that has a mailbox of 1,000
 // messages selected and sits in IDLE.
 func (b *bench) idle() error {
-	const conns, boxes = 1000, 10
+	const conns, boxes = 1000, 25
 	for _, s := range b.sides {
 		if err := prepare(s, boxes, 1000, 2<<10); err != nil {
 			return err

@@ -58,8 +58,9 @@ func startRookery(binary string) (*side, error) {
 	}
 	facts, err := waitFacts(filepath.Join(dir, "data", "dev.json"))
 	if err != nil {
+		printed, _ := os.ReadFile(logFile.Name())
 		s.stop()
-		return nil, err
+		return nil, fmt.Errorf("%w\n%s", err, printed)
 	}
 	n := facts.Nodes[0]
 	s.smtp, s.imaps, s.pop3s = n.SMTP, n.IMAPS, n.POP3S

@@ -1,0 +1,151 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"rookery"
+	rlog "rookery/cluster/log"
+	"rookery/storage/account"
+	"rookery/storage/blob"
+	"rookery/storage/blob/dir"
+	"rookery/storage/blob/s3"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/pack"
+	"rookery/storage/state"
+)
+
+// bodies is the node's way to message bodies: the object store, the cache in
+// front of it, and the packers.
+type bodies struct {
+	node     *Node
+	accounts atomic.Pointer[account.Store]
+	store    blob.Store
+	reader   *pack.Bodies
+	// packers are nil until the object store is known.
+	packers atomic.Pointer[map[rookery.GroupID]*pack.Packer]
+}
+
+func newBodies(n *Node) *bodies { return &bodies{node: n} }
+
+func (b *bodies) open(set *Store) (err error) {
+	if b.store, err = openStore(set, b.node.cfg.DataDir, b.node.deps.Logger); err != nil {
+		return err
+	}
+	cache, err := pack.OpenCache(filepath.Join(b.node.cfg.DataDir, "cache"), b.node.cfg.Disk.Cache, b.node.deps.Logger)
+	if err != nil {
+		return err
+	}
+	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
+	b.addPackers(b.node.groups)
+	return nil
+}
+
+func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error) {
+	switch set.Kind {
+	case "dir":
+		path := set.Path
+		if path == "" {
+			path = filepath.Join(data, "objects")
+		}
+		return dir.Open(path)
+	case "s3":
+		return s3.Open(s3.Config{
+			Endpoint: set.Endpoint, Bucket: set.Bucket, Region: set.Region, Credentials: s3.Credentials{AccessKey: set.AccessKey, SecretKey: set.SecretKey}, CAFile: set.CAFile,
+		}, logger)
+	}
+	return nil, rookery.E("open object store", rookery.KindInvalid, fmt.Errorf("store.kind %q is unknown; use dir or s3", set.Kind))
+}
+
+// deadFor is how long a dead pack stays, so that readers of an older view end.
+const deadFor = time.Hour
+
+// addPackers makes a packer for each mail group; they run as jobs.
+func (b *bodies) addPackers(g *groups) {
+	packers := map[rookery.GroupID]*pack.Packer{}
+	for _, id := range g.mailIDs() {
+		packers[id] = pack.NewPacker(pack.Options{
+			Group: id, Source: g.mail[id], Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
+			Packed:    func() { b.release(g, id) },
+			Deletable: b.deletable,
+		})
+	}
+	b.packers.Store(&packers)
+}
+
+func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
+	index, result, err := b.node.road.Apply(ctx, id, command.Encode(c))
+	if err != nil {
+		return err
+	}
+	if err := state.ResultError("pack bodies", result); err != nil {
+		return err
+	}
+	return b.node.road.Wait(ctx, id, index)
+}
+
+// deletable lets go of packs that have been dead for a while: there are no
+// restore points yet that could need them.
+func (b *bodies) deletable(_ context.Context, p mailbox.Pack) (bool, error) {
+	return b.node.deps.Clock().Sub(time.Unix(0, p.Dead)) > deadFor, nil
+}
+
+// release lets the log recycle what lies below the oldest unpacked body.
+func (b *bodies) release(g *groups, id rookery.GroupID) {
+	floor, err := pack.Floor(g.mail[id], func() rookery.LogIndex {
+		applied, _ := g.raft.Group(id).Machine().Applied()
+		return applied
+	})
+	if err == nil {
+		var l *rlog.Group
+		if l, err = g.log.Group(id); err == nil {
+			l.Keep(floor)
+		}
+	}
+	if err != nil {
+		b.node.deps.Logger.Warn("the log cannot be released; it grows until this works", "group", id, "error", err)
+	}
+}
+
+// pack moves the bodies of one group into the object store while this node
+// leads it.
+func (b *bodies) pack(ctx context.Context, id rookery.GroupID) error {
+	g := b.node.groups.raft.Group(id)
+	for ctx.Err() == nil {
+		// The channel is asked for first, so that no change is missed.
+		changes := g.LeaderChanges()
+		if !g.IsLeader() {
+			select {
+			case <-changes:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		leading, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { (*b.packers.Load())[id].Run(leading); close(done) }()
+		for g.IsLeader() && ctx.Err() == nil {
+			select {
+			case <-changes:
+			case <-ctx.Done():
+			}
+			changes = g.LeaderChanges()
+		}
+		stop()
+		<-done
+	}
+	return nil
+}
+
+func (b *bodies) close() error {
+	if c, ok := b.store.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
