@@ -85,13 +85,24 @@ func (s *session) runCreate(ctx context.Context, a createArgs) error {
 	defer cancel()
 	r, _, err := s.account.CreateMailbox(ctx, command.CreateMailbox{Name: a.name, Role: a.role})
 	if err != nil {
-		if a.role != "" && rookery.Is(err, rookery.KindConflict) {
+		if a.role != "" && rookery.Is(err, rookery.KindExists) && !s.exists(a.name) {
 			return no("USEATTR", "Another mailbox has this special use")
 		}
 		return err
 	}
 	s.done.code = "MAILBOXID (" + r.Mailbox.ObjectID(s.account.ID()) + ")"
 	return nil
+}
+
+// exists reports whether there is a mailbox of the name.
+func (s *session) exists(name string) bool {
+	v, err := s.account.View()
+	if err != nil {
+		return false
+	}
+	defer v.Close()
+	_, err = v.ByName(name)
+	return err == nil
 }
 
 func (s *session) runDelete(ctx context.Context, name string) error {
