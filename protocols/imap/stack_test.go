@@ -26,6 +26,7 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/body"
+	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/state"
@@ -409,3 +410,18 @@ func lacks(t testing.TB, text string, parts ...string) {
 
 const hello = "From: Ann <ann@example.org>\r\nTo: Bob <bob@example.org>\r\nSubject: Hello\r\n" +
 	"Date: Mon, 2 Mar 2026 10:00:00 +0100\r\nMessage-ID: <1@example.org>\r\n\r\nHello Bob,\r\nthis is a test.\r\n"
+
+// fill copies one message until the mailbox holds n.
+func (s *stack) fill(login string, n int) {
+	s.t.Helper()
+	s.file(login, "INBOX", hello)
+	a := s.account(login)
+	for have := 1; have < n; {
+		add := min(have, n-have, 1000)
+		_, _, err := a.Copy(context.Background(), command.Copy{From: mailbox.Inbox, To: mailbox.Inbox, UIDs: command.Range(1, rookery.UID(add))})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		have += add
+	}
+}
