@@ -112,3 +112,19 @@ func BenchmarkStore1000(b *testing.B) {
 		mode = 1 - mode
 	}
 }
+
+func BenchmarkChanges100k(b *testing.B) {
+	f, a := filled(b, 100000)
+	high := f.mailbox(a, Inbox).HighestModSeq
+	for name, since := range map[string]rookery.ModSeq{"all": 0, "last": high - 1} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				v := f.view(a)
+				if _, err := v.Changes(Inbox, since); err != nil {
+					b.Fatal(err)
+				}
+				v.Close()
+			}
+		})
+	}
+}
