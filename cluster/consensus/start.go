@@ -111,11 +111,14 @@ func resetLog(log LogStore, first, last, applied, term uint64) error {
 	}
 	if last >= applied {
 		var l raft.Log
-		if err := log.GetLog(applied, &l); err != nil {
-			return err
+		err := log.GetLog(applied, &l)
+		if errors.Is(err, raft.ErrLogNotFound) {
+			// A store that keeps what an image overtook has a hole there;
+			// what follows the image was appended after it.
+			return log.GetLog(applied+1, &l)
 		}
-		if l.Term == term {
-			return nil
+		if err != nil || l.Term == term {
+			return err
 		}
 	}
 	return log.DeleteRange(first, last)

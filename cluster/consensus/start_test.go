@@ -38,6 +38,12 @@ func at(index rookery.LogIndex, term uint64) *journal {
 
 func TestStartChecksLogAgainstState(t *testing.T) {
 	lost := raft.NewInmemStore()
+	hole := logOf(t, 1, 3)
+	for i := uint64(11); i <= 14; i++ {
+		if err := hole.StoreLog(&raft.Log{Index: i, Term: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cases := []struct {
 		name    string
 		log     *raft.InmemStore
@@ -51,6 +57,7 @@ func TestStartChecksLogAgainstState(t *testing.T) {
 		{"log ends with the state", logOf(t, 5, 10), at(10, 2), 0, 10},
 		{"image overtook the log", logOf(t, 1, 5), at(10, 2), 0, 0},
 		{"image contradicts the log", logOf(t, 1, 20), at(10, 1), 0, 0},
+		{"image left a hole", hole, at(10, 2), 0, 14},
 		{"state is older than the log", logOf(t, 12, 20), at(10, 2), rookery.KindDamaged, 20},
 		{"state is gone", logOf(t, 12, 20), at(0, 0), rookery.KindDamaged, 20},
 		{"log is gone", lost, at(10, 2), rookery.KindDamaged, 0},
