@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 
@@ -171,5 +170,3 @@ func FuzzReadImage(f *testing.F) {
 		}
 	})
 }
-
-var _ pebble.Reader = (*pebble.Snapshot)(nil)
