@@ -201,6 +201,28 @@ func TestSharedBodyLivesWithItsLastEmail(t *testing.T) {
 	do[*command.AccountResult](f, &command.CreateAccount{Account: b})
 }
 
+func TestEraseWhileALargeMailboxIsReaped(t *testing.T) {
+	f, a := newAccount(t, 0)
+	box := do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "big"}).Mailbox
+	for i := range command.MaxBatch + 300 {
+		f.deliver(a, i+1, func(c *command.Deliver) { c.Deliveries[0].Mailbox = box })
+	}
+	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "big"})
+	do[*command.Done](f, &command.EraseAccount{Account: a})
+	f.refused(rookery.KindConflict, &command.CreateAccount{Account: a})
+	for i := 0; len(f.tables()) > 0; i++ {
+		switch {
+		case i == 3:
+			f.restore()
+		case i == 5: // the purge meets entries of an account that is going
+			do[*command.PurgeResult](f, &command.PurgeExpunged{Before: f.clock})
+		case i > 100:
+			t.Fatalf("rows left: %v", f.tables())
+		}
+		f.raw([]byte("not a command"))
+	}
+}
+
 // FuzzApply gives the machine mutated commands: it must answer each, never
 // panic, and stay readable.
 func FuzzApply(f *testing.F) {

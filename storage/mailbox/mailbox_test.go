@@ -28,6 +28,7 @@ type fixture struct {
 	last  []byte
 	woken map[boxKey]rookery.ModSeq
 	prep  func(*Machine)
+	log   [][]byte // every entry applied, from index 1
 }
 
 func (f *fixture) Changed(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq) {
@@ -80,6 +81,7 @@ func (f *fixture) raw(cmd []byte) []byte {
 
 func (f *fixture) entry(data []byte) []byte {
 	f.index++
+	f.log = append(f.log, data)
 	return f.group.Apply([]rookery.Entry{{Index: f.index, Term: 1, Data: data}})[0]
 }
 
@@ -220,4 +222,20 @@ func (f *fixture) tables() map[byte]int {
 		f.t.Fatal(err)
 	}
 	return n
+}
+
+// dump is every row of the group, to compare replicas with.
+func (f *fixture) dump() map[string]string {
+	f.t.Helper()
+	s := f.group.Read()
+	defer s.Close()
+	rows := map[string]string{}
+	err := s.Scan([]byte{tableAccount}, nil, func(k, v []byte) (bool, error) {
+		rows[string(k)] = string(v)
+		return true, nil
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return rows
 }

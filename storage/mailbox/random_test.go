@@ -77,7 +77,30 @@ func TestRandomCommandsAgainstTheModel(t *testing.T) {
 			t.Fatalf("step %d: %s", step, what)
 		}
 	}
+	s.compareReplica()
 	s.eraseAll()
+	s.compareReplica()
+}
+
+// compareReplica applies the same log to another store, in batches of other
+// sizes and with restarts elsewhere: every row must be the same.
+func (s *storm) compareReplica() {
+	s.T.Helper()
+	r := openFixture(s.T)
+	r.prep = s.prep
+	r.prep(r.m)
+	for at := 0; at < len(s.log); {
+		n := min(1+s.rng.IntN(20), len(s.log)-at)
+		batch := make([]rookery.Entry, n)
+		for i := range batch {
+			batch[i] = rookery.Entry{Index: rookery.LogIndex(at + i + 1), Term: 1, Data: s.log[at+i]}
+		}
+		r.group.Apply(batch)
+		if at += n; s.rng.IntN(40) == 0 {
+			r.reopen()
+		}
+	}
+	s.fail("replica", s.dump(), r.dump())
 }
 
 func (s *storm) createAccount(id rookery.AccountID, quota int64) {

@@ -1,0 +1,70 @@
+package mailbox
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/command"
+)
+
+// The cold records are CBOR: numbers of fields are only ever appended.
+
+type expungedRecord struct {
+	Mailbox  rookery.MailboxID `cbor:"1,keyasint"`
+	Name     string            `cbor:"2,keyasint,omitempty"`
+	Time     int64             `cbor:"3,keyasint"`
+	Row      []byte            `cbor:"4,keyasint"` // a row without keywords
+	Keywords []string          `cbor:"5,keyasint,omitempty"`
+}
+
+type grave struct {
+	Name     string         `cbor:"1,keyasint,omitempty"`
+	Time     int64          `cbor:"2,keyasint"`
+	ModSeq   rookery.ModSeq `cbor:"3,keyasint,omitempty"`
+	Keywords []string       `cbor:"4,keyasint,omitempty"`
+}
+
+type stage struct {
+	Parts uint32           `cbor:"1,keyasint"`
+	Bytes int64            `cbor:"2,keyasint"`
+	First rookery.LogIndex `cbor:"3,keyasint"`
+}
+
+type nodeStages struct {
+	Epoch  uint64 `cbor:"1,keyasint"`
+	Stages uint32 `cbor:"2,keyasint,omitempty"`
+	Bytes  int64  `cbor:"3,keyasint,omitempty"`
+}
+
+type intentRecord struct {
+	Email rookery.EmailID           `cbor:"1,keyasint"`
+	Body  BodyID                    `cbor:"2,keyasint"`
+	Size  int64                     `cbor:"3,keyasint,omitempty"`
+	Rest  []command.GroupDeliveries `cbor:"4,keyasint"`
+	Time  int64                     `cbor:"5,keyasint"`
+}
+
+var encMode = func() cbor.EncMode {
+	m, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // options are constants: a broken build
+	}
+	return m
+}()
+
+func encodeCold(v any) []byte {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("mailbox: cannot encode %T: %v", v, err)) // fields of this package only
+	}
+	return b
+}
+
+func decodeCold(b []byte, v any) error {
+	if err := cbor.Unmarshal(b, v); err != nil {
+		return rookery.E("read state", rookery.KindDamaged, fmt.Errorf("%w: %v", errRecord, err))
+	}
+	return nil
+}
