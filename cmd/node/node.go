@@ -183,7 +183,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.road, Machine: machine, Groups: n.groups.mailIDs(), Node: n.id.Node,
+		Accounts: n.accounts, Log: n.road, Machine: machine, Groups: n.groups.mailIDs(), Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: func(id rookery.GroupID) bool { return n.groups.raft.Group(id).IsLeader() },
 	})
