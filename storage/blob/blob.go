@@ -38,8 +38,11 @@ import (
 type Store interface {
 	// Put stores size bytes of r under key. It returns nil only when the
 	// object is complete and durable and every later Get sees it. A reader
-	// that ends early or late is KindInvalid and leaves no object. If r is an
-	// io.Seeker the driver may rewind it to where it stood to try again.
+	// that ends early or late is KindInvalid. After an error there is no
+	// object, the whole one (the answer was lost), or, on S3 servers that
+	// take an upload cut off for a whole one (versitygw over TLS does), a
+	// short one: what matters is read back before it is relied on. If r is
+	// an io.Seeker the driver may rewind it to where it stood to try again.
 	Put(ctx context.Context, key string, r io.Reader, size int64, o PutOptions) error
 
 	// Get opens n bytes from off; n < 0 means up to the end. The reader

@@ -49,6 +49,13 @@ func run(ctx context.Context, listen, dir, binary, cert, key string) error {
 	args := []string{"--port", listen, "--quiet", "--keep-alive"}
 	scheme := "http"
 	if cert != "" {
+		// The server changes its directory.
+		if cert, err = filepath.Abs(cert); err != nil {
+			return err
+		}
+		if key, err = filepath.Abs(key); err != nil {
+			return err
+		}
 		args, scheme = append(args, "--cert", cert, "--key", key), "https"
 	}
 	// A sidecar directory for metadata works on file systems without xattrs.

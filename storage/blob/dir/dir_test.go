@@ -133,3 +133,13 @@ func TestFileCutShortWhileRead(t *testing.T) {
 		t.Errorf("reading: %v", err)
 	}
 }
+
+func TestFailedPutLeavesNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Put(t.Context(), "x", bytes.NewReader(make([]byte, 1000)), 2000, blob.PutOptions{}); err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := s.Stat(t.Context(), "x"); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("Stat: %v", err)
+	}
+}
