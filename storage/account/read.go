@@ -11,8 +11,8 @@ import (
 )
 
 // Key is the account's key, unwrapped once and kept with the handle.
-// KindNotFound: no such account here. KindDamaged: the key does not open, or
-// its tenant key is missing from this node's keyring.
+// KindNotFound: no such account here. KindUnavailable: its tenant key is not in
+// this node's keyring. KindDamaged: the key does not open.
 func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
 	a.mu.Lock()
 	key := a.key
@@ -27,11 +27,7 @@ func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
 	wrapped := v.Account().Key
 	v.Close()
 	if key, err = a.store.o.Keys.OpenAccount(a.id, wrapped); err != nil {
-		kind := rookery.KindOf(err)
-		if kind == rookery.KindNotFound {
-			kind = rookery.KindDamaged // the account exists: this must never read as "no such user"
-		}
-		return nil, rookery.E("open account key", kind, err)
+		return nil, rookery.E("open account key", 0, err)
 	}
 	a.mu.Lock()
 	a.key = key
