@@ -39,6 +39,7 @@ func samples() []Command {
 		&PackDead{Pack: "01J"}, &PackDeleted{Pack: "01J"}, &PackForget{Pack: "01J"},
 		&IntentDone{intent, 4}, &IntentForget{intent}, &EraseAccount{acct},
 		&EnsureAccount{"ldap/1", acct, 3}, &SetSettings{2, []byte("doc")}, &RegisterNode{Node: "n", Name: "a", Address: "b", Version: 1},
+		&ForgetAccount{acct},
 	}
 }
 

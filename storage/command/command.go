@@ -53,6 +53,7 @@ const (
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
 	TypeRegisterNode  Type = 66
+	TypeForgetAccount Type = 67
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -154,6 +155,8 @@ func New(t Type) Command {
 		return new(SetSettings)
 	case TypeRegisterNode:
 		return new(RegisterNode)
+	case TypeForgetAccount:
+		return new(ForgetAccount)
 	}
 	return nil
 }

@@ -32,6 +32,16 @@ type RegisterNode struct {
 	Remove bool `cbor:"6,keyasint,omitempty"`
 }
 
+// ForgetAccount takes an erased account off the map: its directory entry,
+// should it come back, gets a new account. It is proposed after EraseAccount
+// and idempotent.
+type ForgetAccount struct {
+	Account rookery.AccountID `cbor:"1,keyasint"`
+}
+
+// Type implements Command.
+func (*ForgetAccount) Type() Type { return TypeForgetAccount }
+
 // Type implements Command.
 func (*EnsureAccount) Type() Type { return TypeEnsureAccount }
 

@@ -72,6 +72,8 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.setSettings(tx, c)
 		case *command.RegisterNode:
 			r, err = m.registerNode(tx, c)
+		case *command.ForgetAccount:
+			r, err = forgetAccount(tx, c)
 		default:
 			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
 		}
@@ -135,6 +137,16 @@ func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error
 	must(tx.Set(keyKey(c.DirectoryKey), append(append([]byte(nil), c.Account[:]...), group...)))
 	must(tx.Set(accountKey(c.Account), append(group, c.DirectoryKey...)))
 	return &command.EnsureResult{Account: c.Account, Group: c.Group, Created: true}, nil
+}
+
+// forgetAccount takes an account off the map; it is idempotent.
+func forgetAccount(tx state.Tx, c *command.ForgetAccount) (command.Result, error) {
+	v := get(tx, accountKey(c.Account))
+	if len(v) >= 4 {
+		must(tx.Delete(keyKey(string(v[4:]))))
+		must(tx.Delete(accountKey(c.Account)))
+	}
+	return &command.Done{}, nil
 }
 
 // setSettings replaces the document under compare-and-set.

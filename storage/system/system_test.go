@@ -88,6 +88,24 @@ func TestEnsureAccountIsDecidedOnce(t *testing.T) {
 	}
 }
 
+func TestForgottenEntryGetsANewAccount(t *testing.T) {
+	f := open(t)
+	a, b := rookery.AccountID{1}, rookery.AccountID{2}
+	f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: a, Group: 3})
+	for range 2 {
+		if _, err := f.apply(&command.ForgetAccount{Account: a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.m.Account(a); !rookery.Is(err, rookery.KindNotFound) {
+		t.Fatal(err)
+	}
+	r, err := f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: b, Group: 4})
+	if d := cmp.Diff(&command.EnsureResult{Account: b, Group: 4, Created: true}, r); d != "" || err != nil {
+		t.Fatal(d, err)
+	}
+}
+
 func TestSettingsCompareAndSet(t *testing.T) {
 	f := open(t)
 	if v, d, err := f.m.Settings(); v != 0 || d != nil || err != nil {
