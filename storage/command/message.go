@@ -68,7 +68,8 @@ type ExpungedID struct {
 }
 
 // PurgeExpunged destroys what was expunged before a time, MaxBatch messages
-// a command: the result says whether more remain.
+// a command: the result says whether more remain. It also goes on removing
+// deleted mailboxes and erased accounts, of the whole group.
 type PurgeExpunged struct {
 	// Account, where set, limits the purge to one account.
 	Account *rookery.AccountID `cbor:"1,keyasint,omitempty"`

@@ -223,6 +223,26 @@ func TestEraseWhileALargeMailboxIsReaped(t *testing.T) {
 	}
 }
 
+func TestPurgeFinishesGraves(t *testing.T) {
+	f, a := newAccount(t, 0)
+	for i := range 2*command.MaxBatch + 300 {
+		f.deliver(a, i+1)
+	}
+	do[*command.Done](f, &command.EraseAccount{Account: a})
+	for n := 1; ; n++ {
+		r := do[*command.PurgeResult](f, &command.PurgeExpunged{Before: 1})
+		if r.Purged != 0 || n > 3 {
+			t.Fatalf("%+v after %d", r, n)
+		}
+		if !r.More {
+			break
+		}
+	}
+	if got := f.tables(); len(got) != 0 {
+		t.Errorf("rows left: %v", got)
+	}
+}
+
 // FuzzApply gives the machine mutated commands: it must answer each, never
 // panic, and stay readable.
 func FuzzApply(f *testing.F) {

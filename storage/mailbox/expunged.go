@@ -78,7 +78,8 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: dst.UIDs(), ModSeq: a.ModSeq}, nil
 }
 
-// purgeExpunged destroys old entries of the recoverable list.
+// purgeExpunged destroys old entries of the recoverable list, then goes on
+// with the graves: in a quiet group it is the only command that comes.
 func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 	type entry struct {
 		account rookery.AccountID
@@ -115,6 +116,11 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 		w.dropExpunged(e.account, e.id, e.time)
 		w.unrefEmail(e.account, r.email)
 	}
+	w.reap(command.MaxBatch - len(found))
+	w.scan(newKey(tableGrave), func(_, _ []byte) bool {
+		more = true
+		return false
+	})
 	return &command.PurgeResult{Purged: uint32(len(found)), More: more}, nil
 }
 
