@@ -31,7 +31,13 @@ func (s *session) Data(r io.Reader) error {
 	s.wire.messageBegins(!chunked)
 	defer s.wire.messageRead()
 
-	spool := s.server.o.Deliver.Spool(delivery.Refuse, 0)
+	// Other servers must send clean lines, lest both sides disagree where a
+	// message ends. Users' programs are forgiven.
+	lines := delivery.Refuse
+	if s.mode != MX {
+		lines = delivery.Normalise
+	}
+	spool := s.server.o.Deliver.Spool(lines, 0)
 	defer spool.Close()
 	if refusal := s.receive(r, spool, chunked); refusal != nil {
 		return refusal
@@ -54,10 +60,10 @@ func (s *session) receive(r io.Reader, spool *delivery.Spool, chunked bool) *gos
 			spool.Write((*buf)[:n]) // its error stays until Finish
 			if !chunked && end.saw((*buf)[:n]) {
 				// CR CR LF . CR LF: an end of message that the engine does
-				// not see, after a bare CR for which the message is refused
-				// anyway. What follows is not looked at.
+				// not see. What follows is not looked at.
 				s.wire.kill()
-				return nil
+				return say(554, gosmtp.EnhancedCode{5, 6, 0},
+					"The message is malformed: a bare CR before its end; lines must end in CR LF (RFC 5321 2.3.8)")
 			}
 		}
 		switch {
@@ -114,7 +120,7 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) error {
 		}
 	}
 	id := newID()
-	trace := s.trace(tx, id)
+	trace := s.trace(tx, id, spool.Fixes())
 	if s.mode != MX {
 		trace = s.complete(trace, h, id)
 	}

@@ -65,6 +65,29 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+func TestSubmissionForgivesLineEndings(t *testing.T) {
+	r := newRig(t, Submissions, nil)
+	c := r.dialTLS()
+	c.hello()
+	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "235 ")
+	send := func(body, want string) {
+		c.do("MAIL FROM:<anna@example.com>", "250 ")
+		c.do("RCPT TO:<bert@example.com>", "250 ")
+		c.do("DATA", "354 ")
+		c.do(body+"\r\n.", want)
+	}
+	send("From: anna@example.com\n\none\n.\ntwo\x00", "250 ")
+	m := r.store.taken()[0]
+	if !strings.HasSuffix(m, "\r\none\r\n.\r\ntwo\x80\r\n") || !strings.Contains(m, "\r\n\t(repaired 4 bare LF, 1 NUL)\r\n\tfor <") {
+		t.Fatalf("%q", m)
+	}
+	send("From: anna@example.com\r\n\r\nhidden end\r", "554 5.6.0 ")
+	c.Close()
+	if len(r.store.taken()) != 1 {
+		t.Fatal("a message without a sure end was taken")
+	}
+}
+
 func TestSignInIsRefusedInClear(t *testing.T) {
 	r := newRig(t, Submission, nil)
 	c := r.dial()

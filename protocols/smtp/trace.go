@@ -5,18 +5,24 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"rookery/protocols/delivery"
 )
 
 // dateFormat is RFC 5322 3.3.
 const dateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
 
 // trace makes the Return-Path and Received fields (RFC 5321 4.4). The recipient
-// is named only where there is just one, so that no copy tells of another.
-func (s *session) trace(tx *transaction, id string) []byte {
+// is named only where there is just one, so that no copy tells of another. What
+// was repaired in the message is said in a comment.
+func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", tx.from)
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.conn.Hostname()), literal(s.wire.ip))
 	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), s.cipher(), id)
+	if note := fixes.String(); note != "" {
+		fmt.Fprintf(&b, "\r\n\t(%s)", note)
+	}
 	if len(tx.recipients) == 1 {
 		fmt.Fprintf(&b, "\r\n\tfor <%s>", tx.recipients[0].Address)
 	}

@@ -185,10 +185,15 @@ func (w *wire) prepare() error {
 			return io.EOF
 		}
 	}
+	if err := w.flush(w.limits.Stall); err != nil {
+		return err
+	}
+	// After flush, which gives up the lock: no drain slips in between this
+	// look and the wait.
 	if w.draining && !w.message {
 		return w.leave()
 	}
-	return w.flush(w.limits.Stall)
+	return nil
 }
 
 // tooEarly reports whether the client talks before it was greeted, which RFC
@@ -256,7 +261,7 @@ func (w *wire) SetDeadline(t time.Time) error { return w.SetReadDeadline(t) }
 func (w *wire) Close() error {
 	w.mu.Lock()
 	w.flush(5 * time.Second)
-	linger := w.dead && w.outErr == nil
+	linger := w.dead && !w.farewell && w.outErr == nil
 	w.dead = true
 	w.mu.Unlock()
 	defer w.listener.server.release(w)
