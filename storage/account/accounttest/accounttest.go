@@ -1,20 +1,16 @@
-// Package accounttest is storage without a cluster, for tests: real state in a
-// memory file system, real machines, real keys, and a log that agrees with
-// itself at once. It stands in for consensus and the log only; it never leaves
-// memory.
+// Package accounttest is storage without a cluster, for tests: real state in
+// memory, real machines, real keys, and a log that agrees with itself at once.
+// It stands in for consensus and the log only.
 package accounttest
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
 	"rookery/storage/account"
@@ -24,6 +20,7 @@ import (
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/state"
+	"rookery/storage/state/statetest"
 	"rookery/storage/system"
 )
 
@@ -73,13 +70,8 @@ func Open(t testing.TB, o Options) *Node {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := state.Open("state", vfs.NewMem(), state.Options{Logger: logger, MemTableBytes: 8 << 20, CacheBytes: 16 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	n := &Node{o: o, state: db, Keys: body.GenerateKeyring(), Groups: o.Groups,
+	logger := slog.New(slog.DiscardHandler)
+	n := &Node{o: o, state: statetest.Open(t), Keys: body.GenerateKeyring(), Groups: o.Groups,
 		groups: map[rookery.GroupID]*group{}, machines: map[rookery.GroupID]*mailbox.Machine{}}
 	n.add(t, rookery.SystemGroup, func(g *state.Group) state.Machine { n.System = system.New(nil)(g); return n.System })
 	for _, id := range o.Groups {
