@@ -206,16 +206,31 @@ func TrustFile(t testing.TB, path string) *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: "localhost"}
 }
 
-// FreePorts finds n ports in a row on 127.0.0.1 that are free now.
+// FreePorts finds n ports in a row on 127.0.0.1 that are free now, below the
+// ports that the system gives to outgoing connections.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%20000; base < 60000; base += n {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	if ports.next == 0 {
+		ports.next = 10000 + os.Getpid()*37%18000
+	}
+	for range 1000 {
+		base := ports.next
+		if ports.next += n; ports.next > 32000 {
+			ports.next = 10000
+		}
 		if free(base, n) {
 			return base
 		}
 	}
 	t.Fatalf("no %d free ports in a row", n)
 	return 0
+}
+
+var ports struct {
+	mu   sync.Mutex
+	next int
 }
 
 func free(base, n int) bool {

@@ -13,7 +13,9 @@ import (
 	"rookery/cluster/log"
 )
 
-// pair is the log under test beside raft-wal, on a real disk.
+// pair is the log under test beside raft-wal, on a real disk. Only the log is
+// reopened: raft-wal v0.4.0 never closes its BoltDB, and a second Open in the
+// process would wait for that file's lock for ever.
 type pair struct {
 	t    *testing.T
 	dirs [2]string
@@ -31,17 +33,18 @@ func (p *pair) open() {
 	if p.g, err = p.l.Group(1); err != nil {
 		p.t.Fatal(err)
 	}
+	if p.w != nil {
+		return
+	}
 	if p.w, err = wal.Open(p.dirs[1], wal.WithSegmentSize(256<<10)); err != nil {
 		p.t.Fatal(err)
 	}
+	p.t.Cleanup(func() { _ = p.w.Close() })
 }
 
 func (p *pair) close() {
 	p.t.Helper()
 	if err := p.l.Close(); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := p.w.Close(); err != nil {
 		p.t.Fatal(err)
 	}
 }
