@@ -74,11 +74,10 @@ func newID() string {
 func (s *session) Reset() {
 	s.mu.Lock()
 	s.tx = nil
-	s.spoilt = s.spoilt || s.arriving
-	spoilt := s.spoilt
+	abandoned := s.arriving
 	s.mu.Unlock()
 	s.wire.messageEnds()
-	if spoilt {
+	if abandoned {
 		s.wire.kill()
 	}
 }
@@ -92,12 +91,16 @@ func (s *session) Logout() error {
 	return nil
 }
 
+// errOver answers commands that the engine had read already when the session
+// decided to close the connection.
+var errOver = say(421, gosmtp.EnhancedCode{4, 3, 0}, "Closing the connection")
+
 // Mail begins a transaction.
 func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spoilt {
-		return say(421, gosmtp.EnhancedCode{4, 3, 0}, "A message was abandoned between chunks, closing the connection")
+	if s.wire.over() {
+		return errOver
 	}
 	if s.tx != nil {
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "A sender is given already; use RSET to start again")
@@ -125,6 +128,9 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	s.mu.Lock()
 	tx, user := s.tx, s.user
 	s.mu.Unlock()
+	if s.wire.over() {
+		return errOver
+	}
 	if tx == nil {
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Give the sender first")
 	}
@@ -134,7 +140,7 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	}
 	if !s.server.o.Directory.Local(addr.Domain) {
 		if user == nil {
-			return s.refuseUnknown(say(550, gosmtp.EnhancedCode{5, 7, 1}, "Not a domain of this system; relaying is not permitted"))
+			return s.refuseUnknown(tx, addr, say(550, gosmtp.EnhancedCode{5, 7, 1}, "Not a domain of this system; relaying is not permitted"))
 		}
 		return say(451, gosmtp.EnhancedCode{4, 3, 2}, "Outbound delivery is not available yet")
 	}
@@ -143,7 +149,7 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	r, refusal := s.resolve(ctx, addr, tx.size)
 	if refusal != nil {
 		if refusal.Code == 550 {
-			return s.refuseUnknown(refusal)
+			return s.refuseUnknown(tx, addr, refusal)
 		}
 		return refusal
 	}
@@ -189,7 +195,8 @@ func (s *session) resolve(ctx context.Context, addr rookery.Address, size int64)
 }
 
 // refuseUnknown counts refused recipients: who guesses addresses is sent away.
-func (s *session) refuseUnknown(refusal *gosmtp.SMTPError) error {
+func (s *session) refuseUnknown(tx *transaction, to rookery.Address, refusal *gosmtp.SMTPError) error {
+	s.logger.Info("smtp: recipient refused", "from", tx.from, "to", to.String(), "client", s.wire.ip, "code", refusal.Code)
 	s.unknown++
 	if s.unknown < s.server.o.Limits.Unknown {
 		return refusal

@@ -134,7 +134,11 @@ func TestSignInFailures(t *testing.T) {
 	r.people.away = false
 	c.do("AUTH PLAIN "+b64("\x00anna\x00wrong"), "535 5.7.8 ")
 	c.do("AUTH PLAIN "+b64("bert\x00anna\x00secret"), "535 5.7.8 ")
-	c.do("AUTH PLAIN "+b64("\x00gone\x00x"), "421 4.7.0 ")
+	// What was sent ahead is not tried any more.
+	c.send("AUTH PLAIN " + b64("\x00gone\x00x") + "\r\nAUTH PLAIN " + b64("\x00anna\x00secret") + "\r\nMAIL FROM:<>\r\n")
+	c.want("421 4.7.0 ")
+	c.want("421 4.3.0 ")
+	c.want("421 4.3.0 ")
 	if b, _ := c.r.ReadByte(); b != 0 {
 		t.Fatal("the connection goes on")
 	}

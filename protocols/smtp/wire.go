@@ -322,6 +322,13 @@ func (w *wire) kill() {
 	w.dead, w.in = true, nil
 }
 
+// over reports whether the connection is given up.
+func (w *wire) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
 // failed counts a refused sign-in.
 func (w *wire) failed() int {
 	w.mu.Lock()
