@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,16 +113,16 @@ func TestRetentionOfBodies(t *testing.T) {
 // smallDisk reports free space.
 type smallDisk struct {
 	vfs.FS
-	free uint64
-	full bool
+	free atomic.Uint64
+	full atomic.Bool
 }
 
 func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{AvailBytes: d.free, TotalBytes: 1 << 40}, nil
+	return vfs.DiskUsage{AvailBytes: d.free.Load(), TotalBytes: 1 << 40}, nil
 }
 
 func (d *smallDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if d.full {
+	if d.full.Load() {
 		return nil, errors.New("no space left on device")
 	}
 	return d.FS.Create(name, c)
@@ -129,14 +130,14 @@ func (d *smallDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, erro
 
 func TestDiskState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &smallDisk{FS: vfs.NewMem(), free: 1000}
+		d := &smallDisk{FS: vfs.NewMem()}
+		d.free.Store(1000)
 		l := open(t, d, func(o *Options) { o.SoftFree, o.HardFree = 500, 100 })
 		for _, c := range []struct {
 			free uint64
 			want DiskState
 		}{{1000, DiskOK}, {400, DiskSoft}, {50, DiskHard}, {700, DiskOK}} {
-			synctest.Wait()
-			d.free = c.free
+			d.free.Store(c.free)
 			time.Sleep(2 * time.Second)
 			if s := l.Stats(); s.Disk != c.want || s.DiskFree != int64(c.free) {
 				t.Errorf("%d free: %v", c.free, s.Disk)
@@ -154,7 +155,7 @@ func TestFullDisk(t *testing.T) {
 		g := group(t, l, 1)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		d.full = true
+		d.full.Store(true)
 		var err error
 		last := uint64(0)
 		for err == nil && last < 1000 {
@@ -167,7 +168,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		wantRange(t, g, 1, last)
 		wantEntries(t, g, 1, last, 1, 4000)
-		d.full = false
+		d.full.Store(false)
 		fill(t, g, last+1, last+50, 1, 4000)
 		l.Close()
 		l = open(t, d)
@@ -208,9 +209,9 @@ func TestStall(t *testing.T) {
 	for _, stable := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &slowDisk{FS: vfs.NewMem()}
-			var stalls []time.Duration
+			stalls := make(chan time.Duration, 9)
 			start := time.Now()
-			l := open(t, d, func(o *Options) { o.OnStall = func(error) { stalls = append(stalls, time.Since(start)) } })
+			l := open(t, d, func(o *Options) { o.OnStall = func(error) { stalls <- time.Since(start) } })
 			g := group(t, l, 1)
 			write := func() error {
 				if stable {
@@ -226,8 +227,8 @@ func TestStall(t *testing.T) {
 			if err := write(); !rookery.Is(err, rookery.KindUnavailable) {
 				t.Errorf("after a stuck write: %v", err)
 			}
-			if len(stalls) != 1 || stalls[0] != stallAfter {
-				t.Errorf("stalls: %v", stalls)
+			if n, first := len(stalls), <-stalls; n != 1 || first != stallAfter {
+				t.Errorf("%d stalls, the first after %v", n, first)
 			}
 			l.Close()
 		})
