@@ -17,7 +17,7 @@ import (
 // memory whole. One message a command: there is no MULTIAPPEND.
 func appendFamily(srv *Server) family {
 	c := define("APPEND", signedIn, tellAll, parseAppend, (*session).runAppend)
-	c.openEnded = true
+	c.openEnded, c.long = true, true // the clock starts when the message is here
 	f := family{commands: []*cmd{c}}
 	if srv.o.Deliver != nil {
 		f.caps = caps(signedIn, "APPENDLIMIT="+utoa(uint64(srv.o.Deliver.MaxSize())))

@@ -77,8 +77,12 @@ func wrongState(c *cmd, now states) string {
 
 // run runs a command and tells what changed in the selected mailbox.
 func (s *session) run(c *cmd, args any) error {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
+	ctx := s.ctx
+	if !c.long {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.srv.limits.Run)
+		defer cancel()
+	}
 	err := c.run(s, ctx, args)
 	if s.sel != nil && c.view != tellNothing && s.lex.Dead() == nil && s.out.Err() == nil {
 		if e := s.tell(c.view == tellAll); e != nil && err == nil {

@@ -12,7 +12,9 @@ import (
 func enableFamily() family {
 	return family{
 		commands: []*cmd{define("ENABLE", signedIn, tellAll, parseEnable, (*session).runEnable)},
-		caps:     caps(signedIn, "ENABLE", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"),
+		// Some clients never ask again after signing in, so the name shows from
+		// the start.
+		caps: append(caps(anyState, "ENABLE"), caps(signedIn, "CONDSTORE", "QRESYNC", "UTF8=ACCEPT")...),
 	}
 }
 
@@ -31,22 +33,23 @@ func parseEnable(_ *session, l *wire.Lexer) []string {
 
 func (s *session) runEnable(_ context.Context, names []string) error {
 	var on []string
-	set := func(name string, flags ...*bool) {
-		if !*flags[0] {
+	set := func(name string, flag *bool) {
+		if !*flag {
 			on = append(on, name)
 		}
-		for _, f := range flags {
-			*f = true
-		}
+		*flag = true
 	}
 	for _, n := range names {
 		switch n {
 		case "IMAP4REV2":
 			set("IMAP4rev2", &s.rev2)
 		case "CONDSTORE":
-			set("CONDSTORE", &s.modseqs)
+			known := s.modseqs
+			s.enableModSeqs()
+			set("CONDSTORE", &known)
 		case "QRESYNC":
-			set("QRESYNC", &s.qresync, &s.modseqs)
+			s.enableModSeqs()
+			set("QRESYNC", &s.qresync)
 		case "UTF8=ACCEPT":
 			set("UTF8=ACCEPT", &s.utf8)
 		}
@@ -58,4 +61,13 @@ func (s *session) runEnable(_ context.Context, names []string) error {
 	}
 	s.out.CRLF()
 	return nil
+}
+
+// enableModSeqs notes that the client knows MODSEQ. With a mailbox open, the
+// first time, it is told where it stands (RFC 7162 3.1).
+func (s *session) enableModSeqs() {
+	if !s.modseqs && s.sel != nil {
+		s.out.Text("* OK [HIGHESTMODSEQ ").Uint(uint64(s.sel.modseq)).Text("] CONDSTORE is on\r\n")
+	}
+	s.modseqs = true
 }

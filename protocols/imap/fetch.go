@@ -12,8 +12,8 @@ import (
 // 8514, 8970).
 func fetchFamily() family {
 	return family{commands: []*cmd{
-		define("FETCH", selectedState, tellNoExpunges, parseFetch, runFetch(false)),
-		define("UID FETCH", selectedState, tellAll, parseFetch, runFetch(true)),
+		lasting(define("FETCH", selectedState, tellNoExpunges, parseFetch, runFetch(false))),
+		lasting(define("UID FETCH", selectedState, tellAll, parseFetch, runFetch(true))),
 	}}
 }
 

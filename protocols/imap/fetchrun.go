@@ -73,7 +73,7 @@ func (f *fetcher) plan(byUID bool) {
 		f.heavy = f.heavy || it.needsExtract()
 	}
 	if has["MODSEQ"] || f.args.since != nil {
-		f.modseqs = true
+		f.enableModSeqs()
 	}
 	if (byUID || f.qresync) && !has["UID"] {
 		f.items = append(f.items, fetchItem{name: "UID"})
@@ -291,7 +291,7 @@ func (f *fetcher) markSeen() {
 	if uids.Empty() || f.ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(f.ctx, 3*time.Second)
 	defer cancel()
 	_, _, err := f.account.StoreFlags(ctx, command.StoreFlags{
 		Mailbox: f.sel.id, UIDs: uids, Mode: command.StoreAdd, Flags: command.FlagSeen})

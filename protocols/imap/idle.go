@@ -11,8 +11,8 @@ import (
 // idleFamily holds IDLE (RFC 9051 6.3.13).
 func idleFamily() family {
 	return family{
-		commands: []*cmd{plain("IDLE", signedIn, tellNothing, (*session).runIdle)},
-		caps:     caps(signedIn, "IDLE"),
+		commands: []*cmd{lasting(plain("IDLE", signedIn, tellNothing, (*session).runIdle))},
+		caps:     caps(anyState, "IDLE"),
 	}
 }
 

@@ -33,7 +33,8 @@ type Limits struct {
 	// Write is the time a client may take to accept one buffer of output
 	// (3 min).
 	Write time.Duration
-	// Run is the time for a command that changes something (60 s).
+	// Run is the time for a command, but for IDLE, FETCH, SEARCH and the
+	// sending of APPEND's message (60 s).
 	Run time.Duration
 
 	// Before are the limits of commands before sign-in (8 KiB lines with 2

@@ -81,8 +81,6 @@ func (s *session) runCreate(ctx context.Context, a createArgs) error {
 			return no("USEATTR", "The special use %s is not supported", cleanText(clip(a.role, 40)))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
-	defer cancel()
 	r, _, err := s.account.CreateMailbox(ctx, command.CreateMailbox{Name: a.name, Role: a.role})
 	if err != nil {
 		if a.role != "" && rookery.Is(err, rookery.KindExists) && !s.exists(a.name) {
@@ -109,8 +107,6 @@ func (s *session) runDelete(ctx context.Context, name string) error {
 	if name == "INBOX" {
 		return no("CANNOT", "INBOX cannot be deleted")
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
-	defer cancel()
 	_, err := s.account.DeleteMailbox(ctx, command.DeleteMailbox{Name: name})
 	return err
 }
@@ -128,15 +124,11 @@ func parseRename(s *session, l *wire.Lexer) renameArgs {
 }
 
 func (s *session) runRename(ctx context.Context, a renameArgs) error {
-	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
-	defer cancel()
 	_, err := s.account.RenameMailbox(ctx, command.RenameMailbox{From: a.from, To: a.to})
 	return err
 }
 
 func (s *session) runSubscribe(ctx context.Context, name string, on bool) error {
-	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
-	defer cancel()
 	_, err := s.account.Subscribe(ctx, command.Subscribe{Name: name, On: on})
 	if !on && rookery.Is(err, rookery.KindNotFound) {
 		return nil // not subscribed is what was asked for

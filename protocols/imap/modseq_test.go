@@ -64,7 +64,8 @@ func TestCondstore(t *testing.T) {
 	got = b.ok("NOOP")
 	lacks(t, got, "MODSEQ")
 	has(t, got, "* 2 FETCH (FLAGS (")
-	has(t, b.ok("SEARCH RETURN (COUNT) MODSEQ 1"), "COUNT 3 MODSEQ ")
+	has(t, b.ok("SEARCH RETURN (COUNT) MODSEQ 1"), "COUNT 3 MODSEQ ", "[HIGHESTMODSEQ ")
+	lacks(t, b.ok("ENABLE CONDSTORE"), "ENABLED CONDSTORE")
 }
 
 func TestQresync(t *testing.T) {

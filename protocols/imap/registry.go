@@ -30,6 +30,8 @@ type cmd struct {
 	run func(*session, context.Context, any) error
 	// openEnded: parse stops before the command's end, run reads the rest.
 	openEnded bool
+	// long: the command ends with its work or its client, not by the clock.
+	long bool
 	// view says what the session may be told of its mailbox afterwards.
 	view viewRule
 }
@@ -52,6 +54,12 @@ func define[A any](name string, in states, view viewRule, parse func(*session, *
 		parse: func(s *session, l *wire.Lexer) any { return parse(s, l) },
 		run:   func(s *session, ctx context.Context, a any) error { return run(s, ctx, a.(A)) },
 	}
+}
+
+// lasting takes the clock off a command.
+func lasting(c *cmd) *cmd {
+	c.long = true
+	return c
 }
 
 // plain makes a command without arguments.

@@ -16,8 +16,8 @@ import (
 func searchFamily() family {
 	return family{
 		commands: []*cmd{
-			define("SEARCH", selectedState, tellNoExpunges, parseSearch, runSearch(false)),
-			define("UID SEARCH", selectedState, tellAll, parseSearch, runSearch(true)),
+			lasting(define("SEARCH", selectedState, tellNoExpunges, parseSearch, runSearch(false))),
+			lasting(define("UID SEARCH", selectedState, tellAll, parseSearch, runSearch(true))),
 		},
 		caps: caps(signedIn, "ESEARCH", "SEARCHRES"),
 	}
@@ -322,7 +322,7 @@ func (p *searchParser) valueKey(word string) *searchKey {
 		}
 		return &searchKey{op: op, n: l.Digits()}
 	case "MODSEQ":
-		p.args.modseq, p.modseqs = true, true
+		p.args.modseq = true
 		l.SP()
 		if l.Next('"') { // entry name and type: flags have one MODSEQ here
 			_ = l.String()

@@ -36,6 +36,9 @@ func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
 	if err != nil {
 		return err
 	}
+	if a.modseq {
+		s.enableModSeqs()
+	}
 	ctx, stop := s.guard(ctx)
 	defer stop()
 	r := &searcher{session: s, ctx: ctx, key: a.key,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -169,6 +170,7 @@ func (s *session) refuse() {
 // serve runs the session to its end.
 func (s *session) serve() {
 	defer s.end()
+	defer s.recover()
 	if !s.handshake() {
 		return
 	}
@@ -192,6 +194,15 @@ func (s *session) serve() {
 		}
 	}
 	s.out.Flush()
+}
+
+// recover keeps a fault that one client has found from ending the node for
+// all: the connection ends, and the log has the stack.
+func (s *session) recover() {
+	if fault := recover(); fault != nil {
+		s.cut()
+		s.logger().Error("IMAP session failed; please report this", "fault", fault, "stack", string(debug.Stack()))
+	}
 }
 
 // silence is until when the client may say nothing.

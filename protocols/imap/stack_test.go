@@ -38,6 +38,7 @@ type directLog struct {
 	mu      sync.Mutex
 	groups  map[rookery.GroupID]*directGroup
 	away    atomic.Bool // no quorum
+	stuck   atomic.Bool // nobody answers
 	entries sync.Map    // position to entry
 	applies atomic.Int64
 }
@@ -56,6 +57,10 @@ type position struct {
 func (l *directLog) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
 	if l.away.Load() {
 		return 0, nil, rookery.E("apply", rookery.KindUnavailable, io.ErrClosedPipe)
+	}
+	if l.stuck.Load() {
+		<-ctx.Done()
+		return 0, nil, ctx.Err()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

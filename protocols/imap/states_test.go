@@ -37,7 +37,7 @@ func TestCapabilitiesByState(t *testing.T) {
 	c := s.dial(false)
 	plain := c.ok("CAPABILITY")
 	has(t, plain, "IMAP4rev1", "IMAP4rev2", "STARTTLS", "LOGINDISABLED", "SASL-IR", "LITERAL-")
-	lacks(t, plain, "AUTH=", "IDLE", "QUOTA")
+	lacks(t, plain, "AUTH=", "MOVE", "QUOTA")
 	has(t, c.fails("LOGIN ann secret", "NO [PRIVACYREQUIRED]"))
 	has(t, c.fails("AUTHENTICATE PLAIN AGFubgBzZWNyZXQ=", "NO [PRIVACYREQUIRED]"))
 	c.ok("STARTTLS")
@@ -282,4 +282,29 @@ func TestPipelining(t *testing.T) {
 			t.Fatal(u, tagged)
 		}
 	}
+}
+
+// A command whose outcome nobody knows is answered in time, as temporary.
+func TestDoubtfulOutcome(t *testing.T) {
+	s := newStack(t, func(o *Options) { o.Limits.Run = 50 * time.Millisecond })
+	c := s.signIn("ann")
+	c.append("INBOX", "", hello)
+	c.ok("SELECT INBOX")
+	s.log.stuck.Store(true)
+	for _, command := range []string{`STORE 1 +FLAGS (\Seen)`, "COPY 1 Archive", "MOVE 1 Archive", "CREATE x", "DELETE Drafts", "RENAME Drafts y", "SUBSCRIBE z",
+		"APPEND INBOX {5+}\r\nhello"} {
+		c.fails(command, "NO [UNAVAILABLE]")
+	}
+	s.log.stuck.Store(false)
+	c.ok("NOOP")
+}
+
+// A fault in one session ends that session only.
+func TestPanicEndsOneSession(t *testing.T) {
+	s := newStack(t)
+	s.server.registry.commands["BOOM"] = plain("BOOM", anyState, tellNothing, func(*session, context.Context) error { panic("boom") })
+	c, d := s.signIn("ann"), s.signIn("ann")
+	c.send("a BOOM\r\n")
+	c.closed()
+	d.ok("NOOP")
 }

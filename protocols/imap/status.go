@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"rookery/protocols/imap/wire"
@@ -65,6 +66,9 @@ func (s *session) runStatus(ctx context.Context, a statusArgs) error {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(a.items, "HIGHESTMODSEQ") {
+		s.enableModSeqs()
+	}
 	return s.writeStatus(v, m, a.items)
 }
 
@@ -94,7 +98,6 @@ func (s *session) writeStatus(v *mailbox.View, m mailbox.Mailbox, items []status
 		case "SIZE":
 			w.Uint(uint64(m.Size))
 		case "HIGHESTMODSEQ":
-			s.modseqs = true
 			w.Uint(uint64(m.HighestModSeq))
 		case "MAILBOXID":
 			w.Byte('(').Text(m.ID.ObjectID(s.account.ID())).Byte(')')

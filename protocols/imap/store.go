@@ -118,7 +118,7 @@ func (s *session) runStore(ctx context.Context, a storeArgs, byUID bool) error {
 		return err
 	}
 	if a.since != nil {
-		s.modseqs = true
+		s.enableModSeqs()
 	}
 	uids, err := s.resolve(a.set, byUID)
 	if err != nil || uids.Empty() {
