@@ -171,10 +171,8 @@ func (d *Deliverer) file(ctx context.Context, m *message, groups []groupOf, few 
 		d.claim(intent.ID)
 	}
 	r, index, err := c.deliver(cmd)
-	if err == nil && cmd.Intent == nil {
+	if err == nil {
 		err = d.judge(cmd, r)
-	} else if err == nil {
-		d.judge(cmd, r) // the intent is stored whatever became of these
 	}
 	if cmd.Intent != nil {
 		if err != nil {
@@ -215,26 +213,27 @@ func threads(x *body.Extract, key *body.AccountKey, few bool) [][8]byte {
 	return tokens
 }
 
-// judge reports a message that nobody got, and logs the recipients who did not
-// get one that others got.
+// judge reports a message that nobody got. Recipients who did not get one that
+// was accepted are logged: their account was erased meanwhile, mostly.
 func (d *Deliverer) judge(cmd *command.Deliver, r *command.DeliverResult) error {
 	var failed error
-	ok := 0
-	for i, f := range r.Filed {
-		if f.OK {
-			ok++
-			continue
-		}
-		if failed == nil || !rookery.Is(f.Err(), rookery.KindOverQuota) {
+	accepted := cmd.Intent != nil || cmd.FromIntent != nil
+	for _, f := range r.Filed {
+		accepted = accepted || f.OK
+		if !f.OK && (failed == nil || !rookery.Is(f.Err(), rookery.KindOverQuota)) {
 			failed = f.Err()
 		}
-		d.o.Logger.Error("delivery: a recipient did not get a message", "account", cmd.Deliveries[i].Account,
-			"email", cmd.Email, "error", f.Err())
 	}
-	if ok > 0 || failed == nil {
-		return nil
+	if !accepted {
+		return failed
 	}
-	return failed
+	for i, f := range r.Filed {
+		if !f.OK && i < len(cmd.Deliveries) {
+			d.o.Logger.Error("delivery: a recipient did not get an accepted message", "account", cmd.Deliveries[i].Account,
+				"email", cmd.Email, "error", f.Err())
+		}
+	}
+	return nil
 }
 
 // Append files a message in one mailbox, with flags, keywords and internal date
