@@ -238,7 +238,7 @@ func crash(t *testing.T, seed uint64, ops int, noSync bool) (cuts int, broken er
 	dice := rand.New(rand.NewPCG(seed, 2))
 	var once sync.Mutex // the writer and the keeper both write
 	over := false
-	fs.step = func() {
+	step := func() {
 		once.Lock()
 		defer once.Unlock()
 		if broken != nil || over {
@@ -252,6 +252,7 @@ func crash(t *testing.T, seed uint64, ops int, noSync bool) (cuts int, broken er
 			broken = fmt.Errorf("seed %d, power cut %d (survivors %d): %w", seed, cuts, p, err)
 		}
 	}
+	fs.step.Store(&step)
 	for i := 0; i < ops; i++ {
 		if err := w.op(); err != nil {
 			t.Fatalf("operation %d: %v", i, err)

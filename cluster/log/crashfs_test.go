@@ -3,6 +3,7 @@ package log
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -17,7 +18,7 @@ type crashFS struct {
 	// noSync makes fsync a lie: the mutant that the test has to catch.
 	noSync bool
 	// step, if set, is called before and after every change.
-	step func()
+	step atomic.Pointer[func()]
 
 	mu    sync.Mutex
 	files map[string]*unsynced // by their present names
@@ -95,8 +96,8 @@ func (c *crashFS) cut(p survivors, rng *rand.Rand) *vfs.MemFS {
 }
 
 func (c *crashFS) tick() {
-	if c.step != nil {
-		c.step()
+	if f := c.step.Load(); f != nil {
+		(*f)()
 	}
 }
 
