@@ -63,6 +63,7 @@ type Server struct {
 	buffers  *wire.Buffers
 	failures failures
 	draining atomic.Bool
+	stopping chan struct{} // closed when draining begins
 
 	mu        sync.Mutex
 	sessions  map[*session]struct{}
@@ -84,6 +85,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		o: o, limits: o.Limits.withDefaults(), log: o.Logger,
+		stopping:  make(chan struct{}),
 		buffers:   wire.NewBuffers(),
 		sessions:  make(map[*session]struct{}),
 		listeners: make(map[net.Listener]struct{}),
@@ -118,7 +120,11 @@ func (srv *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error 
 			}
 			// Out of file descriptors, say: others need time to leave.
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			case <-srv.stopping:
+			}
 			continue
 		}
 		wait = 0
@@ -170,7 +176,9 @@ func (srv *Server) dropListener(ln net.Listener) {
 // ends first, what is left is cut off and ctx's error returned.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.mu.Lock()
-	srv.draining.Store(true)
+	if !srv.draining.Swap(true) {
+		close(srv.stopping)
+	}
 	for ln := range srv.listeners {
 		ln.Close()
 	}

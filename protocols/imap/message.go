@@ -3,7 +3,6 @@ package imap
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -96,7 +95,7 @@ func (m *message) content(sec *section) (content, error) {
 	c.ctx = m.ctx
 	if c.size > 0 {
 		var first [1]byte
-		if _, err := c.reader.ReadAt(m.ctx, first[:], c.at.Offset); err != nil && !errors.Is(err, io.EOF) {
+		if _, err := c.reader.ReadAt(m.ctx, first[:], c.at.Offset); err != nil {
 			return c, err
 		}
 	}
@@ -261,7 +260,7 @@ func (f *fetcher) writeContent(it *fetchItem, c content) {
 	}
 	w.LiteralHeader(n, sec.binary)
 	if err := w.Copy(c.open(from), n); err != nil {
-		f.logger().Warn("IMAP lost a message half-way", "email", it.name, "err", err)
+		f.logger().Warn("IMAP lost a message half-way", "item", it.name, "err", err)
 	}
 }
 

@@ -247,6 +247,7 @@ func (s *session) signInFailed(ctx context.Context, login string, err error) err
 	select {
 	case <-t.C:
 	case <-ctx.Done():
+	case <-s.srv.stopping:
 	}
 	if s.failures++; s.failures >= s.srv.limits.SignInFailures {
 		s.out.Text("* BYE Too many failures to sign in\r\n")

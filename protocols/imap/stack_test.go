@@ -271,10 +271,14 @@ func (s *stack) dial(secure bool) *client {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	s.t.Cleanup(func() { conn.Close(); ln.Close() })
-	c := &client{t: s.t, conn: conn, r: bufio.NewReader(conn)}
-	c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	c := newClient(s.t, conn)
 	c.line()
 	return c
+}
+
+func newClient(t testing.TB, conn net.Conn) *client {
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &client{t: t, conn: conn, r: bufio.NewReader(conn)}
 }
 
 // signIn gives a client that has signed in.
