@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"rookery"
@@ -152,100 +151,144 @@ func TestDeliverOne(t *testing.T) {
 	r.clean()
 }
 
+// eventually waits until ok, for a while.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal(what, "does not come about")
+		}
+	}
+}
+
+// run runs deliverers until the test or stop ends them.
+func run(t *testing.T, ds ...*delivery.Deliverer) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for _, d := range ds {
+		wg.Go(func() { d.Run(ctx) })
+	}
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return stop
+}
+
+func (r *rig) owed() (n int) {
+	for _, g := range r.n.Groups {
+		in, _ := r.n.Machine(g).Intents(command.IntentID{}, 99)
+		n += len(in)
+	}
+	return n
+}
+
 func TestDeliverToSeveralGroups(t *testing.T) {
 	for name, m := range map[string]string{"small": small, "large": noise(1 << 20)} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, accounttest.Options{Groups: []rookery.GroupID{2, 3, 4}}, nil)
-				var all []*account.Account
-				for _, g := range []rookery.GroupID{3, 2, 3, 4, 2} {
-					all = append(all, r.account(g))
-				}
-				if err := r.deliver(t.Context(), m, all...); err != nil {
-					t.Fatal(err)
-				}
-				r.wantInbox(all[0], "Received: from here\r\n"+m)
-				r.wantInbox(all[1])
-				ctx, cancel := context.WithCancel(t.Context())
-				go r.d.Run(ctx)
-				synctest.Wait()
-				for _, a := range all {
-					r.wantInbox(a, "Received: from here\r\n"+m)
-				}
-				r.clean()
-				// The marks go an hour after the intent, and not before.
-				marks := func() int {
-					ids, _ := r.n.Machine(2).Filed(command.IntentID{}, 9)
-					return len(ids)
-				}
-				time.Sleep(30 * time.Minute)
-				if marks() != 1 {
-					t.Errorf("%d marks after half an hour", marks())
-				}
-				time.Sleep(2 * time.Hour)
-				if marks() != 0 {
-					t.Errorf("%d marks after hours", marks())
-				}
-				cancel()
-				synctest.Wait()
-			})
+			var now atomic.Int64
+			now.Store(time.Now().UnixNano())
+			clock := func() time.Time { return time.Unix(0, now.Load()) }
+			r := newRig(t, accounttest.Options{Groups: []rookery.GroupID{2, 3, 4}, Clock: clock},
+				func(o *delivery.Options) { o.Clock = clock })
+			r.d.Hurry(time.Hour)
+			var all []*account.Account
+			for _, g := range []rookery.GroupID{3, 2, 3, 4, 2} {
+				all = append(all, r.account(g))
+			}
+			if err := r.deliver(t.Context(), m, all...); err != nil {
+				t.Fatal(err)
+			}
+			r.wantInbox(all[0], "Received: from here\r\n"+m)
+			r.wantInbox(all[1])
+			run(t, r.d)
+			eventually(t, "the fan-out", func() bool { return r.owed() == 0 })
+			for _, a := range all {
+				r.wantInbox(a, "Received: from here\r\n"+m)
+			}
+			r.clean()
+			// The marks go an hour after the intent was seen gone, not before.
+			marks := func() int {
+				ids, _ := r.n.Machine(2).Filed(command.IntentID{}, 9)
+				return len(ids)
+			}
+			now.Add(int64(30 * time.Minute)) // a sweep: seen
+			eventually(t, "a sweep", func() bool { return r.d.Marks() == 2 })
+			now.Add(int64(30*time.Minute - 1))
+			if marks() != 1 {
+				t.Errorf("%d marks before the hour is over", marks())
+			}
+			now.Add(int64(time.Hour))
+			eventually(t, "the end of the marks", func() bool { return marks() == 0 })
 		})
 	}
+}
+
+// TestAnotherNodeFinishes leaves an intent to a node that did not make it.
+func TestAnotherNodeFinishes(t *testing.T) {
+	r := newRig(t, accounttest.Options{}, nil)
+	a, b := r.account(2), r.account(3)
+	if err := r.deliver(t.Context(), small, a, b); err != nil {
+		t.Fatal(err)
+	}
+	other := r.other()
+	run(t, other)
+	eventually(t, "the fan-out", func() bool { return r.owed() == 0 })
+	r.wantInbox(b, "Received: from here\r\n"+small)
+}
+
+// other is a second node's deliverer.
+func (r *rig) other() *delivery.Deliverer {
+	d := delivery.New(delivery.Options{Accounts: r.n.Store, Log: r.n, Machine: r.n.Machine, ReadBody: r.n.Bodies.ReadAt,
+		Groups: r.n.Groups, Node: "n2", Epoch: 1})
+	d.Hurry(time.Hour)
+	return d
 }
 
 // TestFanOutIsExactlyOnce loses answers and refuses commands at random, with
 // two nodes that both work on every intent.
 func TestFanOutIsExactlyOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var calm atomic.Bool
-		var mu sync.Mutex
-		rnd := rand.New(rand.NewPCG(3, 4))
-		trouble := func(g rookery.GroupID, c command.Command) error {
-			switch c.(type) {
-			case *command.Deliver, *command.Stage, *command.IntentDone, *command.Abandon:
-			default:
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if !calm.Load() && rnd.IntN(3) == 0 {
-				return rookery.E("trouble", rookery.KindUnknown, errors.New("lost"))
-			}
+	var calm atomic.Bool
+	var mu sync.Mutex
+	rnd := rand.New(rand.NewPCG(3, 4))
+	trouble := func(g rookery.GroupID, c command.Command) error {
+		switch c.(type) {
+		case *command.Deliver, *command.Stage, *command.IntentDone, *command.Abandon:
+		default:
 			return nil
 		}
-		r := newRig(t, accounttest.Options{Groups: []rookery.GroupID{2, 3}, Before: trouble, After: trouble}, nil)
-		other := delivery.New(delivery.Options{Accounts: r.n.Store, Log: r.n, Machine: r.n.Machine, ReadBody: r.n.Bodies.ReadAt,
-			Groups: r.n.Groups, Node: "n2", Epoch: 1})
-		a, b := r.account(2), r.account(3)
-		ctx, cancel := context.WithCancel(t.Context())
-		go r.d.Run(ctx)
-		go other.Run(ctx)
-		sure := 0
-		for i := range 12 {
-			m := small
-			if i%4 == 0 {
-				m = noise(400 << 10)
-			}
-			if r.deliver(ctx, m, a, b) == nil {
-				sure++
-			}
-			time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if !calm.Load() && rnd.IntN(3) == 0 {
+			return rookery.E("trouble", rookery.KindUnknown, errors.New("lost"))
 		}
-		time.Sleep(2 * time.Minute)
-		calm.Store(true)
-		time.Sleep(time.Minute)
-		cancel()
-		synctest.Wait()
-		na, nb := len(r.inbox(a)), len(r.inbox(b))
-		if na != nb || na < sure || sure == 0 {
-			t.Errorf("%d accepted, %d filed at home, %d in the other group", sure, na, nb)
+		return nil
+	}
+	r := newRig(t, accounttest.Options{Before: trouble, After: trouble}, nil)
+	r.d.Hurry(time.Hour)
+	a, b := r.account(2), r.account(3)
+	stop := run(t, r.d, r.other())
+	sure := 0
+	for i := range 24 {
+		m := small
+		if i%6 == 0 {
+			m = noise(400 << 10)
 		}
-		for _, g := range r.n.Groups {
-			if in, _ := r.n.Machine(g).Intents(command.IntentID{}, 9); len(in) > 0 {
-				t.Errorf("group %d still owes %d", g, len(in))
-			}
+		if r.deliver(t.Context(), m, a, b) == nil {
+			sure++
 		}
-	})
+	}
+	eventually(t, "the fan-out in trouble", func() bool { return r.owed() <= 1 })
+	calm.Store(true)
+	eventually(t, "the fan-out", func() bool { return r.owed() == 0 })
+	stop()
+	na, nb := len(r.inbox(a)), len(r.inbox(b))
+	if na != nb || na < sure || sure == 0 {
+		t.Errorf("%d accepted, %d filed at home, %d in the other group", sure, na, nb)
+	}
 }
 
 func TestOverQuota(t *testing.T) {

@@ -60,6 +60,7 @@ type Options struct {
 // Deliverer files messages. All methods may be called concurrently.
 type Deliverer struct {
 	o      Options
+	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	wake   chan struct{} // an own intent waits; room for one
 
@@ -130,6 +131,7 @@ func New(o Options) *Deliverer {
 	}
 	return &Deliverer{
 		o:       o,
+		times:   defaultTimes,
 		wake:    make(chan struct{}, 1),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
 		own:     make(map[command.IntentID]bool),

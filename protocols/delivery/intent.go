@@ -11,23 +11,29 @@ import (
 	"rookery/storage/mailbox"
 )
 
-// The times of the fan-out.
-const (
+// times are the times of the fan-out.
+type times struct {
 	// poll is how often open intents are looked for without being told.
-	poll = 5 * time.Second
-	// orphanAge is how old an intent is when a leader finishes it in the place
-	// of the node that made it.
-	orphanAge = 15 * time.Second
-	// fanTime bounds one attempt at one intent, from the moment it was read.
-	fanTime = 5 * time.Minute
-	// forgetAge is how long the mark of a finished intent stays in the groups
-	// it was filed in. It is far above fanTime: an attempt begun before the
-	// intent ended may still arrive, and must find the mark.
-	forgetAge = time.Hour
+	poll time.Duration
+	// orphan is how old an intent is when a leader finishes it in the place of
+	// the node that made it.
+	orphan time.Duration
+	// fan bounds one attempt at one intent, from the moment it was read.
+	fan time.Duration
+	// forget is how long the mark of a finished intent stays in the groups it
+	// was filed in. It is far above fan: an attempt begun before the intent
+	// ended may still arrive, and must find the mark.
+	forget time.Duration
 	// sweep is how often finished intents are looked for.
-	sweep = 10 * time.Minute
-	// page is how many intents are read at once, workers how many are filed
-	// at once.
+	sweep time.Duration
+}
+
+var defaultTimes = times{poll: 5 * time.Second, orphan: 15 * time.Second, fan: 5 * time.Minute,
+	forget: time.Hour, sweep: 10 * time.Minute}
+
+// page is how many intents are read at once, workers how many are filed at
+// once.
+const (
 	page    = 64
 	workers = 8
 )
@@ -63,7 +69,7 @@ func (d *Deliverer) poke() {
 // of this process at once, and those that a stopped process left after a while,
 // where this node leads the group.
 func (d *Deliverer) Run(ctx context.Context) error {
-	tick := time.NewTicker(poll)
+	tick := time.NewTicker(d.times.poll)
 	defer tick.Stop()
 	swept := d.o.Clock()
 	for {
@@ -72,7 +78,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			wg.Go(func() { d.finish(ctx, g) })
 		}
 		wg.Wait()
-		if now := d.o.Clock(); now.Sub(swept) >= sweep {
+		if now := d.o.Clock(); now.Sub(swept) >= d.times.sweep {
 			swept = now
 			d.forget(ctx)
 		}
@@ -134,13 +140,13 @@ func (d *Deliverer) due(home rookery.GroupID, in mailbox.Intent) bool {
 	d.mu.Lock()
 	own := d.own[in.ID]
 	d.mu.Unlock()
-	return own || d.o.Leader(home) && d.o.Clock().Sub(time.Unix(0, in.Time)) >= orphanAge
+	return own || d.o.Leader(home) && d.o.Clock().Sub(time.Unix(0, in.Time)) >= d.times.orphan
 }
 
 // attempt files one intent in each group it owes; what fails stays open for the
 // next round.
 func (d *Deliverer) attempt(ctx context.Context, home rookery.GroupID, in mailbox.Intent) {
-	ctx, cancel := context.WithTimeout(ctx, fanTime)
+	ctx, cancel := context.WithTimeout(ctx, d.times.fan)
 	defer cancel()
 	for _, rest := range in.Rest {
 		if err := d.fan(ctx, home, in, rest); err != nil {
@@ -239,8 +245,8 @@ func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool,
 	return open, true
 }
 
-// forgetIn drops a group's marks that have been without their intent for
-// forgetAge.
+// forgetIn drops a group's marks that have been without their intent for long
+// enough.
 func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.Machine, open map[command.IntentID]bool,
 	now time.Time, seen map[markKey]bool) {
 	for after := (command.IntentID{}); ctx.Err() == nil; {
@@ -275,5 +281,5 @@ func (d *Deliverer) ripe(k markKey, now time.Time) bool {
 		d.marks[k] = now
 		return false
 	}
-	return now.Sub(since) >= forgetAge
+	return now.Sub(since) >= d.times.forget
 }

@@ -193,10 +193,9 @@ func chunkNonce(number int64) []byte {
 
 // spoolReader reads a finished Spool in order.
 type spoolReader struct {
-	s     *Spool
-	off   int64 // of the next byte to give out
-	chunk []byte
-	rest  []byte // of chunk, not given out yet
+	s    *Spool
+	off  int64  // of the next byte to give out
+	rest []byte // of the chunk at off, not given out yet
 }
 
 func (r *spoolReader) Read(p []byte) (int, error) {
@@ -237,12 +236,12 @@ func (r *spoolReader) load() error {
 	if err != nil {
 		return rookery.E("read spool", rookery.KindDamaged, errors.New("the temporary file fails its checks; look at the disk"))
 	}
-	r.chunk, r.rest = chunk, chunk
+	r.rest = chunk
 	return nil
 }
 
 // Close ends the reader.
 func (r *spoolReader) Close() error {
-	r.chunk, r.rest = nil, nil
+	r.rest = nil
 	return nil
 }

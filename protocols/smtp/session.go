@@ -34,7 +34,6 @@ type session struct {
 	user     *directory.Entry // signed in
 	tx       *transaction     // after MAIL
 	arriving bool             // Data runs beside the engine (BDAT)
-	spoilt   bool             // see Reset
 	unknown  int
 }
 
