@@ -47,7 +47,7 @@ func TestInbox(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	c.do("RETR 2", "+OK")
-	if got := c.rest(); got != letters[2]+"\r\n" {
+	if got := c.rest(); got != letters[2] {
 		t.Errorf("%q", got)
 	}
 	c.do("TOP 4 2", "+OK")

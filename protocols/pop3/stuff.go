@@ -80,8 +80,9 @@ func (s *stuffer) advance(line []byte, ended bool) {
 	}
 }
 
-// finish ends the response: the last line gets its end, and a header without a
-// blank line gets one, which Outlook waits for.
+// finish ends the response: the last line gets its end and, in a TOP, a header
+// without the blank line that ends it gets one (RFC 1939 7). A RETR gives the
+// message as it is.
 func (s *stuffer) finish() {
 	if s.last == lineCR || s.last == lineStartCR {
 		s.w.WriteString("\n")
@@ -90,7 +91,7 @@ func (s *stuffer) finish() {
 		s.w.WriteString("\r\n")
 		s.last = lineStart
 	}
-	if !s.body {
+	if s.limited && !s.body {
 		s.w.WriteString("\r\n")
 	}
 	s.w.WriteString(".\r\n")
