@@ -28,7 +28,7 @@ type Options struct {
 	Log func(rookery.GroupID) (LogStore, error)
 	// Transport gives a group's transport, built with at most one AppendEntries
 	// in flight (see NewNetworkTransport). The Node closes it.
-	Transport func(rookery.GroupID) (raft.Transport, error)
+	Transport func(rookery.GroupID) (Transport, error)
 	Peers     Peers
 	Logger    *slog.Logger // default slog.Default()
 	// Clock is what entry times are checked against. Default time.Now.

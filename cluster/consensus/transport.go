@@ -23,3 +23,13 @@ func NewNetworkTransport(group rookery.GroupID, stream raft.StreamLayer, logger 
 		Logger: raftLogger(logger, group),
 	})
 }
+
+// Transport carries one group's messages between nodes.
+type Transport = raft.Transport
+
+// NewSolitaryTransport is the transport of a group that has one member: there
+// is nobody to talk to.
+func NewSolitaryTransport(node rookery.NodeID) Transport {
+	_, t := raft.NewInmemTransport(raft.ServerAddress(node))
+	return t
+}

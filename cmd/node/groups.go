@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"rookery"
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
@@ -57,10 +55,8 @@ func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev even
 		Node: id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime,
 		TempDir: filepath.Join(cfg.DataDir, "tmp"),
 		Log:     func(id rookery.GroupID) (consensus.LogStore, error) { return g.log.Group(id) },
-		Transport: func(rookery.GroupID) (raft.Transport, error) {
-			// One node: nobody to talk to. Nodes get cluster/transport here.
-			_, t := raft.NewInmemTransport(raft.ServerAddress(id.Node))
-			return t, nil
+		Transport: func(rookery.GroupID) (consensus.Transport, error) {
+			return consensus.NewSolitaryTransport(id.Node), nil
 		},
 	}); err != nil {
 		return g, err

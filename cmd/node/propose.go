@@ -27,17 +27,13 @@ type road struct {
 	clock func() time.Time
 
 	mu     sync.Mutex
-	groups map[rookery.GroupID]group
-	lanes  map[rookery.GroupID]*lane
+	groups map[rookery.GroupID]lane
 }
 
-// lane numbers the commands of one group and knows which are under way: the
-// lowest of them is the mark below which results are not needed any more.
+// lane is a group and who numbers this node's commands to it.
 type lane struct {
-	mu   sync.Mutex
-	next uint64
-	open map[uint64]struct{}
-	low  uint64
+	group
+	proposer *state.Proposer
 }
 
 // How long the road waits before it sends again.
@@ -47,35 +43,37 @@ const (
 )
 
 func newRoad(id identity, clock func() time.Time) *road {
-	return &road{node: id.Node, epoch: id.Epoch, clock: clock, groups: map[rookery.GroupID]group{}, lanes: map[rookery.GroupID]*lane{}}
+	return &road{node: id.Node, epoch: id.Epoch, clock: clock, groups: map[rookery.GroupID]lane{}}
 }
 
 func (r *road) add(id rookery.GroupID, g group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.groups[id] = g
-	r.lanes[id] = &lane{next: 1, low: 1, open: map[uint64]struct{}{}}
+	r.groups[id] = lane{g, state.NewProposer(r.node, r.epoch, r.clock)}
 }
 
-func (r *road) find(id rookery.GroupID) (group, *lane, error) {
+func (r *road) find(id rookery.GroupID) (lane, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g := r.groups[id]
-	if g == nil {
-		return nil, nil, rookery.E("find group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", id))
+	l, ok := r.groups[id]
+	if !ok {
+		return l, rookery.E("find group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", id))
 	}
-	return g, r.lanes[id], nil
+	return l, nil
 }
 
 // Apply is account.Log's. An error is about the road only.
 func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
-	g, lane, err := r.find(id)
+	g, err := r.find(id)
 	if err != nil {
 		return 0, nil, err
 	}
-	seq, low := lane.enter()
-	defer lane.leave(seq)
-	entry := state.Wrap(state.Header{Node: r.node, Epoch: r.epoch, Seq: seq, Low: low, Time: r.clock().UnixNano()}, cmd)
+	header, done, err := g.proposer.Next(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer done()
+	entry := state.Wrap(header, cmd)
 	doubt := false
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		index, result, err := g.Apply(ctx, entry)
@@ -110,7 +108,7 @@ func (r *road) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex,
 
 // Barrier is account.Log's.
 func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
-	g, _, err := r.find(id)
+	g, err := r.find(id)
 	if err != nil {
 		return err
 	}
@@ -119,30 +117,9 @@ func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
 
 // Wait is account.Log's.
 func (r *road) Wait(ctx context.Context, id rookery.GroupID, index rookery.LogIndex) error {
-	g, _, err := r.find(id)
+	g, err := r.find(id)
 	if err != nil {
 		return err
 	}
 	return g.Wait(ctx, index)
-}
-
-func (l *lane) enter() (seq, low uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	seq = l.next
-	l.next++
-	l.open[seq] = struct{}{}
-	return seq, l.low
-}
-
-func (l *lane) leave(seq uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.open, seq)
-	for l.low < l.next {
-		if _, busy := l.open[l.low]; busy {
-			return
-		}
-		l.low++
-	}
 }

@@ -62,17 +62,3 @@ func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 		}
 	})
 }
-
-func TestLaneKeepsTheLowestOpenCommandAsItsMark(t *testing.T) {
-	l := &lane{next: 1, low: 1, open: map[uint64]struct{}{}}
-	a, _ := l.enter()
-	b, _ := l.enter()
-	l.leave(b)
-	if _, low := l.enter(); low != a {
-		t.Errorf("mark %d passed the open command %d", low, a)
-	}
-	l.leave(a)
-	if _, low := l.enter(); low != 3 {
-		t.Errorf("mark %d, want 3", low)
-	}
-}
