@@ -41,6 +41,7 @@ type directLog struct {
 	stuck   atomic.Bool // nobody answers
 	entries sync.Map    // position to entry
 	applies atomic.Int64
+	barrier atomic.Int64
 }
 
 type directGroup struct {
@@ -81,6 +82,7 @@ func (l *directLog) Barrier(context.Context, rookery.GroupID) error {
 	if l.away.Load() {
 		return rookery.E("barrier", rookery.KindUnavailable, io.ErrClosedPipe)
 	}
+	l.barrier.Add(1)
 	return nil
 }
 

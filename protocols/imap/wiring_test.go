@@ -151,3 +151,23 @@ func TestSessionsAgree(t *testing.T) {
 		t.Errorf("two sessions see\n%s\n%s", mine, theirs)
 	}
 }
+
+// Commands that name or list mailboxes see what any node has acknowledged;
+// reading in the selected state asks nobody.
+func TestBarriers(t *testing.T) {
+	s := newStack(t)
+	c := s.signIn("ann")
+	c.append("INBOX", "", hello)
+	for command, want := range map[string]bool{
+		"SELECT INBOX": true, "EXAMINE INBOX": true, "STATUS INBOX (MESSAGES)": true, `LIST "" *`: true, `LSUB "" *`: true, `XLIST "" *`: true,
+		`GETQUOTA ""`: true, "GETQUOTAROOT INBOX": true, "COPY 1 Archive": true, "NOOP": true, "CHECK": true, "APPEND INBOX {5+}\r\nhello": true,
+		"IDLE\r\nDONE": true, "FETCH 1 (FLAGS BODY.PEEK[HEADER] ENVELOPE)": false, "SEARCH ALL": false, "UID FETCH 1:* BODY.PEEK[]": false, `STORE 1 +FLAGS (\Seen)`: false,
+	} {
+		c.ok("SELECT INBOX")
+		before := s.log.barrier.Load()
+		c.ok(command)
+		if got := s.log.barrier.Load() > before; got != want {
+			t.Errorf("%s: asked the cluster %v, want %v", command, got, want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"iter"
 	"slices"
 	"strconv"
 )
@@ -133,52 +132,12 @@ func (s *Set) AddRange(from, to uint32) {
 	*s = append(*s, Range{from, to})
 }
 
-// Contains reports whether n is in the set.
-func (s Set) Contains(n uint32) bool {
-	i, ok := slices.BinarySearchFunc(s, n, func(r Range, n uint32) int {
-		switch {
-		case r.To < n:
-			return -1
-		case r.From > n:
-			return 1
-		}
-		return 0
-	})
-	_ = i
-	return ok
-}
-
-// Len counts the numbers in the set.
-func (s Set) Len() int {
-	n := 0
-	for _, r := range s {
-		n += int(r.To-r.From) + 1
-	}
-	return n
-}
-
 // Max is the largest number in the set; 0 if it is empty.
 func (s Set) Max() uint32 {
 	if len(s) == 0 {
 		return 0
 	}
 	return s[len(s)-1].To
-}
-
-// All yields the numbers in rising order.
-func (s Set) All() iter.Seq[uint32] {
-	return func(yield func(uint32) bool) {
-		for _, r := range s {
-			for n := r.From; ; n++ {
-				if !yield(n) {
-					return
-				}
-				if n == r.To {
-					break
-				}
-			}
-		}
-	}
 }
 
 // AppendText appends the set as the wire has it.
