@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"rookery"
+)
+
+// The one byte with which every connection but a joiner's is welcomed. In
+// TLS 1.3 a client's handshake succeeds before its certificate was looked
+// at; only after this byte does it know that it was let in.
+const (
+	welcome     byte = 'W'
+	refuseGroup byte = 'g' // no such group, or no gossip, here
+	refuseBusy  byte = 'b' // nobody takes the connection
+)
+
+func (t *Transport) accept(l net.Listener) {
+	for wait := time.Duration(0); ; {
+		raw, err := l.Accept()
+		if err != nil {
+			if t.isClosing() || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second) // out of descriptors
+			t.opts.Logger.Warn("connections from other nodes cannot be accepted", "error", err)
+			select {
+			case <-time.After(wait):
+			case <-t.ctx.Done():
+				return
+			}
+			continue
+		}
+		wait = 0
+		host := hostOf(raw.RemoteAddr())
+		if !t.doors.enter(host) {
+			raw.Close()
+			continue
+		}
+		c := &conn{raw: raw, incoming: true}
+		c.Conn = tls.Server(raw, &tls.Config{MinVersion: tls.VersionTLS13, Time: t.opts.Clock, GetConfigForClient: t.serverConfig})
+		if !t.conns.add(c) || !t.spawn(func() { t.serve(c, func() { t.doors.leave(host) }) }) {
+			t.doors.leave(host)
+			c.cut()
+		}
+	}
+}
+
+// serve lets a connection in and hands it to its protocol. entered is called
+// when it is known what it is for.
+func (t *Transport) serve(c *conn, entered func()) {
+	c.SetDeadline(time.Now().Add(t.opts.HandshakeTimeout))
+	err := c.HandshakeContext(t.ctx)
+	if err != nil {
+		entered()
+		c.cut()
+		if !t.isClosing() && !errors.Is(err, io.EOF) {
+			t.opts.Logger.Warn("a connection was refused", "remote", c.RemoteAddr(), "error", err)
+		}
+		return
+	}
+	state := c.ConnectionState()
+	c.proto = state.NegotiatedProtocol
+	if c.proto == protoJoin {
+		defer entered() // joiners stay within the bounds of handshakes
+		t.serveJoin(c)
+		return
+	}
+	_, node, err := nodeOf(state.PeerCertificates[0]) // verified by serverConfig
+	if err != nil {
+		entered()
+		c.cut()
+		return
+	}
+	t.conns.know(c, node, state.PeerCertificates, x509.ExtKeyUsageClientAuth)
+	if !t.opts.Authorized(node) { // removed meanwhile: CutOff may not have seen it
+		entered()
+		c.cut()
+		return
+	}
+	switch c.proto {
+	case protoRaft:
+		t.serveRaft(c)
+		entered()
+	case protoGossip:
+		t.deliver(c, t.gossipQueue())
+		entered()
+	case protoRPC:
+		entered()
+		t.serveCalls(c)
+	case protoStream:
+		t.serveStream(c, entered)
+	default:
+		entered()
+		c.cut()
+	}
+}
+
+// welcome ends the time in which a connection says what it is for.
+func (t *Transport) welcome(c *conn) error {
+	if _, err := c.Write([]byte{welcome}); err != nil {
+		return err
+	}
+	return c.SetDeadline(time.Time{})
+}
+
+// serverConfig is made for every handshake, from the identity and the
+// members of that moment.
+func (t *Transport) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	id := t.opts.Credentials.Current()
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13, Time: t.opts.Clock, SessionTicketsDisabled: true, NextProtos: hello.SupportedProtos}
+	if len(hello.SupportedProtos) != 1 {
+		return nil, errors.New("the client names no protocol, or several")
+	}
+	switch proto := hello.SupportedProtos[0]; {
+	case proto == protoJoin && t.opts.Join != nil:
+		cfg.Certificates = []tls.Certificate{id.guest}
+	case slices.Contains([]string{protoRaft, protoRPC, protoStream, protoGossip}, proto):
+		cfg.Certificates = []tls.Certificate{id.pair}
+		cfg.ClientAuth = tls.RequireAnyClientCert
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error { return t.admit(id, cs) }
+	default:
+		return nil, fmt.Errorf("the client wants protocol %.50q, which is not served", proto)
+	}
+	return cfg, nil
+}
+
+func (t *Transport) admit(id *Identity, cs tls.ConnectionState) error {
+	_, node, err := id.verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return err
+	}
+	if !t.opts.Authorized(node) {
+		return rookery.E("admit node", rookery.KindDenied, fmt.Errorf("node %s is not a registered member", node))
+	}
+	return nil
+}

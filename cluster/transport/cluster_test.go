@@ -1,0 +1,123 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"rookery"
+	"rookery/cluster/transport"
+)
+
+// cluster is a cluster's authority and address book for a test.
+type cluster struct {
+	t         testing.TB
+	authority *transport.Authority
+
+	mu      sync.Mutex
+	address map[rookery.NodeID]string
+	members map[rookery.NodeID]bool
+}
+
+func newCluster(t testing.TB) *cluster {
+	a, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	return &cluster{t: t, authority: a, address: map[rookery.NodeID]string{}, members: map[rookery.NodeID]bool{}}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// within is a context that outlasts no test.
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func identity(t testing.TB, a *transport.Authority, node rookery.NodeID, now time.Time) *transport.Identity {
+	t.Helper()
+	request, key, err := transport.NewRequest(node)
+	must(t, err)
+	cert, err := a.Issue(request, node, now)
+	must(t, err)
+	id, err := transport.NewIdentity(cert, key, a.CertificatePEM())
+	must(t, err)
+	return id
+}
+
+func (c *cluster) authorized(n rookery.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.members[n]
+}
+
+func (c *cluster) addresses(n rookery.NodeID) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, ok := c.address[n]
+	return a, ok
+}
+
+func (c *cluster) register(n rookery.NodeID, address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members[n] = true
+	if address != "" {
+		c.address[n] = address
+	}
+}
+
+func (c *cluster) remove(n rookery.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.members, n)
+}
+
+func listen(t testing.TB) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return l
+}
+
+// node starts a registered member; change may alter its options.
+func (c *cluster) node(name rookery.NodeID, change func(*transport.Options)) *transport.Transport {
+	c.t.Helper()
+	o := transport.Options{
+		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
+		Authorized:  c.authorized, Addresses: c.addresses, Logger: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&o)
+	}
+	tr, err := transport.New(o)
+	must(c.t, err)
+	l := listen(c.t)
+	c.register(name, l.Addr().String())
+	must(c.t, tr.Start(l))
+	c.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		tr.Close(ctx)
+	})
+	return tr
+}
+
+func wantKind(t testing.TB, what string, err error, kind rookery.Kind) {
+	t.Helper()
+	if err == nil || rookery.KindOf(err) != kind {
+		t.Fatalf("%s: error %v of kind %v, want kind %v", what, err, rookery.KindOf(err), kind)
+	}
+}
+
+func echo(_ context.Context, from rookery.NodeID, body []byte) ([]byte, error) {
+	return fmt.Appendf(nil, "%s: %s", from, body), nil
+}

@@ -1,0 +1,162 @@
+package transport
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"rookery"
+)
+
+// Identity is who a node is and whom it trusts. It never changes; a renewed
+// certificate or another authority makes another Identity.
+type Identity struct {
+	// Node and Cluster are the names in the certificate.
+	Node    rookery.NodeID
+	Cluster string
+
+	certPEM, keyPEM, caPEM []byte
+
+	leaf  *x509.Certificate
+	roots []*x509.Certificate
+	pool  *x509.CertPool
+	pair  tls.Certificate // what members are shown
+	guest tls.Certificate // what joiners are shown: the authorities too
+}
+
+// NewIdentity puts a node's certificate, its key and the trusted authorities
+// together, all PEM. Of several keys the certificate's is taken. KindInvalid:
+// they do not fit together. A certificate out of its time is no error here:
+// the other side refuses it.
+func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
+	fail := func(err error) (*Identity, error) {
+		return nil, rookery.E("read node identity", rookery.KindInvalid, err)
+	}
+	certs, err := parseCertificates(certPEM)
+	if err != nil {
+		return fail(fmt.Errorf("node certificate: %w", err))
+	}
+	roots, err := parseCertificates(caPEM)
+	if err != nil {
+		return fail(fmt.Errorf("authority's certificate: %w", err))
+	}
+	keys, err := parseKeys(keyPEM)
+	if err != nil {
+		return fail(fmt.Errorf("node key: %w", err))
+	}
+	id := &Identity{certPEM: bytes.Clone(certPEM), caPEM: bytes.Clone(caPEM), leaf: certs[0], roots: roots, pool: x509.NewCertPool()}
+	if id.Cluster, id.Node, err = nodeOf(id.leaf); err != nil {
+		return fail(err)
+	}
+	for _, root := range roots {
+		if cluster, err := clusterOf(root); err != nil || cluster != id.Cluster {
+			return fail(fmt.Errorf("an authority is not of cluster %s (%v)", id.Cluster, err))
+		}
+		id.pool.AddCert(root)
+	}
+	// Whether it is in its time is for the peers to say; whether it could
+	// ever be accepted is known now.
+	if _, _, err := id.verify(certs, id.leaf.NotBefore.Add(time.Second), x509.ExtKeyUsageServerAuth); err != nil {
+		return fail(err)
+	}
+	key := keyOf(keys, id.leaf)
+	if key == nil {
+		return fail(errors.New("none of the keys is the certificate's"))
+	}
+	if id.keyPEM, err = encodeKey(key); err != nil {
+		return fail(err)
+	}
+	id.pair.PrivateKey, id.guest.PrivateKey = key, key
+	for _, c := range certs {
+		id.pair.Certificate = append(id.pair.Certificate, c.Raw)
+	}
+	id.pair.Leaf, id.guest.Leaf = id.leaf, id.leaf
+	id.guest.Certificate = [][]byte{id.leaf.Raw}
+	for _, root := range roots {
+		id.guest.Certificate = append(id.guest.Certificate, root.Raw)
+	}
+	return id, nil
+}
+
+func keyOf(keys []*ecdsa.PrivateKey, cert *x509.Certificate) *ecdsa.PrivateKey {
+	for _, k := range keys {
+		if k.PublicKey.Equal(cert.PublicKey) {
+			return k
+		}
+	}
+	return nil
+}
+
+// verify checks the other side's certificates and says who it is.
+func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (*x509.Certificate, rookery.NodeID, error) {
+	if len(certs) == 0 {
+		return nil, "", errors.New("the other side shows no certificate")
+	}
+	chains, err := certs[0].Verify(x509.VerifyOptions{Roots: id.pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	if err != nil {
+		return nil, "", err
+	}
+	cluster, node, err := nodeOf(certs[0])
+	if err != nil {
+		return nil, "", err
+	}
+	if cluster != id.Cluster {
+		return nil, "", fmt.Errorf("the other side is of cluster %s, not %s", cluster, id.Cluster)
+	}
+	return chains[0][len(chains[0])-1], node, nil
+}
+
+// Expires is when the certificate ends.
+func (id *Identity) Expires() time.Time { return id.leaf.NotAfter }
+
+// RenewalDue is whether two thirds of the certificate's life have passed.
+func (id *Identity) RenewalDue(now time.Time) bool {
+	life := id.leaf.NotAfter.Sub(id.leaf.NotBefore)
+	return now.After(id.leaf.NotBefore.Add(life * 2 / 3))
+}
+
+// Issuer is the fingerprint of the authority that issued the certificate:
+// what a token minted on this node carries.
+func (id *Identity) Issuer() [32]byte {
+	for _, root := range id.roots {
+		if id.leaf.CheckSignatureFrom(root) == nil {
+			return sha256.Sum256(root.Raw)
+		}
+	}
+	return [32]byte{} // NewIdentity has seen to it that there is one
+}
+
+// AuthoritiesPEM are the certificates of the trusted authorities.
+func (id *Identity) AuthoritiesPEM() []byte { return bytes.Clone(id.caPEM) }
+
+// Renewed is the identity with another certificate and its key.
+func (id *Identity) Renewed(certPEM, keyPEM []byte) (*Identity, error) {
+	return id.successor(certPEM, keyPEM, id.caPEM)
+}
+
+// Trusting is the identity with other authorities, of which one must have
+// issued its certificate.
+func (id *Identity) Trusting(caPEM []byte) (*Identity, error) {
+	return id.successor(id.certPEM, id.keyPEM, caPEM)
+}
+
+func (id *Identity) successor(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
+	next, err := NewIdentity(certPEM, keyPEM, caPEM)
+	if err != nil {
+		return nil, err
+	}
+	return next, id.sameNode(next)
+}
+
+func (id *Identity) sameNode(next *Identity) error {
+	if next.Node != id.Node || next.Cluster != id.Cluster {
+		return rookery.E("replace node identity", rookery.KindConflict, fmt.Errorf(
+			"it is of node %s of cluster %s, this is %s of %s", next.Node, next.Cluster, id.Node, id.Cluster))
+	}
+	return nil
+}

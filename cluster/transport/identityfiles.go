@@ -1,0 +1,134 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"rookery"
+)
+
+// The files of an Identity in its directory.
+const (
+	AuthoritiesFile = "ca.pem"
+	CertificateFile = "node.pem"
+	KeyFile         = "node.key"
+)
+
+// LoadIdentity reads an identity's files. KindNotFound: there are none.
+func LoadIdentity(dir string) (*Identity, error) {
+	var data [3][]byte
+	for i, name := range []string{CertificateFile, KeyFile, AuthoritiesFile} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			kind := rookery.KindUnavailable
+			if errors.Is(err, fs.ErrNotExist) {
+				kind = rookery.KindNotFound
+			}
+			return nil, rookery.E("read node identity", kind, err)
+		}
+		data[i] = b
+	}
+	id, err := NewIdentity(data[0], data[1], data[2])
+	if err != nil {
+		return nil, rookery.E("read node identity", 0, fmt.Errorf("in %s: %w", dir, err))
+	}
+	return id, nil
+}
+
+// Save writes the identity's files so that a crash leaves the old identity
+// or the new one: the new key is added to the old before the certificate is
+// replaced.
+func (id *Identity) Save(dir string) error {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	keys := bytes.Clone(id.keyPEM)
+	if old, err := os.ReadFile(path(KeyFile)); err == nil && !bytes.Equal(old, keys) {
+		if _, err := parseKeys(old); err == nil {
+			keys = append(keys, old...)
+		}
+	}
+	err := os.MkdirAll(dir, 0o700)
+	for _, f := range []struct {
+		name string
+		data []byte
+		mode fs.FileMode
+	}{{KeyFile, keys, 0o600}, {AuthoritiesFile, id.caPEM, 0o644}, {CertificateFile, id.certPEM, 0o644}, {KeyFile, id.keyPEM, 0o600}} {
+		if err == nil {
+			err = replace(path(f.name), f.data, f.mode)
+		}
+	}
+	if err != nil {
+		return rookery.E("write node identity", rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
+// replace writes a file under another name and renames it, both durably.
+func replace(path string, data []byte, mode fs.FileMode) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Credentials holds the identity in use. Every handshake asks for it, so a
+// replaced one needs no restart.
+type Credentials struct {
+	current atomic.Pointer[Identity]
+}
+
+// NewCredentials holds id.
+func NewCredentials(id *Identity) *Credentials {
+	c := &Credentials{}
+	c.current.Store(id)
+	return c
+}
+
+// Current is the identity in use.
+func (c *Credentials) Current() *Identity { return c.current.Load() }
+
+// Replace changes the identity for all handshakes from now on. KindConflict:
+// it is another node's. Connections that stand are not touched: see
+// Transport.Recheck.
+func (c *Credentials) Replace(id *Identity) error {
+	if err := c.Current().sameNode(id); err != nil {
+		return err
+	}
+	c.current.Store(id)
+	return nil
+}
+
+// Reload reads the files again. What cannot be read changes nothing.
+func (c *Credentials) Reload(dir string) (changed bool, err error) {
+	id, err := LoadIdentity(dir)
+	if err != nil {
+		return false, err
+	}
+	old := c.Current()
+	if bytes.Equal(id.certPEM, old.certPEM) && bytes.Equal(id.caPEM, old.caPEM) {
+		return false, nil
+	}
+	return true, c.Replace(id)
+}

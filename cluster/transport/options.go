@@ -1,0 +1,102 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"rookery"
+)
+
+// The protocols of the port, chosen by ALPN (RFC 7301).
+const (
+	protoJoin   = "rookery-join/1"
+	protoRaft   = "rookery-raft/1"
+	protoRPC    = "rookery-rpc/1"
+	protoStream = "rookery-stream/1"
+	protoGossip = "rookery-gossip/1"
+)
+
+// Options of a Transport.
+type Options struct {
+	Credentials *Credentials
+	// Authorized is whether a node is a registered member. It is asked in
+	// every handshake of a connection that arrives, except to join, and must
+	// not block. nil refuses everybody.
+	Authorized func(rookery.NodeID) bool
+	// Addresses gives the host:port at which a node is reached now.
+	Addresses func(rookery.NodeID) (hostport string, ok bool)
+	// Join answers joiners; nil: nobody can join through this node.
+	Join   JoinHandler
+	Logger *slog.Logger // default slog.Default()
+	// Clock says what time certificates are checked against. Default time.Now.
+	Clock func() time.Time
+	// Dial opens a plain connection. Default: TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// DialTimeout bounds dialing with handshake. Default 3 s.
+	DialTimeout time.Duration
+	// HandshakeTimeout bounds what a connection that arrives takes until it
+	// is known what it is for. Default 5 s.
+	HandshakeTimeout time.Duration
+	// MaxTunnels and MaxStreams bound those that arrive. Defaults 16384 and 64.
+	MaxTunnels, MaxStreams int
+}
+
+// Fixed limits.
+const (
+	// DefaultBody is the largest body of a call, both ways, unless its
+	// handler says otherwise, and MaxBody what it may say at most.
+	DefaultBody = 2 << 20
+	MaxBody     = 32 << 20
+	// MaxHeader is the largest header of a stream or tunnel.
+	MaxHeader = 64 << 10
+
+	maxHandshakes     = 512 // under way at once
+	maxHandshakesHost = 128 // of them from one address
+	maxCalls          = 1024
+	maxCallBytes      = 64 << 20 // of requests on one connection
+	maxName           = 100
+	pingEvery         = 3 * time.Second
+	deadAfter         = 10 * time.Second
+	writeTimeout      = 10 * time.Second
+	idleChunk         = 10 * time.Second // between signs of life in a stream
+)
+
+func (o *Options) complete() error {
+	switch {
+	case o.Credentials == nil:
+		return errors.New("the node has no credentials")
+	case o.Addresses == nil:
+		return errors.New("no addresses of other nodes are given")
+	}
+	if o.Authorized == nil {
+		o.Authorized = func(rookery.NodeID) bool { return false }
+	}
+	set(&o.Logger, slog.Default())
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
+	set(&o.DialTimeout, 3*time.Second)
+	set(&o.HandshakeTimeout, 5*time.Second)
+	set(&o.MaxTunnels, 16384)
+	set(&o.MaxStreams, 64)
+	return nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}
+
+// set gives an option its default.
+func set[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
