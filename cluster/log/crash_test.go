@@ -21,12 +21,12 @@ type oracle struct {
 }
 
 type known struct {
-	entries    []*raft.Log // acknowledged, consecutive
-	bodies     map[uint64]*raft.Log
-	permit     uint64
-	keep       uint64
-	term, vote uint64
-	doing      doing
+	entries []*raft.Log // acknowledged, consecutive
+	bodies  map[uint64]*raft.Log
+	permit  uint64
+	keep    uint64
+	term    uint64
+	doing   doing
 }
 
 type doing struct {

@@ -69,8 +69,6 @@ func newServer(d *Directory, raw string) (*server, error) {
 	return s, nil
 }
 
-func (s *server) up() bool { return s.down() == nil }
-
 // down is why the server is not to be used; nil when it is.
 func (s *server) down() error {
 	s.mu.Lock()

@@ -202,7 +202,7 @@ func (s *storm) step() string {
 		if move {
 			c = &command.Move{Account: id, From: x.ID, UIDs: c.(*command.Copy).UIDs, To: y.ID}
 		}
-		uids := command.Range(1, 0)
+		var uids command.UIDs
 		if cc, ok := c.(*command.Copy); ok {
 			uids = cc.UIDs
 		} else {
