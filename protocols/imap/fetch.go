@@ -63,11 +63,15 @@ func parseFetch(s *session, l *wire.Lexer) fetchArgs {
 	a.set = l.NumSet()
 	l.SP()
 	if l.Accept('(') {
+		spaced := true
 		for l.OK() && !l.Accept(')') {
-			if len(a.items) > 0 {
+			if !spaced {
 				l.SP()
 			}
-			parseFetchItem(l, &a)
+			var word string
+			if spaced, word = parseFetchItem(l, &a); word != "" {
+				l.Syntax("the PREVIEW modifier %.40s is unknown", word)
+			}
 			if len(a.items) > s.srv.limits.FetchItems {
 				l.Syntax("FETCH names more than %d items", s.srv.limits.FetchItems)
 			}
@@ -75,21 +79,28 @@ func parseFetch(s *session, l *wire.Lexer) fetchArgs {
 		if len(a.items) == 0 {
 			l.Syntax("FETCH names no item")
 		}
+		if l.Accept(' ') {
+			l.Byte('(')
+			parseFetchModifiers(s, l, &a, l.Atom())
+		}
 	} else {
-		parseFetchItem(l, &a)
-	}
-	if l.Accept(' ') {
-		parseFetchModifiers(s, l, &a)
+		spaced, first := parseFetchItem(l, &a)
+		if first == "" && (spaced || l.Accept(' ')) {
+			l.Byte('(')
+			first = l.Atom()
+		}
+		if first != "" {
+			parseFetchModifiers(s, l, &a, first)
+		}
 	}
 	l.End()
 	return a
 }
 
-func parseFetchModifiers(s *session, l *wire.Lexer, a *fetchArgs) {
-	l.Byte('(')
-	for l.OK() && !l.Accept(')') {
-		l.Accept(' ')
-		switch w := strings.ToUpper(l.Atom()); w {
+// parseFetchModifiers takes the modifiers from behind the first one's name.
+func parseFetchModifiers(s *session, l *wire.Lexer, a *fetchArgs, word string) {
+	for l.OK() {
+		switch w := strings.ToUpper(word); w {
 		case "CHANGEDSINCE":
 			l.SP()
 			m := rookery.ModSeq(l.Digits())
@@ -99,7 +110,12 @@ func parseFetchModifiers(s *session, l *wire.Lexer, a *fetchArgs) {
 		default:
 			l.Syntax("the FETCH modifier %.40s is unknown", w)
 		}
+		if !l.Accept(' ') {
+			break
+		}
+		word = l.Atom()
 	}
+	l.Byte(')')
 	if a.vanished && (a.since == nil || !s.qresync) {
 		l.Syntax("VANISHED needs CHANGEDSINCE and ENABLE QRESYNC")
 	}
@@ -111,7 +127,10 @@ func (a *fetchArgs) add(names ...string) {
 	}
 }
 
-func parseFetchItem(l *wire.Lexer, a *fetchArgs) {
+// parseFetchItem takes one item. PREVIEW may have a modifier in parentheses,
+// so reading it may take the space behind it, and in the form without a list
+// of items the first word of what turns out to be FETCH's own modifiers.
+func parseFetchItem(l *wire.Lexer, a *fetchArgs) (spaced bool, word string) {
 	name := strings.ToUpper(fetchWord(l))
 	switch name {
 	case "ALL":
@@ -125,17 +144,16 @@ func parseFetchItem(l *wire.Lexer, a *fetchArgs) {
 		a.add(name)
 	case "PREVIEW":
 		a.add(name)
-		if l.Accept(' ') { // PREVIEW (LAZY): ours are always at hand
-			if !l.Next('(') {
-				parseFetchItem(l, a)
-				return
-			}
-			l.Byte('(')
-			if w := l.Atom(); l.OK() && !wire.Fold(w, "LAZY") {
-				l.Syntax("the PREVIEW modifier %.40s is unknown", w)
-			}
-			l.Byte(')')
+		if !l.Accept(' ') {
+			return false, ""
 		}
+		if !l.Accept('(') {
+			return true, ""
+		}
+		if word = l.Atom(); !wire.Fold(word, "LAZY") {
+			return false, word
+		}
+		l.Byte(')') // ours are always at hand
 	case "RFC822", "RFC822.PEEK":
 		a.items = append(a.items, fetchItem{"RFC822", &section{legacy: "RFC822", peek: name != "RFC822"}})
 	case "RFC822.HEADER":
@@ -148,7 +166,7 @@ func parseFetchItem(l *wire.Lexer, a *fetchArgs) {
 				l.Syntax("%s needs a section in brackets", name)
 			}
 			a.add(name)
-			return
+			break
 		}
 		sec := &section{peek: name != "BODY" && name != "BINARY", binary: strings.HasPrefix(name, "BINARY"),
 			size: name == "BINARY.SIZE"}
@@ -157,6 +175,7 @@ func parseFetchItem(l *wire.Lexer, a *fetchArgs) {
 	default:
 		l.Syntax("the FETCH item %.40s is unknown", name)
 	}
+	return false, ""
 }
 
 // fetchWord takes an item's name, which ends at a bracket.
