@@ -70,11 +70,11 @@ const deadFor = time.Hour
 func (b *bodies) addPackers(g *groups) {
 	packers := map[rookery.GroupID]*pack.Packer{}
 	for _, id := range g.mailIDs() {
-		packers[id] = pack.NewPacker(pack.Options{
+		packers[id] = pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
 			Group: id, Source: g.mail[id], Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
 			Packed:    func() { b.release(g, id) },
 			Deletable: b.deletable,
-		})
+		}))
 	}
 	b.packers.Store(&packers)
 }

@@ -42,23 +42,23 @@ func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev even
 			err = errors.Join(err, g.close(ctx))
 		}
 	}()
-	if g.log, err = rlog.Open(rlog.Options{
+	if g.log, err = rlog.Open(deps.tuning.log(rlog.Options{
 		Dir: filepath.Join(cfg.DataDir, "log"), FS: deps.FS, Logger: deps.Logger, DiskBudget: cfg.Disk.LogBudget,
 		SoftFree: cfg.Disk.SoftFree, HardFree: cfg.Disk.HardFree, OnStall: deps.OnStall,
-	}); err != nil {
+	})); err != nil {
 		return g, err
 	}
-	if g.state, err = state.Open(filepath.Join(cfg.DataDir, "state"), deps.FS, state.Options{Logger: deps.Logger}); err != nil {
+	if g.state, err = state.Open(filepath.Join(cfg.DataDir, "state"), deps.FS, deps.tuning.state(state.Options{Logger: deps.Logger})); err != nil {
 		return g, err
 	}
-	if g.raft, err = consensus.New(consensus.Options{
+	if g.raft, err = consensus.New(deps.tuning.raft(consensus.Options{
 		Node: id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime,
 		TempDir: filepath.Join(cfg.DataDir, "tmp"),
 		Log:     func(id rookery.GroupID) (consensus.LogStore, error) { return g.log.Group(id) },
 		Transport: func(rookery.GroupID) (consensus.Transport, error) {
 			return consensus.NewSolitaryTransport(id.Node), nil
 		},
-	}); err != nil {
+	})); err != nil {
 		return g, err
 	}
 	members := []consensus.Server{{ID: id.Node, Address: string(id.Node)}}

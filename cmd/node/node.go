@@ -32,6 +32,8 @@ type Deps struct {
 	OnStall func(error)
 	// Settings are written where the cluster has none yet.
 	Settings *Settings
+
+	tuning tuning
 }
 
 // startWithin bounds the wait for leaders at start.

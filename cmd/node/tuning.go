@@ -1,0 +1,51 @@
+package node
+
+import (
+	"time"
+
+	"rookery/cluster/consensus"
+	rlog "rookery/cluster/log"
+	"rookery/storage/pack"
+	"rookery/storage/state"
+)
+
+// tuning makes sizes and times small, so that a test sees within seconds what
+// takes days in production: segments roll and are released, tables are
+// flushed, logs are truncated, bodies are packed. Zero values are the defaults
+// of the packages they belong to.
+type tuning struct {
+	heartbeat time.Duration // and the wait for an election at start
+	segment   int64         // bytes of a segment of the log
+	logBudget int64         // bytes of log that are kept; 0 is the node file's
+	memTable  uint64        // bytes of state that are kept in memory
+	// snapshots are how many entries lie between two truncations of the log,
+	// and how often they are counted.
+	snapshots     uint64
+	snapshotEvery time.Duration
+	trailing      int64         // bytes of log that Raft keeps for followers
+	packAge       time.Duration // age of a body at which it is packed
+}
+
+func (t tuning) log(o rlog.Options) rlog.Options {
+	o.SegmentSize = t.segment
+	if t.logBudget > 0 {
+		o.DiskBudget = t.logBudget
+	}
+	return o
+}
+
+func (t tuning) state(o state.Options) state.Options {
+	o.MemTableBytes = t.memTable
+	return o
+}
+
+func (t tuning) raft(o consensus.Options) consensus.Options {
+	o.Heartbeat, o.TrailingBytes = t.heartbeat, t.trailing
+	o.SnapshotEntries, o.SnapshotInterval = t.snapshots, t.snapshotEvery
+	return o
+}
+
+func (t tuning) pack(o pack.Options) pack.Options {
+	o.MaxAge = t.packAge
+	return o
+}
