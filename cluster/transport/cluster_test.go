@@ -24,7 +24,7 @@ type cluster struct {
 }
 
 func newCluster(t testing.TB) *cluster {
-	a, err := transport.CreateAuthority(time.Now())
+	a, err := transport.CreateAuthority(time.Now().Add(-2 * transport.NodeLifetime))
 	must(t, err)
 	return &cluster{t: t, authority: a, address: map[rookery.NodeID]string{}, members: map[rookery.NodeID]bool{}}
 }

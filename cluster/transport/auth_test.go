@@ -1,0 +1,266 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"rookery"
+	"rookery/cluster/transport"
+)
+
+// outsider is a node with any identity that knows c's addresses.
+func (c *cluster) outsider(id *transport.Identity, clock func() time.Time) *transport.Transport {
+	tr, err := transport.New(transport.Options{
+		Credentials: transport.NewCredentials(id), Addresses: c.addresses, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+	})
+	must(c.t, err)
+	c.t.Cleanup(func() { tr.Close(context.Background()) })
+	return tr
+}
+
+func TestWhoIsRefused(t *testing.T) {
+	c := newCluster(t)
+	b := c.node("b", nil)
+	b.Handle("echo", echo)
+	c.register("good", "")
+	foreign, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	now := time.Now()
+	good := identity(t, c.authority, "good", now)
+	sameCluster, err := c.authority.Successor(now)
+	must(t, err)
+	untrusted := identity(t, sameCluster, "good", now)
+	untrusted, err = untrusted.Trusting(append(sameCluster.CertificatePEM(), c.authority.CertificatePEM()...))
+	must(t, err)
+	long := now.Add(-transport.NodeLifetime - time.Hour)
+	back := func() time.Time { return long.Add(time.Hour) }
+	for name, x := range map[string]*transport.Transport{
+		"another cluster":     c.outsider(identity(t, foreign, "good", now), nil),
+		"unknown authority":   c.outsider(untrusted, nil),
+		"expired":             c.outsider(identity(t, c.authority, "good", long), nil),
+		"expired, clock back": c.outsider(identity(t, c.authority, "good", long), back),
+		"not yet valid":       c.outsider(identity(t, c.authority, "good", now.Add(24*time.Hour)), nil),
+		"not a member":        c.outsider(identity(t, c.authority, "stranger", now), nil),
+	} {
+		_, err := x.Call(within(t), "b", "echo", nil)
+		if err == nil {
+			t.Errorf("%s: was let in", name)
+		} else if !rookery.Is(err, rookery.KindUnavailable) {
+			t.Errorf("%s: %v is of kind %v", name, err, rookery.KindOf(err))
+		}
+	}
+	_, err = c.outsider(good, nil).Call(within(t), "b", "echo", nil)
+	must(t, err)
+}
+
+// The one who dials checks too: an address may have passed to another node.
+func TestWrongNodeAnswers(t *testing.T) {
+	c := newCluster(t)
+	a, b := c.node("a", nil), c.node("b", nil)
+	b.Handle("echo", echo)
+	address, _ := c.addresses("b")
+	c.register("c", address)
+	_, err := a.Call(within(t), "c", "echo", nil)
+	wantKind(t, "call that reaches another node", err, rookery.KindUnavailable)
+}
+
+func TestPlainClients(t *testing.T) {
+	c := newCluster(t)
+	b := c.node("b", func(o *transport.Options) { o.HandshakeTimeout = 200 * time.Millisecond })
+	b.Handle("echo", echo)
+	address, _ := c.addresses("b")
+	for name, protos := range map[string][]string{
+		"no certificate": {"rookery-rpc/1"}, "no protocol": nil, "foreign protocol": {"h2"},
+		"two protocols": {"rookery-join/1", "rookery-rpc/1"}, "join where nobody can": {"rookery-join/1"},
+		"raft without certificate": {"rookery-raft/1"}, "gossip without certificate": {"rookery-gossip/1"},
+		"stream without certificate": {"rookery-stream/1"},
+	} {
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: protos})
+		if err == nil { // in TLS 1.3 the refusal comes after the client's handshake
+			conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_, err = conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: not refused: %v", name, err)
+		}
+	}
+	if _, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, NextProtos: []string{"rookery-rpc/1"}}); err == nil {
+		t.Error("TLS 1.2 was accepted")
+	}
+	silent, err := net.Dial("tcp", address)
+	must(t, err)
+	silent.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a silent client is kept: %v", err)
+	}
+	silent.Close()
+}
+
+func TestRemovedNodeIsCutOff(t *testing.T) {
+	c := newCluster(t)
+	a, b := c.node("a", nil), c.node("b", nil)
+	b.Handle("echo", echo)
+	ended := make(chan struct{})
+	b.HandleConn("hold", func(_ context.Context, _ rookery.NodeID, _ []byte, conn net.Conn) {
+		io.Copy(io.Discard, conn)
+		close(ended)
+	})
+	_, err := a.Call(within(t), "b", "echo", nil)
+	must(t, err)
+	conn, err := a.DialConn(within(t), "b", "hold", nil)
+	must(t, err)
+	defer conn.Close()
+	b.Recheck() // nothing has changed
+	_, err = a.Call(within(t), "b", "echo", nil)
+	must(t, err)
+	c.remove("a")
+	b.Recheck()
+	<-ended
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Fatal("the tunnel of a removed node still stands")
+	}
+	_, err = a.Call(within(t), "b", "echo", nil)
+	if err == nil {
+		t.Fatal("a removed node can call")
+	}
+}
+
+// TestRotation changes the authority and every certificate under load, in
+// the order in which it is to be done.
+func TestRotation(t *testing.T) {
+	c := newCluster(t)
+	creds := map[rookery.NodeID]*transport.Credentials{}
+	keep := func(n rookery.NodeID) func(*transport.Options) {
+		return func(o *transport.Options) { creds[n] = o.Credentials }
+	}
+	a, b := c.node("a", keep("a")), c.node("b", keep("b"))
+	b.Handle("echo", echo)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	load.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			conn, err := a.OpenStream(within(t), "b", "none", nil) // a handshake each
+			if err == nil {
+				conn.Close()
+			} else if !errors.Is(err, transport.ErrNoHandler) {
+				t.Errorf("during rotation: %v", err)
+				return
+			}
+		}
+	})
+	next, err := c.authority.Successor(time.Now())
+	must(t, err)
+	both := append(c.authority.CertificatePEM(), next.CertificatePEM()...)
+	each := func(f func(id *transport.Identity) (*transport.Identity, error)) {
+		for _, cr := range creds {
+			id, err := f(cr.Current())
+			must(t, err)
+			must(t, cr.Replace(id))
+		}
+		a.Recheck()
+		b.Recheck()
+		_, err := a.Call(within(t), "b", "echo", nil)
+		must(t, err)
+	}
+	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(both) })
+	each(func(id *transport.Identity) (*transport.Identity, error) {
+		request, key, err := transport.NewRequest(id.Node)
+		must(t, err)
+		cert, err := next.Issue(request, id.Node, time.Now())
+		must(t, err)
+		return id.Renewed(cert, key)
+	})
+	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(next.CertificatePEM()) })
+	close(stop)
+	load.Wait()
+	wantKind(t, "another node's identity", creds["a"].Replace(creds["b"].Current()), rookery.KindConflict)
+}
+
+func TestIdentityFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	_, err := transport.LoadIdentity(dir)
+	wantKind(t, "no files", err, rookery.KindNotFound)
+	a, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	old := identity(t, a, "n1", time.Now())
+	must(t, old.Save(dir))
+	info, err := os.Stat(filepath.Join(dir, transport.KeyFile))
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Fatalf("the key has mode %v", info.Mode())
+	}
+	creds := transport.NewCredentials(old)
+	oldCert, err := os.ReadFile(filepath.Join(dir, transport.CertificateFile))
+	must(t, err)
+	changed, err := creds.Reload(dir)
+	if err != nil || changed {
+		t.Fatalf("reload without change: %v, %v", changed, err)
+	}
+	renewed := identity(t, a, "n1", time.Now().Add(time.Hour))
+	oldKey, err := os.ReadFile(filepath.Join(dir, transport.KeyFile))
+	must(t, err)
+	must(t, renewed.Save(dir))
+	changed, err = creds.Reload(dir)
+	if err != nil || !changed || !creds.Current().Expires().Equal(renewed.Expires()) {
+		t.Fatalf("reload after renewal: %v, %v", changed, err)
+	}
+	// A crash between the steps of Save: both keys, the old certificate.
+	newKey, err := os.ReadFile(filepath.Join(dir, transport.KeyFile))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, transport.KeyFile), append(newKey, oldKey...), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, transport.CertificateFile), oldCert, 0o600))
+	back, err := transport.LoadIdentity(dir)
+	must(t, err)
+	if !back.Expires().Equal(old.Expires()) {
+		t.Fatal("the old identity did not survive a crash")
+	}
+}
+
+func TestRenewalDue(t *testing.T) {
+	a, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	now := time.Now()
+	id := identity(t, a, "n1", now)
+	for days, want := range map[int]bool{0: false, 59: false, 61: true, 91: true} {
+		if got := id.RenewalDue(now.Add(time.Duration(days) * 24 * time.Hour)); got != want {
+			t.Errorf("after %d days: due %v", days, got)
+		}
+	}
+}
+
+func TestAuthorityKeepsItself(t *testing.T) {
+	a, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	key, err := a.KeyPEM()
+	must(t, err)
+	b, err := transport.ParseAuthority(a.CertificatePEM(), key)
+	must(t, err)
+	if a.Cluster() != b.Cluster() || a.Fingerprint() != b.Fingerprint() {
+		t.Fatal("the authority changed on its way")
+	}
+	other, err := transport.CreateAuthority(time.Now())
+	must(t, err)
+	_, err = transport.ParseAuthority(other.CertificatePEM(), key)
+	wantKind(t, "another's key", err, rookery.KindInvalid)
+	request, _, err := transport.NewRequest("n1")
+	must(t, err)
+	for _, node := range []rookery.NodeID{"", "a/b", "../x", "a b", ".x", rookery.NodeID(make([]byte, 65))} {
+		_, err := a.Issue(request, node, time.Now())
+		wantKind(t, "issue for "+string(node), err, rookery.KindInvalid)
+	}
+}
