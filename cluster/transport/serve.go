@@ -115,6 +115,7 @@ func (s *callServer) begin(f frame) error {
 	q := &request{message{make([]byte, 0, head.total), head.total}, head, h}
 	complete, err := q.add(body)
 	if err != nil {
+		s.giveBack(f.call, q.want)
 		return err
 	}
 	if complete {
@@ -182,11 +183,10 @@ func (s *callServer) run(call uint32, q *request) {
 		s.refuse(call, rookery.KindUnavailable, errors.New("the node is stopping"))
 		return
 	}
-	ctx, cancel := s.ctx, context.CancelFunc(nil)
+	ctx, cancel := context.WithCancel(s.ctx)
 	if q.head.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, q.head.timeout)
-	} else {
-		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+		ctx, cancel = context.WithTimeout(s.ctx, q.head.timeout)
 	}
 	s.mu.Lock()
 	s.running[call] = cancel
@@ -198,6 +198,7 @@ func (s *callServer) run(call uint32, q *request) {
 	})
 	if !started {
 		cancel()
+		s.giveBack(call, q.want)
 		s.t.serving.end()
 	}
 }
