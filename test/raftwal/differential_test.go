@@ -110,6 +110,9 @@ func TestAgainstRaftWAL(t *testing.T) {
 	}
 }
 
+// step does one random thing. Cutting the tail off is compared with
+// raft.InmemStore in the package itself: raft-wal v0.4.0 refuses its own next
+// append after some cuts.
 func (p *pair) step(rng *rand.Rand, term *uint64) {
 	first, _ := p.w.FirstIndex()
 	last, _ := p.w.LastIndex()
@@ -124,10 +127,6 @@ func (p *pair) step(rng *rand.Rand, term *uint64) {
 			es = append(es, &raft.Log{Index: last + 1 + i, Term: *term, Type: raft.LogType(rng.IntN(2)), Data: data})
 		}
 		p.both("store", p.g.StoreLogs(es), p.w.StoreLogs(es))
-	case n < 19 && last > first+2:
-		lo := last - rng.Uint64N(min(8, last-first))
-		*term++
-		p.both("truncate", p.g.DeleteRange(lo, last), p.w.DeleteRange(lo, last))
 	case n < 23 && last > first+2:
 		hi := first + rng.Uint64N(last-first)
 		p.both("permit", p.g.DeleteRange(first, hi), p.w.DeleteRange(first, hi))
