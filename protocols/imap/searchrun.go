@@ -26,7 +26,6 @@ type searcher struct {
 	ctx   context.Context
 	key   *searchKey
 	found command.UIDsBuilder
-	first rookery.UID
 	high  rookery.ModSeq
 	only  bool // the first match is enough
 }

@@ -75,7 +75,6 @@ func newSession(srv *Server, conn net.Conn, mode Mode) *session {
 var (
 	errRung      = errors.New("woken")
 	errTimeout   = errors.New("the client was silent for too long")
-	errTooSlow   = errors.New("the client sends too slowly")
 	errBadClient = errors.New("too many errors")
 )
 

@@ -100,7 +100,6 @@ func (l *directLog) read(_ context.Context, g rookery.GroupID, index rookery.Log
 // people is a directory of users whose password is "secret".
 type people struct {
 	down atomic.Bool
-	slow atomic.Bool
 }
 
 func (p *people) Local(string) bool { return true }
