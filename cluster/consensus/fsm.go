@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +71,7 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 		// A late copy of an image sent twice. Both are prefixes of the same
 		// log: what we have contains it, and entries replayed are skipped.
 		f.group.logger.Info("image is not newer than the state; kept the state", "image", want, "applied", index)
-		return nil
+		return f.group.installed()
 	}
 	if err := m.Restore(r); err != nil {
 		return rookery.E("install image", 0, err)
@@ -81,7 +82,24 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	}
 	f.group.logger.Info("installed an image of the group's state", "index", index)
 	f.group.applied(index, 0)
-	return nil
+	return f.group.installed()
+}
+
+// installed has the node fetch what an image refers to.
+func (g *Group) installed() error {
+	if g.node.Installed == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-g.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return g.node.Installed(ctx, g.id)
 }
 
 // permission is the library's snapshot: it writes no image, it makes the

@@ -48,6 +48,12 @@ type Options struct {
 	// refuses to start.
 	Recover func(ctx context.Context, group rookery.GroupID, atLeast rookery.LogIndex) (io.ReadCloser, error)
 
+	// Installed is called with each image that has replaced a group's state,
+	// also one that changed nothing, before the leader hears that it arrived:
+	// what the image refers to outside itself is made durable here first. An
+	// error makes the leader send again. nil: nothing to do.
+	Installed func(ctx context.Context, group rookery.GroupID) error
+
 	// MaxInFlight bounds the bytes a group's Apply calls have under way.
 	// Default 8 MiB.
 	MaxInFlight int64

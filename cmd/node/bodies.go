@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +29,7 @@ type bodies struct {
 	accounts atomic.Pointer[account.Store]
 	store    blob.Store
 	reader   *pack.Bodies
-	// packers are nil until the object store is known.
-	packers atomic.Pointer[map[rookery.GroupID]*pack.Packer]
+	packers  sync.Map // of *pack.Packer by rookery.GroupID
 }
 
 func newBodies(n *Node) *bodies { return &bodies{node: n} }
@@ -43,7 +43,6 @@ func (b *bodies) open(set *Store) (err error) {
 		return err
 	}
 	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
-	b.addPackers(b.node.groups)
 	return nil
 }
 
@@ -66,17 +65,18 @@ func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error)
 // deadFor is how long a dead pack stays, so that readers of an older view end.
 const deadFor = time.Hour
 
-// addPackers makes a packer for each mail group; they run as jobs.
-func (b *bodies) addPackers(g *groups) {
-	packers := map[rookery.GroupID]*pack.Packer{}
-	for _, id := range g.mailIDs() {
-		packers[id] = pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
-			Group: id, Source: g.mail[id], Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
-			Packed:    func() { b.release(g, id) },
-			Deletable: b.deletable,
-		}))
+// addPacker gives a group that runs here its packer, unless it has one.
+func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
+	if _, have := b.packers.Load(id); have {
+		return
 	}
-	b.packers.Store(&packers)
+	p := pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
+		Group: id, Source: g.machine(id), Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
+		Packed:    func() { b.release(g, id) },
+		Deletable: b.deletable,
+	}))
+	b.packers.Store(id, p)
+	b.node.job("packer", func(ctx context.Context) error { return b.pack(ctx, id, p) })
 }
 
 func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
@@ -98,7 +98,7 @@ func (b *bodies) deletable(_ context.Context, p mailbox.Pack) (bool, error) {
 
 // release lets the log recycle what lies below the oldest unpacked body.
 func (b *bodies) release(g *groups, id rookery.GroupID) {
-	floor, err := pack.Floor(g.mail[id], func() rookery.LogIndex {
+	floor, err := pack.Floor(g.machine(id), func() rookery.LogIndex {
 		applied, _ := g.raft.Group(id).Machine().Applied()
 		return applied
 	})
@@ -115,7 +115,7 @@ func (b *bodies) release(g *groups, id rookery.GroupID) {
 
 // pack moves the bodies of one group into the object store while this node
 // leads it.
-func (b *bodies) pack(ctx context.Context, id rookery.GroupID) error {
+func (b *bodies) pack(ctx context.Context, id rookery.GroupID, p *pack.Packer) error {
 	g := b.node.groups.raft.Group(id)
 	for ctx.Err() == nil {
 		// The channel is asked for first, so that no change is missed.
@@ -129,7 +129,7 @@ func (b *bodies) pack(ctx context.Context, id rookery.GroupID) error {
 		}
 		leading, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func() { (*b.packers.Load())[id].Run(leading); close(done) }()
+		go func() { p.Run(leading); close(done) }()
 		for g.IsLeader() && ctx.Err() == nil {
 			select {
 			case <-changes:

@@ -35,6 +35,8 @@ type Config struct {
 	TrustedProxies []string `toml:"trusted_proxies"`
 	// TLS names the certificate of the mail listeners.
 	TLS TLSFiles `toml:"tls"`
+	// Cluster is how other nodes reach this one.
+	Cluster Peering `toml:"cluster"`
 	// Listen holds the addresses of each listener; an empty list turns one off.
 	Listen Listen `toml:"listen"`
 	// Admin is the path of the administration socket; default:
@@ -50,6 +52,18 @@ type TLSFiles struct {
 	Certificate string `toml:"certificate"`
 	// Key is the path of the PEM private key. Required.
 	Key string `toml:"key"`
+}
+
+// Peering is how other nodes reach this one: one port, mutual TLS always.
+type Peering struct {
+	// Listen is the host:port for all traffic between nodes.
+	Listen string `toml:"listen"`
+	// Advertise is the host:port that other nodes connect to; default: the
+	// hostname with the port of listen.
+	Advertise string `toml:"advertise"`
+	// Zone names where the node stands (rack, room, site), so that replicas
+	// are spread; may be empty.
+	Zone string `toml:"zone"`
 }
 
 // Listen holds a list of host:port addresses for each listener.
@@ -91,6 +105,7 @@ func DefaultConfig() Config {
 	}
 	return Config{
 		Name: host, Hostname: host,
+		Cluster: Peering{Listen: ":7717"},
 		Listen: Listen{
 			SMTP: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"},
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, POP3: []string{":110"}, POP3S: []string{":995"},
@@ -135,6 +150,14 @@ func (c *Config) Validate() error {
 	if c.TLS.Certificate == "" || c.TLS.Key == "" {
 		bad("tls.certificate, tls.key", "are needed; set both to PEM files (to try the server out without any, use: rookery dev)")
 	}
+	if _, _, err := net.SplitHostPort(c.Cluster.Listen); err != nil {
+		bad("cluster.listen", "%q is not host:port; write it like :7717", c.Cluster.Listen)
+	}
+	if a := c.Cluster.Advertise; a != "" {
+		if host, _, err := net.SplitHostPort(a); err != nil || host == "" {
+			bad("cluster.advertise", "%q is not host:port; write it like mail1.example.com:7717", a)
+		}
+	}
 	for _, p := range c.TrustedProxies {
 		if _, err := netip.ParsePrefix(p); err != nil {
 			bad("trusted_proxies", "%q is not a network; write it like 192.0.2.0/24", p)
@@ -154,6 +177,18 @@ func (c *Config) Validate() error {
 		bad("disk.log_budget", "must be at least 268435456 (256 MiB)")
 	}
 	return errors.Join(errs...)
+}
+
+// advertised is where other nodes find this one, given where it listens.
+func (c *Config) advertised(listening net.Addr) string {
+	if c.Cluster.Advertise != "" {
+		return c.Cluster.Advertise
+	}
+	_, port, err := net.SplitHostPort(listening.String())
+	if err != nil {
+		return listening.String()
+	}
+	return net.JoinHostPort(c.Hostname, port)
 }
 
 func (c *Config) adminSocket() string {

@@ -1,16 +1,24 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
+	"rookery/cluster/transport"
+	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -19,24 +27,24 @@ import (
 // mailGroups is how many mail groups a new cluster begins with.
 const mailGroups = 4
 
-// groups holds the log, the state, and the Raft groups over both.
+// groups holds the log, the state, and the Raft groups over both that run on
+// this node.
 type groups struct {
+	node   *Node
 	log    *rlog.Log
 	state  *state.Store
 	raft   *consensus.Node
+	mesh   *mesh
 	system *system.Machine
-	mail   map[rookery.GroupID]*mailbox.Machine
 	logger *slog.Logger
+
+	mu   sync.RWMutex
+	mail map[rookery.GroupID]*mailbox.Machine
 }
 
-// events are the sinks of what the state machines report.
-type events struct {
-	mail   func(rookery.GroupID) mailbox.Events
-	system system.Events
-}
-
-func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev events) (g *groups, err error) {
-	g = &groups{mail: map[rookery.GroupID]*mailbox.Machine{}, logger: deps.Logger}
+func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
+	cfg, deps := n.cfg, n.deps
+	g = &groups{node: n, mesh: m, mail: map[rookery.GroupID]*mailbox.Machine{}, logger: deps.Logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close(ctx))
@@ -44,7 +52,7 @@ func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev even
 	}()
 	if g.log, err = rlog.Open(deps.tuning.log(rlog.Options{
 		Dir: filepath.Join(cfg.DataDir, "log"), FS: deps.FS, Logger: deps.Logger, DiskBudget: cfg.Disk.LogBudget,
-		SoftFree: cfg.Disk.SoftFree, HardFree: cfg.Disk.HardFree, OnStall: deps.OnStall,
+		SoftFree: cfg.Disk.SoftFree, HardFree: cfg.Disk.HardFree, OnStall: deps.OnStall, Repair: g.repair,
 	})); err != nil {
 		return g, err
 	}
@@ -52,42 +60,96 @@ func openGroups(ctx context.Context, cfg Config, deps Deps, id identity, ev even
 		return g, err
 	}
 	if g.raft, err = consensus.New(deps.tuning.raft(consensus.Options{
-		Node: id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime,
+		Node: n.id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime, Peers: m, Recover: g.recover,
 		TempDir: filepath.Join(cfg.DataDir, "tmp"),
 		Log:     func(id rookery.GroupID) (consensus.LogStore, error) { return g.log.Group(id) },
-		Transport: func(rookery.GroupID) (consensus.Transport, error) {
-			return consensus.NewSolitaryTransport(id.Node), nil
+		Transport: func(id rookery.GroupID) (consensus.Transport, error) {
+			s, err := transport.OpenRaft[consensus.Address](m.Transport, id)
+			if err != nil {
+				return nil, err
+			}
+			return consensus.NewNetworkTransport(id, s, deps.Logger), nil
 		},
+		Installed: g.fetchBodies,
 	})); err != nil {
 		return g, err
 	}
-	members := []consensus.Server{{ID: id.Node, Address: string(id.Node)}}
 	sys, err := g.state.Group(rookery.SystemGroup, func(sg *state.Group) state.Machine {
-		g.system = system.New(ev.system)(sg)
+		g.system = system.New(n)(sg)
 		return g.system
 	})
 	if err != nil {
 		return g, err
 	}
-	if _, err = g.raft.Start(ctx, rookery.SystemGroup, sys, members); err != nil {
-		return g, err
-	}
-	for _, gid := range g.mailIDs() {
-		sg, err := g.state.Group(gid, func(sg *state.Group) state.Machine {
-			g.mail[gid] = mailbox.New(ev.mail(gid))(sg)
-			return g.mail[gid]
-		})
-		if err != nil {
-			return g, err
-		}
-		if _, err = g.raft.Start(ctx, gid, sg, members); err != nil {
-			return g, err
-		}
-	}
-	return g, nil
+	m.serveGroups(g)
+	_, err = g.raft.Start(ctx, rookery.SystemGroup, sys, g.founders())
+	return g, err
 }
 
-func (g *groups) mailIDs() []rookery.GroupID {
+// founders are the members of a group that this node begins: itself, where it
+// began the cluster; else it waits to be added.
+func (g *groups) founders() []consensus.Server {
+	if !g.node.id.Created {
+		return nil
+	}
+	return []consensus.Server{g.server(g.node.id.Node)}
+}
+
+// server is a node as Raft knows it: its address is its id, which the mesh
+// turns into where it is now.
+func (g *groups) server(id rookery.NodeID) consensus.Server {
+	return consensus.Server{ID: id, Address: string(id)}
+}
+
+// start runs a mail group here, unless it runs.
+func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consensus.Server) error {
+	if g.raft.Group(id) != nil {
+		return nil
+	}
+	sg, err := g.state.Group(id, func(sg *state.Group) state.Machine {
+		m := mailbox.New(mailEvents{g.node, id})(sg)
+		g.mu.Lock()
+		g.mail[id] = m
+		g.mu.Unlock()
+		return m
+	})
+	if err != nil {
+		return err
+	}
+	if _, err = g.raft.Start(ctx, id, sg, members); err != nil {
+		return err
+	}
+	g.node.road.add(id, lead{g.raft.Group(id), g.mesh})
+	return nil
+}
+
+// machine is a mail group's machine, nil where the group has no replica here.
+func (g *groups) machine(id rookery.GroupID) *mailbox.Machine {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.mail[id]
+}
+
+// here are the mail groups that run on this node, in order.
+func (g *groups) here() []rookery.GroupID {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	ids := make([]rookery.GroupID, 0, len(g.mail))
+	for id := range g.mail {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// leads reports whether this node leads a group.
+func (g *groups) leads(id rookery.GroupID) bool {
+	group := g.raft.Group(id)
+	return group != nil && group.IsLeader()
+}
+
+// firstMail are the mail groups a new cluster begins with.
+func firstMail() []rookery.GroupID {
 	ids := make([]rookery.GroupID, mailGroups)
 	for i := range ids {
 		ids[i] = rookery.SystemGroup + 1 + rookery.GroupID(i)
@@ -95,40 +157,20 @@ func (g *groups) mailIDs() []rookery.GroupID {
 	return ids
 }
 
-// addTo gives the road every group.
-func (g *groups) addTo(r *road) {
-	for _, id := range append(g.mailIDs(), rookery.SystemGroup) {
-		r.add(id, raftGroup{g.raft.Group(id)})
-	}
-}
-
-// raftGroup adds the barrier that a road needs.
-type raftGroup struct{ *consensus.Group }
-
-func (r raftGroup) Barrier(ctx context.Context) error {
-	index, err := r.ReadIndex(ctx)
-	if err != nil {
-		return err
-	}
-	return r.Wait(ctx, index)
-}
-
-// ready waits until every group has a leader that serves.
-func (g *groups) ready(ctx context.Context, r *road) error {
-	for _, id := range append(g.mailIDs(), rookery.SystemGroup) {
-		for {
-			err := r.Barrier(ctx, id)
-			if err == nil {
-				break
-			}
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-				return rookery.E("start", rookery.KindUnavailable, fmt.Errorf("group %d has no leader: %w", id, err))
-			}
+// ready waits until a group has a leader and this node shows what it has
+// agreed on.
+func (g *groups) ready(ctx context.Context, r *road, id rookery.GroupID) error {
+	for {
+		err := r.Barrier(ctx, id)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return rookery.E("start", rookery.KindUnavailable, fmt.Errorf("group %d has no leader: %w", id, err))
 		}
 	}
-	return nil
 }
 
 // readLog reads an entry's bytes where they lie.
@@ -138,13 +180,126 @@ func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.Lo
 		return err
 	}
 	n, err := lg.ReadAt(index, term, p, off)
-	if err == nil && n < len(p) {
-		return rookery.E("read log", rookery.KindDamaged, fmt.Errorf("entry %d of group %d is shorter than its record says", index, id))
-	}
 	if n == len(p) {
 		return nil
 	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return rookery.E("read log", rookery.KindDamaged, fmt.Errorf("entry %d of group %d is shorter than its record says", index, id))
+	}
 	return err
+}
+
+// others are the members of a group besides this node.
+func (g *groups) others(id rookery.GroupID) []rookery.NodeID {
+	var ids []rookery.NodeID
+	if group := g.raft.Group(id); group != nil {
+		for _, s := range group.Servers() {
+			if s.ID != g.node.id.Node {
+				ids = append(ids, s.ID)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		for _, s := range g.mesh.seeds() {
+			if s.Node != g.node.id.Node {
+				ids = append(ids, s.Node)
+			}
+		}
+	}
+	return ids
+}
+
+// repair fetches a damaged entry's record from another replica.
+func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
+	errs := []error{errors.New("no other replica has it")}
+	for _, to := range g.others(id) {
+		a, err := g.mesh.ask(ctx, to, callRecord, groupCall{Group: id, Index: index, Term: term})
+		if err == nil {
+			return a.Data, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, rookery.E("repair log", rookery.KindUnavailable, errors.Join(errs...))
+}
+
+// recover pulls a group's image from a replica that is at least at an index.
+func (g *groups) recover(ctx context.Context, id rookery.GroupID, atLeast rookery.LogIndex) (io.ReadCloser, error) {
+	header, err := cbor.Marshal(groupCall{Group: id, Index: atLeast})
+	if err != nil {
+		return nil, rookery.E("recover group", rookery.KindInvalid, err)
+	}
+	errs := []error{errors.New("no other replica can give the group's state")}
+	for _, to := range g.others(id) {
+		r, err := g.mesh.OpenStream(ctx, to, streamImage, header)
+		if err == nil {
+			return r, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, rookery.E("recover group", rookery.KindUnavailable, errors.Join(errs...))
+}
+
+func (g *groups) writeImage(q groupCall, w io.Writer) error {
+	group := g.raft.Group(q.Group)
+	if group == nil {
+		return rookery.E("give image", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", q.Group))
+	}
+	image, err := group.Machine().Snapshot()
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	if image.Index() < q.Index {
+		return rookery.E("give image", rookery.KindUnavailable, fmt.Errorf("this node is at entry %d of group %d, not yet at %d", image.Index(), q.Group, q.Index))
+	}
+	_, err = image.WriteTo(w)
+	return err
+}
+
+// fetchBodies makes every unpacked body that an installed image speaks of
+// durable here before the installation counts: the bodies lie in entries that
+// this node never got.
+func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
+	m := g.machine(id)
+	if m == nil {
+		return nil
+	}
+	lg, err := g.log.Group(id)
+	if err != nil {
+		return err
+	}
+	for from := command.BodyID(0); ; {
+		bodies, err := m.Unpacked(from, 256)
+		if err != nil {
+			return err
+		}
+		for _, b := range bodies {
+			from = b.ID + 1
+			for _, p := range b.Log {
+				if lg.Has(p.Index, p.Term) {
+					continue
+				}
+				if err := g.fetchRecord(ctx, id, lg, p); err != nil {
+					return err
+				}
+			}
+		}
+		if len(bodies) < 256 {
+			return nil
+		}
+	}
+}
+
+func (g *groups) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.Group, p mailbox.LogPiece) error {
+	record, err := g.repair(ctx, id, p.Index, p.Term)
+	if err != nil {
+		return err
+	}
+	data, err := rlog.DataOf(record, id, p.Index, p.Term)
+	if err != nil {
+		return err
+	}
+	return lg.PutBody(p.Index, p.Term, bytes.Clone(data))
 }
 
 func (g *groups) close(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"rookery"
@@ -18,7 +19,12 @@ import (
 type identity struct {
 	Node  rookery.NodeID `json:"node"`
 	Epoch uint64         `json:"epoch"`
+	// Created says that this node began its cluster: it bootstraps the groups
+	// that do not exist yet. A node that joined waits to be added to them.
+	Created bool `json:"created,omitempty"`
 }
+
+func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
 
 // lockDir takes the data directory for this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {
@@ -37,41 +43,54 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// openIdentity reads the identity, made on the first start, and moves its
-// epoch on.
-func openIdentity(dir string) (identity, bool, error) {
+const identityFile = "node.json"
+
+// hasIdentity reports whether the directory is a node's. A log or state
+// without an identity is a disk that lost a file, not a new node: to vote
+// again under a new name would be a second vote.
+func hasIdentity(dir string) (bool, error) {
+	path := filepath.Join(dir, identityFile)
+	_, err := os.Stat(path)
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false, rookery.E("read node identity", rookery.KindUnavailable, err)
+	}
+	for _, d := range []string{"log", "state"} {
+		if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+			return false, rookery.E("read node identity", rookery.KindDamaged,
+				fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, d))
+		}
+	}
+	return false, nil
+}
+
+// startIdentity reads the identity and moves its epoch on.
+func startIdentity(dir string) (identity, error) {
 	const op = "read node identity"
-	path := filepath.Join(dir, "node.json")
 	var id identity
-	fresh := false
+	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// A log or state without identity is a disk that lost a file, not a
-		// new node: to vote again under a new name would be a second vote.
-		for _, d := range []string{"log", "state"} {
-			if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
-				return id, false, rookery.E(op, rookery.KindDamaged,
-					fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, d))
-			}
-		}
-		fresh = true
-		id.Node = rookery.NodeID("n-" + rand.Text()[:16])
-	case err != nil:
-		return id, false, rookery.E(op, rookery.KindUnavailable, err)
-	default:
-		if err := json.Unmarshal(b, &id); err != nil || id.Node == "" {
-			return id, false, rookery.E(op, rookery.KindDamaged, fmt.Errorf("%s cannot be read (%v); bring it back from a backup of the node", path, err))
-		}
+	if err != nil {
+		return id, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	if err := json.Unmarshal(b, &id); err != nil || id.Node == "" {
+		return id, rookery.E(op, rookery.KindDamaged, fmt.Errorf("%s cannot be read (%v); bring it back from a backup of the node", path, err))
 	}
 	id.Epoch++
-	if b, err = json.MarshalIndent(id, "", "  "); err != nil {
-		return id, false, rookery.E(op, rookery.KindInvalid, err)
+	return id, saveIdentity(dir, id)
+}
+
+func saveIdentity(dir string, id identity) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err == nil {
+		err = writeDurably(filepath.Join(dir, identityFile), append(b, '\n'), 0o600)
 	}
-	if err := writeDurably(path, append(b, '\n'), 0o600); err != nil {
-		return id, false, rookery.E(op, rookery.KindUnavailable, err)
+	if err != nil {
+		return rookery.E("write node identity", rookery.KindUnavailable, err)
 	}
-	return id, fresh, nil
+	return nil
 }
 
 // writeDurably replaces a file so that a crash leaves the old or the new one.

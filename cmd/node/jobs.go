@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 	"rookery/storage/state"
 )
 
@@ -33,8 +34,8 @@ func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq 
 // Unpacked implements mailbox.Events: the group's packer has work. What is
 // replayed before there is one it finds by itself.
 func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
-	if p := e.node.bodies.packers.Load(); p != nil {
-		(*p)[e.group].Unpacked(bytes)
+	if p, ok := e.node.bodies.packers.Load(e.group); ok {
+		p.(*pack.Packer).Unpacked(bytes)
 	}
 }
 
@@ -47,19 +48,53 @@ func (n *Node) Settings(uint64) {
 }
 
 // Nodes implements system.Events.
-func (n *Node) Nodes() {}
+func (n *Node) Nodes() { n.Groups() }
+
+// Groups implements system.Events.
+func (n *Node) Groups() {
+	select {
+	case n.moved <- struct{}{}:
+	default:
+	}
+}
 
 // startJobs runs what goes on in the background until Close.
 func (n *Node) startJobs() {
-	ctx, cancel := context.WithCancel(context.Background())
-	n.jobs = cancel
-	n.job(ctx, "delivery to further groups", n.deliver.Run)
-	n.job(ctx, "settings", n.followSettings)
-	n.job(ctx, "purge", n.purge)
-	for _, id := range n.groups.mailIDs() {
-		n.job(ctx, "packer", func(ctx context.Context) error { return n.bodies.pack(ctx, id) })
+	n.job("delivery to further groups", n.deliver.Run)
+	n.job("settings", n.followSettings)
+	n.job("purge", n.purge)
+	n.job("members", n.followCluster)
+	n.job("certificate", n.renewCertificate)
+	n.job("release of the log", n.releaseLog)
+	n.job("missing bodies", n.fetchMissing)
+}
+
+func (n *Node) job(name string, run func(context.Context) error) {
+	n.wg.Go(func() {
+		if err := run(n.jobs); err != nil && !errors.Is(err, context.Canceled) {
+			n.deps.Logger.Error("a background job ended", "job", name, "error", err)
+		}
+	})
+}
+
+// fetchMissing completes what a crash between the installing of an image and
+// the fetching of its bodies left undone.
+func (n *Node) fetchMissing(ctx context.Context) error {
+	for _, id := range n.groups.here() {
+		for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+			err := n.groups.fetchBodies(ctx, id)
+			if err == nil {
+				break
+			}
+			n.deps.Logger.Warn("bodies of a group are missing here and cannot be fetched yet", "group", id, "error", err)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return nil
+			}
+		}
 	}
-	n.job(ctx, "release of the log", n.releaseLog)
+	return nil
 }
 
 // releaseLog lets every replica's log go as far as its bodies are packed, also
@@ -68,7 +103,7 @@ func (n *Node) releaseLog(ctx context.Context) error {
 	tick := time.NewTicker(releaseEvery)
 	defer tick.Stop()
 	for {
-		for _, id := range n.groups.mailIDs() {
+		for _, id := range n.groups.here() {
 			n.bodies.release(n.groups, id)
 		}
 		select {
@@ -77,14 +112,6 @@ func (n *Node) releaseLog(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-func (n *Node) job(ctx context.Context, name string, run func(context.Context) error) {
-	n.wg.Go(func() {
-		if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			n.deps.Logger.Error("a background job ended", "job", name, "error", err)
-		}
-	})
 }
 
 // followSettings puts changed settings into force. Directories, domains and
@@ -115,8 +142,8 @@ func (n *Node) purge(ctx context.Context) error {
 	tick := time.NewTicker(purgeEvery)
 	defer tick.Stop()
 	for {
-		for _, id := range n.groups.mailIDs() {
-			if n.groups.raft.Group(id).IsLeader() {
+		for _, id := range n.groups.here() {
+			if n.groups.leads(id) {
 				if err := n.purgeGroup(ctx, id); err != nil && ctx.Err() == nil {
 					n.deps.Logger.Warn("purge of expunged messages failed; trying again later", "group", id, "error", err)
 				}

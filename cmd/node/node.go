@@ -17,7 +17,6 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/body"
-	"rookery/storage/mailbox"
 )
 
 // Deps are what a node takes from outside; the zero value is a real node.
@@ -32,6 +31,8 @@ type Deps struct {
 	OnStall func(error)
 	// Settings are written where the cluster has none yet.
 	Settings *Settings
+	// Create makes a new cluster where the data directory is not a node's.
+	Create bool
 
 	tuning tuning
 }
@@ -54,11 +55,14 @@ type Node struct {
 	accounts *account.Store
 	deliver  *delivery.Deliverer
 	servers  *servers
+	mesh     *mesh
 	admin    *adminServer
 	limits   atomic.Pointer[Limits]
 	changed  chan struct{} // settings have a new version; cap 1
+	moved    chan struct{} // the registry or the placement changed; cap 1
 
-	jobs context.CancelFunc
+	jobs context.Context // ends with the background jobs
+	stop context.CancelFunc
 	wg   sync.WaitGroup
 }
 
@@ -76,7 +80,8 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	if deps.Clock == nil {
 		deps.Clock = time.Now
 	}
-	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1)}
+	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -87,7 +92,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for _, step := range []func(context.Context) error{n.openDir, n.openGroups, n.openSettings, n.openMail, n.serve} {
+	for _, step := range []func(context.Context) error{n.openDir, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
 		if err := step(ctx); err != nil {
 			return n, err
 		}
@@ -96,51 +101,100 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 }
 
 // openDir takes the data directory and reads who this node is.
-func (n *Node) openDir(context.Context) (err error) {
-	if n.lock, err = lockDir(n.cfg.DataDir); err != nil {
-		return err
-	}
-	for _, d := range []string{"keys", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(n.cfg.DataDir, d), 0o700); err != nil {
-			return rookery.E("open data directory", rookery.KindDenied, err)
+func (n *Node) openDir(context.Context) error {
+	if n.deps.Create {
+		if err := Create(n.cfg, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
+			return err
 		}
 	}
-	var fresh bool
-	if n.id, fresh, err = openIdentity(n.cfg.DataDir); err != nil {
+	lock, err := lockDir(n.cfg.DataDir)
+	if err != nil {
 		return err
 	}
-	n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, "keys", "tenant.json"), fresh)
+	n.lock = lock
+	have, err := hasIdentity(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if !have {
+		return rookery.E("open node", rookery.KindNotFound, fmt.Errorf("%s is not a node's directory yet; begin a cluster with rookery init, or enter one with rookery join", n.cfg.DataDir))
+	}
+	if err := os.MkdirAll(filepath.Join(n.cfg.DataDir, "tmp"), 0o700); err != nil {
+		return rookery.E("open data directory", rookery.KindDenied, err)
+	}
+	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
+		return err
+	}
+	n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, tenantKeys))
 	return err
 }
 
-// openKeys reads the tenant keyring. Only a new node may make one: without
-// the old one no message of an old node could ever be read.
-func openKeys(path string, fresh bool) (*body.Keyring, error) {
+// openKeys reads the tenant keyring, without which no message can be read.
+func openKeys(path string) (*body.Keyring, error) {
 	k, err := body.LoadKeyring(path)
 	if rookery.Is(err, rookery.KindNotFound) {
-		if !fresh {
-			return nil, rookery.E("open tenant keys", rookery.KindDamaged,
-				fmt.Errorf("%s is missing, and nothing can be read without it; bring it back from the recovery kit", path))
-		}
-		k = body.GenerateKeyring()
-		err = k.Save(path)
+		return nil, rookery.E("open tenant keys", rookery.KindDamaged,
+			fmt.Errorf("%s is missing, and nothing can be read without it; bring it back from the recovery kit", path))
 	}
 	return k, err
 }
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
-	n.groups, err = openGroups(ctx, n.cfg, n.deps, n.id, events{
-		mail:   func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} },
-		system: n,
-	})
-	if err != nil {
+	n.road = newRoad(n.id, n.deps.Clock)
+	if n.mesh, err = openMesh(n.cfg, n.id, n.deps.Logger, n.deps.Clock, n.admit); err != nil {
+		return err
+	}
+	if err := n.mesh.listen(); err != nil {
+		return err
+	}
+	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
 		n.groups = nil // closed itself
 		return err
 	}
-	n.road = newRoad(n.id, n.deps.Clock)
-	n.groups.addTo(n.road)
-	return n.groups.ready(ctx, n.road)
+	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
+	if err := n.awaitSystem(ctx); err != nil {
+		return err
+	}
+	return n.learnMembers()
+}
+
+// awaitSystem waits for the system group. A node that knows the settings from
+// before starts without a quorum: what needs one is answered as temporary
+// until it is back. One that has just joined has to wait for its first copy.
+func (n *Node) awaitSystem(ctx context.Context) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
+		err := n.groups.ready(wait, n.road, rookery.SystemGroup)
+		cancel()
+		if err == nil {
+			return n.enlist(ctx)
+		}
+		if version, _, serr := n.groups.system.Settings(); serr == nil && version > 0 {
+			n.deps.Logger.Warn("the system group has no quorum; starting with the settings known before", "error", err)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		n.deps.Logger.Info("waiting for the cluster to bring its state to this node", "node", n.id.Node)
+	}
+}
+
+// openMailGroups starts the groups placed here and waits for those that have
+// everything they need to serve.
+func (n *Node) openMailGroups(ctx context.Context) error {
+	if err := n.startPlaced(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
+	defer cancel()
+	for _, id := range n.groups.here() {
+		if err := n.groups.ready(ctx, n.road, id); err != nil {
+			n.deps.Logger.Warn("a group cannot serve yet; its mail is answered as temporary", "group", id, "error", err)
+		}
+	}
+	return nil
 }
 
 // openSettings reads the settings, after writing the first ones where there
@@ -151,7 +205,7 @@ func (n *Node) openSettings(ctx context.Context) error {
 		return err
 	}
 	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: sealer}
-	_, version, err := n.settings.read(ctx)
+	_, version, err := n.settings.local()
 	if err != nil {
 		return err
 	}
@@ -164,7 +218,7 @@ func (n *Node) openSettings(ctx context.Context) error {
 }
 
 func (n *Node) openMail(ctx context.Context) error {
-	set, version, err := n.settings.read(ctx)
+	set, version, err := n.settings.local()
 	if err != nil {
 		return err
 	}
@@ -178,16 +232,15 @@ func (n *Node) openMail(ctx context.Context) error {
 	if err := n.bodies.open(&set.Store); err != nil {
 		return err
 	}
-	machine := func(id rookery.GroupID) *mailbox.Machine { return n.groups.mail[id] }
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader,
-		Groups: n.groups.mailIDs(), Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader,
+		Groups: firstMail(), Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.road, Machine: machine, Groups: n.groups.mailIDs(), Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
+		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: firstMail(), Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: func(id rookery.GroupID) bool { return n.groups.raft.Group(id).IsLeader() },
+		Leader: n.groups.leads,
 	})
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
@@ -227,15 +280,16 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.servers != nil {
 		note("listeners", n.servers.drain(ctx))
 	}
-	if n.jobs != nil {
-		n.jobs()
-		n.wg.Wait()
-	}
+	n.stop()
+	n.wg.Wait()
 	if n.people != nil {
 		note("directories", n.people.close())
 	}
 	if n.groups != nil {
 		note("groups", n.groups.close(ctx))
+	}
+	if n.mesh != nil {
+		note("transport", n.mesh.Close(ctx))
 	}
 	if n.bodies != nil {
 		note("object store", n.bodies.close())

@@ -40,7 +40,7 @@ func (n *Node) status() Status {
 	} else {
 		s.Problems = append(s.Problems, err.Error())
 	}
-	ids := append(n.groups.mailIDs(), rookery.SystemGroup)
+	ids := append(n.groups.here(), rookery.SystemGroup)
 	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
 	for _, id := range ids {
 		g := n.groups.raft.Group(id)
@@ -54,7 +54,7 @@ func (n *Node) status() Status {
 			s.Problems = append(s.Problems, "a group has no leader: mail for its accounts waits")
 		}
 		gs.Applied, _ = g.Machine().Applied()
-		if m := n.groups.mail[id]; m != nil {
+		if m := n.groups.machine(id); m != nil {
 			bodies, bytes, err := m.UnpackedBytes()
 			if err != nil {
 				s.Problems = append(s.Problems, err.Error())

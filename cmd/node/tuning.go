@@ -24,6 +24,14 @@ type tuning struct {
 	snapshotEvery time.Duration
 	trailing      int64         // bytes of log that Raft keeps for followers
 	packAge       time.Duration // age of a body at which it is packed
+	quorum        time.Duration // how long a start waits for a quorum
+}
+
+func (t tuning) quorumWait() time.Duration {
+	if t.quorum > 0 {
+		return t.quorum
+	}
+	return 10 * time.Second
 }
 
 func (t tuning) log(o rlog.Options) rlog.Options {

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/cluster/transport"
+)
+
+// The files of a node's membership, below its data directory.
+const (
+	identityDir  = "identity"          // certificate and CAs
+	authorityKey = "keys/ca.key"       // the cluster CA's key: any node admits others
+	tenantKeys   = "keys/tenant.json"  // the keyring of account keys
+	settingsKey  = "keys/settings.key" // opens sealed settings
+	gossipKey    = "keys/gossip.key"   // encrypts discovery
+	seedsFile    = "seeds.json"        // where others were last known to be
+)
+
+// Seed is where a node was last known to be.
+type Seed struct {
+	Node    rookery.NodeID `json:"node" cbor:"1,keyasint"`
+	Address string         `json:"address" cbor:"2,keyasint"`
+}
+
+// welcome is what a joiner gets besides its certificate.
+type welcome struct {
+	TenantKeys   []byte `cbor:"1,keyasint"`
+	SettingsKey  []byte `cbor:"2,keyasint"`
+	GossipKey    []byte `cbor:"3,keyasint"`
+	AuthorityKey []byte `cbor:"4,keyasint"`
+	Seeds        []Seed `cbor:"5,keyasint"`
+}
+
+// secretFiles are the files that all nodes share.
+func (w *welcome) secretFiles() map[string]*[]byte {
+	return map[string]*[]byte{tenantKeys: &w.TenantKeys, settingsKey: &w.SettingsKey, gossipKey: &w.GossipKey, authorityKey: &w.AuthorityKey}
+}
+
+func readWelcome(dir string, seeds []Seed) ([]byte, error) {
+	w := welcome{Seeds: seeds}
+	for name, into := range w.secretFiles() {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, rookery.E("read cluster keys", rookery.KindUnavailable, err)
+		}
+		*into = b
+	}
+	return cbor.Marshal(w)
+}
+
+func writeWelcome(dir string, payload []byte) error {
+	const op = "write cluster keys"
+	var w welcome
+	if err := cbor.Unmarshal(payload, &w); err != nil {
+		return rookery.E(op, rookery.KindDamaged, err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+		return rookery.E(op, rookery.KindDenied, err)
+	}
+	for name, b := range w.secretFiles() {
+		if len(*b) == 0 {
+			return rookery.E(op, rookery.KindDamaged, fmt.Errorf("the cluster gave no %s", name))
+		}
+		if err := writeDurably(filepath.Join(dir, name), *b, 0o600); err != nil {
+			return rookery.E(op, rookery.KindUnavailable, err)
+		}
+	}
+	return saveSeeds(dir, w.Seeds)
+}
+
+func saveSeeds(dir string, seeds []Seed) error {
+	b, err := json.MarshalIndent(seeds, "", "  ")
+	if err == nil {
+		err = writeDurably(filepath.Join(dir, seedsFile), append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		return rookery.E("write seeds", rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
+func loadSeeds(dir string) ([]Seed, error) {
+	b, err := os.ReadFile(filepath.Join(dir, seedsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var seeds []Seed
+	if err == nil {
+		err = json.Unmarshal(b, &seeds)
+	}
+	if err != nil {
+		return nil, rookery.E("read seeds", rookery.KindDamaged, fmt.Errorf("%w; remove %s: the node finds others through the cluster's state", err, seedsFile))
+	}
+	return seeds, nil
+}
+
+// loadAuthority reads the cluster CA with its key.
+func loadAuthority(dir string) (*transport.Authority, error) {
+	cert, err := os.ReadFile(filepath.Join(dir, identityDir, transport.AuthoritiesFile))
+	if err != nil {
+		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, authorityKey))
+	if err != nil {
+		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
+	}
+	return transport.ParseAuthority(cert, key)
+}

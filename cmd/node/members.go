@@ -1,0 +1,226 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/cluster/consensus"
+	"rookery/cluster/transport"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// CommandVersion is the highest version of commands this binary reads.
+const CommandVersion = 1
+
+// propose has the system group agree on a command.
+func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
+	_, result, err := n.road.Apply(ctx, rookery.SystemGroup, command.Encode(c))
+	if err != nil {
+		return nil, err
+	}
+	if err := state.ResultError("change cluster", result); err != nil {
+		return nil, err
+	}
+	return command.DecodeResult(c.Type(), state.DecodeResult(result).Value)
+}
+
+// enlist writes this node into the registry, and on the first node of a new
+// cluster the groups it begins with.
+func (n *Node) enlist(ctx context.Context) error {
+	have, err := n.groups.system.Node(n.id.Node)
+	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
+		return err
+	}
+	if have.State == command.NodeRemoved {
+		return rookery.E("start", rookery.KindDenied,
+			fmt.Errorf("node %s was removed from the cluster; remove %s and join as a new node", n.id.Node, n.cfg.DataDir))
+	}
+	if have.Address != n.mesh.address || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
+		if _, err := n.propose(ctx, &command.RegisterNode{
+			Node: n.id.Node, Name: n.cfg.Name, Address: n.mesh.address, Zone: n.cfg.Cluster.Zone, Version: CommandVersion,
+		}); err != nil {
+			return err
+		}
+	}
+	if !n.id.Created {
+		return nil
+	}
+	groups, err := n.groups.system.Groups()
+	if err != nil || len(groups) > 0 {
+		return err
+	}
+	for _, id := range append(firstMail(), rookery.SystemGroup) {
+		_, err := n.propose(ctx, &command.CreateGroup{Group: id, Members: []rookery.NodeID{n.id.Node}})
+		if err != nil && !rookery.Is(err, rookery.KindExists) {
+			return err
+		}
+	}
+	return nil
+}
+
+// startPlaced starts the mail groups that are placed on this node. A group
+// that nobody but this node was ever a member of is begun here.
+func (n *Node) startPlaced(ctx context.Context) error {
+	placed, err := n.groups.system.Groups()
+	if err != nil {
+		return err
+	}
+	for _, p := range placed {
+		if p.Group == rookery.SystemGroup || !slices.Contains(p.Members, n.id.Node) {
+			continue
+		}
+		var founders []consensus.Server
+		if n.id.Created && p.Version == 1 && len(p.Members) == 1 {
+			founders = n.groups.founders()
+		}
+		if err := n.groups.start(ctx, p.Group, founders); err != nil {
+			return err
+		}
+		n.bodies.addPacker(n.groups, p.Group)
+	}
+	return nil
+}
+
+// followCluster keeps the mesh and the groups of this node up with the
+// registry and the placement.
+func (n *Node) followCluster(ctx context.Context) error {
+	for {
+		if err := n.enlist(ctx); err != nil && ctx.Err() == nil {
+			n.deps.Logger.Warn("this node could not be written into the registry yet", "error", err)
+		}
+		if err := n.learnMembers(); err != nil {
+			n.deps.Logger.Error("the registry of nodes cannot be read", "error", err)
+		}
+		if err := n.startPlaced(ctx); err != nil {
+			n.deps.Logger.Error("a group cannot be started on this node", "error", err)
+		}
+		select {
+		case <-n.moved:
+		case <-time.After(10 * time.Second): // also what failed before
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) learnMembers() error {
+	nodes, err := n.groups.system.Nodes()
+	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	members := map[rookery.NodeID]member{}
+	for _, x := range nodes {
+		members[x.ID] = member{address: x.Address, removed: !x.Member()}
+	}
+	n.mesh.learn(members)
+	return nil
+}
+
+// MintToken makes a token with which one node may join within a time, and the
+// addresses to give along with it.
+func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string, addresses []string, err error) {
+	ident := n.mesh.creds.Current()
+	t := transport.MintToken(ident.Cluster, ident.Issuer())
+	_, err = n.propose(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: n.deps.Clock().Add(valid).UnixNano()})
+	if err != nil {
+		return "", nil, err
+	}
+	for _, s := range n.mesh.seeds() {
+		addresses = append(addresses, s.Address)
+	}
+	return t.Text(), addresses, nil
+}
+
+// admit is the transport's JoinHandler: it uses the token up, registers the
+// joiner, and gives it a certificate and the keys that all nodes share.
+func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {
+	if n.groups == nil || n.road == nil {
+		return a, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
+	}
+	var info joinInfo
+	if err := cbor.Unmarshal(q.Info, &info); err != nil {
+		return a, rookery.E("admit node", rookery.KindCredentials, err)
+	}
+	key, err := transport.KeyHash(q.Request)
+	if err != nil {
+		return a, err
+	}
+	_, err = n.propose(ctx, &command.Admit{
+		ID: q.Token.ID, Hash: q.Token.Hash(), Node: q.Node, Key: key,
+		Name: info.Name, Address: info.Address, Zone: info.Zone, Version: info.Version,
+	})
+	if err != nil {
+		return a, err
+	}
+	ca, err := loadAuthority(n.cfg.DataDir)
+	if err != nil {
+		return a, err
+	}
+	if a.Certificate, err = ca.Issue(q.Request, q.Node, n.deps.Clock()); err != nil {
+		return a, err
+	}
+	if a.Authorities, err = os.ReadFile(filepath.Join(n.cfg.DataDir, identityDir, transport.AuthoritiesFile)); err != nil {
+		return a, rookery.E("admit node", rookery.KindUnavailable, err)
+	}
+	if err := n.learnMembers(); err != nil {
+		return a, err
+	}
+	a.Payload, err = readWelcome(n.cfg.DataDir, n.mesh.seeds())
+	n.deps.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
+	return a, err
+}
+
+// renewEvery is how often the node looks at its certificate.
+const renewEvery = time.Hour
+
+// renewCertificate keeps the node's certificate from running out. Every node
+// holds the cluster CA's key, so it needs nobody for it.
+func (n *Node) renewCertificate(ctx context.Context) error {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		if now := n.deps.Clock(); n.mesh.creds.Current().RenewalDue(now) {
+			if err := n.renew(now); err != nil {
+				n.deps.Logger.Error("the node's certificate could not be renewed; trying again within the hour",
+					"expires", n.mesh.creds.Current().Expires(), "error", err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) renew(now time.Time) error {
+	ca, err := loadAuthority(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	request, key, err := transport.NewRequest(n.id.Node)
+	if err != nil {
+		return err
+	}
+	cert, err := ca.Issue(request, n.id.Node, now)
+	if err != nil {
+		return err
+	}
+	next, err := n.mesh.creds.Current().Renewed(cert, key)
+	if err != nil {
+		return err
+	}
+	if err := next.Save(filepath.Join(n.cfg.DataDir, identityDir)); err != nil {
+		return err
+	}
+	return n.mesh.creds.Replace(next)
+}

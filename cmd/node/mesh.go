@@ -1,0 +1,272 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/cluster/consensus"
+	"rookery/cluster/transport"
+)
+
+// mesh is this node's way to the others: who they are, where they are, and the
+// calls that groups and settings make of them.
+type mesh struct {
+	cfg    Config
+	id     identity
+	logger *slog.Logger
+	*transport.Transport
+	creds   *transport.Credentials
+	address string // where others reach this node
+
+	mu    sync.RWMutex
+	known map[rookery.NodeID]member
+}
+
+// member is a node as the registry or, before there is one, the seeds have it.
+type member struct {
+	address string
+	removed bool
+}
+
+// The calls between nodes.
+const (
+	callApply     = "apply"
+	callReadIndex = "readindex"
+	callTerm      = "term"
+	callApplied   = "applied"
+	callRecord    = "record"
+	streamImage   = "image"
+)
+
+func openMesh(cfg Config, id identity, logger *slog.Logger, clock func() time.Time, join transport.JoinHandler) (*mesh, error) {
+	ident, err := transport.LoadIdentity(filepath.Join(cfg.DataDir, identityDir))
+	if err != nil {
+		return nil, err
+	}
+	if ident.Node != id.Node {
+		return nil, rookery.E("open transport", rookery.KindDamaged,
+			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", identityDir, ident.Node, id.Node))
+	}
+	m := &mesh{cfg: cfg, id: id, logger: logger, known: map[rookery.NodeID]member{}}
+	seeds, err := loadSeeds(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range seeds {
+		m.known[s.Node] = member{address: s.Address}
+	}
+	m.creds = transport.NewCredentials(ident)
+	m.Transport, err = transport.New(transport.Options{
+		Credentials: m.creds, Logger: logger, Clock: clock, Join: join,
+		Authorized: func(n rookery.NodeID) bool {
+			m.mu.RLock()
+			defer m.mu.RUnlock()
+			k, ok := m.known[n]
+			return ok && !k.removed
+		},
+		Addresses: func(n rookery.NodeID) (string, bool) {
+			m.mu.RLock()
+			defer m.mu.RUnlock()
+			k, ok := m.known[n]
+			return k.address, ok && !k.removed
+		},
+	})
+	return m, err
+}
+
+// listen begins to answer other nodes.
+func (m *mesh) listen() error {
+	ln, err := net.Listen("tcp", m.cfg.Cluster.Listen)
+	if err != nil {
+		return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", m.cfg.Cluster.Listen, err))
+	}
+	m.address = m.cfg.advertised(ln.Addr())
+	return m.Start(ln)
+}
+
+// learn replaces what is known of the members and keeps it for the next start.
+func (m *mesh) learn(members map[rookery.NodeID]member) {
+	m.mu.Lock()
+	gone := []rookery.NodeID{}
+	for id, k := range members {
+		if k.removed && !m.known[id].removed {
+			gone = append(gone, id)
+		}
+		m.known[id] = k
+	}
+	seeds := make([]Seed, 0, len(m.known))
+	for id, k := range m.known {
+		if id != m.id.Node && !k.removed {
+			seeds = append(seeds, Seed{id, k.address})
+		}
+	}
+	m.mu.Unlock()
+	for _, id := range gone {
+		m.CutOff(id)
+	}
+	if err := saveSeeds(m.cfg.DataDir, seeds); err != nil {
+		m.logger.Warn("the addresses of other nodes could not be kept", "error", err)
+	}
+}
+
+// seeds are the nodes a joiner is told of: all members, this one included.
+func (m *mesh) seeds() []Seed {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	seeds := []Seed{{m.id.Node, m.address}}
+	for id, k := range m.known {
+		if id != m.id.Node && !k.removed {
+			seeds = append(seeds, Seed{id, k.address})
+		}
+	}
+	return seeds
+}
+
+// groupCall is the request of every call about a group.
+type groupCall struct {
+	Group rookery.GroupID  `cbor:"1,keyasint"`
+	Index rookery.LogIndex `cbor:"2,keyasint,omitempty"`
+	Term  uint64           `cbor:"3,keyasint,omitempty"`
+	Data  []byte           `cbor:"4,keyasint,omitempty"`
+}
+
+type groupAnswer struct {
+	Index rookery.LogIndex `cbor:"1,keyasint,omitempty"`
+	Term  uint64           `cbor:"2,keyasint,omitempty"`
+	Data  []byte           `cbor:"3,keyasint,omitempty"`
+}
+
+func (m *mesh) ask(ctx context.Context, to rookery.NodeID, name string, q groupCall) (a groupAnswer, err error) {
+	body, err := cbor.Marshal(q)
+	if err != nil {
+		return a, rookery.E("call "+name, rookery.KindInvalid, err)
+	}
+	b, err := m.Call(ctx, to, name, body)
+	if err != nil {
+		return a, err
+	}
+	if err := cbor.Unmarshal(b, &a); err != nil {
+		// It was answered, and nobody can say what.
+		return a, rookery.E("call "+name, rookery.KindUnknown, err)
+	}
+	return a, nil
+}
+
+// serveGroups answers other nodes' calls about the groups here.
+func (m *mesh) serveGroups(g *groups) {
+	handle := func(name string, fn func(ctx context.Context, group *consensus.Group, q groupCall) (groupAnswer, error)) {
+		m.Handle(name, func(ctx context.Context, _ rookery.NodeID, body []byte) ([]byte, error) {
+			var q groupCall
+			if err := cbor.Unmarshal(body, &q); err != nil {
+				return nil, rookery.E(name, rookery.KindInvalid, err)
+			}
+			group := g.raft.Group(q.Group)
+			if group == nil {
+				return nil, rookery.E(name, rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", q.Group))
+			}
+			a, err := fn(ctx, group, q)
+			if err != nil {
+				return nil, err
+			}
+			return cbor.Marshal(a)
+		})
+	}
+	handle(callApply, func(ctx context.Context, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		a.Index, a.Data, err = group.Apply(ctx, q.Data)
+		return a, err
+	})
+	handle(callReadIndex, func(ctx context.Context, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		a.Index, err = group.ReadIndex(ctx)
+		return a, err
+	})
+	handle(callTerm, func(_ context.Context, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		a.Term, err = g.raft.CurrentTerm(q.Group)
+		return a, err
+	})
+	handle(callApplied, func(_ context.Context, group *consensus.Group, _ groupCall) (a groupAnswer, err error) {
+		a.Index, a.Term = group.Machine().Applied()
+		return a, nil
+	})
+	handle(callRecord, func(_ context.Context, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		l, err := g.log.Group(q.Group)
+		if err == nil {
+			a.Data, err = l.Record(q.Index, q.Term)
+		}
+		return a, err
+	})
+	m.HandleStream(streamImage, func(_ context.Context, _ rookery.NodeID, header []byte, w io.Writer) error {
+		var q groupCall
+		if err := cbor.Unmarshal(header, &q); err != nil {
+			return rookery.E(streamImage, rookery.KindInvalid, err)
+		}
+		return g.writeImage(q, w)
+	})
+}
+
+// CurrentTerm is consensus.Peers'.
+func (m *mesh) CurrentTerm(ctx context.Context, s consensus.Server, group rookery.GroupID) (uint64, error) {
+	a, err := m.ask(ctx, s.ID, callTerm, groupCall{Group: group})
+	return a.Term, err
+}
+
+// lead is a lane's group as seen from this node: the replica here, and the
+// leader wherever it is.
+type lead struct {
+	*consensus.Group
+	mesh *mesh
+}
+
+// leader is the node to send to; "" is this one.
+func (l lead) leader() (rookery.NodeID, error) {
+	if l.IsLeader() {
+		return "", nil
+	}
+	id, ok := l.Leader()
+	if !ok || id == l.mesh.id.Node {
+		return "", rookery.E("find leader", rookery.KindUnavailable, errors.New("the group has no leader now"))
+	}
+	return id, nil
+}
+
+// Apply goes to the leader.
+func (l lead) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
+	to, err := l.leader()
+	if err != nil {
+		return 0, nil, err
+	}
+	if to == "" {
+		return l.Group.Apply(ctx, data)
+	}
+	a, err := l.mesh.ask(ctx, to, callApply, groupCall{Group: l.ID(), Data: data})
+	return a.Index, a.Data, err
+}
+
+// Barrier asks the leader for its read index and waits for it here.
+func (l lead) Barrier(ctx context.Context) error {
+	to, err := l.leader()
+	if err != nil {
+		return err
+	}
+	var index rookery.LogIndex
+	if to == "" {
+		index, err = l.ReadIndex(ctx)
+	} else {
+		var a groupAnswer
+		a, err = l.mesh.ask(ctx, to, callReadIndex, groupCall{Group: l.ID()})
+		index = a.Index
+	}
+	if err != nil {
+		return err
+	}
+	return l.Wait(ctx, index)
+}
