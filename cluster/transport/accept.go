@@ -62,7 +62,9 @@ func (t *Transport) serve(c *conn, entered func()) {
 		entered()
 		c.cut()
 		if !t.isClosing() && !errors.Is(err, io.EOF) {
-			t.opts.Logger.Warn("a connection was refused", "remote", c.RemoteAddr(), "error", err)
+			if skipped, now := t.refused.tell(time.Now()); now {
+				t.opts.Logger.Warn("a connection was refused", "remote", c.RemoteAddr(), "error", err, "more", skipped)
+			}
 		}
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"rookery"
 )
@@ -160,4 +161,23 @@ func hostOf(a net.Addr) netip.Addr {
 		host = p.Addr()
 	}
 	return host
+}
+
+// sparse lets one message a second through: who scans the port must not
+// fill the log.
+type sparse struct {
+	mu      sync.Mutex
+	last    time.Time
+	skipped int
+}
+
+func (s *sparse) tell(now time.Time) (skipped int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.last) < time.Second {
+		s.skipped++
+		return 0, false
+	}
+	skipped, s.skipped, s.last = s.skipped, 0, now
+	return skipped, true
 }

@@ -23,6 +23,7 @@ type Transport struct {
 	conns   connections
 	doors   doors
 	guests  guests
+	refused sparse
 	calls   handlers[handler]
 	streams handlers[StreamHandler]
 	tunnels handlers[ConnHandler]

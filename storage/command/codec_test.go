@@ -40,6 +40,9 @@ func samples() []Command {
 		&IntentDone{intent, 4}, &IntentForget{intent}, &EraseAccount{acct},
 		&EnsureAccount{"ldap/1", acct, 3}, &SetSettings{2, []byte("doc")}, &RegisterNode{Node: "n", Name: "a", Address: "b", Version: 1},
 		&ForgetAccount{acct},
+		&Invite{"id", [32]byte{1}, 5}, &Revoke{"id"}, &SetNodeState{"n", NodeDraining}, &FinalizeVersion{3},
+		&Admit{ID: "id", Hash: [32]byte{1}, Node: "n", Key: [32]byte{2}, Name: "a", Address: "h:1", Zone: "z", Version: 1},
+		&CreateGroup{2, []rookery.NodeID{"a"}}, &PlaceGroup{2, []rookery.NodeID{"a", "b"}, 1}, &ConfirmGroup{2, 1, []rookery.NodeID{"a"}},
 	}
 }
 
@@ -86,6 +89,7 @@ func TestEveryResultRoundTrips(t *testing.T) {
 		TypePackDead:      &Done{},
 		TypeEnsureAccount: &EnsureResult{rookery.AccountID{1}, 2, true},
 		TypeSetSettings:   &SettingsResult{4},
+		TypePlaceGroup:    &PlacementResult{4},
 	} {
 		got, err := DecodeResult(ty, EncodeResult(r))
 		if err != nil {

@@ -54,6 +54,15 @@ const (
 	TypeSetSettings   Type = 65
 	TypeRegisterNode  Type = 66
 	TypeForgetAccount Type = 67
+
+	TypeInvite          Type = 68
+	TypeRevoke          Type = 69
+	TypeAdmit           Type = 70
+	TypeSetNodeState    Type = 71
+	TypeFinalizeVersion Type = 72
+	TypeCreateGroup     Type = 73
+	TypePlaceGroup      Type = 74
+	TypeConfirmGroup    Type = 75
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -157,6 +166,22 @@ func New(t Type) Command {
 		return new(RegisterNode)
 	case TypeForgetAccount:
 		return new(ForgetAccount)
+	case TypeInvite:
+		return new(Invite)
+	case TypeRevoke:
+		return new(Revoke)
+	case TypeAdmit:
+		return new(Admit)
+	case TypeSetNodeState:
+		return new(SetNodeState)
+	case TypeFinalizeVersion:
+		return new(FinalizeVersion)
+	case TypeCreateGroup:
+		return new(CreateGroup)
+	case TypePlaceGroup:
+		return new(PlaceGroup)
+	case TypeConfirmGroup:
+		return new(ConfirmGroup)
 	}
 	return nil
 }

@@ -162,6 +162,8 @@ func newResult(t Type) Result {
 		return new(EnsureResult)
 	case TypeSetSettings:
 		return new(SettingsResult)
+	case TypeCreateGroup, TypePlaceGroup:
+		return new(PlacementResult)
 	}
 	if New(t) == nil {
 		return nil

@@ -19,7 +19,9 @@ type SetSettings struct {
 	Document []byte `cbor:"2,keyasint,omitempty"`
 }
 
-// RegisterNode adds a node to the registry or replaces its facts.
+// RegisterNode adds a node to the registry or replaces its facts; its state
+// stays. It is KindDenied for a removed node and for one whose version is
+// below the gate.
 type RegisterNode struct {
 	Node    rookery.NodeID `cbor:"1,keyasint"`
 	Name    string         `cbor:"2,keyasint,omitempty"`
@@ -28,8 +30,10 @@ type RegisterNode struct {
 	Version uint32 `cbor:"4,keyasint,omitempty"`
 	// Zone is where the node stands, for placement.
 	Zone string `cbor:"5,keyasint,omitempty"`
-	// Remove takes the node off the registry instead.
+	// Remove removes the node instead, as SetNodeState does.
 	Remove bool `cbor:"6,keyasint,omitempty"`
+	// Key is the hash of the node's public key; all zero leaves it as it is.
+	Key [32]byte `cbor:"7,keyasint"`
 }
 
 // ForgetAccount takes an erased account off the map: its directory entry,

@@ -1,5 +1,7 @@
 // Package system is the state machine of the system group: the settings
-// document, the map of accounts to groups, and the registry of nodes.
+// document, the map of accounts to groups, the registry of nodes with the
+// invitations by which they come in, which nodes hold which group, and the
+// version gate.
 //
 // It is deterministic: no clock, no randomness, no goroutine, no I/O but
 // through its transaction. It knows no mail and does not read the settings.
@@ -23,6 +25,9 @@ const (
 	tableKey      byte = 0x11 // directory key: account | group
 	tableAccount  byte = 0x12 // account: group | directory key
 	tableNode     byte = 0x13 // node: record
+	tableInvited  byte = 0x14 // invitation: record
+	tableGroup    byte = 0x15 // group (4): record
+	tableGate     byte = 0x16 // version (4)
 )
 
 // Bounds of the machine.
@@ -31,8 +36,14 @@ const (
 	MaxDirectoryKey = 512
 	// MaxSettings bounds the settings document in bytes.
 	MaxSettings = 1 << 20
-	// MaxNodes bounds the registry.
+	// MaxNodes bounds the members of the registry; removed ids do not count.
 	MaxNodes = 1000
+	// MaxInvitations bounds the invitations that are kept.
+	MaxInvitations = 100
+	// MaxGroups bounds the placement.
+	MaxGroups = 4096
+	// MaxMembers bounds the nodes of one group.
+	MaxMembers = 9
 )
 
 // Machine is the system group's state machine and the source of its reads.
@@ -48,7 +59,8 @@ var _ state.Machine = (*Machine)(nil)
 type Events interface {
 	// Settings says that the settings have a new version.
 	Settings(version uint64)
-	// Nodes says that the registry changed.
+	// Nodes says that the registry, the placement of groups or the version
+	// gate changed.
 	Nodes()
 }
 
@@ -74,6 +86,22 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.registerNode(tx, c)
 		case *command.ForgetAccount:
 			r, err = forgetAccount(tx, c)
+		case *command.SetNodeState:
+			r, err = m.setNodeState(tx, c)
+		case *command.Invite:
+			r, err = invite(tx, c)
+		case *command.Revoke:
+			r, err = revoke(tx, c)
+		case *command.Admit:
+			r, err = m.admit(tx, c)
+		case *command.CreateGroup:
+			r, err = m.createGroup(tx, c)
+		case *command.PlaceGroup:
+			r, err = m.placeGroup(tx, c)
+		case *command.ConfirmGroup:
+			r, err = m.confirmGroup(tx, c)
+		case *command.FinalizeVersion:
+			r, err = m.finalizeVersion(tx, c)
 		default:
 			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
 		}
@@ -116,6 +144,39 @@ func damaged(what string) error {
 func keyKey(k string) []byte                { return append([]byte{tableKey}, k...) }
 func accountKey(a rookery.AccountID) []byte { return append([]byte{tableAccount}, a[:]...) }
 func nodeKey(n rookery.NodeID) []byte       { return append([]byte{tableNode}, n...) }
+func invitedKey(id string) []byte           { return append([]byte{tableInvited}, id...) }
+func groupKey(g rookery.GroupID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{tableGroup}, uint32(g))
+}
+
+// put writes a record.
+func put(tx state.Tx, k []byte, record any) {
+	b, err := cbor.Marshal(record)
+	must(err)
+	must(tx.Set(k, b))
+}
+
+// decode reads a record.
+func decode(what string, b []byte, record any) error {
+	if err := cbor.Unmarshal(b, record); err != nil {
+		return damaged(what)
+	}
+	return nil
+}
+
+// scan calls fn for the rows of a table, keys without the table's byte.
+func scan(r state.Reader, table byte, fn func(k, v []byte) error) error {
+	return r.Scan([]byte{table}, []byte{table + 1}, func(k, v []byte) (bool, error) {
+		err := fn(k[1:], v)
+		return err == nil, err
+	})
+}
+
+func (m *Machine) changed(tx state.Tx) {
+	if m.events != nil {
+		tx.OnCommit(m.events.Nodes)
+	}
+}
 
 // ensureAccount maps a directory key once.
 func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error) {
@@ -167,58 +228,4 @@ func (m *Machine) setSettings(tx state.Tx, c *command.SetSettings) (command.Resu
 		tx.OnCommit(func() { events.Settings(version) })
 	}
 	return &command.SettingsResult{Version: version}, nil
-}
-
-// Node is a registered node.
-type Node struct {
-	ID      rookery.NodeID `cbor:"-"`
-	Name    string         `cbor:"1,keyasint,omitempty"`
-	Address string         `cbor:"2,keyasint,omitempty"`
-	// Version is the highest command version the node reads.
-	Version uint32 `cbor:"3,keyasint,omitempty"`
-	Zone    string `cbor:"4,keyasint,omitempty"`
-	// Registered and Updated are unix nanoseconds of group time.
-	Registered int64 `cbor:"5,keyasint,omitempty"`
-	Updated    int64 `cbor:"6,keyasint,omitempty"`
-}
-
-func (m *Machine) registerNode(tx state.Tx, c *command.RegisterNode) (command.Result, error) {
-	if n := len(c.Node); n == 0 || n > 64 || len(c.Name) > 255 || len(c.Address) > 255 || len(c.Zone) > 255 {
-		return nil, refuse(rookery.KindInvalid, "a node id has 1 to 64 bytes, its facts at most 255 each")
-	}
-	n := Node{Registered: tx.Time()}
-	old := get(tx, nodeKey(c.Node))
-	if old != nil {
-		must(decodeNode(old, &n))
-	}
-	switch {
-	case c.Remove:
-		must(tx.Delete(nodeKey(c.Node)))
-	case old == nil && countNodes(tx) >= MaxNodes:
-		return nil, refuse(rookery.KindLimit, "%d nodes are registered, at most that many; remove dead ones", MaxNodes)
-	default:
-		n.Name, n.Address, n.Version, n.Zone, n.Updated = c.Name, c.Address, c.Version, c.Zone, tx.Time()
-		b, err := cbor.Marshal(&n)
-		must(err)
-		must(tx.Set(nodeKey(c.Node), b))
-	}
-	if m.events != nil {
-		tx.OnCommit(m.events.Nodes)
-	}
-	return &command.Done{}, nil
-}
-
-func countNodes(r state.Reader) (n int) {
-	must(r.Scan([]byte{tableNode}, []byte{tableNode + 1}, func(_, _ []byte) (bool, error) {
-		n++
-		return true, nil
-	}))
-	return n
-}
-
-func decodeNode(b []byte, n *Node) error {
-	if err := cbor.Unmarshal(b, n); err != nil {
-		return damaged("node registry")
-	}
-	return nil
 }

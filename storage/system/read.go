@@ -98,16 +98,3 @@ func (m *Machine) Settings() (version uint64, document []byte, err error) {
 	})
 	return version, document, err
 }
-
-// Nodes lists the registered nodes in the order of their ids.
-func (m *Machine) Nodes() (nodes []Node, err error) {
-	err = m.read(func(r state.Reader) error {
-		return r.Scan([]byte{tableNode}, []byte{tableNode + 1}, func(k, v []byte) (bool, error) {
-			n := Node{ID: rookery.NodeID(k[1:])}
-			err := decodeNode(v, &n)
-			nodes = append(nodes, n)
-			return true, err
-		})
-	})
-	return nodes, err
-}

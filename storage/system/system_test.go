@@ -1,6 +1,7 @@
 package system
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"testing"
@@ -125,38 +126,31 @@ func TestSettingsCompareAndSet(t *testing.T) {
 	}
 }
 
-func TestNodesRegister(t *testing.T) {
-	f := open(t)
-	for _, c := range []*command.RegisterNode{{Node: "b", Name: "two"}, {Node: "a", Name: "one", Address: "h:1", Version: 2, Zone: "z"}, {Node: "b", Name: "2"}, {Node: "c"}, {Node: "c", Remove: true}} {
-		if _, err := f.apply(c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := f.m.Nodes()
-	want := []Node{{"a", "one", "h:1", 2, "z", 2, 2}, {"b", "2", "", 0, "", 1, 3}}
-	if d := cmp.Diff(want, got); d != "" || err != nil {
-		t.Fatal(d, err)
-	}
-	if _, err := f.apply(&command.RegisterNode{}); !rookery.Is(err, rookery.KindInvalid) {
-		t.Fatal(err)
-	}
-	if _, err := f.apply(&command.SetQuota{}); !rookery.Is(err, rookery.KindInvalid) {
-		t.Fatal("a mail command passed:", err)
-	}
-}
-
 func FuzzApply(f *testing.F) {
-	f.Add(command.Encode(&command.EnsureAccount{DirectoryKey: "a", Account: rookery.AccountID{1}, Group: 2}))
-	f.Add(command.Encode(&command.SetSettings{Document: []byte("x")}))
-	f.Add(command.Encode(&command.RegisterNode{Node: "n"}))
+	for _, c := range []command.Command{
+		&command.EnsureAccount{DirectoryKey: "a", Account: rookery.AccountID{1}, Group: 2},
+		&command.SetSettings{Document: []byte("x")},
+		&command.RegisterNode{Node: "n"},
+		&command.Invite{ID: "i", Hash: hash, Expires: 1 << 60},
+		&command.Admit{ID: "i", Hash: hash, Node: "m", Key: hash},
+		&command.SetNodeState{Node: "n", State: command.NodeRemoved},
+		&command.CreateGroup{Group: 2, Members: ids("n")},
+		&command.PlaceGroup{Group: 2, Members: ids("n"), Version: 1},
+		&command.ConfirmGroup{Group: 2, Voters: ids("n"), Version: 1},
+		&command.FinalizeVersion{Version: 0},
+	} {
+		f.Add(command.Encode(c))
+	}
 	x := open(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x.t = t
 		x.raw(command.TypePackDead, b) // its result has no encoding
-		if _, _, err := x.m.Settings(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := x.m.Nodes(); err != nil {
+		_, _, err1 := x.m.Settings()
+		_, err2 := x.m.Nodes()
+		_, err3 := x.m.Invitations()
+		_, err4 := x.m.Groups()
+		_, err5 := x.m.Gate()
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 			t.Fatal(err)
 		}
 	})

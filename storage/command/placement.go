@@ -1,0 +1,44 @@
+package command
+
+import "rookery"
+
+// CreateGroup adds a group to the placement with the nodes it starts on, as
+// version 1. It is KindExists for a group that is there.
+type CreateGroup struct {
+	Group   rookery.GroupID  `cbor:"1,keyasint"`
+	Members []rookery.NodeID `cbor:"2,keyasint"`
+}
+
+// PlaceGroup says which nodes shall hold a group, if its placement still has
+// the version expected, else KindConflict. Raft's configuration follows.
+type PlaceGroup struct {
+	Group   rookery.GroupID  `cbor:"1,keyasint"`
+	Members []rookery.NodeID `cbor:"2,keyasint"`
+	Version uint64           `cbor:"3,keyasint"`
+}
+
+// ConfirmGroup records that Raft's configuration follows a version of a
+// placement and who votes in it. The group's leader proposes it; KindConflict
+// if the placement has another version meanwhile.
+type ConfirmGroup struct {
+	Group   rookery.GroupID  `cbor:"1,keyasint"`
+	Version uint64           `cbor:"2,keyasint"`
+	Voters  []rookery.NodeID `cbor:"3,keyasint"`
+}
+
+// PlacementResult answers CreateGroup and PlaceGroup with the placement's
+// new version.
+type PlacementResult struct {
+	Version uint64 `cbor:"1,keyasint,omitempty"`
+}
+
+func (*PlacementResult) result() {}
+
+// Type implements Command.
+func (*CreateGroup) Type() Type { return TypeCreateGroup }
+
+// Type implements Command.
+func (*PlaceGroup) Type() Type { return TypePlaceGroup }
+
+// Type implements Command.
+func (*ConfirmGroup) Type() Type { return TypeConfirmGroup }

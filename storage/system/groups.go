@@ -1,0 +1,195 @@
+package system
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// GroupPlacement says which nodes shall hold a group.
+type GroupPlacement struct {
+	Group rookery.GroupID `cbor:"-"`
+	// Members shall hold the group, in the order of ids.
+	Members []rookery.NodeID `cbor:"1,keyasint,omitempty"`
+	// Version rises with every change of Members, from 1.
+	Version uint64 `cbor:"2,keyasint,omitempty"`
+	// Voters were Raft's when the leader last confirmed a version, in the
+	// order of ids, and Confirmed is that version: while it is not Version,
+	// a change is under way. Voters are fewer than Members where the leader
+	// keeps one as a learner, to have no even number of votes.
+	Voters    []rookery.NodeID `cbor:"3,keyasint,omitempty"`
+	Confirmed uint64           `cbor:"4,keyasint,omitempty"`
+}
+
+// votes are the nodes whose majority the group needs, as far as is known.
+func (p GroupPlacement) votes() []rookery.NodeID {
+	if len(p.Voters) > 0 {
+		return p.Voters
+	}
+	return p.Members
+}
+
+// Groups lists the placement of all groups in the order of their numbers.
+func (m *Machine) Groups() (groups []GroupPlacement, err error) {
+	err = m.read(func(r state.Reader) error {
+		groups, err = readGroups(r)
+		return err
+	})
+	return groups, err
+}
+
+// Group is one group's placement. The error is KindNotFound.
+func (m *Machine) Group(id rookery.GroupID) (p GroupPlacement, err error) {
+	err = m.read(func(r state.Reader) error {
+		found, err := findGroup(r, id, &p)
+		if err == nil && !found {
+			err = rookery.E("find group", rookery.KindNotFound, fmt.Errorf("there is no group %d", id))
+		}
+		return err
+	})
+	return p, err
+}
+
+func readGroups(r state.Reader) (groups []GroupPlacement, err error) {
+	err = scan(r, tableGroup, func(k, v []byte) error {
+		if len(k) != 4 {
+			return damaged("placement")
+		}
+		p := GroupPlacement{Group: rookery.GroupID(binary.BigEndian.Uint32(k))}
+		err := decode("placement", v, &p)
+		groups = append(groups, p)
+		return err
+	})
+	return groups, err
+}
+
+func findGroup(r state.Reader, id rookery.GroupID, p *GroupPlacement) (bool, error) {
+	v, err := r.Get(groupKey(id))
+	if err != nil || v == nil {
+		return false, err
+	}
+	p.Group = id
+	return true, decode("placement", v, p)
+}
+
+func (m *Machine) createGroup(tx state.Tx, c *command.CreateGroup) (command.Result, error) {
+	nodes, err := placeable(tx, c.Members)
+	if err != nil {
+		return nil, err
+	}
+	if c.Group < rookery.SystemGroup {
+		return nil, refuse(rookery.KindInvalid, "groups are numbered from %d", rookery.SystemGroup)
+	}
+	groups, err := readGroups(tx)
+	must(err)
+	if slices.ContainsFunc(groups, func(p GroupPlacement) bool { return p.Group == c.Group }) {
+		return nil, refuse(rookery.KindExists, "group %d exists", c.Group)
+	}
+	if len(groups) >= MaxGroups {
+		return nil, refuse(rookery.KindLimit, "there are %d groups, at most that many", MaxGroups)
+	}
+	put(tx, groupKey(c.Group), &GroupPlacement{Members: nodes, Version: 1})
+	m.changed(tx)
+	return &command.PlacementResult{Version: 1}, nil
+}
+
+func (m *Machine) placeGroup(tx state.Tx, c *command.PlaceGroup) (command.Result, error) {
+	p, err := placementAt(tx, c.Group, c.Version)
+	if err != nil {
+		return nil, err
+	}
+	if p.Members, err = placeable(tx, c.Members); err != nil {
+		return nil, err
+	}
+	p.Version++
+	put(tx, groupKey(c.Group), &p)
+	m.changed(tx)
+	return &command.PlacementResult{Version: p.Version}, nil
+}
+
+func (m *Machine) confirmGroup(tx state.Tx, c *command.ConfirmGroup) (command.Result, error) {
+	p, err := placementAt(tx, c.Group, c.Version)
+	if err != nil {
+		return nil, err
+	}
+	if p.Voters, err = distinct(c.Voters); err != nil {
+		return nil, err
+	}
+	p.Confirmed = c.Version
+	put(tx, groupKey(c.Group), &p)
+	m.changed(tx)
+	return &command.Done{}, nil
+}
+
+// placementAt is a group's placement if it has the version.
+func placementAt(tx state.Tx, group rookery.GroupID, version uint64) (p GroupPlacement, err error) {
+	found, err := findGroup(tx, group, &p)
+	must(err)
+	if !found {
+		return p, refuse(rookery.KindNotFound, "there is no group %d", group)
+	}
+	if p.Version != version {
+		return p, refuse(rookery.KindConflict, "the placement of group %d has version %d, not %d; read it again", group, p.Version, version)
+	}
+	return p, nil
+}
+
+func distinct(nodes []rookery.NodeID) ([]rookery.NodeID, error) {
+	if n := len(nodes); n == 0 || n > MaxMembers {
+		return nil, refuse(rookery.KindInvalid, "a group has 1 to %d members, not %d", MaxMembers, n)
+	}
+	sorted := slices.Sorted(slices.Values(nodes))
+	if len(slices.Compact(slices.Clone(sorted))) != len(sorted) {
+		return nil, refuse(rookery.KindInvalid, "a node is a member twice")
+	}
+	return sorted, nil
+}
+
+// placeable are the nodes in the order of their ids where all may hold a
+// group.
+func placeable(tx state.Tx, nodes []rookery.NodeID) ([]rookery.NodeID, error) {
+	sorted, err := distinct(nodes)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range sorted {
+		var n Node
+		found, err := findNode(tx, id, &n)
+		must(err)
+		if !found || !n.Member() {
+			return nil, refuse(rookery.KindInvalid, "node %.64q is no member of the cluster", id)
+		}
+	}
+	return sorted, nil
+}
+
+// removable refuses the removal of a node that a group's majority needs. It
+// counts votes as last confirmed: two nodes that share a group are removed
+// one after the other, the second when the group has left the first.
+func removable(tx state.Tx, node rookery.NodeID) error {
+	groups, err := readGroups(tx)
+	must(err)
+	for _, p := range groups {
+		votes := p.votes()
+		if !slices.Contains(votes, node) {
+			continue
+		}
+		left := 0
+		for _, id := range votes {
+			var n Node
+			found, err := findNode(tx, id, &n)
+			must(err)
+			if found && n.Member() && id != node {
+				left++
+			}
+		}
+		if left < len(votes)/2+1 {
+			return refuse(rookery.KindConflict, "group %d would keep %d of %d votes, which is no majority; drain the node or wait until the group has moved, or let another node join", p.Group, left, len(votes))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package system
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rookery"
+	"rookery/storage/command"
+)
+
+func TestPlacementCompareAndSet(t *testing.T) {
+	f := open(t)
+	f.nodes("a", "b", "c")
+	f.must(&command.CreateGroup{Group: 1, Members: ids("a")})
+	r, err := f.apply(&command.CreateGroup{Group: 300, Members: ids("b", "a")})
+	if d := cmp.Diff(&command.PlacementResult{Version: 1}, r); d != "" || err != nil {
+		t.Fatal(d, err)
+	}
+	f.refused(rookery.KindExists, "", &command.CreateGroup{Group: 300, Members: ids("c")})
+	f.refused(rookery.KindInvalid, "numbered from", &command.CreateGroup{Members: ids("c")})
+	place := &command.PlaceGroup{Group: 300, Members: ids("c", "b", "a"), Version: 1}
+	if r, err := f.apply(place); err != nil || r.(*command.PlacementResult).Version != 2 {
+		t.Fatal(r, err)
+	}
+	f.refused(rookery.KindConflict, "has version 2, not 1", place)
+	f.refused(rookery.KindConflict, "", &command.ConfirmGroup{Group: 300, Version: 1, Voters: ids("a")})
+	f.must(&command.ConfirmGroup{Group: 300, Version: 2, Voters: ids("b", "a", "c")})
+	f.refused(rookery.KindNotFound, "", &command.PlaceGroup{Group: 4, Members: ids("a")})
+	for _, bad := range [][]rookery.NodeID{nil, ids("a", "a"), ids("d"), ids("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")} {
+		f.refused(rookery.KindInvalid, "", &command.PlaceGroup{Group: 300, Members: bad, Version: 2})
+	}
+	got, err := f.m.Groups()
+	want := []GroupPlacement{{Group: 1, Members: ids("a"), Version: 1},
+		{Group: 300, Members: ids("a", "b", "c"), Version: 2, Voters: ids("a", "b", "c"), Confirmed: 2}}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Fatal(d, err)
+	}
+	p, err := f.m.Group(300)
+	if d := cmp.Diff(want[1], p); d != "" || err != nil {
+		t.Fatal(d, err)
+	}
+	if _, err := f.m.Group(2); !rookery.Is(err, rookery.KindNotFound) {
+		t.Fatal(err)
+	}
+}
+
+func TestRemovalLeavesAMajority(t *testing.T) {
+	f := open(t)
+	f.nodes("a", "b", "c", "d")
+	remove := func(n rookery.NodeID) command.Command {
+		return &command.SetNodeState{Node: n, State: command.NodeRemoved}
+	}
+	f.must(&command.CreateGroup{Group: 2, Members: ids("a")})
+	f.refused(rookery.KindConflict, "group 2 would keep 0 of 1 votes", remove("a"))
+	f.must(&command.PlaceGroup{Group: 2, Members: ids("a", "b", "c"), Version: 1},
+		&command.ConfirmGroup{Group: 2, Version: 2, Voters: ids("a", "b", "c")},
+		remove("a"),
+		&command.PlaceGroup{Group: 2, Members: ids("b", "c", "d"), Version: 2})
+	// Until the group has left a, b is needed: a's vote is lost.
+	f.refused(rookery.KindConflict, "group 2 would keep 1 of 3 votes", remove("b"))
+	f.refused(rookery.KindInvalid, "no member", &command.PlaceGroup{Group: 2, Members: ids("a", "c", "d"), Version: 3})
+	f.must(&command.ConfirmGroup{Group: 2, Version: 3, Voters: ids("b", "c", "d")}, remove("b"))
+}

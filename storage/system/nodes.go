@@ -1,0 +1,147 @@
+package system
+
+import (
+	"fmt"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// Node is a node of the registry.
+type Node struct {
+	ID   rookery.NodeID `cbor:"-"`
+	Name string         `cbor:"1,keyasint,omitempty"`
+	// Address is the host:port of the port for other nodes.
+	Address string `cbor:"2,keyasint,omitempty"`
+	// Version is the highest command version the node reads.
+	Version uint32 `cbor:"3,keyasint,omitempty"`
+	Zone    string `cbor:"4,keyasint,omitempty"`
+	// Registered and Updated are unix nanoseconds of group time.
+	Registered int64 `cbor:"5,keyasint,omitempty"`
+	Updated    int64 `cbor:"6,keyasint,omitempty"`
+	// State is what the cluster makes of the node, Since when it began, in
+	// unix nanoseconds of group time.
+	State command.NodeState `cbor:"7,keyasint,omitempty"`
+	Since int64             `cbor:"8,keyasint,omitempty"`
+	// Key is the hash of the node's public key; all zero if it never said.
+	Key [32]byte `cbor:"9,keyasint"`
+}
+
+// Member reports whether the node belongs to the cluster: it is not removed.
+func (n Node) Member() bool { return n.State != command.NodeRemoved }
+
+// Nodes lists all nodes there ever were in the order of their ids, removed
+// ones (see Member) included.
+func (m *Machine) Nodes() (nodes []Node, err error) {
+	err = m.read(func(r state.Reader) error {
+		nodes, err = readNodes(r)
+		return err
+	})
+	return nodes, err
+}
+
+// Node is one node, removed or not. The error is KindNotFound.
+func (m *Machine) Node(id rookery.NodeID) (n Node, err error) {
+	err = m.read(func(r state.Reader) error {
+		found, err := findNode(r, id, &n)
+		if err == nil && !found {
+			err = rookery.E("find node", rookery.KindNotFound, fmt.Errorf("node %.64q is not registered", id))
+		}
+		return err
+	})
+	return n, err
+}
+
+func readNodes(r state.Reader) (nodes []Node, err error) {
+	err = scan(r, tableNode, func(k, v []byte) error {
+		n := Node{ID: rookery.NodeID(k)}
+		err := decode("node registry", v, &n)
+		nodes = append(nodes, n)
+		return err
+	})
+	return nodes, err
+}
+
+func findNode(r state.Reader, id rookery.NodeID, n *Node) (bool, error) {
+	v, err := r.Get(nodeKey(id))
+	if err != nil || v == nil {
+		return false, err
+	}
+	n.ID = id
+	return true, decode("node registry", v, n)
+}
+
+func (m *Machine) registerNode(tx state.Tx, c *command.RegisterNode) (command.Result, error) {
+	if c.Remove {
+		return m.setNodeState(tx, &command.SetNodeState{Node: c.Node, State: command.NodeRemoved})
+	}
+	n, err := m.writeNode(tx, Node{ID: c.Node, Name: c.Name, Address: c.Address, Version: c.Version, Zone: c.Zone, Key: c.Key})
+	if err != nil {
+		return nil, err
+	}
+	put(tx, nodeKey(c.Node), &n)
+	m.changed(tx)
+	return &command.Done{}, nil
+}
+
+// writeNode is the record that facts lead to, where they may be written.
+func (m *Machine) writeNode(tx state.Tx, facts Node) (n Node, err error) {
+	if size := len(facts.ID); size == 0 || size > 64 || len(facts.Name) > 255 || len(facts.Address) > 255 || len(facts.Zone) > 255 {
+		return n, refuse(rookery.KindInvalid, "a node id has 1 to 64 bytes, its facts at most 255 each")
+	}
+	found, err := findNode(tx, facts.ID, &n)
+	must(err)
+	switch {
+	case found && !n.Member():
+		return n, refuse(rookery.KindDenied, "node %s was removed from the cluster and cannot come back; start it with an empty data directory and join again", facts.ID)
+	case facts.Version < gate(tx):
+		return n, refuse(rookery.KindDenied, "the node reads command versions up to %d and the cluster uses version %d; upgrade its binary first", facts.Version, gate(tx))
+	case !found && members(tx) >= MaxNodes:
+		return n, refuse(rookery.KindLimit, "%d nodes are registered, at most that many; remove dead ones", MaxNodes)
+	case !found:
+		n.Registered, n.Since = tx.Time(), tx.Time()
+	}
+	if facts.Key == ([32]byte{}) {
+		facts.Key = n.Key
+	}
+	facts.Registered, facts.Since, facts.State, facts.Updated = n.Registered, n.Since, n.State, tx.Time()
+	return facts, nil
+}
+
+// setNodeState is idempotent, and changes nothing where it is repeated.
+func (m *Machine) setNodeState(tx state.Tx, c *command.SetNodeState) (command.Result, error) {
+	var n Node
+	found, err := findNode(tx, c.Node, &n)
+	must(err)
+	switch {
+	case c.State > command.NodeRemoved:
+		return nil, refuse(rookery.KindInvalid, "node state %d is unknown to this version", c.State)
+	case !found:
+		return nil, refuse(rookery.KindNotFound, "node %.64q is not registered", c.Node)
+	case n.State == c.State:
+		return &command.Done{}, nil
+	case !n.Member():
+		return nil, refuse(rookery.KindDenied, "node %s was removed from the cluster, which is final", c.Node)
+	case c.State == command.NodeRemoved:
+		if err := removable(tx, c.Node); err != nil {
+			return nil, err
+		}
+	}
+	n.State, n.Since = c.State, tx.Time()
+	put(tx, nodeKey(c.Node), &n)
+	m.changed(tx)
+	return &command.Done{}, nil
+}
+
+// members counts the nodes that are not removed.
+func members(r state.Reader) (count int) {
+	nodes, err := readNodes(r)
+	must(err)
+	for _, n := range nodes {
+		if n.Member() {
+			count++
+		}
+	}
+	return count
+}
