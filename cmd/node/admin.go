@@ -11,11 +11,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"rookery"
+	"rookery/storage/command"
 )
 
 // settingsBody is what travels over the administration socket.
@@ -34,6 +36,8 @@ type errorBody struct {
 type adminServer struct {
 	settings *settingsStore
 	status   func() Status
+	mint     func(ctx context.Context, valid time.Duration) (string, []string, error)
+	state    func(ctx context.Context, name string, state command.NodeState) error
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -57,6 +61,8 @@ func (a *adminServer) serve(path string) error {
 	mux.HandleFunc("GET /v1/settings", a.getSettings)
 	mux.HandleFunc("PUT /v1/settings", a.putSettings)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, a.status()) })
+	mux.HandleFunc("POST /v1/token", a.postToken)
+	mux.HandleFunc("POST /v1/nodes/{name}/{state}", a.postState)
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
@@ -99,6 +105,41 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 	}
 	a.logger.Info("settings changed", "version", version)
 	reply(w, settingsBody{Version: version})
+}
+
+// Invitation is a join token with where to use it.
+type Invitation struct {
+	Token     string        `json:"token"`
+	Addresses []string      `json:"addresses"`
+	Valid     time.Duration `json:"valid_ns"`
+}
+
+func (a *adminServer) postToken(w http.ResponseWriter, r *http.Request) {
+	var in Invitation
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in)
+	if err != nil || in.Valid < time.Minute || in.Valid > 30*24*time.Hour {
+		replyError(w, rookery.E("mint token", rookery.KindInvalid, fmt.Errorf("a token is valid for 1 minute to 30 days, not %v", in.Valid)))
+		return
+	}
+	if in.Token, in.Addresses, err = a.mint(r.Context(), in.Valid); err != nil {
+		replyError(w, err)
+		return
+	}
+	reply(w, in)
+}
+
+func (a *adminServer) postState(w http.ResponseWriter, r *http.Request) {
+	states := map[string]command.NodeState{"drain": command.NodeDraining, "undrain": command.NodeActive, "remove": command.NodeRemoved}
+	to, ok := states[r.PathValue("state")]
+	if !ok {
+		replyError(w, rookery.E("change node", rookery.KindInvalid, fmt.Errorf("%q is none of drain, undrain, remove", r.PathValue("state"))))
+		return
+	}
+	if err := a.state(r.Context(), r.PathValue("name"), to); err != nil {
+		replyError(w, err)
+		return
+	}
+	reply(w, struct{}{})
 }
 
 func reply(w http.ResponseWriter, v any) {
@@ -163,6 +204,18 @@ func (c *AdminClient) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
+}
+
+// Mint makes a join token.
+func (c *AdminClient) Mint(ctx context.Context, valid time.Duration) (Invitation, error) {
+	var i Invitation
+	err := c.call(ctx, http.MethodPost, "/v1/token", Invitation{Valid: valid}, &i)
+	return i, err
+}
+
+// SetNode changes a node, by its name or id: drain, undrain or remove.
+func (c *AdminClient) SetNode(ctx context.Context, name, change string) error {
+	return c.call(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(name)+"/"+change, struct{}{}, &struct{}{})
 }
 
 func (c *AdminClient) call(ctx context.Context, method, path string, in, out any) error {

@@ -140,6 +140,29 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 	return t.Text(), addresses, nil
 }
 
+// setState drains a node, makes it active again, or removes it for ever. It is
+// named by its name, where only one has it, or its id.
+func (n *Node) setState(ctx context.Context, name string, to command.NodeState) error {
+	nodes, err := n.groups.system.Nodes()
+	if err != nil {
+		return err
+	}
+	var found []rookery.NodeID
+	for _, x := range nodes {
+		if string(x.ID) == name || x.Name == name && x.Member() {
+			found = append(found, x.ID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return rookery.E("change node", rookery.KindNotFound, fmt.Errorf("there is no node %q; see: rookery status", name))
+	case 1:
+		_, err = n.propose(ctx, &command.SetNodeState{Node: found[0], State: to})
+		return err
+	}
+	return rookery.E("change node", rookery.KindConflict, fmt.Errorf("several nodes are called %q; name one by its id: %v", name, found))
+}
+
 // admit is the transport's JoinHandler: it uses the token up, registers the
 // joiner, and gives it a certificate and the keys that all nodes share.
 func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {

@@ -145,11 +145,12 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps.Logger, n.deps.Clock, n.admit); err != nil {
 		return err
 	}
-	if err := n.mesh.listen(); err != nil {
-		return err
-	}
 	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
 		n.groups = nil // closed itself
+		return err
+	}
+	n.serveReports()
+	if err := n.mesh.listen(); err != nil {
 		return err
 	}
 	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
@@ -255,7 +256,7 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(context.Context) error {
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, logger: n.deps.Logger}
 	if err := n.admin.serve(n.cfg.adminSocket()); err != nil {
 		return err
 	}

@@ -1,27 +1,54 @@
 package node
 
 import (
-	"sort"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cluster/consensus"
 )
 
-// Status is what a node says of itself.
+// Status is what a node says of itself and of the cluster.
 type Status struct {
 	Name     string        `json:"name"`
 	Node     string        `json:"node"`
+	Cluster  string        `json:"cluster"`
 	Epoch    uint64        `json:"epoch"`
 	Settings uint64        `json:"settings_version"`
+	Nodes    []NodeStatus  `json:"nodes"`
 	Groups   []GroupStatus `json:"groups"`
 	Log      LogStatus     `json:"log"`
 	Problems []string      `json:"problems"`
 }
 
-// GroupStatus is one Raft group on the node.
+// NodeStatus is one node as this one sees it.
+type NodeStatus struct {
+	Node    string `json:"node"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Zone    string `json:"zone"`
+	State   string `json:"state"`
+	Version uint32 `json:"version"`
+	Alive   bool   `json:"alive"`
+	Disk    string `json:"disk"`
+}
+
+// GroupStatus is one Raft group.
 type GroupStatus struct {
 	Group    rookery.GroupID  `json:"group"`
 	Leader   string           `json:"leader"`
+	Members  []string         `json:"members"`
+	Learners []string         `json:"learners"`
+	Last     rookery.LogIndex `json:"last"`
 	Applied  rookery.LogIndex `json:"applied"`
+	// Lag is how many entries each member's state is behind the leader's log.
+	Lag      map[string]int64 `json:"lag"`
 	Unpacked int              `json:"unpacked_bodies"`
 	Bytes    int64            `json:"unpacked_bytes"`
 }
@@ -30,40 +57,143 @@ type GroupStatus struct {
 type LogStatus struct {
 	Segments int    `json:"segments"`
 	Bytes    int64  `json:"bytes"`
+	Free     int64  `json:"free"`
 	Disk     string `json:"disk"`
 }
 
+// nodeReport is what nodes tell each other for the status.
+type nodeReport struct {
+	Disk    string                               `cbor:"1,keyasint"`
+	Applied map[rookery.GroupID]rookery.LogIndex `cbor:"2,keyasint"`
+}
+
+const callReport = "report"
+
+func (n *Node) report() nodeReport {
+	r := nodeReport{Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
+	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
+		if g := n.groups.raft.Group(id); g != nil {
+			r.Applied[id], _ = g.Machine().Applied()
+		}
+	}
+	return r
+}
+
+func (n *Node) serveReports() {
+	n.mesh.Handle(callReport, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.report()) })
+}
+
+// reports asks every member; those that do not answer within a second are
+// missing from the answer.
+func (n *Node) reports(ids []rookery.NodeID) map[rookery.NodeID]nodeReport {
+	ctx, cancel := context.WithTimeout(n.jobs, time.Second)
+	defer cancel()
+	var mu sync.Mutex
+	got := map[rookery.NodeID]nodeReport{n.id.Node: n.report()}
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		if id == n.id.Node {
+			continue
+		}
+		wg.Go(func() {
+			b, err := n.mesh.Call(ctx, id, callReport, nil)
+			var r nodeReport
+			if err != nil || cbor.Unmarshal(b, &r) != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got[id] = r
+		})
+	}
+	wg.Wait()
+	return got
+}
+
 func (n *Node) status() Status {
-	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Epoch: n.id.Epoch, Problems: []string{}}
+	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
+	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	if _, version, err := n.settings.local(); err == nil {
 		s.Settings = version
 	} else {
-		s.Problems = append(s.Problems, err.Error())
+		problem("settings: %v", err)
 	}
-	ids := append(n.groups.here(), rookery.SystemGroup)
-	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
-	for _, id := range ids {
-		g := n.groups.raft.Group(id)
-		if g == nil {
+	nodes, err := n.groups.system.Nodes()
+	if err != nil {
+		problem("registry: %v", err)
+	}
+	var ids []rookery.NodeID
+	names := map[rookery.NodeID]string{}
+	for _, x := range nodes {
+		names[x.ID] = x.Name
+		if x.Member() {
+			ids = append(ids, x.ID)
+		}
+	}
+	reports := n.reports(ids)
+	for _, x := range nodes {
+		if !x.Member() {
 			continue
 		}
-		gs := GroupStatus{Group: id}
-		if leader, ok := g.Leader(); ok {
-			gs.Leader = string(leader)
-		} else {
-			s.Problems = append(s.Problems, "a group has no leader: mail for its accounts waits")
+		r, alive := reports[x.ID]
+		s.Nodes = append(s.Nodes, NodeStatus{
+			Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version, Alive: alive, Disk: r.Disk,
+		})
+		if !alive {
+			problem("node %s does not answer at %s", x.Name, x.Address)
 		}
-		gs.Applied, _ = g.Machine().Applied()
-		if m := n.groups.machine(id); m != nil {
-			bodies, bytes, err := m.UnpackedBytes()
-			if err != nil {
-				s.Problems = append(s.Problems, err.Error())
-			}
-			gs.Unpacked, gs.Bytes = bodies, bytes
+		if alive && r.Disk != "ok" {
+			problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
 		}
-		s.Groups = append(s.Groups, gs)
+	}
+	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
+		s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 	}
 	ls := n.groups.log.Stats()
-	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Disk: ls.Disk.String()}
+	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
 	return s
+}
+
+func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) GroupStatus {
+	g := n.groups.raft.Group(id)
+	gs := GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
+	if g == nil {
+		return gs
+	}
+	name := func(id rookery.NodeID) string {
+		if names[id] != "" {
+			return names[id]
+		}
+		return string(id)
+	}
+	if leader, ok := g.Leader(); ok {
+		gs.Leader = name(leader)
+	} else {
+		problem("group %d has no leader: mail for its accounts waits", id)
+	}
+	st := g.Stats()
+	gs.Last, gs.Applied = st.Last, st.Applied
+	for _, m := range g.Servers() {
+		gs.add(m, name(m.ID))
+		if r, ok := reports[m.ID]; ok {
+			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
+		}
+	}
+	if m := n.groups.machine(id); m != nil {
+		bodies, bytes, err := m.UnpackedBytes()
+		if err != nil {
+			problem("group %d: %v", id, err)
+		}
+		gs.Unpacked, gs.Bytes = bodies, bytes
+	}
+	return gs
+}
+
+func (s *GroupStatus) add(m consensus.Server, name string) {
+	if m.Learner {
+		s.Learners = append(s.Learners, name)
+	} else {
+		s.Members = append(s.Members, name)
+	}
 }

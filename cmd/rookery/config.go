@@ -40,8 +40,7 @@ func configVerb() verb {
 			return usagef("needs get, set, diff, apply or sample")
 		}
 		f := s.flags(v)
-		data := f.String("data", "rookery-data", "data directory of the node to talk to")
-		socket := f.String("socket", "", "path of the node's administration socket (default DIR/admin.sock)")
+		admin := adminFlags(f)
 		asJSON := f.Bool("json", false, "print JSON")
 		forNode := f.Bool("node", false, "sample: the node file instead of the settings")
 		if args[0] == "-h" || args[0] == "--help" {
@@ -51,10 +50,7 @@ func configVerb() verb {
 		if err != nil {
 			return err
 		}
-		c := configCall{shell: s, json: *asJSON, admin: node.NewAdminClient(*socket)}
-		if *socket == "" {
-			c.admin = node.NewAdminClient(adminSocket(*data))
-		}
+		c := configCall{shell: s, json: *asJSON, admin: admin()}
 		switch args[0] {
 		case "sample":
 			if *forNode {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"rookery"
@@ -19,37 +20,35 @@ import (
 	"rookery/directory/embedded"
 )
 
-const devLong = `Runs a whole mail server on this machine for trying it out: a node, a small
-LDAP directory with three users, an object store in a directory and a throwaway
-CA. It needs no root, no network and no other program. Everything is kept in the
-data directory; the next start finds the mail again. Ports listen on 127.0.0.1.
+const devLong = `Runs a whole mail cluster on this machine for trying it out: three nodes, each a
+process of its own, a small LDAP directory with three users, an object store in
+a directory and a throwaway CA. It needs no root, no network and no other
+program. Everything is kept in the data directory; the next start finds the mail
+again. Ports listen on 127.0.0.1.
 
-What it printed stands in DIR/dev.json for scripts, once the node serves.
+What it printed stands in DIR/dev.json for scripts, once the nodes serve, with
+the process id of each node (0 while it is dead).
+
+From another terminal a node is killed with SIGKILL and started again:
+
+  rookery dev kill node2 -data DIR
+  rookery dev start node2 -data DIR
 
 Never for production: the directory and the CA are toys.
 
-Example: rookery dev -data ./rookery-data -port-base 12000`
+Example: rookery dev -data ./rookery-data -nodes 3 -port-base 12000`
 
 func devVerb() verb {
-	v := verb{name: "dev", args: "[-data DIR] [-port-base N] [--json] [-log-level LEVEL]",
-		short: "try it out: a whole mail server on this machine", long: devLong}
+	v := verb{name: "dev", args: "[kill|start NAME] [-data DIR] [-nodes N] [-port-base N] [--json] [-log-level LEVEL]",
+		short: "try it out: a whole mail cluster on this machine", long: devLong}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
 		data := f.String("data", "./rookery-data", "data directory, made if it is not there")
-		base := f.Int("port-base", 0, "pack all ports from this one upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, 2389)")
+		nodes := f.Int("nodes", 3, "how many nodes, 1 to 7")
+		base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
 		asJSON := f.Bool("json", false, "print the facts as JSON instead of a table")
 		level := f.String("log-level", "warn", "debug, info, warn or error")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if f.NArg() > 0 {
-			return usagef("takes no arguments, only flags")
-		}
-		ports, err := choosePorts(*base)
-		if err != nil {
-			return err
-		}
-		logger, err := newLogger(s, *level)
+		rest, err := interleaved(f, args)
 		if err != nil {
 			return err
 		}
@@ -57,23 +56,47 @@ func devVerb() verb {
 		if err != nil {
 			return rookery.E("find data directory", rookery.KindInvalid, err)
 		}
-		d := &dev{shell: s, dir: dir, ports: ports, logger: logger}
+		switch {
+		case len(rest) == 2 && (rest[0] == "kill" || rest[0] == "start"):
+			return devOrder(ctx, s, dir, rest[0], rest[1])
+		case len(rest) > 0:
+			return usagef("takes only flags, or kill NAME, or start NAME")
+		case *nodes < 1 || *nodes > 7:
+			return usagef("-nodes %d: choose 1 to 7", *nodes)
+		}
+		logger, err := newLogger(s, *level)
+		if err != nil {
+			return err
+		}
+		d := &dev{shell: s, dir: dir, logger: logger, level: *level}
+		if d.ports, err = choosePorts(*base, *nodes); err != nil {
+			return err
+		}
 		return d.run(ctx, *asJSON)
 	}
 	return v
 }
 
-// ports of one node and of the directory.
-type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap int }
+// ports are those of one node; the first node's hold the directory's too.
+type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap, cluster int }
 
-func choosePorts(base int) (ports, error) {
-	if base == 0 {
-		return ports{2525, 2587, 2465, 2143, 2993, 2110, 2995, 2389}, nil
+func choosePorts(base, nodes int) ([]ports, error) {
+	all := make([]ports, nodes)
+	for k := range all {
+		p := ports{2525, 2587, 2465, 2143, 2993, 2110, 2995, 2389, 2717}
+		step := 10000 * k
+		if base != 0 {
+			p = ports{0, 1, 2, 3, 4, 5, 6, 7, 8}
+			step = base + 100*k
+		}
+		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster} {
+			if *port += step; *port < 1 || *port > 65535 {
+				return nil, usagef("port %d of node %d does not exist: choose another -port-base or fewer -nodes", *port, k+1)
+			}
+		}
+		all[k] = p
 	}
-	if base < 1 || base > 65528 {
-		return ports{}, usagef("-port-base %d: choose a port between 1 and 65528", base)
-	}
-	return ports{base, base + 1, base + 2, base + 3, base + 4, base + 5, base + 6, base + 7}, nil
+	return all, nil
 }
 
 func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
@@ -126,9 +149,12 @@ type devSecrets struct {
 type dev struct {
 	*shell
 	dir     string
-	ports   ports
+	ports   []ports
 	logger  *slog.Logger
+	level   string
 	secrets devSecrets
+	nodes   []*devProcess
+	mu      sync.Mutex // held while dev.json is written
 }
 
 var devPeople = []embedded.User{
@@ -156,19 +182,22 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	n, err := node.Open(ctx, d.config(), node.Deps{Logger: d.logger, Settings: d.settings()})
-	if err != nil {
+	defer d.stopNodes()
+	if err := d.startNodes(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeNode(n)) }()
 	if err := d.welcome(ctx); err != nil {
 		return err
 	}
-	facts := d.facts()
-	if err := d.writeJSON("dev.json", facts); err != nil {
+	orders, err := d.serveOrders()
+	if err != nil {
 		return err
 	}
-	if asJSON {
+	defer orders.Close()
+	if err := d.writeFacts(); err != nil {
+		return err
+	}
+	if facts := d.facts(); asJSON {
 		enc := json.NewEncoder(d.out)
 		enc.SetIndent("", "  ")
 		err = enc.Encode(facts)
@@ -224,7 +253,7 @@ func (d *dev) writeJSON(name string, v any) error {
 func (d *dev) openDirectory() (*embedded.Server, error) {
 	fresh := !exists(d.path("directory.ldif"))
 	s, err := embedded.Open(embedded.Options{
-		Path: d.path("directory.ldif"), Addr: local(d.ports.ldap), Base: devBase,
+		Path: d.path("directory.ldif"), Addr: local(d.ports[0].ldap), Base: devBase,
 		AdminPassword: d.secrets.Admin, Logger: d.logger,
 	})
 	if err != nil || !fresh {
@@ -240,12 +269,15 @@ func (d *dev) openDirectory() (*embedded.Server, error) {
 	return s, nil
 }
 
-func (d *dev) config() node.Config {
+func nodeName(k int) string { return fmt.Sprintf("node%d", k+1) }
+
+func (d *dev) config(k int) node.Config {
 	c := node.DefaultConfig()
-	c.Name, c.Hostname = "node1", "localhost"
-	c.DataDir = d.path("node1")
+	c.Name, c.Hostname = nodeName(k), "localhost"
+	c.DataDir = d.path(c.Name)
 	c.TLS = node.TLSFiles{Certificate: d.path("tls", "cert.pem"), Key: d.path("tls", "key.pem")}
-	p := d.ports
+	p := d.ports[k]
+	c.Cluster = node.Peering{Listen: local(p.cluster), Advertise: local(p.cluster)}
 	c.Listen = node.Listen{
 		SMTP: []string{local(p.smtp)}, Submission: []string{local(p.submission)}, Submissions: []string{local(p.submissions)},
 		IMAP: []string{local(p.imap)}, IMAPS: []string{local(p.imaps)}, POP3: []string{local(p.pop3)}, POP3S: []string{local(p.pop3s)},
@@ -259,7 +291,7 @@ func (d *dev) settings() *node.Settings {
 	s.Postmaster = "alice@" + devDomain
 	s.Store.Path = d.path("objects")
 	l := node.DefaultDirectory()
-	l.URLs = []string{"ldap://" + local(d.ports.ldap)}
+	l.URLs = []string{"ldap://" + local(d.ports[0].ldap)}
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase
 	l.Profile = "openldap"
 	s.Directories["main"] = l
@@ -267,14 +299,15 @@ func (d *dev) settings() *node.Settings {
 }
 
 func (d *dev) facts() devFacts {
-	p := d.ports
 	f := devFacts{
-		Nodes: []devNode{{
-			Name: "node1", PID: os.Getpid(), SMTP: local(p.smtp), Submission: local(p.submission), Submissions: local(p.submissions),
-			IMAP: local(p.imap), IMAPS: local(p.imaps), POP3: local(p.pop3), POP3S: local(p.pop3s),
-		}},
-		LDAP: local(p.ldap), CA: d.path("tls", "ca.pem"),
+		LDAP: local(d.ports[0].ldap), CA: d.path("tls", "ca.pem"),
 		Admin: devAdmin{DN: "cn=admin," + devBase, Password: d.secrets.Admin, Base: devBase},
+	}
+	for k, p := range d.ports {
+		f.Nodes = append(f.Nodes, devNode{
+			Name: nodeName(k), PID: d.nodes[k].pid(), SMTP: local(p.smtp), Submission: local(p.submission), Submissions: local(p.submissions),
+			IMAP: local(p.imap), IMAPS: local(p.imaps), POP3: local(p.pop3), POP3S: local(p.pop3s),
+		})
 	}
 	for _, u := range devPeople {
 		f.Users = append(f.Users, devUser{Login: u.Mail, Password: d.secrets.Users[u.UID]})
@@ -282,26 +315,35 @@ func (d *dev) facts() devFacts {
 	return f
 }
 
+// writeFacts keeps dev.json true.
+func (d *dev) writeFacts() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writeJSON("dev.json", d.facts())
+}
+
 func (d *dev) table(f devFacts) error {
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
-	n := f.Nodes[0]
 	fmt.Fprintf(w, "Rookery serves %s from %s\n\n", devDomain, d.dir)
-	fmt.Fprintf(w, "SMTP\t%s\tmail from other servers\n", n.SMTP)
-	fmt.Fprintf(w, "submission\t%s, %s\tmail from users (STARTTLS, TLS)\n", n.Submission, n.Submissions)
-	fmt.Fprintf(w, "IMAP\t%s, %s\tmailboxes (STARTTLS, TLS)\n", n.IMAP, n.IMAPS)
-	fmt.Fprintf(w, "POP3\t%s, %s\tinboxes (STLS, TLS)\n", n.POP3, n.POP3S)
-	fmt.Fprintf(w, "LDAP\t%s\tthe directory, %s\n", f.LDAP, f.Admin.Base)
-	fmt.Fprintf(w, "CA\t%s\t\n\nUSER\tPASSWORD\n", f.CA)
+	fmt.Fprint(w, "NODE\tSMTP\tSUBMISSION (STARTTLS, TLS)\tIMAP (STARTTLS, TLS)\tPOP3 (STLS, TLS)\n")
+	for _, n := range f.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s, %s\t%s, %s\t%s, %s\n", n.Name, n.SMTP, n.Submission, n.Submissions, n.IMAP, n.IMAPS, n.POP3, n.POP3S)
+	}
+	fmt.Fprint(w, "\nUSER\tPASSWORD\n")
 	for _, u := range f.Users {
 		fmt.Fprintf(w, "%s\t%s\n", u.Login, u.Password)
 	}
+	fmt.Fprintf(w, "\nLDAP\t%s, %s\nCA\t%s\n", f.LDAP, f.Admin.Base, f.CA)
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	u := f.Users[0]
-	fmt.Fprintf(d.out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login, u.Password, d.ports.imaps)
-	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - smtp://%s\n", f.Users[1].Login, u.Login, n.SMTP)
-	fmt.Fprintf(d.out, "  curl --cacert %s --user %s:%s pop3s://localhost:%d/1\n\n", f.CA, u.Login, u.Password, d.ports.pop3s)
+	u, last := f.Users[0], len(f.Nodes)-1
+	fmt.Fprintf(d.out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login, u.Password, d.ports[0].imaps)
+	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - smtp://%s\n", f.Users[1].Login, u.Login, f.Nodes[0].SMTP)
+	if last > 0 {
+		fmt.Fprintf(d.out, "  rookery dev kill %s -data %s\n", f.Nodes[0].Name, d.dir)
+	}
+	fmt.Fprintf(d.out, "  curl --cacert %s --user %s:%s pop3s://localhost:%d/2\n\n", f.CA, u.Login, u.Password, d.ports[last].pop3s)
 	_, err := fmt.Fprintln(d.out, "Ctrl-C stops it; the next start keeps the mail.")
 	return err
 }

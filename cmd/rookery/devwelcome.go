@@ -45,7 +45,7 @@ func (d *dev) welcome(ctx context.Context) error {
 }
 
 func (d *dev) send(ctx context.Context, to, text string) error {
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", local(d.ports.smtp))
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", local(d.ports[0].smtp))
 	if err != nil {
 		return err
 	}

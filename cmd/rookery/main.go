@@ -26,7 +26,8 @@ type verb struct {
 }
 
 func verbs() []verb {
-	return []verb{devVerb(), serveVerb(), configVerb(), versionVerb()}
+	first := []verb{devVerb(), initVerb(), tokenVerb(), joinVerb(), serveVerb(), statusVerb(), configVerb()}
+	return append(append(first, nodeVerbs()...), versionVerb())
 }
 
 // shell is what a verb may touch of the outside.

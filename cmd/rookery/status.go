@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"rookery"
+	"rookery/cmd/node"
+)
+
+// adminFlags adds the flags that name a node to talk to.
+func adminFlags(f *flag.FlagSet) func() *node.AdminClient {
+	data := f.String("data", "rookery-data", "data directory of the node to talk to")
+	socket := f.String("socket", "", "path of the node's administration socket (default DIR/admin.sock)")
+	return func() *node.AdminClient {
+		if *socket != "" {
+			return node.NewAdminClient(*socket)
+		}
+		return node.NewAdminClient(adminSocket(*data))
+	}
+}
+
+func statusVerb() verb {
+	v := verb{name: "status", args: "[-data DIR | -socket PATH] [--json]", short: "show nodes, groups, and what is wrong",
+		long: `Shows the cluster as a node sees it: nodes, groups with their leaders and how
+far each member's state is behind, disk, and what is wrong. Exit code 1 when
+something is wrong.
+
+Example: rookery status -data /var/lib/rookery`}
+	v.run = func(ctx context.Context, s *shell, args []string) error {
+		f := s.flags(v)
+		admin := adminFlags(f)
+		asJSON := f.Bool("json", false, "print JSON")
+		if err := parse(f, args); err != nil {
+			return err
+		}
+		if f.NArg() > 0 {
+			return usagef("takes no arguments, only flags")
+		}
+		st, err := admin().Status(ctx)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			enc := json.NewEncoder(s.out)
+			enc.SetIndent("", "  ")
+			err = enc.Encode(st)
+		} else {
+			err = statusTable(s, st)
+		}
+		if err == nil && len(st.Problems) > 0 {
+			return rookery.E("status", rookery.KindDenied, fmt.Errorf("%d problems", len(st.Problems)))
+		}
+		return err
+	}
+	return v
+}
+
+func statusTable(s *shell, st node.Status) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tZONE\tSTATE\tALIVE\tVERSION\tDISK\tID\n", st.Cluster, st.Settings, st.Name)
+	for _, n := range st.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\t%d\t%s\t%s\n", n.Name, n.Address, dash(n.Zone), n.State, n.Alive, n.Version, dash(n.Disk), n.Node)
+	}
+	fmt.Fprint(w, "\nGROUP\tLEADER\tMEMBERS (ENTRIES BEHIND)\tLAST\tUNPACKED\n")
+	for _, g := range st.Groups {
+		var members []string
+		for _, m := range append(g.Members, g.Learners...) {
+			lag, ok := g.Lag[m]
+			text := "?"
+			if ok {
+				text = fmt.Sprint(lag)
+			}
+			members = append(members, fmt.Sprintf("%s (%s)", m, text))
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d bodies, %d KiB\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, g.Unpacked, g.Bytes>>10)
+	}
+	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
+	if len(st.Problems) == 0 {
+		fmt.Fprint(w, "\nnothing is wrong\n")
+	}
+	for _, p := range st.Problems {
+		fmt.Fprintf(w, "\nwrong: %s", p)
+	}
+	if len(st.Problems) > 0 {
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// nodeVerb makes drain, undrain and remove.
+func nodeVerb(name, short, long string) verb {
+	v := verb{name: name, args: "NODE [-data DIR | -socket PATH]", short: short, long: long}
+	v.run = func(ctx context.Context, s *shell, args []string) error {
+		f := s.flags(v)
+		admin := adminFlags(f)
+		rest, err := interleaved(f, args)
+		if err != nil {
+			return err
+		}
+		if len(rest) != 1 {
+			return usagef("needs the name or id of one node")
+		}
+		if err := admin().SetNode(ctx, rest[0], name); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.out, "%s: %s is written; the groups follow, see rookery status\n", rest[0], name)
+		return err
+	}
+	return v
+}
+
+func nodeVerbs() []verb {
+	return []verb{
+		nodeVerb("drain", "move leadership and replicas off a node", "The node gives its leaderships away and gets no new replicas; those it has move\nwhere other nodes have room.\n\nExample: rookery drain mail2 -data /var/lib/rookery"),
+		nodeVerb("undrain", "let a drained node serve again", "Takes rookery drain back.\n\nExample: rookery undrain mail2 -data /var/lib/rookery"),
+		nodeVerb("remove", "take a node off the cluster for ever", "The node is cut off at once and never comes back under its identity. Refused\n(exit code 4) where a group would lose its majority.\n\nExample: rookery remove mail2 -data /var/lib/rookery"),
+	}
+}
