@@ -93,3 +93,37 @@ func BenchmarkTunnelOpen(b *testing.B) {
 		conn.Close()
 	}
 }
+
+// TestCloseUnderLoad closes nodes that are being dialed and called.
+func TestCloseUnderLoad(t *testing.T) {
+	c := newCluster(t)
+	a := c.node("a", nil)
+	for range 10 {
+		b := c.node("b", nil)
+		b.Handle("echo", echo)
+		stop := make(chan struct{})
+		var load sync.WaitGroup
+		for range 8 {
+			load.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if conn, err := a.DialConn(within(t), "b", "none", nil); err == nil {
+						conn.Close()
+					}
+					a.Call(within(t), "b", "echo", nil)
+				}
+			})
+		}
+		_, err := a.Call(within(t), "b", "echo", nil)
+		if err != nil && !rookery.Is(err, rookery.KindUnavailable) { // its predecessor's address may be in use
+			t.Fatal(err)
+		}
+		must(t, b.Close(within(t)))
+		close(stop)
+		load.Wait()
+	}
+}
