@@ -10,8 +10,12 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"rookery"
 )
+
+const identityFile = "node.json"
 
 // identity is what makes a data directory a node. The epoch counts its
 // starts: it is on disk before the node proposes anything under it.
@@ -23,7 +27,7 @@ type identity struct {
 // lockDir takes the data directory for this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {
 	const op = "lock data directory"
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDurably(dir); err != nil {
 		return nil, rookery.E(op, rookery.KindDenied, fmt.Errorf("%w; data_dir must be a directory this user may write", err))
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -37,20 +41,19 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// openIdentity reads the identity, made on the first start, and moves its
-// epoch on.
-func openIdentity(dir string) (identity, bool, error) {
+// readIdentity reads the identity with the epoch of the start to come; fresh
+// says that there is none yet and this one was made up. Neither counts until
+// save.
+func readIdentity(dir string, disk vfs.FS) (id identity, fresh bool, err error) {
 	const op = "read node identity"
-	path := filepath.Join(dir, "node.json")
-	var id identity
-	fresh := false
+	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// A log or state without identity is a disk that lost a file, not a
 		// new node: to vote again under a new name would be a second vote.
 		for _, d := range []string{"log", "state"} {
-			if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+			if _, err := disk.Stat(filepath.Join(dir, d)); err == nil {
 				return id, false, rookery.E(op, rookery.KindDamaged,
 					fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, d))
 			}
@@ -65,13 +68,54 @@ func openIdentity(dir string) (identity, bool, error) {
 		}
 	}
 	id.Epoch++
-	if b, err = json.MarshalIndent(id, "", "  "); err != nil {
-		return id, false, rookery.E(op, rookery.KindInvalid, err)
-	}
-	if err := writeDurably(path, append(b, '\n'), 0o600); err != nil {
-		return id, false, rookery.E(op, rookery.KindUnavailable, err)
-	}
 	return id, fresh, nil
+}
+
+// save makes the identity and its epoch that of the directory. It comes after
+// the keys: a directory with an identity has all of them.
+func (id identity) save(dir string) error {
+	const op = "write node identity"
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return rookery.E(op, rookery.KindInvalid, err)
+	}
+	if err := writeDurably(filepath.Join(dir, identityFile), append(b, '\n'), 0o600); err != nil {
+		return rookery.E(op, rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
+// makeDurably makes a directory and its missing parents so that they are still
+// there after a power cut.
+func makeDurably(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var made []string
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, d)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range made {
+		if err := syncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // writeDurably replaces a file so that a crash leaves the old or the new one.
@@ -93,9 +137,5 @@ func writeDurably(path string, b []byte, mode fs.FileMode) (err error) {
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(path))
 }

@@ -46,6 +46,7 @@ type Node struct {
 	id       identity
 	lock     *os.File
 	keys     *body.Keyring
+	sealer   *sealer
 	groups   *groups
 	road     *road
 	settings *settingsStore
@@ -101,16 +102,21 @@ func (n *Node) openDir(context.Context) (err error) {
 		return err
 	}
 	for _, d := range []string{"keys", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(n.cfg.DataDir, d), 0o700); err != nil {
+		if err := makeDurably(filepath.Join(n.cfg.DataDir, d)); err != nil {
 			return rookery.E("open data directory", rookery.KindDenied, err)
 		}
 	}
 	var fresh bool
-	if n.id, fresh, err = openIdentity(n.cfg.DataDir); err != nil {
+	if n.id, fresh, err = readIdentity(n.cfg.DataDir, n.deps.FS); err != nil {
 		return err
 	}
-	n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, "keys", "tenant.json"), fresh)
-	return err
+	if n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, "keys", "tenant.json"), fresh); err != nil {
+		return err
+	}
+	if n.sealer, err = openSealer(filepath.Join(n.cfg.DataDir, "keys", "settings.key"), fresh); err != nil {
+		return err
+	}
+	return n.id.save(n.cfg.DataDir)
 }
 
 // openKeys reads the tenant keyring. Only a new node may make one: without
@@ -146,11 +152,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	sealer, err := openSealer(filepath.Join(n.cfg.DataDir, "keys", "settings.key"))
-	if err != nil {
-		return err
-	}
-	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: sealer}
+	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.sealer}
 	_, version, err := n.settings.read(ctx)
 	if err != nil {
 		return err

@@ -20,10 +20,16 @@ type sealer struct{ aead cipher.AEAD }
 
 const sealedPrefix = "sealed:"
 
-func openSealer(path string) (*sealer, error) {
+// openSealer reads the settings key. Only a new node may make one: with another
+// the secrets of the settings could not be opened.
+func openSealer(path string, fresh bool) (*sealer, error) {
 	const op = "open settings key"
 	key, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if !fresh {
+			return nil, rookery.E(op, rookery.KindDamaged,
+				fmt.Errorf("%s is missing, and the secrets of the settings cannot be opened without it; bring it back from the recovery kit", path))
+		}
 		key = make([]byte, 32)
 		rand.Read(key)
 		err = writeDurably(path, key, 0o600)
