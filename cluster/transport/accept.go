@@ -44,7 +44,7 @@ func (t *Transport) accept(l net.Listener) {
 			raw.Close()
 			continue
 		}
-		c := &conn{raw: raw, incoming: true}
+		c := &conn{raw: raw, owner: &t.conns, incoming: true}
 		c.Conn = tls.Server(raw, &tls.Config{MinVersion: tls.VersionTLS13, Time: t.opts.Clock, GetConfigForClient: t.serverConfig})
 		if !t.conns.add(c) || !t.spawn(func() { t.serve(c, func() { t.doors.leave(host) }) }) {
 			t.doors.leave(host)

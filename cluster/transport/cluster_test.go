@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/transporttest"
 )
 
 // cluster is a cluster's authority and address book for a test.
@@ -120,4 +121,16 @@ func wantKind(t testing.TB, what string, err error, kind rookery.Kind) {
 
 func echo(_ context.Context, from rookery.NodeID, body []byte) ([]byte, error) {
 	return fmt.Appendf(nil, "%s: %s", from, body), nil
+}
+
+// inMemory starts a member on a network in memory.
+func (c *cluster) inMemory(n *transporttest.Network, name rookery.NodeID, address string) *transport.Transport {
+	tr, err := transport.New(transport.Options{
+		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
+		Authorized:  c.authorized, Addresses: c.addresses, Dial: n.Dialer(address), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(c.t, err)
+	c.register(name, address)
+	must(c.t, tr.Start(n.Listen(address)))
+	return tr
 }

@@ -65,7 +65,6 @@ func (s *connections) add(c *conn) bool {
 	if s.open == nil {
 		s.open = map[*conn]struct{}{}
 	}
-	c.owner = s
 	s.open[c] = struct{}{}
 	return true
 }

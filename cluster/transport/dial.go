@@ -42,7 +42,7 @@ func (t *Transport) connect(ctx context.Context, proto string, to rookery.NodeID
 		return nil, err
 	}
 	id := t.opts.Credentials.Current()
-	c := &conn{raw: raw, proto: proto}
+	c := &conn{raw: raw, owner: &t.conns, proto: proto}
 	c.Conn = tls.Client(raw, &tls.Config{
 		MinVersion: tls.VersionTLS13, Time: t.opts.Clock, NextProtos: []string{proto}, Certificates: []tls.Certificate{id.pair},
 		InsecureSkipVerify: true, // names are nodes, not hosts: VerifyConnection checks everything

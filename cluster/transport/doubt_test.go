@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/transporttest"
 )
 
 // fragile is a connection that breaks after some bytes were written to it.
@@ -101,84 +102,19 @@ func TestUnavailableMeansNotRun(t *testing.T) {
 	}
 }
 
-// pipes are an address in memory whose connections can go silent.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-	mu     sync.Mutex
-	silent bool
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error { p.once.Do(func() { close(p.closed) }); return nil }
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7000} }
-
-func (p *pipes) dial(ctx context.Context, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	if p.isSilent() {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	select {
-	case p.conns <- &silenced{there, p}:
-		return &silenced{here, p}, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) isSilent() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.silent
-}
-
-func (p *pipes) setSilent(silent bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.silent = silent
-}
-
-// silenced loses what is written while its pipes are silent.
-type silenced struct {
-	net.Conn
-	p *pipes
-}
-
-func (s *silenced) Write(b []byte) (int, error) {
-	if s.p.isSilent() {
-		return len(b), nil
-	}
-	return s.Conn.Write(b)
-}
-
 // TestSilentPeer cuts the power of a node: nothing comes back, not even a
 // reset. Calls under way end in doubt, later ones fail at once, and all is
 // well when the node is back.
 func TestSilentPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
-		p := newPipes()
-		b := c.inMemory("b", nil)
+		net := transporttest.NewNetwork()
+		a, b := c.inMemory(net, "a", "10.0.0.1:7000"), c.inMemory(net, "b", "10.0.0.2:7000")
 		b.Handle("echo", echo)
 		b.Handle("slow", func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
 			time.Sleep(time.Minute)
 			return []byte("late"), nil
 		})
-		must(t, b.Start(p))
-		a := c.inMemory("a", p.dial)
 		got, err := a.Call(t.Context(), "b", "slow", nil)
 		if err != nil || string(got) != "late" {
 			t.Fatalf("a slow call: %q, %v", got, err)
@@ -190,7 +126,7 @@ func TestSilentPeer(t *testing.T) {
 			result <- err
 		}()
 		time.Sleep(time.Second)
-		p.setSilent(true)
+		net.Cut("10.0.0.2:7000", true)
 		before := time.Now()
 		wantKind(t, "call under way", <-result, rookery.KindUnknown)
 		if d := time.Since(before); d > 12*time.Second {
@@ -202,22 +138,11 @@ func TestSilentPeer(t *testing.T) {
 		if d := time.Since(before); d > 4*time.Second {
 			t.Errorf("the call failed after %v", d)
 		}
-		p.setSilent(false)
+		net.Cut("10.0.0.2:7000", false)
 		time.Sleep(time.Second)
 		_, err = a.Call(t.Context(), "b", "echo", nil)
 		must(t, err)
 		must(t, a.Close(t.Context()))
 		must(t, b.Close(t.Context()))
 	})
-}
-
-// inMemory makes a member that dials only in memory.
-func (c *cluster) inMemory(name rookery.NodeID, dial func(context.Context, string) (net.Conn, error)) *transport.Transport {
-	c.register(name, "10.0.0.1:7000")
-	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
-		Authorized:  c.authorized, Addresses: c.addresses, Dial: dial,
-	})
-	must(c.t, err)
-	return tr
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,6 +18,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/transporttest"
 )
 
 // lines is a machine that keeps every command as a line.
@@ -91,8 +93,8 @@ type replica struct {
 	machine *lines
 }
 
-func (c *cluster) replica(ctx context.Context, name rookery.NodeID, group rookery.GroupID, members []consensus.Server) *replica {
-	r := &replica{tr: c.node(name, nil), machine: &lines{}}
+func (c *cluster) replica(ctx context.Context, tr *transport.Transport, group rookery.GroupID, members []consensus.Server) *replica {
+	name, r := tr.Node(), &replica{tr: tr, machine: &lines{}}
 	store := raft.NewInmemStore()
 	var err error
 	r.node, err = consensus.New(consensus.Options{
@@ -153,7 +155,7 @@ func TestRaftOverTransport(t *testing.T) {
 	}
 	var replicas []*replica
 	for _, m := range members {
-		replicas = append(replicas, c.replica(ctx, m.ID, 7, members))
+		replicas = append(replicas, c.replica(ctx, c.node(m.ID, nil), 7, members))
 	}
 	first := leader(ctx, t, replicas)
 	var others []*replica
@@ -201,6 +203,65 @@ func TestRaftOverTransport(t *testing.T) {
 	for _, r := range replicas {
 		must(t, r.node.Close(ctx))
 	}
+}
+
+// TestLeaderIsCutOff cuts a leader off without a word, in a bubble: the
+// others go on, it serves no reads, and it follows when it is back.
+func TestLeaderIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, net := newCluster(t), transporttest.NewNetwork()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		address := map[rookery.NodeID]string{"a": "10.0.0.1:7000", "b": "10.0.0.2:7000", "c": "10.0.0.3:7000"}
+		var members []consensus.Server
+		for _, n := range []rookery.NodeID{"a", "b", "c"} {
+			members = append(members, consensus.Server{ID: n, Address: string(n)})
+			c.register(n, address[n])
+		}
+		var replicas []*replica
+		for _, m := range members {
+			replicas = append(replicas, c.replica(ctx, c.inMemory(net, m.ID, address[m.ID]), 7, members))
+		}
+		old := leader(ctx, t, replicas)
+		_, _, err := old.group.Apply(ctx, []byte("before"))
+		must(t, err)
+		net.Cut(address[old.tr.Node()], true)
+		cut := time.Now()
+		var rest []*replica
+		for _, r := range replicas {
+			if r != old {
+				rest = append(rest, r)
+			}
+		}
+		next := leader(ctx, t, rest)
+		_, _, err = next.group.Apply(ctx, []byte("during"))
+		must(t, err)
+		if d := time.Since(cut); d > 5*time.Second {
+			t.Errorf("failover took %v", d)
+		}
+		short, stop := context.WithTimeout(ctx, 2*time.Second)
+		if _, err := old.group.ReadIndex(short); err == nil {
+			t.Error("the leader that was cut off serves reads")
+		}
+		stop()
+		net.Cut(address[old.tr.Node()], false)
+		time.Sleep(30 * time.Second) // requests that hang end after 10 s
+		index, err := leader(ctx, t, replicas).group.ReadIndex(ctx)
+		must(t, err)
+		for _, r := range replicas {
+			must(t, r.group.Wait(ctx, index))
+			if got := r.machine.String(); got != "before during" {
+				t.Errorf("node %s has %q", r.tr.Node(), got)
+			}
+		}
+		for _, r := range replicas {
+			must(t, r.node.Close(ctx))
+		}
+		for _, r := range replicas {
+			must(t, r.tr.Close(ctx))
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 func TestRaftStreamsAreApart(t *testing.T) {

@@ -62,7 +62,7 @@ func writeWelcome(dir string, payload []byte) error {
 	if err := cbor.Unmarshal(payload, &w); err != nil {
 		return rookery.E(op, rookery.KindDamaged, err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+	if err := makeDurably(filepath.Join(dir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	for name, b := range w.secretFiles() {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
@@ -45,7 +46,7 @@ func Create(cfg Config, now time.Time) error {
 		return err
 	}
 	w := welcome{AuthorityKey: caKey, SettingsKey: randomKey(), GossipKey: randomKey()}
-	if err := os.MkdirAll(filepath.Join(cfg.DataDir, "keys"), 0o700); err != nil {
+	if err := makeDurably(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	if err := body.GenerateKeyring().Save(filepath.Join(cfg.DataDir, tenantKeys)); err != nil {
@@ -66,7 +67,7 @@ func Create(cfg Config, now time.Time) error {
 }
 
 func refuseExisting(op, dir string) error {
-	have, err := hasIdentity(dir)
+	have, err := hasIdentity(dir, vfs.Default)
 	if err != nil {
 		return err
 	}

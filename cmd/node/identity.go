@@ -11,8 +11,12 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"rookery"
 )
+
+const identityFile = "node.json"
 
 // identity is what makes a data directory a node. The epoch counts its
 // starts: it is on disk before the node proposes anything under it.
@@ -29,7 +33,7 @@ func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(r
 // lockDir takes the data directory for this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {
 	const op = "lock data directory"
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDurably(dir); err != nil {
 		return nil, rookery.E(op, rookery.KindDenied, fmt.Errorf("%w; data_dir must be a directory this user may write", err))
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -43,12 +47,10 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-const identityFile = "node.json"
-
 // hasIdentity reports whether the directory is a node's. A log or state
 // without an identity is a disk that lost a file, not a new node: to vote
 // again under a new name would be a second vote.
-func hasIdentity(dir string) (bool, error) {
+func hasIdentity(dir string, disk vfs.FS) (bool, error) {
 	path := filepath.Join(dir, identityFile)
 	_, err := os.Stat(path)
 	if err == nil {
@@ -58,7 +60,7 @@ func hasIdentity(dir string) (bool, error) {
 		return false, rookery.E("read node identity", rookery.KindUnavailable, err)
 	}
 	for _, d := range []string{"log", "state"} {
-		if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+		if _, err := disk.Stat(filepath.Join(dir, d)); err == nil {
 			return false, rookery.E("read node identity", rookery.KindDamaged,
 				fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, d))
 		}
@@ -93,6 +95,39 @@ func saveIdentity(dir string, id identity) error {
 	return nil
 }
 
+// makeDurably makes a directory and its missing parents so that they are still
+// there after a power cut.
+func makeDurably(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var made []string
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, d)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range made {
+		if err := syncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // writeDurably replaces a file so that a crash leaves the old or the new one.
 func writeDurably(path string, b []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
@@ -112,9 +147,5 @@ func writeDurably(path string, b []byte, mode fs.FileMode) (err error) {
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(path))
 }

@@ -52,9 +52,11 @@ func (n *Node) Nodes() { n.Groups() }
 
 // Groups implements system.Events.
 func (n *Node) Groups() {
-	select {
-	case n.moved <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{n.moved, n.rearranged} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -67,6 +69,8 @@ func (n *Node) startJobs() {
 	n.job("certificate", n.renewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)
+	n.job("pulse", n.feelPulses)
+	n.job("placement", n.place)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {
@@ -132,6 +136,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 			continue
 		}
 		n.limits.Store(&set.Limits)
+		n.replication.Store(int32(set.Replication))
 		n.deps.Logger.Info("settings are in force", "version", version)
 	}
 }

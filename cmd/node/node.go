@@ -47,6 +47,7 @@ type Node struct {
 	id       identity
 	lock     *os.File
 	keys     *body.Keyring
+	sealer   *sealer
 	groups   *groups
 	road     *road
 	settings *settingsStore
@@ -60,6 +61,10 @@ type Node struct {
 	limits   atomic.Pointer[Limits]
 	changed  chan struct{} // settings have a new version; cap 1
 	moved    chan struct{} // the registry or the placement changed; cap 1
+	pulse    pulse
+	// rearranged is moved for the placement.
+	rearranged  chan struct{}
+	replication atomic.Int32
 
 	jobs context.Context // ends with the background jobs
 	stop context.CancelFunc
@@ -80,7 +85,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	if deps.Clock == nil {
 		deps.Clock = time.Now
 	}
-	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1)}
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -112,20 +117,23 @@ func (n *Node) openDir(context.Context) error {
 		return err
 	}
 	n.lock = lock
-	have, err := hasIdentity(n.cfg.DataDir)
+	have, err := hasIdentity(n.cfg.DataDir, n.deps.FS)
 	if err != nil {
 		return err
 	}
 	if !have {
 		return rookery.E("open node", rookery.KindNotFound, fmt.Errorf("%s is not a node's directory yet; begin a cluster with rookery init, or enter one with rookery join", n.cfg.DataDir))
 	}
-	if err := os.MkdirAll(filepath.Join(n.cfg.DataDir, "tmp"), 0o700); err != nil {
+	if err := makeDurably(filepath.Join(n.cfg.DataDir, "tmp")); err != nil {
 		return rookery.E("open data directory", rookery.KindDenied, err)
 	}
 	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
 		return err
 	}
-	n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, tenantKeys))
+	if n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, tenantKeys)); err != nil {
+		return err
+	}
+	n.sealer, err = openSealer(filepath.Join(n.cfg.DataDir, settingsKey))
 	return err
 }
 
@@ -201,11 +209,7 @@ func (n *Node) openMailGroups(ctx context.Context) error {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	sealer, err := openSealer(filepath.Join(n.cfg.DataDir, "keys", "settings.key"))
-	if err != nil {
-		return err
-	}
-	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: sealer}
+	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.sealer}
 	_, version, err := n.settings.local()
 	if err != nil {
 		return err
@@ -224,6 +228,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.limits.Store(&set.Limits)
+	n.replication.Store(int32(set.Replication))
 	n.people = newPeople(n.deps.Logger)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {

@@ -19,9 +19,28 @@ import (
 type people struct {
 	logger *slog.Logger
 
-	mu      sync.RWMutex
-	current directory.Directory
-	opened  []*ldap.Directory
+	mu      sync.Mutex
+	current *generation
+}
+
+// generation is what the settings of one time have opened. Requests that began
+// under it end under it: it is closed after the last of them.
+type generation struct {
+	directory.Directory
+	opened []*ldap.Directory
+	users  sync.WaitGroup
+}
+
+func (g *generation) close() error {
+	if g == nil {
+		return nil
+	}
+	g.users.Wait() // each is bounded by the timeouts of the directory
+	var errs []error
+	for _, d := range g.opened {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func newPeople(logger *slog.Logger) *people { return &people{logger: logger} }
@@ -50,16 +69,18 @@ func (p *people) use(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return fail(err)
 	}
-	p.mu.Lock()
-	old := p.opened
-	p.current, p.opened = directory.NewCache(set, directory.CacheOptions{}), opened
-	p.mu.Unlock()
-	for _, d := range old {
-		if err := d.Close(); err != nil {
-			p.logger.Warn("close directory", "error", err)
-		}
+	old := p.swap(&generation{Directory: directory.NewCache(set, directory.CacheOptions{}), opened: opened})
+	if err := old.close(); err != nil {
+		p.logger.Warn("close directory", "error", err)
 	}
 	return nil
+}
+
+func (p *people) swap(next *generation) (old *generation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, p.current = p.current, next
+	return old
 }
 
 func ldapConfig(name string, s *Settings) ldap.Config {
@@ -84,13 +105,16 @@ func ldapConfig(name string, s *Settings) ldap.Config {
 	return c
 }
 
-func (p *people) now() (directory.Directory, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
+// now is what serves a request that begins; the request must call
+// users.Done when it ends.
+func (p *people) now() (*generation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.current == nil {
 		return nil, rookery.E("ask directory", rookery.KindUnavailable,
 			errors.New("no directory is set up; see: rookery config sample"))
 	}
+	p.current.users.Add(1)
 	return p.current, nil
 }
 
@@ -100,6 +124,7 @@ func (p *people) Recipient(ctx context.Context, addr rookery.Address) (directory
 	if err != nil {
 		return directory.Entry{}, err
 	}
+	defer d.users.Done()
 	return d.Recipient(ctx, addr)
 }
 
@@ -109,22 +134,18 @@ func (p *people) Authenticate(ctx context.Context, login, password string) (dire
 	if err != nil {
 		return directory.Entry{}, err
 	}
+	defer d.users.Done()
 	return d.Authenticate(ctx, login, password)
 }
 
 // Local is directory.Directory's.
 func (p *people) Local(domain string) bool {
 	d, err := p.now()
-	return err == nil && d.Local(domain)
+	if err != nil {
+		return false
+	}
+	defer d.users.Done()
+	return d.Local(domain)
 }
 
-func (p *people) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, d := range p.opened {
-		errs = append(errs, d.Close())
-	}
-	p.current, p.opened = nil, nil
-	return errors.Join(errs...)
-}
+func (p *people) close() error { return p.swap(nil).close() }

@@ -98,10 +98,14 @@ func throwaway(t *testing.T, dir string) TLSFiles {
 // packs turn over within seconds.
 func testDeps(t *testing.T, dir *embedded.Server) Deps {
 	t.Helper()
+	var first *Settings
+	if dir != nil {
+		first = testSettings(dir)
+	}
 	return Deps{
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 		OnStall:  func(err error) { t.Errorf("the log has stalled: %v", err) },
-		Settings: testSettings(dir),
+		Settings: first,
 		tuning: tuning{
 			heartbeat: 60 * time.Millisecond, segment: 1 << 20, logBudget: 3 << 20, memTable: 256 << 10,
 			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond,

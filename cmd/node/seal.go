@@ -20,13 +20,14 @@ type sealer struct{ aead cipher.AEAD }
 
 const sealedPrefix = "sealed:"
 
+// openSealer reads the settings key, without which the secrets of the settings
+// cannot be opened.
 func openSealer(path string) (*sealer, error) {
 	const op = "open settings key"
 	key, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key = make([]byte, 32)
-		rand.Read(key)
-		err = writeDurably(path, key, 0o600)
+		return nil, rookery.E(op, rookery.KindDamaged,
+			fmt.Errorf("%s is missing, and the secrets of the settings cannot be opened without it; bring it back from the recovery kit", path))
 	}
 	if err != nil {
 		return nil, rookery.E(op, rookery.KindUnavailable, err)

@@ -102,7 +102,7 @@ func (s *servers) start(cfg Config, limits func() Limits) error {
 			}
 			s.gates = append(s.gates, g)
 			run = append(run, func() {
-				if err := serve[l.name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) {
+				if err := serve[l.name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
 					s.logger.Error("listener ended", "listener", l.name, "address", addr, "error", err)
 				}
 			})

@@ -27,6 +27,9 @@ type Settings struct {
 	// Postmaster is the address that receives mail for postmaster@ each
 	// domain (RFC 5321 4.5.1). Empty: only where the directory knows it.
 	Postmaster string `toml:"postmaster"`
+	// Replication is on how many nodes each mail group lives, 1, 3 or 5; fewer
+	// where there are not so many nodes.
+	Replication int `toml:"replication"`
 	// Limits bound what one message, connection or user may take.
 	Limits Limits `toml:"limits"`
 	// Store is where message bodies live. It takes effect when a node starts.
@@ -114,7 +117,7 @@ type Directory struct {
 // DefaultSettings serve no domain yet.
 func DefaultSettings() Settings {
 	return Settings{
-		Domains: []string{},
+		Domains: []string{}, Replication: 3,
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 1000, Connections: 20000, ConnectionsPerAddress: 1000,
 			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
@@ -172,6 +175,9 @@ func (s *Settings) Validate() error {
 		if _, err := rookery.ParseAddress(s.Postmaster); err != nil {
 			bad("postmaster", "%v; write it like admin@example.com", err)
 		}
+	}
+	if s.Replication != 1 && s.Replication != 3 && s.Replication != 5 {
+		bad("replication", "%d is not 1, 3 or 5", s.Replication)
 	}
 	s.Limits.validate(bad)
 	s.Store.validate(bad)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"rookery"
@@ -58,6 +59,7 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 		return 0, rookery.E("change settings", rookery.KindConflict,
 			fmt.Errorf("they are at version %d, not %d: somebody changed them; look at the difference and try again", at, version))
 	}
+	next.Directories = maps.Clone(next.Directories) // the caller's stays as it is, with open secrets
 	if err := next.keepSecrets(&old); err != nil {
 		return 0, err
 	}

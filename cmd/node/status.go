@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -83,33 +81,6 @@ func (n *Node) serveReports() {
 	n.mesh.Handle(callReport, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.report()) })
 }
 
-// reports asks every member; those that do not answer within a second are
-// missing from the answer.
-func (n *Node) reports(ids []rookery.NodeID) map[rookery.NodeID]nodeReport {
-	ctx, cancel := context.WithTimeout(n.jobs, time.Second)
-	defer cancel()
-	var mu sync.Mutex
-	got := map[rookery.NodeID]nodeReport{n.id.Node: n.report()}
-	var wg sync.WaitGroup
-	for _, id := range ids {
-		if id == n.id.Node {
-			continue
-		}
-		wg.Go(func() {
-			b, err := n.mesh.Call(ctx, id, callReport, nil)
-			var r nodeReport
-			if err != nil || cbor.Unmarshal(b, &r) != nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			got[id] = r
-		})
-	}
-	wg.Wait()
-	return got
-}
-
 func (n *Node) status() Status {
 	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
@@ -130,7 +101,12 @@ func (n *Node) status() Status {
 			ids = append(ids, x.ID)
 		}
 	}
-	reports := n.reports(ids)
+	reports := map[rookery.NodeID]nodeReport{}
+	for _, id := range ids {
+		if r, ok := n.reportOf(id); ok {
+			reports[id] = r
+		}
+	}
 	for _, x := range nodes {
 		if !x.Member() {
 			continue

@@ -37,9 +37,9 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	}
 	switch mech {
 	case sasl.Plain:
-		return sasl.NewPlainServer(func(identity, user, password string) error {
+		return strict{sasl.NewPlainServer(func(identity, user, password string) error {
 			return s.signIn(identity, user, password)
-		}), nil
+		})}, nil
 	case sasl.Login:
 		return &login{signIn: func(user, password string) error { return s.signIn("", user, password) }}, nil
 	}
@@ -82,6 +82,19 @@ func (s *session) authFailed(ctx context.Context, user string, err error) error 
 		return say(421, gosmtp.EnhancedCode{4, 7, 0}, "Too many failed sign-ins, closing the connection")
 	}
 	return answer(err)
+}
+
+// strict makes a malformed response a lasting error (RFC 4954 4); the engine
+// takes every error that is no reply for a temporary one.
+type strict struct{ sasl.Server }
+
+// Next is sasl.Server's.
+func (m strict) Next(response []byte) ([]byte, bool, error) {
+	challenge, done, err := m.Server.Next(response)
+	if own := (*gosmtp.SMTPError)(nil); err != nil && !errors.As(err, &own) {
+		err = say(501, gosmtp.EnhancedCode{5, 5, 2}, "Malformed response")
+	}
+	return challenge, done, err
 }
 
 func pause(ctx context.Context, d time.Duration) {

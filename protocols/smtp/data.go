@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -105,9 +106,13 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) error {
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
-	h := readHeader(spool.Head())
+	h := readHeader(spool.Head(), spool.Size())
 	if h.received > maxReceived {
 		return say(554, gosmtp.EnhancedCode{5, 4, 6}, "The message goes round in a loop: it has too many Received fields")
+	}
+	if s.mode != MX && h.cut {
+		// What cannot be seen cannot be checked, nor what is missing be added.
+		return say(554, gosmtp.EnhancedCode{5, 6, 0}, fmt.Sprintf("The header is larger than %d bytes", delivery.MemorySpool))
 	}
 	if user != nil && s.server.o.Sender == OwnSender {
 		for _, a := range h.from {

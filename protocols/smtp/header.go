@@ -19,17 +19,26 @@ type header struct {
 	messageID  bool
 	from       []rookery.Address
 	fromBroken bool
+	// cut says that the header goes on behind the bytes that were given.
+	cut bool
 }
 
-// readHeader reads the header block at the start of a message.
-func readHeader(b []byte) header {
+// readHeader reads the header block at the start of a message of size bytes.
+// Like those who will read the message, it passes over lines that are no field:
+// a From field behind one is as good as any.
+func readHeader(b []byte, size int64) header {
 	var h header
-	for len(b) > 0 && !bytes.HasPrefix(b, []byte("\r\n")) {
+	whole := int64(len(b)) == size
+	for !bytes.HasPrefix(b, []byte("\r\n")) {
+		if len(b) == 0 {
+			h.cut = !whole
+			break
+		}
 		var field []byte
 		field, b = cutField(b)
 		name, value, ok := bytes.Cut(field, []byte(":"))
 		if !ok {
-			break // the body begins without a blank line
+			continue
 		}
 		switch strings.ToLower(string(bytes.TrimRight(name[:min(len(name), 20)], " \t"))) {
 		case "received":

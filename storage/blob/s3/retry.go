@@ -97,7 +97,8 @@ func classify(err error) (kind rookery.Kind, again bool) {
 	case "EntityTooLarge":
 		return rookery.KindTooLarge, false
 	case "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "SlowDown", "InternalError",
-		"ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted":
+		"ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted",
+		"BadRequest": // the store could not parse it: a kept connection fell out of step
 		return rookery.KindUnavailable, true
 	case "AuthorizationHeaderMalformed", "InvalidRegion", "PermanentRedirect", "TemporaryRedirect", "InvalidBucketName":
 		return rookery.KindUnavailable, false // settings are wrong: mend and go on

@@ -1,0 +1,217 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/cluster/consensus"
+	"rookery/cluster/placement"
+	"rookery/storage/command"
+)
+
+// How often the node asks the others how they are, how long they may take to
+// answer, and for how long an answer says that they are alive.
+const (
+	pulseEvery  = 500 * time.Millisecond
+	pulseWait   = time.Second
+	aliveFor    = 3 * time.Second
+	reconcileAt = time.Second
+)
+
+// pulse keeps the newest report of every other member.
+type pulse struct {
+	mu      sync.Mutex
+	reports map[rookery.NodeID]beat
+}
+
+type beat struct {
+	nodeReport
+	at time.Time
+}
+
+func (p *pulse) note(id rookery.NodeID, r nodeReport) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reports == nil {
+		p.reports = map[rookery.NodeID]beat{}
+	}
+	p.reports[id] = beat{r, time.Now()}
+}
+
+func (p *pulse) get(id rookery.NodeID) (nodeReport, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, ok := p.reports[id]
+	return b.nodeReport, ok && time.Since(b.at) < aliveFor
+}
+
+// feelPulses asks all members how they are, for as long as the node runs.
+func (n *Node) feelPulses(ctx context.Context) error {
+	tick := time.NewTicker(pulseEvery)
+	defer tick.Stop()
+	for {
+		var wg sync.WaitGroup
+		for _, s := range n.mesh.seeds() {
+			if s.Node == n.id.Node {
+				continue
+			}
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(ctx, pulseWait)
+				defer cancel()
+				var r nodeReport
+				if b, err := n.mesh.Call(ctx, s.Node, callReport, nil); err == nil && cbor.Unmarshal(b, &r) == nil {
+					n.pulse.note(s.Node, r)
+				}
+			})
+		}
+		wg.Wait()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// report of a member, this node included; false if it has not answered lately.
+func (n *Node) reportOf(id rookery.NodeID) (nodeReport, bool) {
+	if id == n.id.Node {
+		return n.report(), true
+	}
+	return n.pulse.get(id)
+}
+
+// place brings the groups to where the placement has them.
+func (n *Node) place(ctx context.Context) error {
+	r := placement.New(placement.Options{Node: n.id.Node, View: placer{n}, Registry: placer{n}, Groups: placer{n}, Policy: n.policy, Logger: n.deps.Logger})
+	n.job("wake of the placement", func(ctx context.Context) error {
+		for {
+			select {
+			case <-n.rearranged:
+				r.Wake()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	return r.Run(ctx, reconcileAt)
+}
+
+func (n *Node) policy() placement.Policy {
+	p := placement.Default()
+	if r := n.replication.Load(); r > 0 {
+		p.Replication = int(r)
+	}
+	return p
+}
+
+// placer is what the reconciler sees of the node.
+type placer struct{ *Node }
+
+// Nodes implements placement.View.
+func (p placer) Nodes(context.Context) ([]placement.Node, error) {
+	nodes, err := p.groups.system.Nodes()
+	out := make([]placement.Node, 0, len(nodes))
+	for _, x := range nodes {
+		r, alive := p.reportOf(x.ID)
+		state := placement.NodeState(x.State)
+		if state == placement.Active && alive && r.Disk != "ok" {
+			state = placement.Draining // leaders move away from a full disk
+		}
+		out = append(out, placement.Node{ID: x.ID, Zone: x.Zone, State: state, Alive: alive})
+	}
+	return out, err
+}
+
+// Placements implements placement.View.
+func (p placer) Placements(context.Context) ([]placement.Placement, error) {
+	groups, err := p.groups.system.Groups()
+	out := make([]placement.Placement, 0, len(groups))
+	for _, g := range groups {
+		out = append(out, placement.Placement{Group: g.Group, Members: g.Members, Version: g.Version, Voters: g.Voters, Confirmed: g.Confirmed})
+	}
+	return out, err
+}
+
+// Leaders implements placement.View.
+func (p placer) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, error) {
+	out := map[rookery.GroupID]rookery.NodeID{}
+	for _, id := range append(p.groups.here(), rookery.SystemGroup) {
+		if g := p.groups.raft.Group(id); g != nil {
+			if leader, ok := g.Leader(); ok {
+				out[id] = leader
+			}
+		}
+	}
+	return out, nil
+}
+
+// Place implements placement.Registry.
+func (p placer) Place(ctx context.Context, group rookery.GroupID, members []rookery.NodeID, version uint64) error {
+	_, err := p.propose(ctx, &command.PlaceGroup{Group: group, Members: members, Version: version})
+	return err
+}
+
+// Confirm implements placement.Registry.
+func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID) error {
+	_, err := p.propose(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters})
+	return err
+}
+
+// Led implements placement.Groups.
+func (p placer) Led() []rookery.GroupID {
+	var led []rookery.GroupID
+	for _, id := range append(p.groups.here(), rookery.SystemGroup) {
+		if p.groups.leads(id) {
+			led = append(led, id)
+		}
+	}
+	return led
+}
+
+// State implements placement.Groups.
+func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, error) {
+	g := p.groups.raft.Group(id)
+	if g == nil || !g.IsLeader() {
+		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("this node does not lead the group"))
+	}
+	s := placement.State{Leader: p.id.Node, Last: g.Stats().Last, Progress: map[rookery.NodeID]placement.Progress{}}
+	for _, m := range g.Servers() {
+		if m.Learner {
+			s.Learners = append(s.Learners, m.ID)
+		} else {
+			s.Voters = append(s.Voters, m.ID)
+		}
+		if r, ok := p.reportOf(m.ID); ok {
+			s.Progress[m.ID] = placement.Progress{Applied: r.Applied[id]}
+		}
+	}
+	return s, nil
+}
+
+// Do implements placement.Groups.
+func (p placer) Do(ctx context.Context, id rookery.GroupID, a placement.Action) error {
+	g := p.groups.raft.Group(id)
+	if g == nil {
+		return rookery.E("change group", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", id))
+	}
+	server := consensus.Server{ID: a.Node, Address: string(a.Node)}
+	switch a.Kind {
+	case placement.AddLearner:
+		server.Learner = true
+		return g.Add(ctx, server)
+	case placement.Promote:
+		return g.Add(ctx, server)
+	case placement.Remove:
+		return g.Remove(ctx, a.Node)
+	case placement.Transfer:
+		return g.Transfer(ctx, a.Node)
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
+	rlog "rookery/cluster/log"
+	"rookery/directory/embedded"
+)
+
+// A power cut at any change of the disk in a node's first start leaves a
+// directory that a second start makes a node of.
+func TestPowerCutInTheFirstStart(t *testing.T) {
+	cuts, seed := number(t, "ROOKERY_CUTS", 40)/3, uint64(number(t, "ROOKERY_SEED", int(time.Now().UnixNano()&0x7fffffff)))
+	t.Logf("%d cuts, ROOKERY_SEED=%d", cuts, seed)
+	rng := rand.New(rand.NewPCG(seed, 5))
+	dir := directoryServer(t)
+	cfg, deps := testConfig(t), testDeps(t, dir)
+	whole := newDisk(emptyDisk(t, cfg.DataDir), 0, nil)
+	deps.FS = whole
+	startAndStop(t, cfg, deps)
+	changes := whole.changes.Load()
+	for i := range cuts {
+		at := 1 + changes*int64(i)/int64(cuts) + rng.Int64N(changes/int64(cuts)+1)
+		cutFirstStart(t, cfg, deps, at, rng)
+	}
+	t.Logf("one start changes the disk %d times", changes)
+}
+
+func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand) {
+	t.Helper()
+	cfg.DataDir = filepath.Join(t.TempDir(), "data")
+	mem := emptyDisk(t, cfg.DataDir)
+	percent := survivors(rng)
+	var left *vfs.MemFS
+	cut := func() { left = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}) }
+	d := newDisk(mem, at, cut)
+	deps.FS = d
+	startAndStop(t, cfg, deps)
+	if d.changes.Load() < at {
+		cut()
+	}
+	if half := halfBootstrapped(t, cfg, deps, left); half != 0 {
+		t.Logf("power cut before change %d: group %d has a term and no first entry, which consensus does not mend yet", at, half)
+		return
+	}
+	deps.FS = left
+	n, err := Open(t.Context(), cfg, deps)
+	if err != nil {
+		t.Fatalf("power cut before change %d of the first start (%d%% survived): %v", at, percent, err)
+	}
+	_, err = ensure(t.Context(), n, login(0))
+	if err = errors.Join(err, closeTest(n)); err != nil {
+		t.Fatalf("power cut before change %d of the first start (%d%% survived): %v", at, percent, err)
+	}
+}
+
+// halfBootstrapped is the group, if any, whose term was written and whose first
+// entry was not: Raft's bootstrap writes one after the other.
+func halfBootstrapped(t *testing.T, cfg Config, deps Deps, mem *vfs.MemFS) rookery.GroupID {
+	t.Helper()
+	copied := mem.CrashClone(vfs.CrashCloneCfg{})
+	l, err := rlog.Open(deps.tuning.log(rlog.Options{Dir: filepath.Join(cfg.DataDir, "log"), FS: copied}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for id := range rookery.GroupID(1 + mailGroups) {
+		g, err := l.Group(rookery.SystemGroup + id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, _ := g.LastIndex()
+		if term, _ := g.GetUint64([]byte("CurrentTerm")); term == 1 && last == 0 {
+			return rookery.SystemGroup + id
+		}
+	}
+	return 0
+}
+
+func startAndStop(t *testing.T, cfg Config, deps Deps) {
+	t.Helper()
+	n, err := Open(t.Context(), cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closeTest(n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// onDisk is a node on the real disk.
+func onDisk(t *testing.T) (Config, Deps, *embedded.Server) {
+	t.Helper()
+	dir := directoryServer(t)
+	cfg, deps := testConfig(t), testDeps(t, dir)
+	deps.Logger = nil
+	return cfg, deps, dir
+}
+
+// A node that was closed leaves no goroutine behind, and no file open.
+func TestClosedNodeLeavesNothingBehind(t *testing.T) {
+	cfg, deps, _ := onDisk(t)
+	startAndStop(t, cfg, deps) // what libraries start once and keep
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	for range 5 {
+		n, err := Open(t.Context(), cfg, deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", n.Addrs()["smtp"][0]) // an idle client
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := closeTest(n); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	leavesNothing(t, goroutines, files)
+}
+
+// leavesNothing waits until there are no more goroutines and files than there
+// were: some end shortly after what they served.
+func leavesNothing(t *testing.T, goroutines, files int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for runtime.NumGoroutine() > goroutines || openFiles(t) > files {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			buf := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines and %d files were there, %d and %d are:\n%s", goroutines, files,
+				runtime.NumGoroutine(), openFiles(t), buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("open files cannot be counted here: ", err)
+	}
+	return len(list)
+}
+
+// The directory of a running node belongs to it alone.
+func TestSecondNodeInOneDirectoryIsRefused(t *testing.T) {
+	cfg, deps, _ := onDisk(t)
+	n, err := Open(t.Context(), cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := cfg
+	other.Admin = filepath.Join(t.TempDir(), "other.sock")
+	second, err := Open(t.Context(), other, deps)
+	if second != nil || !rookery.Is(err, rookery.KindConflict) || !strings.Contains(err.Error(), cfg.DataDir+" is in use by another process") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := ensure(t.Context(), n, login(0)); err != nil {
+		t.Errorf("the first node suffers: %v", err)
+	}
+	if err := closeTest(n); err != nil {
+		t.Fatal(err)
+	}
+	startAndStop(t, cfg, deps)
+}
+
+// A directory that lost one of the files which nothing can make again is
+// refused, and opens when the file is back.
+func TestLostFilesAreRefused(t *testing.T) {
+	cfg, deps, _ := onDisk(t)
+	startAndStop(t, cfg, deps)
+	for _, name := range []string{"node.json", "keys/tenant.json", "keys/settings.key"} {
+		path := filepath.Join(cfg.DataDir, name)
+		if err := os.Rename(path, path+".away"); err != nil {
+			t.Fatal(err)
+		}
+		goroutines, files := runtime.NumGoroutine(), openFiles(t)
+		n, err := Open(t.Context(), cfg, deps)
+		if n != nil || !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), path+" is missing") || !strings.Contains(err.Error(), "bring") {
+			t.Errorf("without %s: %v", name, err)
+		}
+		leavesNothing(t, goroutines, files)
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s was made anew", name)
+		}
+		if err := os.Rename(path+".away", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, "node.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), cfg, deps); !rookery.Is(err, rookery.KindDamaged) {
+		t.Errorf("with half an identity: %v", err)
+	}
+}
+
+// The power can go between the files of a first start too: the identity comes
+// last, so that what there is without it is made use of.
+func TestKeysWithoutIdentityAreANewNodes(t *testing.T) {
+	cfg, deps, _ := onDisk(t)
+	startAndStop(t, cfg, deps)
+	keys, err := os.ReadFile(filepath.Join(cfg.DataDir, "keys", "tenant.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"node.json", "log", "state"} {
+		if err := os.RemoveAll(filepath.Join(cfg.DataDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startAndStop(t, cfg, deps)
+	if got, err := os.ReadFile(filepath.Join(cfg.DataDir, "keys", "tenant.json")); err != nil || string(got) != string(keys) {
+		t.Errorf("the keys are other ones (%v)", err)
+	}
+}
+
+// A taken port ends the start: nobody was served, nothing stays behind, and
+// the directory is free again.
+func TestTakenPortEndsTheStart(t *testing.T) {
+	cfg, deps, _ := onDisk(t)
+	startAndStop(t, cfg, deps)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	bad := cfg
+	bad.Listen.POP3S = []string{taken.Addr().String()} // the last one to be opened
+	n, err := Open(t.Context(), bad, deps)
+	if n != nil || !rookery.Is(err, rookery.KindUnavailable) ||
+		!strings.Contains(err.Error(), "pop3s on "+taken.Addr().String()) || !strings.Contains(err.Error(), "listen.pop3s") {
+		t.Errorf("got %v", err)
+	}
+	leavesNothing(t, goroutines, files)
+	startAndStop(t, cfg, deps)
+}
+
+// A request that has begun ends in the directory it began in, however often
+// the settings change meanwhile.
+func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
+	p := newPeople(testDeps(t, nil).Logger)
+	set := testSettings(directoryServer(t))
+	if err := p.use(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	done, failed := make(chan struct{}), make(chan error, 4)
+	for range cap(failed) {
+		go func() {
+			for {
+				select {
+				case <-done:
+					failed <- nil
+					return
+				default:
+				}
+				if _, err := p.Authenticate(t.Context(), login(1), "secret"); err != nil {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	for range 20 {
+		if err := p.use(t.Context(), set); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	for range cap(failed) {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Authenticate(t.Context(), login(1), "secret"); !rookery.Is(err, rookery.KindUnavailable) {
+		t.Errorf("after its close: %v", err)
+	}
+}
