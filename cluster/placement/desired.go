@@ -22,7 +22,7 @@ func Desired(nodes []Node, groups []Placement, p Policy, now time.Time) map[rook
 	for _, n := range nodes {
 		if n.State != Removed {
 			pl.nodes[n.ID] = n
-			calm = calm && n.Alive && now.Sub(n.Since) >= p.StableFor
+			calm = calm && now.Sub(n.Since) >= p.StableFor && (n.Alive || now.Sub(n.Since) >= p.DeadAfter)
 		}
 	}
 	groups = slices.SortedFunc(slices.Values(groups), func(a, b Placement) int { return cmp.Compare(a.Group, b.Group) })
@@ -61,7 +61,6 @@ func (pl *planner) group(g Placement) []rookery.NodeID {
 			pl.load[id]--
 		}
 	}
-	lost := len(members) < len(g.Members)
 	eligible := 0
 	for id, n := range pl.nodes {
 		if n.State == Active || slices.Contains(members, id) {
@@ -71,10 +70,10 @@ func (pl *planner) group(g Placement) []rookery.NodeID {
 	size := pl.size(g.Group, eligible)
 	before := len(members)
 	members = pl.grow(members, size)
-	switch replaced := lost && len(members) > before; {
+	switch {
 	case len(members) > size && g.Settled():
 		members = pl.drop(members, pl.worst(members))
-	case !replaced:
+	case len(members) == before: // one thing at a time
 		members = pl.replace(g, members)
 	}
 	slices.Sort(members)

@@ -25,8 +25,8 @@ type Handover struct {
 }
 
 // Leaders is the one transfer that is due, if any: away from a draining node,
-// else towards an even spread, for which every node and leader must have
-// stayed as it is for StableFor. Nodes that know the same decide the same, so
+// else towards an even spread, for which every node, up or down, and every
+// leader must have stayed as it is for StableFor. Nodes that know the same decide the same, so
 // each may compute it and the one that leads acts.
 func Leaders(groups []Leadership, nodes []Node, p Policy, now time.Time) (Handover, bool) {
 	groups = slices.SortedFunc(slices.Values(groups), func(a, b Leadership) int { return cmp.Compare(a.Group, b.Group) })
@@ -36,7 +36,7 @@ func Leaders(groups []Leadership, nodes []Node, p Policy, now time.Time) (Handov
 	for _, n := range nodes {
 		able[n.ID] = n.State == Active && n.Alive && now.Sub(n.Since) >= p.CatchUpTime
 		draining[n.ID] = n.State == Draining
-		calm = calm && (n.State == Removed || n.Alive && now.Sub(n.Since) >= p.StableFor)
+		calm = calm && (n.State == Removed || now.Sub(n.Since) >= p.StableFor)
 	}
 	leads := map[rookery.NodeID]int{}
 	for _, g := range groups {

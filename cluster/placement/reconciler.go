@@ -66,6 +66,10 @@ type Reconciler struct {
 	tried     map[rookery.GroupID]time.Time // transfers
 }
 
+// retryTransfer is how long a group that could not be handed over is left
+// alone.
+const retryTransfer = 10 * time.Second
+
 type member struct {
 	group rookery.GroupID
 	node  rookery.NodeID
@@ -90,6 +94,11 @@ func (r *Reconciler) Run(ctx context.Context, interval time.Duration) error {
 	for {
 		if err := r.tick(ctx); err != nil && ctx.Err() == nil {
 			r.opts.Logger.Warn("cannot reconcile the placement of groups now", "error", err)
+		}
+		select { // steps follow each other quickly, but never in a tight loop
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(interval / 10):
 		}
 		select {
 		case <-ctx.Done():
@@ -254,6 +263,9 @@ func (r *Reconciler) lead(ctx context.Context, led []rookery.GroupID, nodes []No
 		l := Leadership{Group: p.Group, Leader: r.leaders.value(p.Group), Voters: p.Votes(), Since: r.leaders.since(p.Group)}
 		if !p.Settled() || now.Sub(r.tried[p.Group]) < policy.StableFor {
 			l.Since = now // spreading can wait; draining does not look at it
+		}
+		if now.Sub(r.tried[p.Group]) < retryTransfer {
+			l.Voters = nil // the others get their turn
 		}
 		groups = append(groups, l)
 	}

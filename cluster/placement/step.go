@@ -175,10 +175,11 @@ func (s State) handOver(voters []rookery.NodeID, p Policy) Action {
 }
 
 // final are the votes to have in the end: the target's, but for one node if
-// their number is even and they do not all vote already.
+// their number is even and more than there are now. A group on two nodes that
+// never had a third has one vote, one that had keeps two.
 func (s State) final(want Target) []rookery.NodeID {
 	voters := slices.Sorted(slices.Values(want.Voters))
-	if len(voters)%2 == 1 {
+	if len(voters)%2 == 1 || len(s.Voters) >= len(voters) {
 		return voters
 	}
 	for i, id := range slices.Backward(voters) {
