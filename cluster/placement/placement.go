@@ -54,8 +54,8 @@ type Placement struct {
 	Group   rookery.GroupID
 	Members []rookery.NodeID
 	Version uint64
-	// Voters and Confirmed are what the group's leader last confirmed: the
-	// votes, and the version they follow.
+	// Voters are Raft's as the group's leader last said, Confirmed is the
+	// version they last followed.
 	Voters    []rookery.NodeID
 	Confirmed uint64
 }
@@ -108,24 +108,43 @@ func odd(n int) int { return n - (n+1)%2 }
 func majority(n int) int { return n/2 + 1 }
 
 // Removable is nil if every group keeps a majority of live votes without the
-// node, else KindConflict with the first group that does not. The registry
-// checks less on removal: it does not know who is alive.
+// node, whichever change of its votes is under way, else KindConflict with the
+// first group that might not. The registry checks the same on removal without
+// knowing who is alive.
 func Removable(id rookery.NodeID, nodes []Node, groups []Placement) error {
+	live := map[rookery.NodeID]bool{}
+	for _, n := range nodes {
+		live[n.ID] = n.Alive && n.State != Removed && n.ID != id
+	}
 	for _, g := range groups {
-		votes := g.Votes()
-		if !slices.Contains(votes, id) {
-			continue
-		}
-		left := 0
-		for _, n := range nodes {
-			if n.ID != id && n.Alive && n.State != Removed && slices.Contains(votes, n.ID) {
-				left++
-			}
-		}
-		if left < majority(len(votes)) {
+		if !g.majorityWithout(id, live) {
 			return rookery.E("remove node", rookery.KindConflict, fmt.Errorf(
-				"group %d would have %d live of %d votes, which is no majority; start the other nodes or wait until the group has moved", g.Group, left, len(votes)))
+				"group %d might have no majority of live votes; start the nodes that are down, or wait until the group has moved", g.Group))
 		}
 	}
 	return nil
+}
+
+// majorityWithout allows for one change under way: the promotion of a member,
+// or the end of a vote of one that is no member. A vote of one that is gone
+// ends before anybody is promoted.
+func (p Placement) majorityWithout(node rookery.NodeID, live map[rookery.NodeID]bool) bool {
+	votes := p.Votes()
+	left, leaves, ending := 0, false, false
+	for _, id := range votes {
+		switch member := slices.Contains(p.Members, id); {
+		case !live[id]:
+			ending = ending || !member && id != node
+		default:
+			left++
+			leaves = leaves || !member
+		}
+	}
+	switch {
+	case slices.Contains(votes, node):
+		return left >= majority(len(votes)) && !(leaves && left-1 < majority(len(votes)-1))
+	case slices.Contains(p.Members, node):
+		return ending || left >= majority(len(votes)+1)
+	}
+	return true
 }

@@ -26,7 +26,8 @@ type View interface {
 // meanwhile, and is no trouble.
 type Registry interface {
 	Place(ctx context.Context, group rookery.GroupID, members []rookery.NodeID, version uint64) error
-	Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID) error
+	// Confirm records who votes, and if settled that Raft follows version.
+	Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error
 }
 
 // Groups acts on the groups of this node. Methods are called for several
@@ -221,7 +222,19 @@ func target(p Placement, nodes []Node) Target {
 func (r *Reconciler) act(ctx context.Context, s State, at Placement, want Target, policy Policy, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	if a := Step(s, want, policy, now); a.Kind != None {
+	voters := slices.Sorted(slices.Values(s.Voters))
+	a := Step(s, want, policy, now)
+	if a.changesVotes(s) && !slices.Equal(voters, at.Voters) {
+		// The registry never lags more than one change of the votes: by it a
+		// removal knows whom a majority needs.
+		err := r.opts.Registry.Confirm(ctx, at.Group, at.Version, voters, false)
+		if err == nil {
+			r.Wake()
+		}
+		r.report(err, "cannot record a group's votes now", at.Group)
+		return
+	}
+	if a.Kind != None {
 		if err := r.opts.Groups.Do(ctx, at.Group, a); err != nil {
 			r.opts.Logger.Warn("cannot change a group's members now", "group", at.Group, "action", a.String(), "error", err)
 			return
@@ -230,11 +243,10 @@ func (r *Reconciler) act(ctx context.Context, s State, at Placement, want Target
 		r.Wake()
 		return
 	}
-	voters := slices.Sorted(slices.Values(s.Voters))
 	if !Settled(s, want) || at.Settled() && slices.Equal(voters, at.Voters) {
 		return
 	}
-	r.report(r.opts.Registry.Confirm(ctx, at.Group, at.Version, voters), "cannot confirm a group's placement now", at.Group)
+	r.report(r.opts.Registry.Confirm(ctx, at.Group, at.Version, voters, true), "cannot confirm a group's placement now", at.Group)
 }
 
 // plan proposes what should be.

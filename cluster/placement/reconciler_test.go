@@ -77,11 +77,13 @@ func (f *fake) Place(_ context.Context, group rookery.GroupID, members []rookery
 	return nil
 }
 
-func (f *fake) Confirm(_ context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID) error {
+func (f *fake) Confirm(_ context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	g := f.groups[group]
-	g.placed.Confirmed, g.placed.Voters = version, voters
+	if g.placed.Voters = voters; settled {
+		g.placed.Confirmed = version
+	}
 	return nil
 }
 
@@ -106,6 +108,9 @@ func (f *fake) Do(_ context.Context, group rookery.GroupID, a Action) error {
 		return f.fail
 	}
 	g := f.groups[group]
+	if (a.Kind == Promote || a.Kind == Remove && slices.Contains(g.voters, a.Node)) && !slices.Equal(g.placed.Voters, slices.Sorted(slices.Values(g.voters))) {
+		return errors.New("votes change behind the registry's back")
+	}
 	switch a.Kind {
 	case AddLearner:
 		g.learners = append(g.learners, a.Node)

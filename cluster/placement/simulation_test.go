@@ -103,20 +103,8 @@ func (w *world) join() {
 	w.say("%s joins", n.ID)
 }
 
-// registry does what the state machine checks on a removal.
+// mayRemove asks as the command of an operator does.
 func (w *world) mayRemove(n *simNode) bool {
-	for _, g := range w.groups {
-		left := 0
-		votes := g.placed.Votes()
-		for _, id := range votes {
-			if id != n.ID && w.node(id).State != Removed {
-				left++
-			}
-		}
-		if slices.Contains(votes, n.ID) && left < majority(len(votes)) {
-			return false
-		}
-	}
 	return Removable(n.ID, w.list(), w.placements()) == nil
 }
 
@@ -189,7 +177,8 @@ func (w *world) elect(g *simGroup) {
 }
 
 func (w *world) replicate(g *simGroup) {
-	for id := range g.lag {
+	for _, n := range w.nodes { // in order: one seed, one history
+		id := n.ID
 		if w.up(id) && (g.leader != "" || slices.Contains(g.voters, id)) {
 			g.lag[id] = max(0, g.lag[id]-w.rand.IntN(500))
 		}
@@ -208,6 +197,10 @@ func (w *world) step(g *simGroup) {
 	}
 	want := target(g.placed, w.list())
 	a := Step(s, want, w.policy, w.now)
+	if voters := slices.Sorted(slices.Values(g.voters)); a.changesVotes(s) && !slices.Equal(voters, g.placed.Voters) {
+		g.placed.Voters = voters
+		return
+	}
 	switch a.Kind {
 	case None:
 		if Settled(s, want) && (!g.placed.Settled() || !slices.Equal(s.final(want), g.placed.Voters)) {

@@ -64,6 +64,11 @@ func (a Action) String() string {
 	return fmt.Sprintf("%s %s", a.Kind, a.Node)
 }
 
+// changesVotes reports whether the action gives or ends a vote.
+func (a Action) changesVotes(s State) bool {
+	return a.Kind == Promote || a.Kind == Remove && slices.Contains(s.Voters, a.Node)
+}
+
 // Step is the next action that brings a group to its target; the zero Action
 // if there is none, or none now. It is for the group's leader and never takes
 // a group below its majority of live, caught-up votes. It never removes the

@@ -53,6 +53,7 @@ func TestStep(t *testing.T) {
 		{"the last copy stays", "a", "", "a", "b", "", "nothing"},
 		{"five to three", "abcde", "", "abcde", "abc", "", "remove d"},
 		{"five to three, dead first", "abcde", "", "abcd", "abc", "", "remove e"},
+		{"nobody is promoted where too few have caught up", "abc", "d", "aBCd", "abd", "", "nothing"},
 		{"system learners", "abc", "d", "abcdef", "abc", "de", "add learner e"},
 		{"system learner goes", "abc", "de", "abcde", "abc", "d", "remove e"},
 		{"votes before learners", "abc", "de", "abcde", "abd", "", "promote d"},
