@@ -181,6 +181,9 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 		ID: q.Token.ID, Hash: q.Token.Hash(), Node: q.Node, Key: key,
 		Name: info.Name, Address: info.Address, Zone: info.Zone, Version: info.Version,
 	})
+	if rookery.Is(err, rookery.KindDenied) {
+		err = rookery.E("admit node", rookery.KindConflict, err) // a good token: the joiner may hear why
+	}
 	if err != nil {
 		return a, err
 	}

@@ -159,8 +159,8 @@ func (p placer) Place(ctx context.Context, group rookery.GroupID, members []rook
 }
 
 // Confirm implements placement.Registry.
-func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID) error {
-	_, err := p.propose(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters})
+func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error {
+	_, err := p.propose(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters, Open: !settled})
 	return err
 }
 

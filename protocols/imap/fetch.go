@@ -54,6 +54,11 @@ func (it *fetchItem) needsExtract() bool {
 	return it.section != nil
 }
 
+// needsBody reports whether an item is read from the body, not the extract.
+func (it *fetchItem) needsBody() bool {
+	return it.section != nil && (len(it.section.path) > 0 || !strings.HasPrefix(it.section.spec, "HEADER"))
+}
+
 // setsSeen reports whether fetching the item marks the message as seen.
 func (it *fetchItem) setsSeen() bool { return it.section != nil && !it.section.peek }
 

@@ -16,8 +16,9 @@ func runFetch(byUID bool) func(*session, context.Context, fetchArgs) error {
 // lightBatch and heavyBatch are how many messages are read from one view. A
 // view must not be held while a slow client takes bodies.
 const (
-	lightBatch = 512
-	heavyBatch = 16
+	lightBatch  = 512
+	headerBatch = 64
+	bodyBatch   = 16
 )
 
 // fetcher is one FETCH in progress.
@@ -27,6 +28,9 @@ type fetcher struct {
 	args  *fetchArgs
 	items []fetchItem
 	heavy bool
+	batch int
+	// opener, where there are many messages to open.
+	opener *opener
 	// seen collects the messages to mark as seen once they are sent.
 	seen command.UIDsBuilder
 	// gone counts the messages asked for and not found.
@@ -51,6 +55,10 @@ func (s *session) fetch(ctx context.Context, a fetchArgs, byUID bool) error {
 	ctx, stop := s.guard(ctx)
 	defer stop()
 	f.ctx = ctx
+	if f.heavy && uids.Len() >= openAhead {
+		f.opener = newOpener()
+		defer f.opener.close()
+	}
 	if err := f.run(uids); err != nil {
 		return err
 	}
@@ -67,10 +75,17 @@ func (s *session) fetch(ctx context.Context, a fetchArgs, byUID bool) error {
 // plan adds the items that go with others.
 func (f *fetcher) plan(byUID bool) {
 	has := map[string]bool{}
+	f.batch = lightBatch
 	for i := range f.args.items {
 		it := &f.args.items[i]
 		has[it.name] = has[it.name] || it.section == nil
-		f.heavy = f.heavy || it.needsExtract()
+		if it.needsExtract() {
+			f.heavy = true
+			f.batch = min(f.batch, headerBatch)
+		}
+		if it.needsBody() {
+			f.batch = bodyBatch
+		}
 	}
 	if has["MODSEQ"] || f.args.since != nil {
 		f.enableModSeqs()
@@ -92,7 +107,7 @@ func (f *fetcher) run(uids mailbox.UIDs) error {
 		if err := f.ctx.Err(); err != nil {
 			return err
 		}
-		last, err := f.batch(uids)
+		last, err := f.some(uids)
 		if err != nil || f.out.Err() != nil {
 			return err
 		}
@@ -104,56 +119,74 @@ func (f *fetcher) run(uids mailbox.UIDs) error {
 	return f.out.Err()
 }
 
-// batch sends the first messages of a list and gives the last UID done, 0
-// where the list is at its end.
-func (f *fetcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
+// some sends the first messages of a list and gives the last UID done, 0 where
+// the list is at its end.
+func (f *fetcher) some(uids mailbox.UIDs) (last rookery.UID, err error) {
 	v, err := f.account.View()
 	if err != nil {
 		return 0, err
 	}
 	defer v.Close()
-	limit := lightBatch
-	if f.heavy {
-		limit = heavyBatch
-	}
 	f.rows = f.rows[:0]
 	err = v.RowsIn(f.sel.id, uids, func(row mailbox.Row) bool {
 		f.rows = append(f.rows, row)
-		return len(f.rows) < limit
+		return len(f.rows) < f.batch
 	})
 	if err != nil {
 		return 0, err
 	}
 	f.gone -= len(f.rows)
-	for i := range f.rows {
-		f.one(v, &f.rows[i])
-		if f.out.Err() != nil {
-			return 0, nil
-		}
-		if err := f.ctx.Err(); f.heavy && err != nil {
-			return 0, err
-		}
+	if err := f.send(v); err != nil || f.out.Err() != nil {
+		return 0, err
 	}
-	if len(f.rows) == limit {
-		last = f.rows[limit-1].UID
+	if len(f.rows) == f.batch {
+		last = f.rows[f.batch-1].UID
 	}
 	return last, nil
 }
 
+// send sends the rows read from a view.
+func (f *fetcher) send(v *mailbox.View) (err error) {
+	var only message // where they come one by one
+	for i := 0; i < len(f.rows) && err == nil && f.out.Err() == nil; i++ {
+		row := &f.rows[i]
+		if f.args.since != nil && row.ModSeq <= *f.args.since {
+			continue
+		}
+		if f.opener == nil {
+			only = message{session: f.session, ctx: f.ctx, view: v, row: row}
+			f.one(&only)
+		} else {
+			m := &message{session: f.session, ctx: f.ctx, view: v, row: row}
+			m.read()
+			f.opener.give(m)
+			if f.opener.pending == openAhead {
+				f.one(f.opener.take())
+			}
+		}
+		if f.heavy {
+			err = f.ctx.Err()
+		}
+	}
+	for f.opener != nil && f.opener.pending > 0 {
+		if m := f.opener.take(); err == nil {
+			f.one(m)
+		}
+	}
+	return err
+}
+
 // one sends one message. What cannot be read is left out and fails the
 // command in the end, while the others are sent.
-func (f *fetcher) one(v *mailbox.View, row *mailbox.Row) {
-	if f.args.since != nil && row.ModSeq <= *f.args.since {
-		return
-	}
+func (f *fetcher) one(m *message) {
+	row := m.row
 	seq, ok := f.sel.uids.Seq(row.UID)
-	if !ok {
+	if !ok || f.out.Err() != nil {
 		return
 	}
-	m := message{session: f.session, ctx: f.ctx, view: v, row: row}
 	defer m.close()
 	if f.heavy {
-		if err := f.prepare(&m); err != nil {
+		if err := f.prepare(m); err != nil {
 			if f.failed == nil {
 				f.failed = err
 			}
@@ -165,7 +198,7 @@ func (f *fetcher) one(v *mailbox.View, row *mailbox.Row) {
 		if i > 0 {
 			f.out.Byte(' ')
 		}
-		f.item(&m, &f.items[i])
+		f.item(m, &f.items[i])
 	}
 	f.out.Text(")\r\n")
 	for i := range f.items {

@@ -66,7 +66,7 @@ func FuzzSession(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			session.serve()
+			session.live()
 		}()
 		go func() {
 			io.WriteString(clientConn, "l LOGIN fuzz secret\r\ns SELECT INBOX\r\n")

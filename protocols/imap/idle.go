@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery/protocols/imap/wire"
+	"rookery/storage/account"
 )
 
 // idleFamily holds IDLE (RFC 9051 6.3.13).
@@ -16,46 +17,65 @@ func idleFamily() family {
 	}
 }
 
-// runIdle tells changes as they come, until DONE. The watch begins before the
-// first look, so that nothing falls between them. There is no timeout: some
-// Outlooks get no more mail after a server has hung up. While it waits, the
-// session holds neither buffers nor a view.
+// runIdle begins IDLE; the session's next step is idling. The watch begins
+// before the first look, so that nothing falls between them. There is no
+// timeout: some Outlooks get no more mail after a server has hung up.
 func (s *session) runIdle(ctx context.Context) error {
+	w := &account.Watch{} // of nothing
 	if s.sel != nil && !s.sel.gone {
-		stop := s.watch()
-		defer stop()
+		w = s.account.WatchFunc(s.sel.id, s.ring)
 		if err := s.barrier(ctx); err != nil {
+			w.Close()
 			return err
 		}
 	}
+	s.idle = w
 	s.out.Text("+ idling\r\n")
-	for {
-		if err := s.tell(true); err != nil {
-			return err
-		}
-		err := s.idleWait()
-		switch {
-		case err == nil:
-			return s.idleDone()
-		case !errors.Is(err, errRung):
-			s.lex.Abandon(err)
-			return err
-		case s.srv.draining.Load():
-			s.lex.Abandon(errRung)
-			return errRung
-		}
+	if err := s.tell(true); err != nil {
+		s.stopIdle()
+		return err
+	}
+	return errSilent // the tagged reply follows DONE
+}
+
+func (s *session) stopIdle() {
+	if s.idle != nil {
+		s.idle.Close()
+		s.idle = nil
 	}
 }
 
-// idleWait waits for input or a change and keeps the connection warm.
-func (s *session) idleWait() error {
-	for {
-		err := s.wait(time.Now().Add(s.srv.limits.Keepalive))
-		if !errors.Is(err, errTimeout) {
-			return err
-		}
+// idling waits for DONE or a change and keeps the connection warm. While it
+// waits, the session holds neither buffers nor a view.
+func (s *session) idling() step {
+	err := s.wait(time.Now().Add(s.srv.limits.Keepalive))
+	switch {
+	case err == nil:
+		return s.leaveIdle(s.idleDone())
+	case errors.Is(err, errTimeout):
 		s.out.Text("* OK Still here\r\n")
+	case !errors.Is(err, errRung) || s.srv.draining.Load():
+		s.farewell(err)
+		return nil
+	default:
+		if err := s.tell(true); err != nil {
+			return s.leaveIdle(err)
+		}
 	}
+	if s.out.Flush(); s.bye {
+		return nil
+	}
+	return s.idling
+}
+
+// leaveIdle sends IDLE's tagged reply and goes on.
+func (s *session) leaveIdle(err error) step {
+	s.stopIdle()
+	if err := s.answer(err); err != nil {
+		s.farewell(err)
+		return nil
+	}
+	return s.commands()
 }
 
 // idleDone takes the line that ends IDLE.
@@ -70,24 +90,4 @@ func (s *session) idleDone() error {
 		return bad("IDLE ends with DONE")
 	}
 	return nil
-}
-
-// watch has ring called when the selected mailbox changes, until stop.
-func (s *session) watch() (stop func()) {
-	w := s.account.Watch(s.sel.id)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-w.C:
-				s.ring()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		w.Close()
-	}
 }

@@ -132,7 +132,7 @@ func (srv *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error 
 	}
 }
 
-// start gives a connection its session and goroutine.
+// start gives a connection its session and first goroutine.
 func (srv *Server) start(conn net.Conn, mode Mode) {
 	s := newSession(srv, conn, mode)
 	srv.mu.Lock()
@@ -144,13 +144,20 @@ func (srv *Server) start(conn net.Conn, mode Mode) {
 	srv.sessions[s] = struct{}{}
 	srv.wg.Add(1)
 	srv.mu.Unlock()
-	go func() {
-		defer srv.wg.Done()
-		s.serve()
-		srv.mu.Lock()
-		delete(srv.sessions, s)
-		srv.mu.Unlock()
-	}()
+	go srv.run(s, s.begin)
+}
+
+// run takes one step of a session and starts the next one.
+func (srv *Server) run(s *session, st step) {
+	if next := s.take(st); next != nil {
+		go srv.run(s, next)
+		return
+	}
+	defer srv.wg.Done()
+	s.end()
+	srv.mu.Lock()
+	delete(srv.sessions, s)
+	srv.mu.Unlock()
 }
 
 func (srv *Server) addListener(ln net.Listener) bool {

@@ -23,6 +23,7 @@ type message struct {
 
 	email    *mailbox.Email
 	ex       *body.Extract
+	err      error // why there is no ex
 	rd       *body.Reader
 	contents []content
 }
@@ -35,16 +36,17 @@ func (m *message) close() {
 }
 
 func (m *message) extract() (*body.Extract, error) {
-	if m.ex != nil {
-		return m.ex, nil
+	if m.ex == nil && m.err == nil {
+		m.read()
+		m.open()
 	}
+	return m.ex, m.err
+}
+
+// read reads what state holds of the message's content.
+func (m *message) read() {
 	e, err := m.view.Email(m.row.Email)
-	if err != nil {
-		return nil, notMailbox(err)
-	}
-	m.email = &e
-	m.ex, err = m.account.Extract(m.ctx, e)
-	return m.ex, notMailbox(err)
+	m.email, m.err = &e, notMailbox(err)
 }
 
 func (m *message) body() (*body.Reader, error) {

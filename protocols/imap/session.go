@@ -35,6 +35,7 @@ type session struct {
 	qresync bool // ENABLE QRESYNC
 
 	began time.Time // when the connection was accepted
+	until time.Time // when it has been silent for too long
 	rate  struct {  // the command being read
 		since time.Time
 		total int64
@@ -44,6 +45,7 @@ type session struct {
 	slot     slot
 	account  *account.Account
 	sel      *selected
+	idle     *account.Watch // in IDLE
 	saved    savedSearch
 	failures int // to sign in
 	bads     int // BAD answers in a row
@@ -107,10 +109,10 @@ func (s *session) measure() {
 func (s *session) ring() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rung = true
-	if s.waiting {
+	if s.waiting && !s.rung {
 		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
+	s.rung = true
 }
 
 // cut ends the connection at once. It may be called from anywhere.
@@ -166,33 +168,83 @@ func (s *session) refuse() {
 	}
 }
 
-// serve runs the session to its end.
-func (s *session) serve() {
-	defer s.end()
+// step is a part of a session's life; it gives the next one, nil at the end.
+// Each runs on a goroutine of its own: a command leaves behind a stack several
+// times the size that waiting needs, and most sessions wait.
+type step func() step
+
+// restAfter is how long a session may be silent before it is left to a fresh
+// goroutine.
+const restAfter = time.Second
+
+// take runs one step and gives the next. A fault in it ends the session.
+func (s *session) take(st step) (next step) {
 	defer s.recover()
+	return st()
+}
+
+// begin is the first step.
+func (s *session) begin() step {
 	if !s.handshake() {
-		return
+		return nil
 	}
 	s.out.Text("* OK [CAPABILITY ").Text(s.srv.registry.capabilities(s)).Text("] ").
 		Text(s.srv.o.Hostname).Text(" Rookery ready\r\n")
-	for !s.bye {
-		if err := s.wait(s.silence()); err != nil {
-			if err == errRung && !s.srv.draining.Load() {
-				continue
-			}
-			s.farewell(err)
-			return
+	return s.commands()
+}
+
+// commands serves commands while they come without long pauses.
+func (s *session) commands() step {
+	for {
+		s.until = s.silence()
+		soon := time.Now().Add(restAfter)
+		err := s.wait(earlier(soon, s.until))
+		if err == errTimeout && soon.Before(s.until) {
+			return s.rest
 		}
-		if err := s.command(); err != nil {
-			s.farewell(err)
-			return
-		}
-		if s.srv.draining.Load() && s.in.Buffered() == 0 {
-			s.farewell(errRung)
-			return
+		if next, more := s.woken(err); !more {
+			return next
 		}
 	}
-	s.out.Flush()
+}
+
+// rest waits for the next command.
+func (s *session) rest() step {
+	next, more := s.woken(s.wait(s.until))
+	if more {
+		return s.commands()
+	}
+	return next
+}
+
+// woken runs the command that wait's nil announces. more: there may be another.
+func (s *session) woken(err error) (next step, more bool) {
+	switch {
+	case err == errRung && !s.srv.draining.Load():
+		return nil, true
+	case err == nil:
+		err = s.command()
+	}
+	switch {
+	case err != nil:
+		s.farewell(err)
+	case s.bye:
+		s.out.Flush()
+	case s.idle != nil:
+		return s.idling, false
+	case s.srv.draining.Load() && s.in.Buffered() == 0:
+		s.farewell(errRung)
+	default:
+		return nil, true
+	}
+	return nil, false
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // recover keeps a fault that one client has found from ending the node for
@@ -253,6 +305,7 @@ func isTimeout(err error) bool {
 
 // end gives back everything the session holds.
 func (s *session) end() {
+	s.stopIdle()
 	s.sel = nil
 	s.srv.release(s)
 	s.in.Close()

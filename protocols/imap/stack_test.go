@@ -435,3 +435,11 @@ func (s *stack) fill(login string, n int) {
 		have += add
 	}
 }
+
+// live runs a whole session on this goroutine.
+func (s *session) live() {
+	for st := step(s.begin); st != nil; {
+		st = s.take(st)
+	}
+	s.end()
+}

@@ -53,7 +53,7 @@ func TestFewWrites(t *testing.T) {
 		if conn, err := ln.Accept(); err == nil {
 			ses := newSession(s.server, countingConn{conn, &writes}, Mode{})
 			ses.secure = true
-			ses.serve()
+			ses.live()
 		}
 	}()
 	conn, err := net.Dial("tcp", ln.Addr().String())

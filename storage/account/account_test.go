@@ -445,6 +445,26 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestWatchFunc(t *testing.T) {
+	n := accounttest.Open(t, accounttest.Options{})
+	a := n.Account(t, "dir/1")
+	inbox, _ := view(t, a).ByName("INBOX")
+	drafts, _ := view(t, a).ByName("Drafts")
+	var mine, other atomic.Int32
+	w := a.WatchFunc(inbox.ID, func() { mine.Add(1) })
+	a.WatchFunc(drafts.ID, func() { other.Add(1) })
+	n.Deliver(t, a, 0, message(10))
+	if mine.Load() != 1 || other.Load() != 0 {
+		t.Errorf("called %d times, another mailbox %d times", mine.Load(), other.Load())
+	}
+	w.Close()
+	w.Close()
+	n.Deliver(t, a, 0, message(10))
+	if mine.Load() != 1 {
+		t.Error("called after Close")
+	}
+}
+
 func TestWatchConcurrently(t *testing.T) {
 	n := accounttest.Open(t, accounttest.Options{})
 	a := n.Account(t, "dir/1")

@@ -17,13 +17,17 @@ type PlaceGroup struct {
 	Version uint64           `cbor:"3,keyasint"`
 }
 
-// ConfirmGroup records that Raft's configuration follows a version of a
-// placement and who votes in it. The group's leader proposes it; KindConflict
-// if the placement has another version meanwhile.
+// ConfirmGroup records who votes in a group, and that its Raft configuration
+// follows a version of the placement. The group's leader proposes it, Open
+// before every change of the votes; KindConflict if the placement has another
+// version meanwhile.
 type ConfirmGroup struct {
 	Group   rookery.GroupID  `cbor:"1,keyasint"`
 	Version uint64           `cbor:"2,keyasint"`
 	Voters  []rookery.NodeID `cbor:"3,keyasint"`
+	// Open says that the configuration does not follow the version yet: only
+	// the voters are recorded.
+	Open bool `cbor:"4,keyasint,omitempty"`
 }
 
 // PlacementResult answers CreateGroup and PlaceGroup with the placement's

@@ -100,8 +100,10 @@ func (s *Store) syncDirs() error {
 
 func (s *Store) pebbleOptions(opts Options) *pebble.Options {
 	o := &pebble.Options{
-		FS:        s.fs,
-		CacheSize: opts.CacheBytes,
+		FS: s.fs,
+		// Pebble takes what memtables use out of the cache's budget: the one
+		// being written, and one being flushed or kept for the next.
+		CacheSize: opts.CacheBytes + 2*int64(opts.MemTableBytes),
 		// Pinned, so that a new library version does not rewrite the store
 		// in a format the previous version cannot open.
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -117,6 +119,8 @@ func (s *Store) pebbleOptions(opts Options) *pebble.Options {
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		// A second level of index costs every look-up a block more.
+		o.Levels[i].IndexBlockSize = 256 << 10
 	}
 	return o
 }

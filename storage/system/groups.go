@@ -17,9 +17,10 @@ type GroupPlacement struct {
 	Members []rookery.NodeID `cbor:"1,keyasint,omitempty"`
 	// Version rises with every change of Members, from 1.
 	Version uint64 `cbor:"2,keyasint,omitempty"`
-	// Voters were Raft's when the leader last confirmed a version, in the
-	// order of ids, and Confirmed is that version: while it is not Version,
-	// a change is under way. Voters are fewer than Members where the leader
+	// Voters are Raft's as the leader last said, in the order of ids: at most
+	// the one change under way is missing. Confirmed is the version that
+	// Raft's configuration last followed: while it is not Version, a change
+	// is under way. Voters are fewer than Members where the leader
 	// keeps one as a learner, to have no even number of votes.
 	Voters    []rookery.NodeID `cbor:"3,keyasint,omitempty"`
 	Confirmed uint64           `cbor:"4,keyasint,omitempty"`
@@ -119,7 +120,9 @@ func (m *Machine) confirmGroup(tx state.Tx, c *command.ConfirmGroup) (command.Re
 	if p.Voters, err = distinct(c.Voters); err != nil {
 		return nil, err
 	}
-	p.Confirmed = c.Version
+	if !c.Open {
+		p.Confirmed = c.Version
+	}
 	put(tx, groupKey(c.Group), &p)
 	m.changed(tx)
 	return &command.Done{}, nil
@@ -167,29 +170,48 @@ func placeable(tx state.Tx, nodes []rookery.NodeID) ([]rookery.NodeID, error) {
 	return sorted, nil
 }
 
-// removable refuses the removal of a node that a group's majority needs. It
-// counts votes as last confirmed: two nodes that share a group are removed
-// one after the other, the second when the group has left the first.
+// removable refuses the removal of a node that a group's majority needs. Two
+// nodes that share a group are removed one after the other, the second when
+// the group has left the first.
 func removable(tx state.Tx, node rookery.NodeID) error {
 	groups, err := readGroups(tx)
 	must(err)
+	stays := func(id rookery.NodeID) bool {
+		var n Node
+		found, err := findNode(tx, id, &n)
+		must(err)
+		return found && n.Member() && id != node
+	}
 	for _, p := range groups {
-		votes := p.votes()
-		if !slices.Contains(votes, node) {
-			continue
-		}
-		left := 0
-		for _, id := range votes {
-			var n Node
-			found, err := findNode(tx, id, &n)
-			must(err)
-			if found && n.Member() && id != node {
-				left++
-			}
-		}
-		if left < len(votes)/2+1 {
-			return refuse(rookery.KindConflict, "group %d would keep %d of %d votes, which is no majority; drain the node or wait until the group has moved, or let another node join", p.Group, left, len(votes))
+		if !p.majorityWithout(node, stays) {
+			return refuse(rookery.KindConflict, "group %d might keep no majority of its votes; wait until it has moved off the node, or let another node join", p.Group)
 		}
 	}
 	return nil
+}
+
+// majorityWithout reports whether those who stay are a majority whichever
+// change of the votes is under way: the promotion of a member, or the end of
+// a vote of one that is no member. Raft's leader promotes nobody while a vote
+// of one that is gone is to end.
+func (p GroupPlacement) majorityWithout(node rookery.NodeID, stays func(rookery.NodeID) bool) bool {
+	votes := p.votes()
+	live, leaves, ending := 0, false, false
+	for _, id := range votes {
+		switch member := slices.Contains(p.Members, id); {
+		case !stays(id):
+			ending = ending || !member && id != node
+		default:
+			live++
+			leaves = leaves || !member
+		}
+	}
+	majority := func(n int) int { return n/2 + 1 }
+	switch {
+	case slices.Contains(votes, node):
+		return live >= majority(len(votes)) && !(leaves && live-1 < majority(len(votes)-1))
+	case slices.Contains(p.Members, node):
+		return ending || live >= majority(len(votes)+1)
+	}
+	return true
 }

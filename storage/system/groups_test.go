@@ -1,6 +1,7 @@
 package system
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,13 +53,48 @@ func TestRemovalLeavesAMajority(t *testing.T) {
 		return &command.SetNodeState{Node: n, State: command.NodeRemoved}
 	}
 	f.must(&command.CreateGroup{Group: 2, Members: ids("a")})
-	f.refused(rookery.KindConflict, "group 2 would keep 0 of 1 votes", remove("a"))
+	f.refused(rookery.KindConflict, "group 2 might keep no majority", remove("a"))
 	f.must(&command.PlaceGroup{Group: 2, Members: ids("a", "b", "c"), Version: 1},
 		&command.ConfirmGroup{Group: 2, Version: 2, Voters: ids("a", "b", "c")},
 		remove("a"),
 		&command.PlaceGroup{Group: 2, Members: ids("b", "c", "d"), Version: 2})
 	// Until the group has left a, b is needed: a's vote is lost.
-	f.refused(rookery.KindConflict, "group 2 would keep 1 of 3 votes", remove("b"))
+	f.refused(rookery.KindConflict, "group 2 might keep no majority", remove("b"))
 	f.refused(rookery.KindInvalid, "no member", &command.PlaceGroup{Group: 2, Members: ids("a", "c", "d"), Version: 3})
 	f.must(&command.ConfirmGroup{Group: 2, Version: 3, Voters: ids("b", "c", "d")}, remove("b"))
+}
+
+func TestRemovalAllowsForTheChangeUnderWay(t *testing.T) {
+	for _, c := range []struct {
+		members, voters, gone, node string
+		ok                          bool
+	}{
+		{"abc", "abc", "", "a", true},
+		{"abc", "abc", "b", "a", false},
+		{"bcd", "abc", "", "b", false}, // a's vote may have ended: b and c
+		{"bcd", "abc", "", "a", true},
+		{"bcd", "abc", "a", "d", true}, // not promoted before a has gone
+		{"bcd", "abc", "", "d", true},  // promoted: 3 of 4
+		{"abc", "ab", "", "c", true},   // promoted: 2 of 3
+		{"abc", "a", "", "c", false},   // promoted: 1 of 2
+		{"ab", "ab", "", "b", false},
+		{"abcde", "abcde", "a", "b", true},
+		{"abcde", "abcde", "ab", "c", false},
+		{"bcd", "abcd", "", "b", true}, // c and d of b, c, d
+		{"bcd", "abcd", "a", "b", false},
+		{"abc", "abc", "", "d", true},
+	} {
+		split := func(s string) (out []rookery.NodeID) {
+			for _, r := range s {
+				out = append(out, rookery.NodeID(r))
+			}
+			return out
+		}
+		p := GroupPlacement{Members: split(c.members), Voters: split(c.voters)}
+		gone := append(split(c.gone), rookery.NodeID(c.node))
+		stays := func(id rookery.NodeID) bool { return !slices.Contains(gone, id) }
+		if got := p.majorityWithout(rookery.NodeID(c.node), stays); got != c.ok {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
 }

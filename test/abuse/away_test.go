@@ -17,6 +17,7 @@ import (
 // TestObjectStoreAway takes the object store away: mail is accepted and read,
 // and reaches the store when that is back.
 func TestObjectStoreAway(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	d := harness.StartDev(t, t.TempDir())
 	g := &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.PID()}
 	empty(t, g, 0)
@@ -80,6 +81,7 @@ func await(t *testing.T, what string, ok func() bool) {
 // away. Doubt is temporary on every port; nobody is told that a password is
 // wrong or that a user does not exist. Sessions go on.
 func TestDirectoryAway(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	s := harness.StartServe(t)
 	g := &target{node: s.Node, tls: harness.TrustFile(t, s.CA)}
 	for i := range 4 {
