@@ -58,15 +58,44 @@ func (g *Group) bootstrap(conf *raft.Config, trans raft.Transport, servers []Ser
 	if len(servers) == 0 {
 		return nil
 	}
-	exists, err := raft.HasExistingState(g.backlog, g.backlog, g.snapshots)
-	if err != nil || exists {
-		return err
-	}
 	var c raft.Configuration
 	for _, s := range servers {
 		c.Servers = append(c.Servers, s.raft())
 	}
-	return raft.BootstrapCluster(conf, g.backlog, g.backlog, g.snapshots, trans, c)
+	exists, err := raft.HasExistingState(g.backlog, g.backlog, g.snapshots)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		return raft.BootstrapCluster(conf, g.backlog, g.backlog, g.snapshots, trans, c)
+	}
+	half, err := g.halfBootstrapped()
+	if err != nil || !half {
+		return err
+	}
+	return g.backlog.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)})
+}
+
+// halfBootstrapped reports whether the power went between the two writes of
+// raft.BootstrapCluster: the term is 1, but the first entry is missing. Such a
+// group knows no members and would never elect anyone. A member that has voted
+// or got anything from others is never taken for one.
+func (g *Group) halfBootstrapped() (bool, error) {
+	if applied, _ := g.machine.Applied(); applied > 0 {
+		return false, nil
+	}
+	if last, err := g.backlog.LastIndex(); err != nil || last > 0 {
+		return false, err
+	}
+	term, err := g.backlog.GetUint64([]byte("CurrentTerm"))
+	if err != nil || term != 1 {
+		return false, err
+	}
+	voted, err := g.backlog.GetUint64([]byte("LastVoteTerm"))
+	if err != nil && err.Error() != "not found" {
+		return false, err
+	}
+	return voted == 0, nil
 }
 
 // reconcile makes sure the log continues the state. The order of writes

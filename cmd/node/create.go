@@ -19,17 +19,17 @@ import (
 	"rookery/storage/body"
 )
 
-// Create makes the data directory of a new cluster's first node: its CA, its
+// create makes the data directory of a new cluster's first node: its CA, its
 // identity and the keys that all nodes share. KindExists: it is a node
 // already.
-func Create(cfg Config, now time.Time) error {
+func create(cfg Config, disk vfs.FS, now time.Time) error {
 	const op = "create cluster"
 	lock, err := lockDir(cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := refuseExisting(op, cfg.DataDir); err != nil {
+	if err := refuseExisting(op, cfg.DataDir, disk); err != nil {
 		return err
 	}
 	ca, err := transport.CreateAuthority(now)
@@ -45,11 +45,17 @@ func Create(cfg Config, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	w := welcome{AuthorityKey: caKey, SettingsKey: randomKey(), GossipKey: randomKey()}
+	// Keys that a cut-off creation left are as good as new ones.
+	w := welcome{AuthorityKey: caKey, SettingsKey: keptKey(cfg.DataDir, settingsKey), GossipKey: keptKey(cfg.DataDir, gossipKey)}
 	if err := makeDurably(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
-	if err := body.GenerateKeyring().Save(filepath.Join(cfg.DataDir, tenantKeys)); err != nil {
+	if _, err := body.LoadKeyring(filepath.Join(cfg.DataDir, tenantKeys)); rookery.Is(err, rookery.KindNotFound) {
+		err = body.GenerateKeyring().Save(filepath.Join(cfg.DataDir, tenantKeys))
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	if w.TenantKeys, err = os.ReadFile(filepath.Join(cfg.DataDir, tenantKeys)); err != nil {
@@ -66,8 +72,8 @@ func Create(cfg Config, now time.Time) error {
 	return saveIdentity(cfg.DataDir, id)
 }
 
-func refuseExisting(op, dir string) error {
-	have, err := hasIdentity(dir, vfs.Default)
+func refuseExisting(op, dir string, disk vfs.FS) error {
+	have, err := hasIdentity(dir, disk)
 	if err != nil {
 		return err
 	}
@@ -89,7 +95,11 @@ func issue(ca *transport.Authority, node rookery.NodeID, now time.Time) (*transp
 	return transport.NewIdentity(cert, key, ca.CertificatePEM())
 }
 
-func randomKey() []byte {
+// keptKey is the 32-byte key in a file, or a new one where there is none.
+func keptKey(dir, name string) []byte {
+	if k, err := os.ReadFile(filepath.Join(dir, name)); err == nil && len(k) == 32 {
+		return k
+	}
 	k := make([]byte, 32)
 	rand.Read(k)
 	return k
@@ -113,7 +123,7 @@ func Join(ctx context.Context, cfg Config, token string, addresses []string) err
 		return err
 	}
 	defer lock.Close()
-	if err := refuseExisting(op, cfg.DataDir); err != nil {
+	if err := refuseExisting(op, cfg.DataDir, vfs.Default); err != nil {
 		return err
 	}
 	t, err := transport.ParseToken(token)

@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 			n = nil
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	ctx, cancel := context.WithTimeout(ctx, deps.tuning.startWithin())
 	defer cancel()
 	for _, step := range []func(context.Context) error{n.openDir, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
 		if err := step(ctx); err != nil {
@@ -108,7 +108,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 // openDir takes the data directory and reads who this node is.
 func (n *Node) openDir(context.Context) error {
 	if n.deps.Create {
-		if err := Create(n.cfg, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
+		if err := create(n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
 			return err
 		}
 	}
@@ -201,9 +201,22 @@ func (n *Node) openMailGroups(ctx context.Context) error {
 	for _, id := range n.groups.here() {
 		if err := n.groups.ready(ctx, n.road, id); err != nil {
 			n.deps.Logger.Warn("a group cannot serve yet; its mail is answered as temporary", "group", id, "error", err)
+			return nil
 		}
 	}
-	return nil
+	return n.begun()
+}
+
+// begun ends the time in which this node may begin groups: with it all have
+// begun. A node whose log and state are missing later must not begin them
+// anew, for it has voted before.
+func (n *Node) begun() error {
+	placed, err := n.groups.system.Groups()
+	if err != nil || !n.id.Created || len(placed) == 0 {
+		return err
+	}
+	n.id.Created = false
+	return saveIdentity(n.cfg.DataDir, n.id)
 }
 
 // openSettings reads the settings, after writing the first ones where there

@@ -61,6 +61,7 @@ func testConfig(t *testing.T) Config {
 	c.TLS = throwaway(t, dir)
 	c.Admin = filepath.Join(dir, "admin.sock")
 	c.Listen = Listen{SMTP: []string{"127.0.0.1:0"}, IMAPS: []string{"127.0.0.1:0"}, POP3S: []string{"127.0.0.1:0"}}
+	c.Cluster.Listen = "127.0.0.1:0"
 	c.Disk.SoftFree, c.Disk.HardFree = 0, 0
 	return c
 }
@@ -105,10 +106,10 @@ func testDeps(t *testing.T, dir *embedded.Server) Deps {
 	return Deps{
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 		OnStall:  func(err error) { t.Errorf("the log has stalled: %v", err) },
-		Settings: first,
+		Settings: first, Create: true,
 		tuning: tuning{
 			heartbeat: 60 * time.Millisecond, segment: 1 << 20, logBudget: 3 << 20, memTable: 256 << 10,
-			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond,
+			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond, quorum: 4 * time.Second, start: 5 * time.Second,
 		},
 	}
 }

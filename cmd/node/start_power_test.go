@@ -15,7 +15,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
-	rlog "rookery/cluster/log"
 	"rookery/directory/embedded"
 )
 
@@ -44,16 +43,21 @@ func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand
 	mem := emptyDisk(t, cfg.DataDir)
 	percent := survivors(rng)
 	var left *vfs.MemFS
-	cut := func() { left = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}) }
+	// The identity lies on the real disk: it is taken back by hand to what it
+	// was when the power went.
+	var identity []byte
+	cut := func() {
+		identity, _ = os.ReadFile(filepath.Join(cfg.DataDir, identityFile))
+		left = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+	}
 	d := newDisk(mem, at, cut)
 	deps.FS = d
 	startAndStop(t, cfg, deps)
 	if d.changes.Load() < at {
 		cut()
 	}
-	if half := halfBootstrapped(t, cfg, deps, left); half != 0 {
-		t.Logf("power cut before change %d: group %d has a term and no first entry, which consensus does not mend yet", at, half)
-		return
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, identityFile), identity, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	deps.FS = left
 	n, err := Open(t.Context(), cfg, deps)
@@ -64,29 +68,6 @@ func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand
 	if err = errors.Join(err, closeTest(n)); err != nil {
 		t.Fatalf("power cut before change %d of the first start (%d%% survived): %v", at, percent, err)
 	}
-}
-
-// halfBootstrapped is the group, if any, whose term was written and whose first
-// entry was not: Raft's bootstrap writes one after the other.
-func halfBootstrapped(t *testing.T, cfg Config, deps Deps, mem *vfs.MemFS) rookery.GroupID {
-	t.Helper()
-	copied := mem.CrashClone(vfs.CrashCloneCfg{})
-	l, err := rlog.Open(deps.tuning.log(rlog.Options{Dir: filepath.Join(cfg.DataDir, "log"), FS: copied}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for id := range rookery.GroupID(1 + mailGroups) {
-		g, err := l.Group(rookery.SystemGroup + id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		last, _ := g.LastIndex()
-		if term, _ := g.GetUint64([]byte("CurrentTerm")); term == 1 && last == 0 {
-			return rookery.SystemGroup + id
-		}
-	}
-	return 0
 }
 
 func startAndStop(t *testing.T, cfg Config, deps Deps) {

@@ -25,6 +25,14 @@ type tuning struct {
 	trailing      int64         // bytes of log that Raft keeps for followers
 	packAge       time.Duration // age of a body at which it is packed
 	quorum        time.Duration // how long a start waits for a quorum
+	start         time.Duration // how long a start may take in all
+}
+
+func (t tuning) startWithin() time.Duration {
+	if t.start > 0 {
+		return t.start
+	}
+	return startWithin
 }
 
 func (t tuning) quorumWait() time.Duration {
