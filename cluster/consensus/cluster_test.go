@@ -149,14 +149,17 @@ func (a asker) CurrentTerm(_ context.Context, s Server, group rookery.GroupID) (
 	time.Sleep(time.Millisecond)
 	err := a.net.check(a.from, string(s.ID))
 	a.net.mu.Lock()
-	to := a.net.terms[string(s.ID)]
+	var to *Node
+	if n := a.net.terms[string(s.ID)]; n != nil {
+		to = n.node
+	}
 	a.net.asked++
 	open := a.net.open
 	a.net.mu.Unlock()
 	if err != nil && !open {
 		return 0, err
 	}
-	return to.node.CurrentTerm(group)
+	return to.CurrentTerm(group)
 }
 
 // testNode is a node with its disk: what survives a restart.
@@ -268,11 +271,12 @@ func (c *testCluster) start(n *testNode, bootstrap []Server) {
 	if c.tune != nil {
 		c.tune(&o)
 	}
-	var err error
-	if n.node, err = New(o); err != nil {
+	node, err := New(o)
+	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.net.mu.Lock()
+	n.node = node
 	c.net.terms[n.name] = n
 	c.net.mu.Unlock()
 	if n.group, err = n.node.Start(c.t.Context(), testGroup, n.machine, bootstrap); err != nil {

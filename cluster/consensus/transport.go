@@ -30,9 +30,13 @@ type Address = raft.ServerAddress
 // Transport carries one group's messages between nodes.
 type Transport = raft.Transport
 
+// solitary reaches its own node only.
+type solitary struct{ *raft.InmemTransport }
+
 // NewSolitaryTransport is the transport of a group that has one member: there
-// is nobody to talk to.
+// is nobody to talk to, so the member leads as soon as it is started.
 func NewSolitaryTransport(node rookery.NodeID) Transport {
-	_, t := raft.NewInmemTransport(raft.ServerAddress(node))
-	return t
+	me, t := raft.NewInmemTransport(raft.ServerAddress(node))
+	t.Connect(me, t)
+	return solitary{t}
 }

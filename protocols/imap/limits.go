@@ -48,8 +48,9 @@ type Limits struct {
 	// how deep they nest (32).
 	SearchKeys, SearchDepth int
 	// Patterns is the number of patterns in one LIST (100), PatternSize the
-	// octets of one (1,024).
-	Patterns, PatternSize int
+	// octets of one (1,024), PatternsSize those of all with the reference
+	// before each (4 KiB).
+	Patterns, PatternSize, PatternsSize int
 	// FetchItems is the number of items in one FETCH (64).
 	FetchItems int
 	// BadCommands is how many BAD answers in a row end a session (20; 4
@@ -86,6 +87,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.SearchDepth, 32)
 	def(&l.Patterns, 100)
 	def(&l.PatternSize, 1<<10)
+	def(&l.PatternsSize, 4<<10)
 	def(&l.FetchItems, 64)
 	def(&l.BadCommands, 20)
 	def(&l.SignInFailures, 4)

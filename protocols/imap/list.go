@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -68,6 +69,7 @@ func parseList(s *session, l *wire.Lexer) listArgs {
 		parseListReturn(l, &a)
 	}
 	l.End()
+	a.bound(s, l)
 	if a.recursive && !a.subscribed && !a.specialUse {
 		l.Syntax("RECURSIVEMATCH needs another selection option beside it")
 	}
@@ -125,7 +127,20 @@ func parseLsub(s *session, l *wire.Lexer) listArgs {
 	l.SP()
 	a.patterns = []string{s.pattern(l)}
 	l.End()
+	a.bound(s, l)
 	return a
+}
+
+// bound refuses patterns that are too long together: each is held against each
+// name. The reference stands before every one.
+func (a *listArgs) bound(s *session, l *wire.Lexer) {
+	total := len(a.reference) * len(a.patterns)
+	for _, p := range a.patterns {
+		total += len(p)
+	}
+	if limit := s.srv.limits.PatternsSize; l.OK() && total > limit {
+		l.Fail(no("LIMIT", "the patterns are longer than %d octets together; ask with fewer or shorter ones", limit))
+	}
 }
 
 // node is one name in the tree of mailboxes.
@@ -140,7 +155,7 @@ type node struct {
 
 // tree gives all names of the account in order: mailboxes, subscriptions and
 // their parents.
-func (s *session) tree(v *mailbox.View) ([]*node, error) {
+func (s *session) tree(ctx context.Context, v *mailbox.View) ([]*node, error) {
 	boxes, err := v.Mailboxes()
 	if err != nil {
 		return nil, err
@@ -158,17 +173,24 @@ func (s *session) tree(v *mailbox.View) ([]*node, error) {
 		}
 		return n
 	}
+	// The parents of a name that is in the tree, or has children, are in it.
 	for i := range boxes {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		get(boxes[i].Name).box = &boxes[i]
-		for p := parent(boxes[i].Name); p != ""; p = parent(p) {
+		for p := parent(boxes[i].Name); p != "" && !get(p).children; p = parent(p) {
 			get(p).children = true
 		}
 	}
 	for _, name := range subs {
-		get(name).subscribed = true
-		for p := parent(name); p != ""; p = parent(p) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for p := parent(name); p != "" && byName[p] == nil; p = parent(p) {
 			get(p)
 		}
+		get(name).subscribed = true
 	}
 	list := make([]*node, 0, len(byName))
 	for _, n := range byName {
@@ -199,8 +221,8 @@ func (a *listArgs) matcher() func(string) bool {
 		ps[i] = names.Compile(a.reference, p)
 	}
 	return func(name string) bool {
-		for _, p := range ps {
-			if p.Match(name) {
+		for i := range ps {
+			if ps[i].Match(name) {
 				return true
 			}
 		}
@@ -210,21 +232,23 @@ func (a *listArgs) matcher() func(string) bool {
 
 // markBelow notes, for every name, whether a selected name below it is not
 // listed itself (RFC 9051 6.3.9.6).
-func markBelow(list []*node, selected func(*node) bool, listed func(string) bool) {
+func markBelow(ctx context.Context, list []*node, selected func(*node) bool, listed func(string) bool) error {
 	byName := make(map[string]*node, len(list))
 	for _, n := range list {
 		byName[n.name] = n
 	}
 	for _, n := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if !selected(n) || listed(n.name) {
 			continue
 		}
-		for p := parent(n.name); p != ""; p = parent(p) {
-			if up := byName[p]; up != nil {
-				up.below = true
-			}
+		for p := parent(n.name); p != "" && !byName[p].below; p = parent(p) {
+			byName[p].below = true
 		}
 	}
+	return nil
 }
 
 func (s *session) runList(ctx context.Context, a listArgs) error {
@@ -238,9 +262,14 @@ func (s *session) runList(ctx context.Context, a listArgs) error {
 			return (!a.subscribed || n.subscribed) && (!a.specialUse || n.box != nil && n.box.Role != "")
 		}
 		if a.recursive {
-			markBelow(list, selected, match)
+			if err := markBelow(ctx, list, selected, match); err != nil {
+				return err
+			}
 		}
 		for _, n := range list {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			ok := selected(n) && (n.box != nil || n.children || a.subscribed)
 			if !ok && !n.below || !match(n.name) {
 				continue
@@ -266,9 +295,14 @@ func (s *session) runLsub(ctx context.Context, a listArgs) error {
 		// RFC 3501 6.3.9: with %, a parent of a subscribed name shows as
 		// \Noselect though it is not subscribed itself.
 		if strings.Contains(a.patterns[0], "%") {
-			markBelow(list, func(n *node) bool { return n.subscribed }, match)
+			if err := markBelow(ctx, list, func(n *node) bool { return n.subscribed }, match); err != nil {
+				return err
+			}
 		}
 		for _, n := range list {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			switch {
 			case n.subscribed && match(n.name):
 				s.writeList("LSUB", n, false, false, "")
@@ -284,6 +318,9 @@ func (s *session) runXlist(ctx context.Context, a listArgs) error {
 	return s.list(ctx, func(_ *mailbox.View, list []*node) error {
 		match := a.matcher()
 		for _, n := range list {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if (n.box == nil && !n.children) || !match(n.name) {
 				continue
 			}
@@ -310,11 +347,14 @@ func (s *session) list(ctx context.Context, each func(*mailbox.View, []*node) er
 		return atSignIn(err)
 	}
 	defer v.Close()
-	nodes, err := s.tree(v)
-	if err != nil {
-		return err
+	nodes, err := s.tree(ctx, v)
+	if err == nil {
+		err = each(v, nodes)
 	}
-	return each(v, nodes)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return no("LIMIT", "The listing took longer than %v; ask with fewer or shorter patterns", s.srv.limits.Run)
+	}
+	return err
 }
 
 // writeList sends one LIST, LSUB or XLIST response.
