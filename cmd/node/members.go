@@ -54,11 +54,10 @@ func (n *Node) enlist(ctx context.Context) error {
 	if !n.id.Created {
 		return nil
 	}
-	groups, err := n.groups.system.Groups()
-	if err != nil || len(groups) > 0 {
-		return err
-	}
 	for _, id := range append(firstMail(), rookery.SystemGroup) {
+		if _, err := n.groups.system.Group(id); err == nil {
+			continue
+		}
 		_, err := n.propose(ctx, &command.CreateGroup{Group: id, Members: []rookery.NodeID{n.id.Node}})
 		if err != nil && !rookery.Is(err, rookery.KindExists) {
 			return err
