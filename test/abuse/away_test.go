@@ -19,7 +19,7 @@ import (
 func TestObjectStoreAway(t *testing.T) {
 	t.Parallel() // it waits, mostly
 	d := harness.StartDev(t, t.TempDir())
-	g := &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.PID()}
+	g := &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.Node().PID}
 	empty(t, g, 0)
 	objects := filepath.Join(d.Dir, "objects")
 	await(t, "the welcome messages in the store", func() bool { return files(objects) > 0 })

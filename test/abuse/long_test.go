@@ -32,7 +32,7 @@ func TestLongCommands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := harness.StartDev(t, t.TempDir())
-			g := &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.PID()}
+			g := &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.Node().PID}
 			empty(t, g, 0)
 			g.deliver(t, 0, []byte(strings.Repeat("A:b\r\n", 200_000)+"\r\nbody\r\n"), "250")
 			g.deliver(t, 0, large(20<<20), "250")

@@ -25,7 +25,7 @@ type target struct {
 func attackDev(t *testing.T) *target {
 	t.Helper()
 	d := harness.StartDev(t, t.TempDir())
-	return &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.PID()}
+	return &target{node: d.Node(), tls: d.TLS(t), users: d.Facts.Users, pid: d.Node().PID}
 }
 
 // status reads a field of /proc/PID/status, in bytes.

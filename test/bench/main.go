@@ -22,11 +22,12 @@ func main() {
 		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle", "which loads to run")
 		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
 		big    = flag.Int("big", 100000, "messages in the big mailbox")
+		nodes  = flag.Int("nodes", 1, "nodes of Rookery, all on this machine")
 		out    = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
 	b := &bench{runs: *runs, big: *big, table: &table{}}
-	r, err := startRookery(*binary)
+	r, err := startRookery(*binary, *nodes)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -35,7 +35,7 @@ const users = 100
 // conf trusts anybody: both sides are on loopback with throwaway certificates.
 var conf = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: nil}
 
-func startRookery(binary string) (*side, error) {
+func startRookery(binary string, nodes int) (*side, error) {
 	dir, err := os.MkdirTemp("", "rookery-bench-*")
 	if err != nil {
 		return nil, err
@@ -44,13 +44,13 @@ func startRookery(binary string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "dev", "-data", filepath.Join(dir, "data"), "-port-base", "13000", "-log-level", "warn")
+	cmd := exec.Command(binary, "dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", "13000", "-log-level", "warn")
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &side{name: "Rookery", password: "pass"}
+	s := &side{name: fmt.Sprintf("Rookery, nodes: %d", nodes), password: "pass"}
 	s.stop = func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()

@@ -89,6 +89,7 @@ func Binary(t testing.TB) string {
 type Dev struct {
 	Facts Facts
 	Dir   string
+	nodes int
 	base  int
 	bin   string
 	cmd   *exec.Cmd
@@ -96,10 +97,14 @@ type Dev struct {
 	done  chan error
 }
 
-// StartDev runs `rookery dev` in dir on free ports until the test ends.
-func StartDev(t testing.TB, dir string) *Dev {
+// StartDev runs `rookery dev` with one node in dir on free ports until the test
+// ends.
+func StartDev(t testing.TB, dir string) *Dev { return StartCluster(t, dir, 1) }
+
+// StartCluster is StartDev with several nodes.
+func StartCluster(t testing.TB, dir string, nodes int) *Dev {
 	t.Helper()
-	d := &Dev{Dir: dir, bin: Binary(t), base: FreePorts(t, 10)}
+	d := &Dev{Dir: dir, nodes: nodes, bin: Binary(t), base: FreePorts(t, 100*(nodes-1)+10)}
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +126,7 @@ func (d *Dev) Start() error {
 		return err
 	}
 	d.log = new(bytes.Buffer)
-	d.cmd = exec.Command(d.bin, "dev", "-data", d.Dir, "-port-base", fmt.Sprint(d.base), "-log-level", "info")
+	d.cmd = exec.Command(d.bin, "dev", "-nodes", fmt.Sprint(d.nodes), "-data", d.Dir, "-port-base", fmt.Sprint(d.base), "-log-level", "info")
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	// The node dies with the test process, whatever kills that.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -130,7 +135,7 @@ func (d *Dev) Start() error {
 	}
 	d.done = make(chan error, 1)
 	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(d.cmd, d.done)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	err := Poll(ctx, func() (bool, error) {
 		select {
@@ -155,16 +160,43 @@ func (d *Dev) Start() error {
 // Node is the first node.
 func (d *Dev) Node() Node { return d.Facts.Nodes[0] }
 
-// PID is the process.
-func (d *Dev) PID() int { return d.cmd.Process.Pid }
+// KillNode ends one node with SIGKILL, StartNode starts it again and waits
+// until it serves.
+func (d *Dev) KillNode(name string) error { return d.order("kill", name) }
+
+// StartNode is KillNode's counterpart.
+func (d *Dev) StartNode(name string) error { return d.order("start", name) }
+
+func (d *Dev) order(order, name string) error {
+	out, err := exec.Command(d.bin, "dev", order, name, "-data", d.Dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("rookery dev %s %s: %w: %s", order, name, err, out)
+	}
+	return d.reread()
+}
+
+func (d *Dev) reread() error {
+	b, err := os.ReadFile(filepath.Join(d.Dir, "dev.json"))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, &d.Facts)
+}
 
 // Log is what the process has printed. Read it when the process has ended.
 func (d *Dev) Log() string { return d.log.String() }
 
-// Kill ends the process with SIGKILL and waits for it.
+// Kill ends all nodes and their supervisor with SIGKILL.
 func (d *Dev) Kill() {
 	if d.cmd == nil {
 		return
+	}
+	if d.reread() == nil {
+		for _, n := range d.Facts.Nodes {
+			if n.PID != 0 {
+				syscall.Kill(n.PID, syscall.SIGKILL)
+			}
+		}
 	}
 	d.cmd.Process.Kill()
 	<-d.done

@@ -80,18 +80,7 @@ func StartServe(t testing.TB) *Serve {
 	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
 		"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", filepath.Join(dir, "key.pem"), "-out", s.CA)
 	s.writeConfig(t)
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log of the node:\n%s", tail(s.log.String(), 8000))
-		}
-	})
-	s.apply(t, fmt.Sprintf(`domains = ["example.test"]
+	s.init(t, fmt.Sprintf(`domains = ["example.test"]
 [store]
 kind = "s3"
 endpoint = %q
@@ -107,19 +96,26 @@ password = "svc"
 base = "dc=example,dc=test"
 profile = "openldap"
 `, endpoint, bucket, ldap+1, filepath.Join(dir, "slapd", "tls", "ca.pem")))
-	// The object store takes effect at the next start.
-	if err := s.Restart(); err != nil {
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log of the node:\n%s", tail(s.log.String(), 8000))
+		}
+	})
 	return s
 }
 
 func (s *Serve) writeConfig(t testing.TB) {
-	base := FreePorts(t, 7)
+	base := FreePorts(t, 8)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", base+i) }
 	s.Node = Node{Name: "serve", SMTP: at(0), Submission: at(1), Submissions: at(2), IMAP: at(3), IMAPS: at(4), POP3: at(5), POP3S: at(6)}
-	text := fmt.Sprintf("name = \"one\"\nhostname = \"localhost\"\ndata_dir = %q\n[tls]\ncertificate = %q\nkey = %q\n[listen]\n",
-		filepath.Join(s.Dir, "data"), s.CA, filepath.Join(s.Dir, "key.pem"))
+	text := fmt.Sprintf("name = \"one\"\nhostname = \"localhost\"\ndata_dir = %q\n[cluster]\nlisten = %q\n[tls]\ncertificate = %q\nkey = %q\n[listen]\n",
+		filepath.Join(s.Dir, "data"), at(7), s.CA, filepath.Join(s.Dir, "key.pem"))
 	for i, name := range []string{"smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"} {
 		text += fmt.Sprintf("%s = [%q]\n", name, at(i))
 	}
@@ -128,15 +124,16 @@ func (s *Serve) writeConfig(t testing.TB) {
 	}
 }
 
-func (s *Serve) apply(t testing.TB, settings string) {
+// init begins the cluster, as its operator would.
+func (s *Serve) init(t testing.TB, settings string) {
 	t.Helper()
 	path := filepath.Join(s.Dir, "settings.toml")
 	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := run(t, s.bin, "config", "apply", "-data", filepath.Join(s.Dir, "data"), path)
+	out := run(t, s.bin, "init", "-config", filepath.Join(s.Dir, "rookery.toml"), "-settings", path, "-kit", filepath.Join(s.Dir, "kit.json"))
 	if strings.Contains(out, "secretsecret") {
-		t.Errorf("config apply printed a secret: %s", out)
+		t.Errorf("init printed a secret: %s", out)
 	}
 }
 
