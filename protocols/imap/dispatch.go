@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"rookery"
@@ -142,7 +143,11 @@ func (s *session) note(err error, r *reply) {
 	if errors.As(err, &own) || r.status == "BAD" {
 		return
 	}
-	s.logger().Warn("IMAP command failed", "err", err)
+	level := slog.LevelWarn
+	if errors.Is(err, context.Canceled) { // the client has left
+		level = slog.LevelDebug
+	}
+	s.logger().Log(context.Background(), level, "IMAP command failed", "err", err)
 }
 
 // status writes a status response.

@@ -180,7 +180,8 @@ func (srv *Server) dropListener(ln net.Listener) {
 
 // Shutdown stops accepting, says BYE to sessions that wait for input, lets
 // running commands finish, and returns when all sessions have ended. When ctx
-// ends first, what is left is cut off and ctx's error returned.
+// ends first, what is left is cut off and ctx's error returned, after a few
+// seconds even where a session does not end: it must not hold up the node.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.mu.Lock()
 	if !srv.draining.Swap(true) {
@@ -208,9 +209,19 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 		s.cut()
 	}
 	srv.mu.Unlock()
-	<-done
+	grace := time.NewTimer(cutGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+		srv.log.Warn("IMAP sessions do not end; stopping without them", "sessions", srv.Sessions(), "waited", cutGrace)
+	}
 	return ctx.Err()
 }
+
+// cutGrace is how long Shutdown waits for sessions it has cut off. Each looks
+// at its context often, so one that takes longer has a fault.
+const cutGrace = 5 * time.Second
 
 // Sessions is the number of connections being served.
 func (srv *Server) Sessions() int {

@@ -36,6 +36,8 @@ type Limits struct {
 	// Run is the time for a command, but for IDLE, FETCH, SEARCH and the
 	// sending of APPEND's message (60 s).
 	Run time.Duration
+	// Search is the time for a SEARCH (2 min).
+	Search time.Duration
 
 	// Before are the limits of commands before sign-in (8 KiB lines with 2
 	// literals of 4 KiB together, 16 KiB drained). The line must hold a SASL
@@ -47,6 +49,10 @@ type Limits struct {
 	// SearchKeys is the number of keys of one SEARCH (2,000), SearchDepth
 	// how deep they nest (32).
 	SearchKeys, SearchDepth int
+	// SearchTexts is the number of BODY and TEXT keys among them (32),
+	// SearchHeaders of keys that read header fields (100), SearchSets of sets
+	// of messages (100). SearchString is the octets of one string (4 KiB).
+	SearchTexts, SearchHeaders, SearchSets, SearchString int
 	// Patterns is the number of patterns in one LIST (100), PatternSize the
 	// octets of one (1,024), PatternsSize those of all with the reference
 	// before each (4 KiB).
@@ -75,6 +81,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.MinRate, 1<<10)
 	def(&l.Write, 3*time.Minute)
 	def(&l.Run, time.Minute)
+	def(&l.Search, 2*time.Minute)
 	def(&l.Before.Line, 8<<10)
 	def(&l.Before.Literal, 4<<10)
 	def(&l.Before.Literals, 2)
@@ -85,6 +92,10 @@ func (l Limits) withDefaults() Limits {
 	def(&l.After.Drain, 512<<10)
 	def(&l.SearchKeys, 2000)
 	def(&l.SearchDepth, 32)
+	def(&l.SearchTexts, 32)
+	def(&l.SearchHeaders, 100)
+	def(&l.SearchSets, 100)
+	def(&l.SearchString, 4<<10)
 	def(&l.Patterns, 100)
 	def(&l.PatternSize, 1<<10)
 	def(&l.PatternsSize, 4<<10)

@@ -3,7 +3,9 @@ package imap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"strings"
 
 	"rookery"
@@ -241,6 +243,9 @@ func (c *content) open(off int64) io.Reader {
 // writeContent writes a section's item: its name as asked for and its octets.
 func (f *fetcher) writeContent(it *fetchItem, c content) {
 	w, sec := f.out, it.section
+	if w.Err() != nil { // told already
+		return
+	}
 	writeSectionName(w, it.name, sec)
 	if sec.size {
 		w.Byte(' ').Uint(uint64(c.size))
@@ -262,8 +267,18 @@ func (f *fetcher) writeContent(it *fetchItem, c content) {
 	}
 	w.LiteralHeader(n, sec.binary)
 	if err := w.Copy(c.open(from), n); err != nil {
-		f.logger().Warn("IMAP lost a message half-way", "item", it.name, "err", err)
+		f.lost(it, err)
 	}
+}
+
+// lost logs what has ended a literal half-way, and with it the connection: a
+// client that has left is usual, a body that cannot be read is not.
+func (f *fetcher) lost(it *fetchItem, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, f.out.Err()) || f.ctx.Err() != nil {
+		level = slog.LevelDebug
+	}
+	f.logger().Log(context.Background(), level, "IMAP lost a message half-way", "item", it.name, "err", err)
 }
 
 func writeSectionName(w *wire.Writer, name string, sec *section) {

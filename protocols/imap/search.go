@@ -81,6 +81,7 @@ type searchKey struct {
 	flag     command.Flags
 	str      string // keyword, field name, id
 	needle   needle
+	slot     int // of the field or the needle in the plan
 	n        uint64
 	from, to int64 // unix seconds
 }
@@ -92,6 +93,36 @@ type searchParser struct {
 	args *searchArgs
 	left int
 	now  time.Time
+	// the keys so far that read bodies, read headers and hold sets
+	texts, headers, sets int
+}
+
+// count refuses a key that is one too many of its class.
+func (p *searchParser) count(n *int, limit int, what string) {
+	if *n++; *n > limit {
+		p.l.Fail(no("LIMIT", "SEARCH has more than %d %s; split it into several", limit, what))
+	}
+}
+
+func (p *searchParser) numSet() wire.NumSet {
+	p.count(&p.sets, p.srv.limits.SearchSets, "sets of messages")
+	return p.l.NumSet()
+}
+
+// text takes a key's string.
+func (p *searchParser) text(op searchOp, field string) *searchKey {
+	if op == opHeader {
+		p.count(&p.headers, p.srv.limits.SearchHeaders, "keys on header fields")
+	} else {
+		p.count(&p.texts, p.srv.limits.SearchTexts, "BODY and TEXT keys")
+	}
+	p.l.SP()
+	text := p.l.AString()
+	if limit := p.srv.limits.SearchString; p.l.OK() && len(text) > limit {
+		p.l.Fail(no("LIMIT", "SEARCH looks for a string longer than %d octets", limit))
+		return nil
+	}
+	return &searchKey{op: op, cost: op.cost(), str: field, needle: newNeedle(text)}
 }
 
 func parseSearch(s *session, l *wire.Lexer) searchArgs {
@@ -190,7 +221,7 @@ func (p *searchParser) key(word string, depth int) *searchKey {
 			}
 			return and(keys)
 		}
-		return &searchKey{op: opSeq, set: l.NumSet()}
+		return &searchKey{op: opSeq, set: p.numSet()}
 	case "NOT":
 		l.SP()
 		return not(p.key(p.keyword(), depth+1))
@@ -205,7 +236,7 @@ func (p *searchParser) key(word string, depth int) *searchKey {
 		return combine(opOr, []*searchKey{a, b})
 	case "UID":
 		l.SP()
-		return &searchKey{op: opUID, set: l.NumSet()}
+		return &searchKey{op: opUID, set: p.numSet()}
 	}
 	if k := flagKey(word); k != nil {
 		return k
@@ -263,6 +294,9 @@ func (p *searchParser) dateKey(word string) *searchKey {
 	}
 	switch base {
 	case "BEFORE", "ON", "SINCE":
+		if op == opSent {
+			p.count(&p.headers, p.srv.limits.SearchHeaders, "keys on header fields")
+		}
 		p.l.SP()
 		day := p.date()
 		k := &searchKey{op: op, cost: op.cost(), from: -forever, to: forever}
@@ -302,10 +336,6 @@ func (p *searchParser) date() int64 {
 // valueKey is a key with another argument.
 func (p *searchParser) valueKey(word string) *searchKey {
 	l := p.l
-	text := func(op searchOp, field string) *searchKey {
-		l.SP()
-		return &searchKey{op: op, cost: op.cost(), str: field, needle: newNeedle(l.AString())}
-	}
 	switch word {
 	case "KEYWORD", "UNKEYWORD":
 		l.SP()
@@ -341,13 +371,13 @@ func (p *searchParser) valueKey(word string) *searchKey {
 	case "HEADER":
 		l.SP()
 		field := l.AString()
-		return text(opHeader, field)
+		return p.text(opHeader, field)
 	case "SUBJECT", "FROM", "TO", "CC", "BCC":
-		return text(opHeader, word)
+		return p.text(opHeader, word)
 	case "BODY":
-		return text(opBody, "")
+		return p.text(opBody, "")
 	case "TEXT":
-		return text(opText, "")
+		return p.text(opText, "")
 	}
 	l.Syntax("the SEARCH key %.40q is unknown", word)
 	return nil

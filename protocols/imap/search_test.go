@@ -3,6 +3,8 @@ package imap
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -93,9 +95,10 @@ func TestNeedle(t *testing.T) {
 		{strings.Repeat("ä", 40_000) + "end", "äend", true}, {strings.Repeat("ab ", 50_000), "b  a", true}, {"abc", "abd", false}, {"", "a", false},
 	} {
 		for name, r := range map[string]func() (bool, error){
-			"whole": func() (bool, error) { return newNeedle(tc.needle).inReader(strings.NewReader(tc.text)) },
-			"halves": func() (bool, error) {
-				return newNeedle(tc.needle).inReader(iotest.HalfReader(strings.NewReader(tc.text)))
+			"whole":  func() (bool, error) { return scanFor(strings.NewReader(tc.text), tc.needle) },
+			"halves": func() (bool, error) { return scanFor(iotest.HalfReader(strings.NewReader(tc.text)), tc.needle) },
+			"among others": func() (bool, error) {
+				return scanFor(strings.NewReader(tc.text), tc.needle, "qq", strings.Repeat("z", 4000), "x")
 			},
 		} {
 			if got, err := r(); got != tc.want || err != nil {
@@ -104,6 +107,73 @@ func TestNeedle(t *testing.T) {
 		}
 	}
 }
+
+// scanFor looks for several needles and tells whether the first was found.
+func scanFor(r io.Reader, needles ...string) (bool, error) {
+	var all []needle
+	for _, n := range needles {
+		all = append(all, newNeedle(n))
+	}
+	s := newScanner(all)
+	s.begin()
+	err := s.read(context.Background(), r)
+	return s.found[0], err
+}
+
+// Keys that read contents are bounded in number, each message is read once for
+// all of them, and a search has its time.
+func TestSearchIsBounded(t *testing.T) {
+	s := newStack(t, func(o *Options) { o.Limits.Search = 5 * time.Second })
+	c := s.signIn("ann")
+	s.file("ann", "INBOX", strings.Repeat("A:b\r\n", 150_000)+"\r\nbody\r\n")
+	s.file("ann", "INBOX", "Subject: large\r\n\r\n"+strings.Repeat("Some words, as they come, in a line of text.\r\n", 200_000))
+	c.ok("SELECT INBOX")
+	keys := func(n int, form string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, form+" ", i)
+		}
+		return b.String() + "ALL"
+	}
+	for _, q := range []string{keys(32, "NOT BODY x%d"), keys(32, "NOT TEXT x%d"), keys(100, "NOT HEADER A x%d"), keys(100, "NOT HEADER A%d x"), keys(100, "SENTSINCE 1-Jan-20%02d"), keys(100, "UID 1:1%d")} {
+		began := time.Now()
+		c.ok("SEARCH " + q)
+		t.Logf("%.30s: %v", q, time.Since(began))
+	}
+	for _, q := range []string{keys(33, "NOT BODY x%d"), keys(33, "OR TEXT x%d"), keys(101, "NOT HEADER A x%d"), keys(101, "FROM x%d"), keys(101, "SENTSINCE 1-Jan-2%03d"), keys(101, "UID 1:1%d"),
+		"SUBJECT " + strings.Repeat("x", 5000)} {
+		has(t, c.fails("SEARCH "+q, "NO [LIMIT]"), "SEARCH")
+	}
+	has(t, c.ok("SEARCH OR BODY words BODY nothing NOT TEXT nothing TEXT large"), "* SEARCH 2\n")
+	has(t, c.ok("SEARCH BODY body NOT BODY words"), "* SEARCH 1\n")
+}
+
+// A search over its time says so.
+func TestSearchEndsWithItsTime(t *testing.T) {
+	s := newStack(t, func(o *Options) { o.Limits.Search = time.Nanosecond })
+	c := s.signIn("ann")
+	c.append("INBOX", "", hello)
+	c.ok("SELECT INBOX")
+	has(t, c.fails("SEARCH BODY x", "NO [LIMIT]"), "took longer than 1ns")
+}
+
+// A long scan looks at its context between windows, and so does a header.
+func TestScanEndsWithItsClient(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s := newScanner([]needle{"x"})
+	s.begin()
+	if err := s.read(ctx, endless{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the body ended with %v", err)
+	}
+	if err := s.header(ctx, []byte("A: b\r\n")); !errors.Is(err, context.Canceled) {
+		t.Errorf("the header ended with %v", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // A search ends when its client is gone.
 func TestSearchEndsWithItsClient(t *testing.T) {

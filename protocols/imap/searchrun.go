@@ -12,7 +12,12 @@ import (
 
 func runSearch(byUID bool) func(*session, context.Context, searchArgs) error {
 	return func(s *session, ctx context.Context, a searchArgs) error {
+		ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Search)
+		defer cancel()
 		err := s.search(ctx, &a, byUID)
+		if err != nil && ctx.Err() == context.DeadlineExceeded {
+			err = no("LIMIT", "SEARCH took longer than %v; look for less, or in fewer messages", s.srv.limits.Search)
+		}
 		if err != nil && a.save {
 			s.saved = savedSearch{} // RFC 5182 2.1
 		}
@@ -25,13 +30,14 @@ type searcher struct {
 	*session
 	ctx   context.Context
 	key   *searchKey
+	plan  *searchPlan
 	found command.UIDsBuilder
 	high  rookery.ModSeq
 	only  bool // the first match is enough
 }
 
 func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
-	candidates, err := s.bind(a.key)
+	candidates, err := s.bind(ctx, a.key)
 	if err != nil {
 		return err
 	}
@@ -78,11 +84,14 @@ func (a *searchArgs) kept(found mailbox.UIDs) mailbox.UIDs {
 
 // bind resolves the sets among the keys, and narrows the messages looked at
 // to what the sets on the tree's conjunctions allow.
-func (s *session) bind(k *searchKey) (mailbox.UIDs, error) {
+func (s *session) bind(ctx context.Context, k *searchKey) (mailbox.UIDs, error) {
 	if s.sel.gone {
 		return mailbox.UIDs{}, errGone
 	}
 	err := k.walk(func(k *searchKey) (err error) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		switch {
 		case k.op == opUID:
 			k.uids, err = s.resolve(k.set, true)
@@ -113,6 +122,7 @@ func narrow(k *searchKey, uids mailbox.UIDs) mailbox.UIDs {
 const searchBatch = 100
 
 func (r *searcher) run(uids mailbox.UIDs) error {
+	r.plan = newSearchPlan(r.key)
 	for !uids.Empty() {
 		last, err := r.batch(uids)
 		if err != nil || last == 0 {
@@ -137,7 +147,7 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 				return false
 			}
 		}
-		m := message{session: r.session, ctx: r.ctx, view: v, row: &row}
+		m := candidate{message: message{session: r.session, ctx: r.ctx, view: v, row: &row}, plan: r.plan}
 		var ok bool
 		ok, failed = m.matches(r.key)
 		m.close()
@@ -163,8 +173,8 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 	return last, err
 }
 
-// matches tests one message. A message that went meanwhile does not match.
-func (m *message) matches(k *searchKey) (bool, error) {
+// matches tests one message.
+func (m *candidate) matches(k *searchKey) (bool, error) {
 	row := m.row
 	switch k.op {
 	case opAll:

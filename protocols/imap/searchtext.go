@@ -2,12 +2,8 @@ package imap
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"net/mail"
+	"context"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -21,54 +17,56 @@ func newNeedle(s string) needle { return needle(foldText(s)) }
 
 // foldText is the form in which texts compare: NFC, lower case.
 func foldText(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return strings.ToLower(norm.NFC.String(s))
-		}
+	if !ascii(s) {
+		s = norm.NFC.String(s)
 	}
 	return strings.ToLower(s)
 }
 
-func (n needle) in(s string) bool { return n == "" || strings.Contains(foldText(s), string(n)) }
-
-// matchesContent tests the keys that need more than the row.
-func (m *message) matchesContent(k *searchKey) (bool, error) {
-	if _, err := m.extract(); err != nil {
-		var r *reply
-		if errors.As(err, &r) && r.code == "EXPUNGEISSUED" {
-			return false, nil
-		}
-		return false, err
-	}
-	switch k.op {
-	case opSent:
-		day, ok := sentDay(m.ex.Envelope.Date)
-		return ok && k.from <= day && day < k.to, nil
-	case opHeader:
-		return fieldMatches(m.ex.Header, k.str, k.needle), nil
-	case opText:
-		if fieldMatches(m.ex.Header, "", k.needle) {
-			return true, nil
+func ascii[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
 		}
 	}
-	return m.bodyMatches(k.needle)
+	return true
 }
 
-// sentDay is the day of a Date field, without its time and zone (RFC 9051
-// 6.4.4), as the unix second the day begins at in UTC.
-func sentDay(date string) (int64, bool) {
-	t, err := mail.ParseDate(date)
-	if err != nil {
-		return 0, false
+// fieldText is the text of header fields made ready for any number of needles:
+// each value as it stands and decoded, folded, with a NUL behind.
+type fieldText struct {
+	there bool // there is such a field
+	text  strings.Builder
+}
+
+func (f *fieldText) add(value []byte) {
+	f.there = true
+	text := unfold(value)
+	raw := foldText(text)
+	f.text.WriteString(raw)
+	f.text.WriteByte(0)
+	if decoded := foldText(body.DecodeHeader(text)); decoded != raw {
+		f.text.WriteString(decoded)
+		f.text.WriteByte(0)
 	}
-	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Unix(), true
 }
 
-// fieldMatches looks for the needle in the fields of a name, or in all of them
-// with their names where name is empty. An empty needle asks whether there is
+// has looks for the needle in the values. An empty one asks whether there is
 // such a field.
-func fieldMatches(block []byte, name string, n needle) bool {
-	for len(block) > 0 {
+func (f *fieldText) has(n needle) bool {
+	return f.there && strings.IndexByte(string(n), 0) < 0 && strings.Contains(f.text.String(), string(n))
+}
+
+// eachField gives the fields of a header block with the name in lower case,
+// which is valid during the call. It looks at ctx now and then.
+func eachField(ctx context.Context, block []byte, fn func(name, field, value []byte)) error {
+	var lower []byte
+	for n := 0; len(block) > 0; n++ {
+		if n%256 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 		end := fieldEnd(block)
 		field := block[:end]
 		block = block[end:]
@@ -76,116 +74,36 @@ func fieldMatches(block []byte, name string, n needle) bool {
 		if colon < 0 {
 			continue
 		}
-		value := field
-		if name != "" {
-			if !strings.EqualFold(strings.TrimRight(string(field[:colon]), " \t"), name) {
-				continue
+		lower = lower[:0]
+		for _, c := range bytes.TrimRight(field[:colon], " \t") {
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
 			}
-			value = field[colon+1:]
+			lower = append(lower, c)
 		}
-		text := unfold(value)
-		if n.in(body.DecodeHeader(text)) || n.in(text) {
-			return true
-		}
+		fn(lower, field, field[colon+1:])
 	}
-	return false
+	return nil
+}
+
+// wholeHeader is the text of all fields with their names.
+func wholeHeader(ctx context.Context, block []byte) (*fieldText, error) {
+	var f fieldText
+	err := eachField(ctx, block, func(_, field, _ []byte) { f.add(field) })
+	return &f, err
 }
 
 // unfold joins a field's lines (RFC 5322 2.2.3).
 func unfold(b []byte) string {
-	return strings.TrimSpace(strings.NewReplacer("\r\n", "", "\n", "").Replace(string(b)))
-}
-
-// bodyMatches looks through the text parts, decoded, and through the headers
-// of messages inside the message.
-func (m *message) bodyMatches(n needle) (found bool, err error) {
-	if n == "" {
-		return true, nil
-	}
-	m.ex.Structure.Walk(func(p *body.Part) bool {
-		switch {
-		case p.Message != nil:
-			found, err = m.nestedHeaderMatches(p.Message.Structure, n)
-		case p.Type == "text":
-			found, err = m.partMatches(p, n)
+	out := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, b = bytes.TrimSuffix(b[:i], []byte("\r")), b[i+1:]
+		} else {
+			b = nil
 		}
-		return !found && err == nil
-	})
-	return found, err
-}
-
-func (m *message) nestedHeaderMatches(p *body.Part, n needle) (bool, error) {
-	rd, err := m.body()
-	if err != nil {
-		return false, err
+		out = append(out, line...)
 	}
-	at := p.Header()
-	at.Len = min(at.Len, body.MaxHeader)
-	block, err := rd.ReadSection(m.ctx, at)
-	return err == nil && fieldMatches(block, "", n), err
+	return strings.TrimSpace(string(out))
 }
-
-func (m *message) partMatches(p *body.Part, n needle) (bool, error) {
-	rd, err := m.body()
-	if err != nil {
-		return false, err
-	}
-	r := rd.Section(m.ctx, p.Body())
-	if p.Subtype == "html" {
-		return n.inReader(body.PlainText(p, r))
-	}
-	return n.inReader(body.Text(p, r))
-}
-
-// inReader looks for the needle in a stream of UTF-8. Line ends count as
-// spaces, so that what was wrapped is found.
-func (n needle) inReader(r io.Reader) (bool, error) {
-	const chunk = 32 << 10
-	buf := make([]byte, 0, chunk+1024+4*len(n))
-	want := flatten(string(n))
-	for {
-		m, err := r.Read(buf[len(buf):min(len(buf)+chunk, cap(buf))])
-		buf = buf[:len(buf)+m]
-		full := len(buf) == cap(buf) || err != nil
-		if full {
-			whole := len(buf)
-			if err == nil {
-				whole = runeBoundary(buf)
-			}
-			if strings.Contains(flatten(foldText(string(buf[:whole]))), want) {
-				return true, nil
-			}
-			// Keep enough for a match that lies across: folding changes a
-			// rune's length by little.
-			keep := min(whole, 3*len(n)+64)
-			for keep > 0 && keep < whole && !utf8.RuneStart(buf[whole-keep]) {
-				keep--
-			}
-			buf = append(buf[:0], buf[whole-keep:]...)
-		}
-		if err == io.EOF {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-}
-
-// runeBoundary is the length of b without a rune cut off at its end.
-func runeBoundary(b []byte) int {
-	for i := len(b) - 1; i >= 0 && i > len(b)-utf8.UTFMax; i-- {
-		if utf8.RuneStart(b[i]) {
-			if utf8.FullRune(b[i:]) {
-				return len(b)
-			}
-			return i
-		}
-	}
-	return len(b)
-}
-
-// flatten makes each run of white space one space.
-func flatten(s string) string { return strings.Join(strings.FieldsFunc(s, isSpace), " ") }
-
-func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' || r == 0xa0 }

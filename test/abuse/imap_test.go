@@ -137,7 +137,7 @@ func TestIMAP(t *testing.T) {
 			for i := range 100 {
 				fmt.Fprintf(&many, "%sb%d ", strings.Repeat("*a", 450), i)
 			}
-			c.cmd(`a LIST "" (`+strings.TrimSpace(many.String())+")", "a OK")
+			c.cmd(`a LIST "" (`+strings.TrimSpace(many.String())+")", "a NO [LIMIT]")
 			c.cmd(`a LIST "" "`+strings.Repeat("*a", 30_000)+`"`, "a ")
 			c.cmd(`a LIST (`+strings.Repeat("SUBSCRIBED ", 5000)+`REMOTE) "" "*" RETURN (`+strings.Repeat("CHILDREN ", 5000)+`SUBSCRIBED)`, "a ")
 			c.cmd("b NOOP", "b OK")
