@@ -178,6 +178,13 @@ func (l *Log) group(id rookery.GroupID) *Group {
 	return g
 }
 
+// Disk is Stats().Disk, at no cost.
+func (l *Log) Disk() DiskState {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.stats.Disk
+}
+
 // Stats is the state at this moment.
 func (l *Log) Stats() Stats {
 	l.mu.RLock()

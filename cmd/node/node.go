@@ -268,6 +268,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.servers = newServers(edge{
 		cfg: n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
 		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
+		disk: n.groups.log.Disk,
 	})
 	return nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"rookery"
+	rlog "rookery/cluster/log"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
 	"rookery/protocols/pop3"
@@ -39,6 +41,37 @@ type edge struct {
 	settings *Settings
 	logger   *slog.Logger
 	clock    func() time.Time
+	disk     func() rlog.DiskState
+}
+
+// roomy takes new mail only while the disk has room for it: below the soft
+// limit senders are told to come back, and what is being read goes on.
+type roomy struct {
+	*delivery.Deliverer
+	disk func() rlog.DiskState
+}
+
+func (r roomy) room() error {
+	if state := r.disk(); state != rlog.DiskOK {
+		return rookery.E("accept message", rookery.KindLimit, fmt.Errorf("the disk is nearly full (%s limit); free space or raise disk.soft_free", state))
+	}
+	return nil
+}
+
+// Check refuses before the message travels.
+func (r roomy) Check(ctx context.Context, id rookery.AccountID, size int64) error {
+	if err := r.room(); err != nil {
+		return err
+	}
+	return r.Deliverer.Check(ctx, id, size)
+}
+
+// Deliver refuses what began while there was room.
+func (r roomy) Deliver(ctx context.Context, q delivery.Request) error {
+	if err := r.room(); err != nil {
+		return err
+	}
+	return r.Deliverer.Deliver(ctx, q)
 }
 
 func newServers(e edge) *servers {
@@ -53,7 +86,7 @@ func newServers(e edge) *servers {
 		sender = smtp.AnySender
 	}
 	s.smtp = smtp.New(smtp.Options{
-		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Directory: e.people, Accounts: e.accounts, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Postmaster: postmaster, Sender: sender, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
@@ -65,6 +98,7 @@ func newServers(e edge) *servers {
 	s.pop3 = pop3.New(pop3.Options{
 		Directory: e.people, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		DefaultQuota: set.Limits.Quota, Logger: e.logger,
+		Limits: pop3.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress},
 	})
 	return s
 }

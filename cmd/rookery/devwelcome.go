@@ -36,12 +36,28 @@ func (d *dev) welcome(ctx context.Context) error {
 	for _, u := range devPeople {
 		now := time.Now()
 		text := fmt.Sprintf(welcomeText, u.Mail, devDomain, now.Format(time.RFC1123Z), now.UnixNano(), u.UID)
-		if err := d.send(ctx, u.Mail, strings.ReplaceAll(text, "\n", "\r\n")); err != nil {
+		if err := d.sendPatiently(ctx, u.Mail, strings.ReplaceAll(text, "\n", "\r\n")); err != nil {
 			return rookery.E("send welcome message", 0, err)
 		}
 	}
 	d.secrets.Welcomed = true
 	return d.saveSecrets()
+}
+
+// sendPatiently tries for some seconds, as mail servers do: a group that has
+// just moved answers 4xx.
+func (d *dev) sendPatiently(ctx context.Context, to, text string) error {
+	for end := time.Now().Add(20 * time.Second); ; {
+		err := d.send(ctx, to, text)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (d *dev) send(ctx context.Context, to, text string) error {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"rookery"
+)
+
+func TestEveryKindHasAnExitCode(t *testing.T) {
+	for _, k := range rookery.Kinds() {
+		if exitOf[k] == 0 {
+			t.Errorf("no exit code for %v", k)
+		}
+	}
+}
+
+func TestHelpOfEveryVerbHasAnExample(t *testing.T) {
+	for _, v := range verbs() {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), &shell{&out, &errs}, []string{"help", v.name}); code != 0 {
+			t.Errorf("help %s exits with %d", v.name, code)
+		}
+		if !strings.Contains(out.String(), "Example") || !strings.Contains(out.String(), "usage: rookery "+v.name) {
+			t.Errorf("help %s has no usage or no example:\n%s", v.name, out.String())
+		}
+	}
+}
+
+func TestWrongCallsExitWithTwo(t *testing.T) {
+	for _, args := range [][]string{
+		{"nosuch"}, {"serve"}, {"config"}, {"config", "nosuch"}, {"dev", "-nodes", "0"}, {"dev", "-port-base", "70000"},
+		{"dev", "stray"}, {"init"}, {"join"}, {"token", "stray"}, {"status", "-nosuch"}, {"drain"}, {"version", "stray"},
+		{"serve", "-config", "/nosuch", "-log-level", "loud"},
+	} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), &shell{&out, &errs}, args); code != exitUsage || errs.Len() == 0 {
+			t.Errorf("rookery %v exits with %d: %s", args, code, errs.String())
+		}
+	}
+}
+
+func TestPortsOfNodes(t *testing.T) {
+	p, err := choosePorts(0, 3)
+	if err != nil || p[0].smtp != 2525 || p[2].imaps != 22993 {
+		t.Errorf("default ports %+v, %v", p, err)
+	}
+	p, err = choosePorts(15000, 2)
+	if err != nil || p[0].smtp != 15000 || p[1].smtp != 15100 || p[0].ldap != 15007 {
+		t.Errorf("packed ports %+v, %v", p, err)
+	}
+}
