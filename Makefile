@@ -24,11 +24,12 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## every fuzz target for FUZZTIME (default 60s)
 	@test/fuzz $(FUZZTIME)
 
-chaos: build ## kill -9 at random moments during delivery, 100 times
-	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 60m -v ./test/chaos
+chaos: ## kill -9 at random moments under load: one node 100 times, nodes of three 30 times
+	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 90m -v -run TestKill$$ ./test/chaos
+	ROOKERY_CHAOS=30 $(GO) test -count=1 -timeout 90m -v -run TestKillNodes ./test/chaos
 
 interop: deps ## the whole corpus through real clients, slapd and the S3 server
-	@ROOKERY_INTEROP=1 test/run ./test/...
+	@test/run ./test/interop
 
 bench: build ## measure beside Postfix and Dovecot; prints medians and ratios
 	@test/bench/run
