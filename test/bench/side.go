@@ -112,8 +112,17 @@ func startPeers(dir string) (*side, error) {
 	sh := func(script string, args ...string) error {
 		cmd := exec.Command("bash", append([]string{filepath.Join(dir, script)}, args...)...)
 		cmd.Env = env
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", script, err, out)
+		// A file, not a pipe: the daemons keep it open.
+		out, err := os.CreateTemp("", "rookery-bench-*.log")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(out.Name())
+		defer out.Close()
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Run(); err != nil {
+			text, _ := os.ReadFile(out.Name())
+			return fmt.Errorf("%s: %w\n%s", script, err, text)
 		}
 		return nil
 	}
