@@ -25,6 +25,9 @@ type side struct {
 	password           string
 	roots              func() []int // processes whose trees are measured
 	stop               func()
+	// restart, where set, begins the server's memory anew: what earlier loads
+	// left free would hide what connections take.
+	restart func() error
 	// fill puts n messages into a user's INBOX by the quickest way there is;
 	// nil means by IMAP APPEND.
 	fill func(user, n int, message []byte) error
@@ -67,6 +70,17 @@ func startRookery(binary string, nodes int) (*side, error) {
 	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
 	s.login = s.address
 	s.roots = func() []int { return []int{cmd.Process.Pid} }
+	s.restart = func() error {
+		for k := range facts.Nodes {
+			for _, order := range []string{"kill", "start"} {
+				out, err := exec.Command(binary, "dev", order, fmt.Sprintf("node%d", k+1), "-data", filepath.Join(dir, "data")).CombinedOutput()
+				if err != nil {
+					return fmt.Errorf("dev %s: %w: %s", order, err, out)
+				}
+			}
+		}
+		return nil
+	}
 	if err := addUsers(facts); err != nil {
 		s.stop()
 		return nil, err
