@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -14,22 +16,44 @@ import (
 // raftLogger passes the library's messages to our logger.
 func raftLogger(logger *slog.Logger, group rookery.GroupID) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: io.Discard})
-	l.RegisterSink(logSink{logger.With("group", group)})
+	l.RegisterSink(&logSink{logger: logger.With("group", group), said: map[string]time.Time{}})
 	return l
 }
 
-type logSink struct{ logger *slog.Logger }
+// sayAgain is how long one message of the library is kept back after it was
+// passed on: a peer that is away is an error many times a second to it.
+const sayAgain = 30 * time.Second
+
+type logSink struct {
+	logger *slog.Logger
+	mu     sync.Mutex
+	said   map[string]time.Time // the library's texts are few and constant
+}
+
+func (s *logSink) fresh(msg string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if at, ok := s.said[msg]; ok && now.Sub(at) < sayAgain {
+		return false
+	}
+	s.said[msg] = now
+	return true
+}
 
 // Accept implements hclog.SinkAdapter.
-func (s logSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+//
+// Its warnings are the ordinary life of a group (elections, logs that differ);
+// its errors are mostly a peer that is away.
+func (s *logSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
 	switch {
 	case level >= hclog.Error:
-		to = slog.LevelError
-	case level >= hclog.Warn:
 		to = slog.LevelWarn
+	case level >= hclog.Warn:
+		to = slog.LevelInfo
 	}
-	if !s.logger.Enabled(context.Background(), to) {
+	if !s.logger.Enabled(context.Background(), to) || !s.fresh(msg) {
 		return
 	}
 	attrs := make([]any, 0, len(args))

@@ -180,7 +180,7 @@ type AdminClient struct {
 // NewAdminClient makes a client of the socket at path; it connects when used.
 func NewAdminClient(path string) *AdminClient {
 	c := &AdminClient{path: path}
-	c.http.Timeout = time.Minute
+	c.http.Timeout = 20 * time.Second
 	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}
@@ -233,6 +233,9 @@ func (c *AdminClient) call(ctx context.Context, method, path string, in, out any
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
 	resp, err := c.http.Do(req)
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return rookery.E(op, rookery.KindUnavailable, errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
+	}
 	if err != nil {
 		return rookery.E(op, rookery.KindUnavailable,
 			fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,7 +25,10 @@ import (
 // already.
 func create(cfg Config, disk vfs.FS, now time.Time) error {
 	const op = "create cluster"
-	lock, err := lockDir(cfg.DataDir)
+	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	lock, err := LockDir(cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -118,7 +122,11 @@ type joinInfo struct {
 // once it is opened and the cluster has brought its groups to it.
 func Join(ctx context.Context, cfg Config, token string, addresses []string) error {
 	const op = "join cluster"
-	lock, err := lockDir(cfg.DataDir)
+	// Before the token is used up.
+	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	lock, err := LockDir(cfg.DataDir)
 	if err != nil {
 		return err
 	}

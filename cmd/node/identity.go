@@ -30,8 +30,8 @@ type identity struct {
 
 func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
 
-// lockDir takes the data directory for this process until the file is closed.
-func lockDir(dir string) (*os.File, error) {
+// LockDir takes the data directory for this process until the file is closed.
+func LockDir(dir string) (*os.File, error) {
 	const op = "lock data directory"
 	if err := makeDurably(dir); err != nil {
 		return nil, rookery.E(op, rookery.KindDenied, fmt.Errorf("%w; data_dir must be a directory this user may write", err))
@@ -42,7 +42,7 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("%s is in use by another process; stop it or choose another data_dir", dir))
+		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("%s is in use by another process; stop it or choose another directory", dir))
 	}
 	return f, nil
 }

@@ -112,7 +112,7 @@ func (n *Node) openDir(context.Context) error {
 			return err
 		}
 	}
-	lock, err := lockDir(n.cfg.DataDir)
+	lock, err := LockDir(n.cfg.DataDir)
 	if err != nil {
 		return err
 	}

@@ -149,3 +149,25 @@ func (p *people) Local(domain string) bool {
 }
 
 func (p *people) close() error { return p.swap(nil).close() }
+
+// trouble gives the last error of each directory of which no server answers.
+func (p *people) trouble() map[string]error {
+	g, err := p.now()
+	if err != nil {
+		return map[string]error{"settings": err}
+	}
+	defer g.users.Done()
+	bad := map[string]error{}
+	for _, d := range g.opened {
+		var last error
+		up := false
+		for _, h := range d.Health() {
+			up = up || h.Err == nil
+			last = h.Err
+		}
+		if !up {
+			bad[d.Name()] = last
+		}
+	}
+	return bad
+}

@@ -106,13 +106,29 @@ func (r *road) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex,
 	return index, result, nil
 }
 
+// leaderWait is how long a read waits for a group that has no leader: longer
+// than an election takes, so that a killed node is a pause and no failure.
+const leaderWait = 4 * time.Second
+
 // Barrier is account.Log's.
 func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
 	g, err := r.find(id)
 	if err != nil {
 		return err
 	}
-	return g.Barrier(ctx)
+	ctx, cancel := context.WithTimeout(ctx, leaderWait)
+	defer cancel()
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		err := g.Barrier(ctx)
+		if kind := rookery.KindOf(err); err == nil || kind != rookery.KindUnavailable && kind != rookery.KindUnknown {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return rookery.E("read barrier", rookery.KindUnavailable, err)
+		}
+	}
 }
 
 // Wait is account.Log's.

@@ -126,6 +126,9 @@ func (n *Node) status() Status {
 	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
 		s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 	}
+	for name, err := range n.people.trouble() {
+		problem("directory %s: no server answers: %v", name, err)
+	}
 	ls := n.groups.log.Stats()
 	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
 	return s
@@ -155,6 +158,9 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 		if r, ok := reports[m.ID]; ok {
 			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
 		}
+	}
+	if want := int(n.replication.Load()); len(gs.Members) < want {
+		problem("group %d is on %d of %d nodes: join another node, or set replication lower", id, len(gs.Members), want)
 	}
 	if m := n.groups.machine(id); m != nil {
 		bodies, bytes, err := m.UnpackedBytes()

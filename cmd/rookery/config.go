@@ -205,6 +205,12 @@ func (c configCall) compare(ctx context.Context, args []string) (next []byte, ch
 	if err != nil {
 		return nil, nil, 0, err
 	}
+	// A file that config get wrote says what it was made from.
+	var from uint64
+	if n, _ := fmt.Sscanf(string(raw), "# version %d\n", &from); n == 1 && from != version {
+		return nil, nil, 0, rookery.E("compare settings", rookery.KindConflict,
+			fmt.Errorf("the file was made from version %d and the settings are at %d: somebody changed them; take their changes over and correct the file's first line", from, version))
+	}
 	changes, err = node.Diff(doc, next)
 	return next, changes, version, err
 }

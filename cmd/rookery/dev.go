@@ -167,6 +167,11 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return rookery.E("make data directory", rookery.KindDenied, err)
 	}
+	lock, err := node.LockDir(d.dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	// What an earlier run wrote is not true any more.
 	if err := os.Remove(d.path("dev.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return rookery.E("start", rookery.KindDenied, err)
@@ -290,6 +295,9 @@ func (d *dev) settings() *node.Settings {
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
 	s.Store.Path = d.path("objects")
+	if len(d.ports) < 3 {
+		s.Replication = 1
+	}
 	l := node.DefaultDirectory()
 	l.URLs = []string{"ldap://" + local(d.ports[0].ldap)}
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase

@@ -85,10 +85,13 @@ func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logg
 	}
 	quiet := cfg
 	quiet.Listen = node.Listen{}
+	fresh := !exists(cfg.DataDir)
 	n, err := node.Open(ctx, quiet, node.Deps{Logger: logger, Settings: set, Create: true})
 	if err != nil {
-		// What is half made must not be taken for a node.
-		os.Remove(filepath.Join(cfg.DataDir, "node.json"))
+		// What is half made must not stand in the way of the next attempt.
+		if fresh {
+			os.RemoveAll(cfg.DataDir)
+		}
 		return err
 	}
 	return closeNode(n)
