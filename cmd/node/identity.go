@@ -18,6 +18,21 @@ import (
 
 const identityFile = "node.json"
 
+// refuseEmpty ends the start of a node that has held groups and whose log or
+// state is gone.
+func (id identity) refuseEmpty(dir string, disk vfs.FS) error {
+	if !id.Held {
+		return nil
+	}
+	for _, d := range []string{"log", "state"} {
+		if _, err := disk.Stat(filepath.Join(dir, d)); errors.Is(err, fs.ErrNotExist) {
+			return rookery.E("open node", rookery.KindDamaged,
+				fmt.Errorf("%s is missing, which this node has voted with: mount it if it lies on a disk of its own; if it is lost, take the node off with rookery remove, remove %s and join as a new node", filepath.Join(dir, d), dir))
+		}
+	}
+	return nil
+}
+
 // identity is what makes a data directory a node. The epoch counts its
 // starts: it is on disk before the node proposes anything under it.
 type identity struct {
@@ -26,6 +41,10 @@ type identity struct {
 	// Created says that this node began its cluster: it bootstraps the groups
 	// that do not exist yet. A node that joined waits to be added to them.
 	Created bool `json:"created,omitempty"`
+	// Held says that the node has held groups. From then on a missing log or
+	// state is a disk that is not there: with an empty one the node would vote
+	// a second time in terms it has voted in.
+	Held bool `json:"held,omitempty"`
 }
 
 func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }

@@ -130,6 +130,9 @@ func (n *Node) openDir(context.Context) error {
 	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
 		return err
 	}
+	if err := n.id.refuseEmpty(n.cfg.DataDir, n.deps.FS); err != nil {
+		return err
+	}
 	if n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, tenantKeys)); err != nil {
 		return err
 	}
@@ -207,15 +210,15 @@ func (n *Node) openMailGroups(ctx context.Context) error {
 	return n.begun()
 }
 
-// begun ends the time in which this node may begin groups: with it all have
-// begun. A node whose log and state are missing later must not begin them
-// anew, for it has voted before.
+// begun notes that this node holds groups, and ends the time in which it may
+// begin them: all have begun. A node whose log and state are missing later must
+// not begin them anew, for it has voted before.
 func (n *Node) begun() error {
 	placed, err := n.groups.system.Groups()
-	if err != nil || !n.id.Created || len(placed) == 0 {
+	if err != nil || len(placed) == 0 || n.id.Held && !n.id.Created {
 		return err
 	}
-	n.id.Created = false
+	n.id.Created, n.id.Held = false, true
 	return saveIdentity(n.cfg.DataDir, n.id)
 }
 

@@ -192,6 +192,25 @@ func TestLostFilesAreRefused(t *testing.T) {
 	}
 }
 
+// A node that has held groups refuses to start without its log or its state: a
+// disk that is not mounted must not make it vote a second time.
+func TestEmptyDiskOfAnOldNodeIsRefused(t *testing.T) {
+	for _, name := range []string{"log", "state"} {
+		cfg, deps, _ := onDisk(t)
+		startAndStop(t, cfg, deps)
+		if err := os.RemoveAll(filepath.Join(cfg.DataDir, name)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := Open(t.Context(), cfg, deps)
+		if !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", name, err)
+		}
+		if n != nil {
+			closeTest(n)
+		}
+	}
+}
+
 // The power can go between the files of a first start too: the identity comes
 // last, so that what there is without it is made use of.
 func TestKeysWithoutIdentityAreANewNodes(t *testing.T) {
