@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -42,20 +40,10 @@ type adminServer struct {
 	http     http.Server
 }
 
-func (a *adminServer) serve(path string) error {
-	// What a killed process left would refuse the bind; the lock on the data
-	// directory says that no other process serves it.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return rookery.E("open administration socket", rookery.KindUnavailable, err)
-	}
-	ln, err := net.Listen("unix", path)
+func (a *adminServer) serve(ctx context.Context, network Network, path string) error {
+	ln, err := network.Listen(ctx, "unix", path)
 	if err != nil {
-		return rookery.E("open administration socket", rookery.KindUnavailable,
-			fmt.Errorf("%w; the path must be at most about 100 bytes: set admin in the node file to a shorter one", err))
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		ln.Close()
-		return rookery.E("open administration socket", rookery.KindDenied, err)
+		return rookery.E("open administration socket", rookery.KindUnavailable, err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/settings", a.getSettings)

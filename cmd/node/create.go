@@ -119,9 +119,11 @@ type joinInfo struct {
 
 // Join makes the data directory of a further node, with a token that a node
 // of the cluster minted and the addresses of nodes to ask. The node serves
-// once it is opened and the cluster has brought its groups to it.
-func Join(ctx context.Context, cfg Config, token string, addresses []string) error {
+// once it is opened and the cluster has brought its groups to it. Of deps it
+// takes the file system, the network and the clock.
+func Join(ctx context.Context, cfg Config, deps Deps, token string, addresses []string) error {
 	const op = "join cluster"
+	deps.complete()
 	// Before the token is used up.
 	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
 		return err
@@ -131,7 +133,7 @@ func Join(ctx context.Context, cfg Config, token string, addresses []string) err
 		return err
 	}
 	defer lock.Close()
-	if err := refuseExisting(op, cfg.DataDir, vfs.Default); err != nil {
+	if err := refuseExisting(op, cfg.DataDir, deps.FS); err != nil {
 		return err
 	}
 	t, err := transport.ParseToken(token)
@@ -147,7 +149,9 @@ func Join(ctx context.Context, cfg Config, token string, addresses []string) err
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
 	id := identity{Node: newNodeID()}
-	ident, payload, err := transport.Join(ctx, transport.Joining{Token: t, Addresses: addresses, Node: id.Node, Info: info})
+	ident, payload, err := transport.Join(ctx, transport.Joining{
+		Token: t, Addresses: addresses, Node: id.Node, Info: info, Clock: deps.Clock, Dial: dialTCP(deps.Network),
+	})
 	if err != nil {
 		return err
 	}

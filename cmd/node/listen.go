@@ -41,12 +41,8 @@ type gate struct {
 	failed error
 }
 
-func listen(ctx context.Context, name, addr string, trusted []netip.Prefix, max, perIP func() int, logger *slog.Logger) (*gate, error) {
-	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
-		// An idle IMAP client that vanished is noticed after about four minutes.
-		Enable: true, Idle: 2 * time.Minute, Interval: 30 * time.Second, Count: 4,
-	}}
-	ln, err := lc.Listen(ctx, "tcp", addr)
+func listen(ctx context.Context, network Network, name, addr string, trusted []netip.Prefix, max, perIP func() int, logger *slog.Logger) (*gate, error) {
+	ln, err := network.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, rookery.E("listen", rookery.KindUnavailable,
 			fmt.Errorf("%s on %s: %w; free the port or change listen.%s", name, addr, err, name))

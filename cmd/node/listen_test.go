@@ -13,7 +13,7 @@ import (
 
 func openGate(t *testing.T, max, perIP int, trusted ...netip.Prefix) *gate {
 	t.Helper()
-	g, err := listen(t.Context(), "test", "127.0.0.1:0", trusted, func() int { return max }, func() int { return perIP }, slog.New(slog.DiscardHandler))
+	g, err := listen(t.Context(), systemNetwork{}, "test", "127.0.0.1:0", trusted, func() int { return max }, func() int { return perIP }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

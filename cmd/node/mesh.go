@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -21,9 +19,10 @@ import (
 // mesh is this node's way to the others: who they are, where they are, and the
 // calls that groups and settings make of them.
 type mesh struct {
-	cfg    Config
-	id     identity
-	logger *slog.Logger
+	cfg     Config
+	id      identity
+	logger  *slog.Logger
+	network Network
 	*transport.Transport
 	creds   *transport.Credentials
 	address string // where others reach this node
@@ -48,7 +47,7 @@ const (
 	streamImage   = "image"
 )
 
-func openMesh(cfg Config, id identity, logger *slog.Logger, clock func() time.Time, join transport.JoinHandler) (*mesh, error) {
+func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler) (*mesh, error) {
 	ident, err := transport.LoadIdentity(filepath.Join(cfg.DataDir, identityDir))
 	if err != nil {
 		return nil, err
@@ -57,7 +56,7 @@ func openMesh(cfg Config, id identity, logger *slog.Logger, clock func() time.Ti
 		return nil, rookery.E("open transport", rookery.KindDamaged,
 			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", identityDir, ident.Node, id.Node))
 	}
-	m := &mesh{cfg: cfg, id: id, logger: logger, known: map[rookery.NodeID]member{}}
+	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}}
 	seeds, err := loadSeeds(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -67,7 +66,7 @@ func openMesh(cfg Config, id identity, logger *slog.Logger, clock func() time.Ti
 	}
 	m.creds = transport.NewCredentials(ident)
 	m.Transport, err = transport.New(transport.Options{
-		Credentials: m.creds, Logger: logger, Clock: clock, Join: join,
+		Credentials: m.creds, Logger: deps.Logger, Clock: deps.Clock, Dial: dialTCP(deps.Network), Join: join,
 		Authorized: func(n rookery.NodeID) bool {
 			m.mu.RLock()
 			defer m.mu.RUnlock()
@@ -85,8 +84,8 @@ func openMesh(cfg Config, id identity, logger *slog.Logger, clock func() time.Ti
 }
 
 // listen begins to answer other nodes.
-func (m *mesh) listen() error {
-	ln, err := net.Listen("tcp", m.cfg.Cluster.Listen)
+func (m *mesh) listen(ctx context.Context) error {
+	ln, err := m.network.Listen(ctx, "tcp", m.cfg.Cluster.Listen)
 	if err != nil {
 		return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", m.cfg.Cluster.Listen, err))
 	}

@@ -23,8 +23,11 @@ import (
 type Deps struct {
 	// Logger hears everything; default: nothing is logged.
 	Logger *slog.Logger
-	// FS is under the log and the state; default the disk.
+	// FS is under the log and the state; default the disk. Keys, the identity,
+	// caches and what is spooled lie on the disk always.
 	FS vfs.FS
+	// Network carries all connections; default the operating system's.
+	Network Network
 	// Clock stamps commands; default time.Now.
 	Clock func() time.Time
 	// OnStall is called when the disk fails; default: the process ends.
@@ -35,6 +38,22 @@ type Deps struct {
 	Create bool
 
 	tuning tuning
+}
+
+// complete gives what is not set its default.
+func (d *Deps) complete() {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.FS == nil {
+		d.FS = vfs.Default
+	}
+	if d.Network == nil {
+		d.Network = systemNetwork{}
+	}
+	if d.Clock == nil {
+		d.Clock = time.Now
+	}
 }
 
 // startWithin bounds the wait for leaders at start.
@@ -76,15 +95,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
-	if deps.Logger == nil {
-		deps.Logger = slog.New(slog.DiscardHandler)
-	}
-	if deps.FS == nil {
-		deps.FS = vfs.Default
-	}
-	if deps.Clock == nil {
-		deps.Clock = time.Now
-	}
+	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1)}
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
@@ -153,7 +164,7 @@ func openKeys(path string) (*body.Keyring, error) {
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
 	n.road = newRoad(n.id, n.deps.Clock)
-	if n.mesh, err = openMesh(n.cfg, n.id, n.deps.Logger, n.deps.Clock, n.admit); err != nil {
+	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit); err != nil {
 		return err
 	}
 	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
@@ -161,7 +172,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.serveReports()
-	if err := n.mesh.listen(); err != nil {
+	if err := n.mesh.listen(ctx); err != nil {
 		return err
 	}
 	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
@@ -245,7 +256,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
-	n.people = newPeople(n.deps.Logger)
+	n.people = newPeople(n.deps.Network, n.deps.Logger)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {
 			return err
@@ -276,13 +287,13 @@ func (n *Node) openMail(ctx context.Context) error {
 	return nil
 }
 
-func (n *Node) serve(context.Context) error {
+func (n *Node) serve(ctx context.Context) error {
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, logger: n.deps.Logger}
-	if err := n.admin.serve(n.cfg.adminSocket()); err != nil {
+	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}
-	return n.servers.start(n.cfg, func() Limits { return *n.limits.Load() })
+	return n.servers.start(n.cfg, n.deps.Network, func() Limits { return *n.limits.Load() })
 }
 
 // Addrs are the addresses the node listens on, by listener name.

@@ -17,7 +17,8 @@ import (
 // people is the directory of the settings in force. It stays the same value
 // for the protocols while settings come and go.
 type people struct {
-	logger *slog.Logger
+	network Network
+	logger  *slog.Logger
 
 	mu      sync.Mutex
 	current *generation
@@ -43,7 +44,9 @@ func (g *generation) close() error {
 	return errors.Join(errs...)
 }
 
-func newPeople(logger *slog.Logger) *people { return &people{logger: logger} }
+func newPeople(network Network, logger *slog.Logger) *people {
+	return &people{network: network, logger: logger}
+}
 
 // use opens the directories of the settings and puts them in the place of the
 // former ones. Where they cannot be opened the former ones stay.
@@ -57,7 +60,9 @@ func (p *people) use(ctx context.Context, s *Settings) error {
 		return err
 	}
 	for _, name := range s.directoryNames() {
-		d, err := ldap.Open(ctx, ldapConfig(name, s), p.logger)
+		c := ldapConfig(name, s)
+		c.Dial = dialTCP(p.network)
+		d, err := ldap.Open(ctx, c, p.logger)
 		if err != nil {
 			return fail(err)
 		}

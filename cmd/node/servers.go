@@ -105,7 +105,7 @@ func newServers(e edge) *servers {
 
 // start opens all listeners, then serves on them: a port that is taken ends
 // the start before anybody was served.
-func (s *servers) start(cfg Config, limits func() Limits) error {
+func (s *servers) start(cfg Config, network Network, limits func() Limits) error {
 	var trusted []netip.Prefix
 	for _, p := range cfg.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
@@ -130,7 +130,7 @@ func (s *servers) start(cfg Config, limits func() Limits) error {
 	var run []func()
 	for _, l := range cfg.Listen.all() {
 		for _, addr := range l.addrs {
-			g, err := listen(ctx, l.name, addr, trusted, max, perIP, s.logger)
+			g, err := listen(ctx, network, l.name, addr, trusted, max, perIP, s.logger)
 			if err != nil {
 				return err
 			}

@@ -189,7 +189,7 @@ func (p *devProcess) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := node.Join(ctx, p.dev.config(p.k), i.Token, i.Addresses); err != nil {
+	if err := node.Join(ctx, p.dev.config(p.k), node.Deps{}, i.Token, i.Addresses); err != nil {
 		return err
 	}
 	return p.start()

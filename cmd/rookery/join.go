@@ -76,7 +76,7 @@ Example: ROOKERY_TOKEN=v1... rookery join -config /etc/rookery/rookery.toml mail
 		if err != nil {
 			return err
 		}
-		if err := node.Join(ctx, cfg, token, addresses); err != nil {
+		if err := node.Join(ctx, cfg, node.Deps{}, token, addresses); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(s.out, "This machine is a node of the cluster. Next: rookery serve -config %s\n", *config)

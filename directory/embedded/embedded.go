@@ -30,6 +30,8 @@ type Options struct {
 	Path string
 	// Addr is where plain LDAP is served; default 127.0.0.1:0.
 	Addr string
+	// Listen opens the listeners; nil is TCP.
+	Listen func(ctx context.Context, address string) (net.Listener, error)
 	// TLSAddr is where LDAPS is served; default nowhere. Needs TLS.
 	TLSAddr string
 	// Base is the suffix of the tree; default dc=example,dc=test.
@@ -98,6 +100,9 @@ func prepare(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Listen == nil {
+		opts.Listen = listenTCP
+	}
 	if opts.AdminPassword == "" {
 		return nil, rookery.E(op, rookery.KindInvalid, errors.New("the administrator's password is empty: set one"))
 	}
@@ -129,7 +134,7 @@ func (s *Server) listen() error {
 		addrs = append(addrs, s.opts.TLSAddr)
 	}
 	for i, addr := range addrs {
-		l, err := net.Listen("tcp", addr)
+		l, err := s.opts.Listen(s.ctx, addr)
 		if err != nil {
 			return rookery.E("open embedded directory", rookery.KindUnavailable, err)
 		}
@@ -139,6 +144,11 @@ func (s *Server) listen() error {
 		s.wg.Go(func() { s.accept(l, i == 1) })
 	}
 	return nil
+}
+
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", address)
 }
 
 func (s *Server) accept(l net.Listener, implicitTLS bool) {

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -77,6 +78,9 @@ type Config struct {
 	BindConns int `toml:"bind_conns"`
 	// PageSize is the entries asked for at once when listing; 500.
 	PageSize int `toml:"page_size"`
+
+	// Dial opens the plain connections; nil is TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error) `toml:"-"`
 }
 
 // Default is what a Config begins with.
@@ -99,6 +103,9 @@ func (c Config) withDefaults() Config {
 	d := Default()
 	if c.Profile == "" {
 		c.Profile = d.Profile
+	}
+	if c.Dial == nil {
+		c.Dial = dialTCP
 	}
 	for _, f := range []struct{ have, want *time.Duration }{
 		{&c.DialTimeout, &d.DialTimeout}, {&c.OperationTimeout, &d.OperationTimeout},

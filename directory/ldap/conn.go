@@ -55,8 +55,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	defer cancel()
 	stop := context.AfterFunc(s.d.ctx, cancel)
 	defer stop()
-	dialer := net.Dialer{KeepAlive: 30 * time.Second}
-	nc, err := dialer.DialContext(ctx, "tcp", s.addr)
+	nc, err := cfg.Dial(ctx, s.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +82,11 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	c.Start()
 	c.SetTimeout(cfg.OperationTimeout)
 	return c, nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	dialer := net.Dialer{KeepAlive: 30 * time.Second}
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 // encrypt is StartTLS (RFC 4511 4.14). go-ldap hides the certificate error's

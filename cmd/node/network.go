@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"time"
+
+	"rookery"
+)
+
+// Network carries every connection of a node: between nodes, of mail clients,
+// to directories, and of the administration socket. Tests put one in memory in
+// its place.
+type Network interface {
+	// Listen listens for mail clients and other nodes ("tcp"), or for
+	// operators ("unix", address is a path that only its owner may open).
+	Listen(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial connects to another node or a directory.
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// systemNetwork is the operating system's.
+type systemNetwork struct{}
+
+// Listen implements Network.
+func (systemNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	if network == "unix" {
+		return listenUnix(ctx, address)
+	}
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+		// An idle IMAP client that vanished is noticed after about four minutes.
+		Enable: true, Idle: 2 * time.Minute, Interval: 30 * time.Second, Count: 4,
+	}}
+	return lc.Listen(ctx, network, address)
+}
+
+// Dial implements Network.
+func (systemNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: 30 * time.Second}
+	return d.DialContext(ctx, network, address)
+}
+
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	// What a killed process left would refuse the bind; the lock on the data
+	// directory says that no other process serves it.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the path must be at most about 100 bytes: set admin in the node file to a shorter one", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, rookery.E("open administration socket", rookery.KindDenied, err)
+	}
+	return ln, nil
+}
+
+// dialTCP is how the parts that only know addresses connect.
+func dialTCP(n Network) func(ctx context.Context, address string) (net.Conn, error) {
+	return func(ctx context.Context, address string) (net.Conn, error) { return n.Dial(ctx, "tcp", address) }
+}
