@@ -20,7 +20,8 @@ type Network struct {
 	lost      map[link]bool
 }
 
-// link is one direction between two addresses; the zero address is any.
+// link is one direction between two addresses; the zero address is any, and
+// port 0 is every port of its host.
 type link struct{ from, to netip.AddrPort }
 
 // NewNetwork makes one in which everybody reaches everybody.
@@ -28,7 +29,7 @@ func NewNetwork() *Network {
 	return &Network{listeners: map[netip.AddrPort]*listener{}, lost: map[link]bool{}}
 }
 
-// Cut silences an address, or lets it speak again: nothing reaches it or
+// Cut silences an address (port 0: its whole host), or lets it speak again: nothing reaches it or
 // comes from it, and nobody is told.
 func (n *Network) Cut(address string, cut bool) {
 	a := netip.MustParseAddrPort(address)
@@ -51,7 +52,16 @@ func (n *Network) set(lost bool, links ...link) {
 func (n *Network) silent(from, to netip.AddrPort) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.lost[link{from, to}] || n.lost[link{from: from}] || n.lost[link{to: to}]
+	for l, lost := range n.lost {
+		if lost && covers(l.from, from) && covers(l.to, to) {
+			return true
+		}
+	}
+	return false
+}
+
+func covers(pattern, a netip.AddrPort) bool {
+	return pattern == netip.AddrPort{} || pattern == a || pattern.Port() == 0 && pattern.Addr() == a.Addr()
 }
 
 // Listen listens at an address. It panics where somebody does.
