@@ -219,10 +219,17 @@ func (l *Log) retain() {
 	}
 }
 
+// copies says what of a group's entries outside Raft's range was copied out of
+// a segment: all from an index on that lay there in an epoch. A reset meanwhile
+// put more of them there, which were not.
+type copies struct {
+	from  uint64
+	epoch uint32
+}
+
 // freeSegment records that the segment may be reused, unless something in it
-// must stay. copied tells for each group from which floor on its entries
-// outside Raft's range were copied.
-func (l *Log) freeSegment(s *segment, copied map[*Group]uint64) error {
+// must stay that was not copied.
+func (l *Log) freeSegment(s *segment, copied map[*Group]copies) error {
 	r := l.newRequest(nil)
 	r.plan = func() error {
 		if l.segments[s.id] != s || s == l.active {
@@ -242,9 +249,10 @@ func (l *Log) freeSegment(s *segment, copied map[*Group]uint64) error {
 				}
 				firsts[id] = max(firsts[id], e.last+1)
 			}
-			from, ok := copied[g]
+			c, ok := copied[g]
+			ok = ok && c.epoch == g.epoch && c.from <= keep
 			for _, e := range g.old {
-				if e.segment == s && e.last >= keep && (!ok || keep < from) {
+				if e.segment == s && e.last >= keep && !ok {
 					return nil
 				}
 			}
@@ -267,7 +275,7 @@ func (l *Log) copyForward(s *segment) bool {
 	if err != nil {
 		return false
 	}
-	copied := map[*Group]uint64{}
+	copied := map[*Group]copies{}
 	for g, gi := range x.groups {
 		if err == nil {
 			err = l.copyGroup(s, gi, g, copied)
@@ -286,7 +294,7 @@ func (l *Log) copyForward(s *segment) bool {
 }
 
 // copyGroup copies one group's live entries, in frames of at most MaxFlush.
-func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied map[*Group]uint64) error {
+func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied map[*Group]copies) error {
 	l.mu.RLock()
 	g := l.groups[id]
 	if g == nil {
@@ -306,7 +314,7 @@ func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied m
 		}
 	}
 	l.mu.RUnlock()
-	copied[g] = keep
+	copied[g] = copies{keep, epoch}
 	m := mover{g: g, from: s, epoch: epoch}
 	for _, e := range within {
 		for i := e.first; i <= e.last; i++ {

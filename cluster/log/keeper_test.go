@@ -110,6 +110,33 @@ func TestRetentionOfBodies(t *testing.T) {
 	})
 }
 
+// A reset between the look at what a segment must keep and the copying of it
+// puts those entries outside Raft's range. They were not copied as such, so the
+// segment must stay.
+func TestResetWhileCopyingForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, vfs.NewMem())
+		g := group(t, l, 1)
+		l.mu.RLock()
+		s := l.active
+		l.mu.RUnlock()
+		fill(t, g, 1, 50, 1, 4000)
+		before := copies{from: g.keep, epoch: g.epoch}
+		if err := g.DeleteRange(1, 50); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.freeSegment(s, map[*Group]copies{g: before}); err != nil {
+			t.Fatal(err)
+		}
+		for i := rookery.LogIndex(1); i <= 50; i++ {
+			if err := g.Verify(i, 1); err != nil {
+				t.Fatalf("entry %d: %v", i, err)
+			}
+		}
+		l.Close()
+	})
+}
+
 // smallDisk reports free space.
 type smallDisk struct {
 	vfs.FS
