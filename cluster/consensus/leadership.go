@@ -90,9 +90,11 @@ func (g *Group) closeWatchers() {
 // entry is an empty command, not a barrier, because machines see commands:
 // every index a barrier hands out later is one they reach.
 func (g *Group) becomeReady(term uint64) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	for g.leads(term) {
 		done := make(chan error, 1)
-		go func() { done <- g.raft.Apply(nil, enqueueTimeout).Error() }() // a future left at shutdown is never answered
+		go func() { done <- g.commitOwn(ctx) }()
 		var err error
 		select {
 		case err = <-done:
@@ -115,6 +117,20 @@ func (g *Group) becomeReady(term uint64) {
 			return
 		}
 	}
+}
+
+// commitOwn commits the empty command. It counts as under way like every other,
+// so that a close waits for its answer: the library answers no future that is
+// left at shutdown.
+func (g *Group) commitOwn(ctx context.Context) error {
+	if err := g.inFlight.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer g.inFlight.Release(1)
+	if g.stopping.Load() {
+		return ErrClosed
+	}
+	return g.raft.Apply(nil, enqueueTimeout).Error()
 }
 
 // leads reports whether this node led in term at some moment of the call.
