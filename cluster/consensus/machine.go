@@ -48,8 +48,8 @@ type LogStore interface {
 
 // Server is one member of a group.
 type Server struct {
-	ID      rookery.NodeID
-	Address string
+	ID      rookery.NodeID `json:"id"`
+	Address string         `json:"address"`
 	// Learner servers get everything and vote on nothing.
-	Learner bool
+	Learner bool `json:"learner,omitempty"`
 }

@@ -24,12 +24,7 @@ func (g *Group) configuration() raft.Configuration {
 
 // Servers are the group's members.
 func (g *Group) Servers() []Server {
-	c := g.configuration()
-	servers := make([]Server, len(c.Servers))
-	for i, s := range c.Servers {
-		servers[i] = Server{ID: rookery.NodeID(s.ID), Address: string(s.Address), Learner: s.Suffrage != raft.Voter}
-	}
-	return servers
+	return servers(g.configuration())
 }
 
 func (g *Group) voters() int {

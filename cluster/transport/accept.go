@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"rookery"
@@ -20,6 +22,10 @@ const (
 	welcome     byte = 'W'
 	refuseGroup byte = 'g' // no such group, or no gossip, here
 	refuseBusy  byte = 'b' // nobody takes the connection
+
+	// The node was removed for ever, or is of a generation that was lost.
+	refuseRemoved byte = 'x'
+	refuseForeign byte = 'f' // the node is of another generation
 )
 
 func (t *Transport) accept(l net.Listener) {
@@ -69,7 +75,8 @@ func (t *Transport) serve(c *conn, entered func()) {
 		return
 	}
 	state := c.ConnectionState()
-	c.proto = state.NegotiatedProtocol
+	proto, generation, _ := strings.Cut(state.NegotiatedProtocol, "+")
+	c.proto = proto
 	if c.proto == protoJoin {
 		defer entered() // joiners stay within the bounds of handshakes
 		t.serveJoin(c)
@@ -82,6 +89,15 @@ func (t *Transport) serve(c *conn, entered func()) {
 		return
 	}
 	t.conns.know(c, node, state.PeerCertificates, x509.ExtKeyUsageClientAuth)
+	if no := t.refusal(node, generation); no != 0 {
+		if skipped, now := t.refused.tell(time.Now()); now {
+			t.opts.Logger.Warn("a node that is no member was refused", "node", node, "generation", generation, "remote", c.RemoteAddr(), "more", skipped)
+		}
+		entered()
+		c.Write([]byte{no}) // it may be gone already
+		c.Close()
+		return
+	}
 	if !t.opts.Authorized(node) { // removed meanwhile: CutOff may not have seen it
 		entered()
 		c.cut()
@@ -121,7 +137,7 @@ func (t *Transport) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error
 	if len(hello.SupportedProtos) != 1 {
 		return nil, errors.New("the client names no protocol, or several")
 	}
-	switch proto := hello.SupportedProtos[0]; {
+	switch proto, _, _ := strings.Cut(hello.SupportedProtos[0], "+"); {
 	case proto == protoJoin && t.opts.Join != nil:
 		cfg.Certificates = []tls.Certificate{id.guest}
 	case slices.Contains([]string{protoRaft, protoRPC, protoStream, protoGossip}, proto):
@@ -139,8 +155,37 @@ func (t *Transport) admit(id *Identity, cs tls.ConnectionState) error {
 	if err != nil {
 		return err
 	}
-	if !t.opts.Authorized(node) {
+	if !t.opts.Authorized(node) && !t.opts.Removed(node) { // who was removed is told so, after the handshake
 		return rookery.E("admit node", rookery.KindDenied, fmt.Errorf("node %s is not a registered member", node))
 	}
 	return nil
+}
+
+// refusal is what a node that is no member of this generation hears, 0 for one
+// that is. A removed node is told so by its own generation and by later ones:
+// of two recoveries that know nothing of each other neither ends the other.
+func (t *Transport) refusal(node rookery.NodeID, generation string) byte {
+	same := generation == t.opts.Generation
+	switch {
+	case t.opts.Removed(node) && (same || recoveries(generation) < recoveries(t.opts.Generation)):
+		return refuseRemoved
+	case !same:
+		return refuseForeign
+	}
+	return 0
+}
+
+// recoveries is the number a generation begins with.
+func recoveries(generation string) uint64 {
+	number, _, _ := strings.Cut(generation, "-")
+	n, _ := strconv.ParseUint(number, 10, 64) // "" is before the first
+	return n
+}
+
+// named is a protocol's name in this node's generation.
+func (t *Transport) named(proto string) string {
+	if t.opts.Generation == "" {
+		return proto
+	}
+	return proto + "+" + t.opts.Generation
 }

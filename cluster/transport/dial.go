@@ -12,6 +12,10 @@ import (
 	"rookery"
 )
 
+// ErrRemoved is in the chain when another member says that this node was
+// removed from the cluster for ever.
+var ErrRemoved = errors.New("it says that this node was removed from the cluster")
+
 // dialNode connects to a node where it is now. preface is sent first. Every
 // error is KindUnavailable: nothing else has been said yet.
 func (t *Transport) dialNode(ctx context.Context, proto string, to rookery.NodeID, preface []byte) (*conn, error) {
@@ -26,7 +30,7 @@ func (t *Transport) dialNode(ctx context.Context, proto string, to rookery.NodeI
 func (t *Transport) dial(ctx context.Context, proto string, to rookery.NodeID, address string, preface []byte) (*conn, error) {
 	ctx, cancel := t.within(ctx, t.opts.DialTimeout)
 	defer cancel()
-	c, err := t.connect(ctx, proto, to, address, preface)
+	c, err := t.connect(ctx, t.named(proto), to, address, preface)
 	if err != nil {
 		if t.ctx.Err() != nil {
 			err = ErrClosed
@@ -100,6 +104,11 @@ func (t *Transport) enter(ctx context.Context, c *conn, preface []byte) error {
 	switch b[0] {
 	case welcome:
 		return nil
+	case refuseRemoved:
+		t.opts.OnRemoved(node)
+		return ErrRemoved
+	case refuseForeign:
+		return errors.New("it is of another generation of the cluster: one of the two was recovered from a lost majority without the other")
 	case refuseGroup:
 		return errors.New("it does not serve this group or protocol")
 	default:

@@ -26,6 +26,16 @@ type Options struct {
 	// every handshake of a connection that arrives, except to join, and must
 	// not block. nil refuses everybody.
 	Authorized func(rookery.NodeID) bool
+	// Generation is the cluster's, empty until its first recovery from a lost
+	// majority. Nodes of different generations exchange nothing: it is part of
+	// every protocol's name.
+	Generation string
+	// Removed is whether a node was removed for ever from this generation; it
+	// is told so. nil: nobody was.
+	Removed func(rookery.NodeID) bool
+	// OnRemoved hears that another member says this node was removed. It must
+	// not block.
+	OnRemoved func(by rookery.NodeID)
 	// Addresses gives the host:port at which a node is reached now.
 	Addresses func(rookery.NodeID) (hostport string, ok bool)
 	// Join answers joiners; nil: nobody can join through this node.
@@ -73,6 +83,12 @@ func (o *Options) complete() error {
 	}
 	if o.Authorized == nil {
 		o.Authorized = func(rookery.NodeID) bool { return false }
+	}
+	if o.Removed == nil {
+		o.Removed = func(rookery.NodeID) bool { return false }
+	}
+	if o.OnRemoved == nil {
+		o.OnRemoved = func(rookery.NodeID) {}
 	}
 	set(&o.Logger, slog.Default())
 	if o.Clock == nil {

@@ -36,6 +36,7 @@ type adminServer struct {
 	status   func() Status
 	mint     func(ctx context.Context, valid time.Duration) (string, []string, error)
 	state    func(ctx context.Context, name string, state command.NodeState) error
+	finalize func(ctx context.Context) error
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -51,6 +52,13 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, a.status()) })
 	mux.HandleFunc("POST /v1/token", a.postToken)
 	mux.HandleFunc("POST /v1/nodes/{name}/{state}", a.postState)
+	mux.HandleFunc("POST /v1/finalize", func(w http.ResponseWriter, r *http.Request) {
+		if err := a.finalize(r.Context()); err != nil {
+			replyError(w, err)
+			return
+		}
+		reply(w, struct{}{})
+	})
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
@@ -204,6 +212,11 @@ func (c *AdminClient) Mint(ctx context.Context, valid time.Duration) (Invitation
 // SetNode changes a node, by its name or id: drain, undrain or remove.
 func (c *AdminClient) SetNode(ctx context.Context, name, change string) error {
 	return c.call(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(name)+"/"+change, struct{}{}, &struct{}{})
+}
+
+// Finalize raises the version gate to what the asked node's binary reads.
+func (c *AdminClient) Finalize(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/finalize", struct{}{}, &struct{}{})
 }
 
 func (c *AdminClient) call(ctx context.Context, method, path string, in, out any) error {

@@ -37,6 +37,7 @@ type welcome struct {
 	GossipKey    []byte `cbor:"3,keyasint"`
 	AuthorityKey []byte `cbor:"4,keyasint"`
 	Seeds        []Seed `cbor:"5,keyasint"`
+	Generation   string `cbor:"6,keyasint,omitempty"`
 }
 
 // secretFiles are the files that all nodes share.
@@ -45,7 +46,11 @@ func (w *welcome) secretFiles() map[string]*[]byte {
 }
 
 func readWelcome(dir string, seeds []Seed) ([]byte, error) {
-	w := welcome{Seeds: seeds}
+	id, err := readIdentity(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := welcome{Seeds: seeds, Generation: id.Generation}
 	for name, into := range w.secretFiles() {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

@@ -158,6 +158,11 @@ func Join(ctx context.Context, cfg Config, deps Deps, token string, addresses []
 	if err := errors.Join(writeWelcome(cfg.DataDir, payload), ident.Save(filepath.Join(cfg.DataDir, identityDir))); err != nil {
 		return err
 	}
+	var w welcome
+	if err := cbor.Unmarshal(payload, &w); err != nil {
+		return rookery.E(op, rookery.KindDamaged, err)
+	}
+	id.Generation = w.Generation
 	return saveIdentity(cfg.DataDir, id)
 }
 

@@ -45,6 +45,9 @@ type identity struct {
 	// state is a disk that is not there: with an empty one the node would vote
 	// a second time in terms it has voted in.
 	Held bool `json:"held,omitempty"`
+	// Generation is that of the cluster as this node knows it, empty until the
+	// first recovery from a lost majority: "<number>-<id of the recovery>".
+	Generation string `json:"generation,omitempty"`
 }
 
 func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
@@ -101,6 +104,19 @@ func startIdentity(dir string) (identity, error) {
 	}
 	id.Epoch++
 	return id, saveIdentity(dir, id)
+}
+
+// readIdentity reads the identity without starting under it.
+func readIdentity(dir string) (id identity, err error) {
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &id)
+	}
+	if err != nil {
+		return id, rookery.E("read node identity", rookery.KindUnavailable, fmt.Errorf("%w; name a node's data directory", err))
+	}
+	return id, nil
 }
 
 func saveIdentity(dir string, id identity) error {

@@ -19,7 +19,7 @@ import (
 )
 
 // CommandVersion is the highest version of commands this binary reads.
-const CommandVersion = 1
+var CommandVersion = command.Version
 
 // propose has the system group agree on a command.
 func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
@@ -41,8 +41,8 @@ func (n *Node) enlist(ctx context.Context) error {
 		return err
 	}
 	if have.State == command.NodeRemoved {
-		return rookery.E("start", rookery.KindDenied,
-			fmt.Errorf("node %s was removed from the cluster; remove %s and join as a new node", n.id.Node, n.cfg.DataDir))
+		n.over.end(n.removedError("its own registry"))
+		return n.over.why()
 	}
 	if have.Address != n.mesh.address || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
 		if _, err := n.propose(ctx, &command.RegisterNode{
@@ -53,6 +53,12 @@ func (n *Node) enlist(ctx context.Context) error {
 	}
 	if !n.id.Created {
 		return nil
+	}
+	// A new cluster has no older node to go back to.
+	if gate, err := n.groups.system.Gate(); err != nil || gate == 0 {
+		if err := errors.Join(err, n.finalize(ctx)); err != nil {
+			return err
+		}
 	}
 	for _, id := range append(firstMail(), rookery.SystemGroup) {
 		if _, err := n.groups.system.Group(id); err == nil {

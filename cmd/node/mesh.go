@@ -47,7 +47,7 @@ const (
 	streamImage   = "image"
 )
 
-func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler) (*mesh, error) {
+func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
 	ident, err := transport.LoadIdentity(filepath.Join(cfg.DataDir, identityDir))
 	if err != nil {
 		return nil, err
@@ -67,6 +67,12 @@ func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler) (*
 	m.creds = transport.NewCredentials(ident)
 	m.Transport, err = transport.New(transport.Options{
 		Credentials: m.creds, Logger: deps.Logger, Clock: deps.Clock, Dial: dialTCP(deps.Network), Join: join,
+		Generation: id.Generation, OnRemoved: removed,
+		Removed: func(n rookery.NodeID) bool {
+			m.mu.RLock()
+			defer m.mu.RUnlock()
+			return m.known[n].removed
+		},
 		Authorized: func(n rookery.NodeID) bool {
 			m.mu.RLock()
 			defer m.mu.RUnlock()

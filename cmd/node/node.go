@@ -85,6 +85,8 @@ type Node struct {
 	rearranged  chan struct{}
 	replication atomic.Int32
 
+	over over // why the node cannot go on
+
 	jobs context.Context // ends with the background jobs
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -97,6 +99,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	}
 	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1)}
+	n.over.ended = make(chan struct{})
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -108,8 +111,10 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, deps.tuning.startWithin())
 	defer cancel()
+	stop := n.over.cancels(cancel)
+	defer stop()
 	for _, step := range []func(context.Context) error{n.openDir, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
-		if err := step(ctx); err != nil {
+		if err := errors.Join(step(ctx), n.over.why()); err != nil {
 			return n, err
 		}
 	}
@@ -141,6 +146,9 @@ func (n *Node) openDir(context.Context) error {
 	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
 		return err
 	}
+	if err := refuseHalfRecovered(n.cfg.DataDir); err != nil {
+		return err
+	}
 	if err := n.id.refuseEmpty(n.cfg.DataDir, n.deps.FS); err != nil {
 		return err
 	}
@@ -164,13 +172,14 @@ func openKeys(path string) (*body.Keyring, error) {
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
 	n.road = newRoad(n.id, n.deps.Clock)
-	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit); err != nil {
+	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
 		return err
 	}
 	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
 		n.groups = nil // closed itself
 		return err
 	}
+	n.road.check = n.behindGate
 	n.serveReports()
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
@@ -289,7 +298,7 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

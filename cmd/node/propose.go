@@ -25,6 +25,8 @@ type road struct {
 	node  rookery.NodeID
 	epoch uint64
 	clock func() time.Time
+	// check refuses commands that may not be proposed; nil: none.
+	check func(cmd []byte) error
 
 	mu     sync.Mutex
 	groups map[rookery.GroupID]lane
@@ -67,6 +69,11 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 	g, err := r.find(id)
 	if err != nil {
 		return 0, nil, err
+	}
+	if r.check != nil {
+		if err := r.check(cmd); err != nil {
+			return 0, nil, err
+		}
 	}
 	header, done, err := g.proposer.Next(ctx)
 	if err != nil {

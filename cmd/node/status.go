@@ -23,6 +23,10 @@ type Status struct {
 	Groups   []GroupStatus `json:"groups"`
 	Log      LogStatus     `json:"log"`
 	Problems []string      `json:"problems"`
+	// Generation is of the cluster, empty before its first recovery. Gate is
+	// the version of commands that was finalised.
+	Generation string `json:"generation"`
+	Gate       uint32 `json:"version_gate"`
 }
 
 // NodeStatus is one node as this one sees it.
@@ -33,8 +37,10 @@ type NodeStatus struct {
 	Zone    string `json:"zone"`
 	State   string `json:"state"`
 	Version uint32 `json:"version"`
-	Alive   bool   `json:"alive"`
-	Disk    string `json:"disk"`
+	// Binary is the version of the node's binary, empty while it is away.
+	Binary string `json:"binary"`
+	Alive  bool   `json:"alive"`
+	Disk   string `json:"disk"`
 }
 
 // GroupStatus is one Raft group.
@@ -63,12 +69,13 @@ type LogStatus struct {
 type nodeReport struct {
 	Disk    string                               `cbor:"1,keyasint"`
 	Applied map[rookery.GroupID]rookery.LogIndex `cbor:"2,keyasint"`
+	Binary  string                               `cbor:"3,keyasint,omitempty"`
 }
 
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
+	r := nodeReport{Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Binary: BinaryVersion()}
 	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
 		if g := n.groups.raft.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()
@@ -84,10 +91,15 @@ func (n *Node) serveReports() {
 func (n *Node) status() Status {
 	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
-	if _, version, err := n.settings.local(); err == nil {
+	_, version, err := n.settings.local()
+	if err == nil {
 		s.Settings = version
 	} else {
 		problem("settings: %v", err)
+	}
+	s.Generation = n.id.Generation
+	if s.Gate, err = n.groups.system.Gate(); err != nil {
+		problem("version gate: %v", err)
 	}
 	nodes, err := n.groups.system.Nodes()
 	if err != nil {
@@ -113,7 +125,7 @@ func (n *Node) status() Status {
 		}
 		r, alive := reports[x.ID]
 		s.Nodes = append(s.Nodes, NodeStatus{
-			Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version, Alive: alive, Disk: r.Disk,
+			Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version, Alive: alive, Disk: r.Disk, Binary: r.Binary,
 		})
 		if !alive {
 			problem("node %s does not answer at %s", x.Name, x.Address)

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"rookery"
+	"rookery/cmd/node"
 )
 
 // verb is one command of the command line.
@@ -27,7 +28,7 @@ type verb struct {
 
 func verbs() []verb {
 	first := []verb{devVerb(), initVerb(), tokenVerb(), joinVerb(), serveVerb(), statusVerb(), configVerb()}
-	return append(append(first, nodeVerbs()...), versionVerb())
+	return append(append(first, nodeVerbs()...), recoverVerb(), upgradeVerb(), versionVerb())
 }
 
 // shell is what a verb may touch of the outside.
@@ -116,10 +117,11 @@ const (
 	exitConflict    = 4
 	exitUnavailable = 5
 	exitDamaged     = 6
+	exitRemoved     = 7
 )
 
 func exitCodes() string {
-	return "0 done, 1 failed, 2 wrong call or input, 3 not found, 4 changed underneath or exists, 5 unavailable: try again, 6 damaged data"
+	return "0 done, 1 failed, 2 wrong call or input, 3 not found, 4 changed underneath or exists, 5 unavailable: try again, 6 damaged data, 7 this node was removed from the cluster"
 }
 
 var exitOf = map[rookery.Kind]int{
@@ -141,6 +143,9 @@ var exitOf = map[rookery.Kind]int{
 func exitCode(err error) int {
 	if errors.As(err, new(usageError)) {
 		return exitUsage
+	}
+	if errors.Is(err, node.ErrRemoved) {
+		return exitRemoved
 	}
 	return exitOf[rookery.KindOf(err)]
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"time"
@@ -21,6 +22,7 @@ A sample of the file:  rookery config sample -node
 Example:               rookery serve -config /etc/rookery/rookery.toml
 
 SIGINT and SIGTERM end it cleanly: sessions are told, running commands finish.
+A node that was removed from the cluster ends with exit code 7.
 `,
 	}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
@@ -46,8 +48,11 @@ SIGINT and SIGTERM end it cleanly: sessions are told, running commands finish.
 			return err
 		}
 		logger.Info("serving", "node", cfg.Name, "data", cfg.DataDir)
-		<-ctx.Done()
-		return closeNode(n)
+		select {
+		case <-ctx.Done():
+		case <-n.Ended():
+		}
+		return errors.Join(n.Err(), closeNode(n))
 	}
 	return v
 }

@@ -4,23 +4,21 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
+
+	"rookery/cmd/node"
 )
 
 func versionVerb() verb {
 	v := verb{
 		name: "version", short: "print the version",
-		long: "Prints the version of the binary and of the Go it was built with.\n\nExample: rookery version",
+		long: "Prints the version of the binary, of the Go it was built with, and of the\nhighest commands it reads (see rookery help upgrade).\n\nExample: rookery version",
 	}
 	v.run = func(_ context.Context, s *shell, args []string) error {
 		if len(args) > 0 {
 			return usagef("takes no arguments")
 		}
-		version := "development"
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-			version = info.Main.Version
-		}
-		fmt.Fprintf(s.out, "rookery %s %s\n", version, runtime.Version())
+		version := node.BinaryVersion()
+		fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), node.CommandVersion)
 		return nil
 	}
 	return v

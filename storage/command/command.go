@@ -49,6 +49,7 @@ const (
 	TypeIntentForget  Type = 20
 	TypeEraseAccount  Type = 21
 	TypePackForget    Type = 22
+	TypeJump          Type = 23
 
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
@@ -63,6 +64,7 @@ const (
 	TypeCreateGroup     Type = 73
 	TypePlaceGroup      Type = 74
 	TypeConfirmGroup    Type = 75
+	TypeRecovered       Type = 76
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -182,6 +184,10 @@ func New(t Type) Command {
 		return new(PlaceGroup)
 	case TypeConfirmGroup:
 		return new(ConfirmGroup)
+	case TypeJump:
+		return new(Jump)
+	case TypeRecovered:
+		return new(Recovered)
 	}
 	return nil
 }

@@ -115,6 +115,8 @@ func (w *work) run(cmd command.Command) (command.Result, error) {
 		return w.intentDone(c)
 	case *command.IntentForget:
 		return w.intentForget(c)
+	case *command.Jump:
+		return w.jump(c)
 	}
 	return nil, refuse(rookery.KindInvalid, "command type %d does not belong to a mail group", cmd.Type())
 }

@@ -26,7 +26,7 @@ func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
 	var changed, modified command.UIDsBuilder
 	keep := found[:0]
 	for _, r := range found {
-		if c.UnchangedSince != nil && r.modseq > *c.UnchangedSince {
+		if c.UnchangedSince != nil && max(r.modseq, x.recovered) > *c.UnchangedSince {
 			modified.Add(r.uid)
 			continue
 		}

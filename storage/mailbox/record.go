@@ -127,6 +127,10 @@ type box struct {
 	uidsModSeq rookery.ModSeq // HighestModSeq when the list of UIDs last changed
 	floor      rookery.ModSeq // tombstones up to it may be gone
 	tombstones uint32
+	// recovered is the MODSEQ of the last Jump, 0 if there was none: what
+	// clients know from before it may be of a future that was lost, so every
+	// row counts as changed then.
+	recovered rookery.ModSeq
 }
 
 func (x *box) encode() []byte {
@@ -140,6 +144,9 @@ func (x *box) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(x.Keywords)))
 	for _, k := range x.Keywords {
 		b = appendBytes(b, k)
+	}
+	if x.recovered > 0 {
+		b = binary.AppendUvarint(b, uint64(x.recovered))
 	}
 	return b
 }
@@ -159,6 +166,9 @@ func (x *box) decode(b []byte) error {
 		for i := range x.Keywords {
 			x.Keywords[i] = r.str()
 		}
+	}
+	if len(r.b) > 0 {
+		x.recovered = rookery.ModSeq(r.uvarint())
 	}
 	if r.bad {
 		return damaged("mailbox")

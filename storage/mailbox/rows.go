@@ -144,6 +144,7 @@ func (n *keywordNames) row(uid rookery.UID, value []byte) (Row, error) {
 	if err := decodeRow(value, &r); err != nil {
 		return Row{}, err
 	}
+	r.modseq = max(r.modseq, n.box.recovered)
 	return r.view(uid, n.list(r.keywords)), nil
 }
 
@@ -186,6 +187,9 @@ func (v *View) Changes(id rookery.MailboxID, since rookery.ModSeq) (Changes, err
 
 // changed collects the rows with a MODSEQ above since, in its order.
 func (v *View) changed(b *box, since rookery.ModSeq) ([]Row, error) {
+	if since < b.recovered {
+		return v.all(b)
+	}
 	var uids []rookery.UID
 	from := changeKey(v.account.ID, b.ID, since+1, 0)
 	err := v.snap.Scan(from, mailboxKey(tableChange, v.account.ID, b.ID).end(), func(k, _ []byte) (bool, error) {
@@ -203,6 +207,16 @@ func (v *View) changed(b *box, since rookery.ModSeq) ([]Row, error) {
 	if len(rows) != len(uids) && err == nil {
 		err = damaged("changes")
 	}
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.ModSeq, b.ModSeq) })
+	return rows, err
+}
+
+// all are all rows, in the order of their MODSEQ.
+func (v *View) all(b *box) (rows []Row, err error) {
+	_, err = v.rows(b, 1, b.UIDNext, &keywordNames{box: b}, func(r Row) bool {
+		rows = append(rows, r)
+		return true
+	})
 	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.ModSeq, b.ModSeq) })
 	return rows, err
 }

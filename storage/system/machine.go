@@ -28,6 +28,7 @@ const (
 	tableInvited  byte = 0x14 // invitation: record
 	tableGroup    byte = 0x15 // group (4): record
 	tableGate     byte = 0x16 // version (4)
+	tableRecovery byte = 0x17 // generation (8): record
 )
 
 // Bounds of the machine.
@@ -102,6 +103,8 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.confirmGroup(tx, c)
 		case *command.FinalizeVersion:
 			r, err = m.finalizeVersion(tx, c)
+		case *command.Recovered:
+			r, err = m.recovered(tx, c)
 		default:
 			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
 		}

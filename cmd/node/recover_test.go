@@ -1,0 +1,58 @@
+package node
+
+import (
+	"testing"
+
+	"rookery"
+	"rookery/cluster/consensus"
+)
+
+func reportOf(node rookery.NodeID, position ...consensus.Position) Report {
+	r := Report{Cluster: "c", Node: node, Name: string(node), Version: CommandVersion}
+	for _, id := range []rookery.NodeID{"a", "b", "c", "d", "e"} {
+		r.Nodes = append(r.Nodes, ReportedNode{Node: id, Name: string(id)})
+	}
+	for i, p := range position {
+		r.Groups = append(r.Groups, ReportedGroup{Group: rookery.GroupID(i + 1), Here: p.Last > 0, Position: p})
+	}
+	return r
+}
+
+// Two survivors of five: each group goes on from the newer log, by term before
+// length, and both reach the same plan whatever the order of the reports.
+func TestPlanTakesTheNewestLog(t *testing.T) {
+	a := reportOf("a", consensus.Position{Term: 5, LastTerm: 5, Last: 90}, consensus.Position{Term: 3, LastTerm: 3, Last: 10})
+	b := reportOf("b", consensus.Position{Term: 7, LastTerm: 4, Last: 100}, consensus.Position{Term: 3, LastTerm: 3, Last: 11})
+	p, err := PlanRecovery([]Report{b, a}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := PlanRecovery([]Report{a, b}, 1000)
+	if err != nil || p.Generation != q.Generation {
+		t.Errorf("the order of reports matters: %s, %s, %v", p.Generation, q.Generation, err)
+	}
+	if p.Groups[0].Seed != "a" || p.Groups[1].Seed != "b" || len(p.Groups[0].Members) != 2 || p.Groups[0].Term <= 7 {
+		t.Errorf("seeds: %+v", p.Groups)
+	}
+	if len(p.Dead) != 3 {
+		t.Errorf("dead: %+v", p.Dead)
+	}
+	alone, err := PlanRecovery([]Report{a}, 1000)
+	if err != nil || alone.Generation == p.Generation {
+		t.Errorf("another set of survivors has the same generation %s, %v", alone.Generation, err)
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	at := consensus.Position{Term: 1, LastTerm: 1, Last: 1}
+	a, b := reportOf("a", at), reportOf("b", at)
+	other := b
+	other.Cluster = "d"
+	lost := reportOf("a", at, consensus.Position{})
+	for name, reports := range map[string][]Report{"none": nil, "twice": {a, a}, "two clusters": {a, other}, "a group without a copy": {lost},
+		"nobody is dead": {a, b, reportOf("c", at), reportOf("d", at), reportOf("e", at)}} {
+		if _, err := PlanRecovery(reports, 1000); err == nil {
+			t.Errorf("%s: planned", name)
+		}
+	}
+}

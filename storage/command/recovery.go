@@ -1,0 +1,43 @@
+package command
+
+import "rookery"
+
+// Jump moves a mail group's counters on after a lost majority: what it
+// acknowledged beyond this log is not known, so no UID, MODSEQ, UIDVALIDITY
+// or MailboxID that a client may have seen is given again. It is written into
+// the log by the recovery, before anything else of the new generation.
+type Jump struct {
+	// Recovery names the recovery.
+	Recovery string `cbor:"1,keyasint"`
+	// UIDs is added to every mailbox's UIDNEXT, ModSeqs to every account's
+	// MODSEQ, Mailboxes to the next MailboxID and the next UIDVALIDITY.
+	UIDs      uint32 `cbor:"2,keyasint"`
+	ModSeqs   uint64 `cbor:"3,keyasint"`
+	Mailboxes uint32 `cbor:"4,keyasint"`
+}
+
+// Recovered begins a new generation of the cluster with the nodes that
+// survived: every other node is removed for ever, every group is placed on
+// survivors, and the version gate is at least Version.
+type Recovered struct {
+	// Generation counts recoveries; Recovery names this one.
+	Generation uint64 `cbor:"1,keyasint"`
+	Recovery   string `cbor:"2,keyasint"`
+	// Groups says which survivor is the only voter of each group, and which
+	// hold a copy.
+	Groups  []RecoveredGroup `cbor:"3,keyasint"`
+	Version uint32           `cbor:"4,keyasint"`
+}
+
+// RecoveredGroup is one group of a recovery.
+type RecoveredGroup struct {
+	Group   rookery.GroupID  `cbor:"1,keyasint"`
+	Seed    rookery.NodeID   `cbor:"2,keyasint"`
+	Members []rookery.NodeID `cbor:"3,keyasint"`
+}
+
+// Type implements Command.
+func (*Jump) Type() Type { return TypeJump }
+
+// Type implements Command.
+func (*Recovered) Type() Type { return TypeRecovered }
