@@ -17,7 +17,7 @@ func runFetch(byUID bool) func(*session, context.Context, fetchArgs) error {
 // view must not be held while a slow client takes bodies.
 const (
 	lightBatch  = 512
-	headerBatch = 64
+	headerBatch = 256
 	bodyBatch   = 16
 )
 
@@ -28,7 +28,9 @@ type fetcher struct {
 	args  *fetchArgs
 	items []fetchItem
 	heavy bool
-	batch int
+	// headerOnly: of the extract, only the header block is needed.
+	headerOnly bool
+	batch      int
 	// opener, where there are many messages to open.
 	opener *opener
 	// seen collects the messages to mark as seen once they are sent.
@@ -75,16 +77,17 @@ func (s *session) fetch(ctx context.Context, a fetchArgs, byUID bool) error {
 // plan adds the items that go with others.
 func (f *fetcher) plan(byUID bool) {
 	has := map[string]bool{}
-	f.batch = lightBatch
+	f.batch, f.headerOnly = lightBatch, true
 	for i := range f.args.items {
 		it := &f.args.items[i]
 		has[it.name] = has[it.name] || it.section == nil
 		if it.needsExtract() {
 			f.heavy = true
 			f.batch = min(f.batch, headerBatch)
+			f.headerOnly = f.headerOnly && it.section != nil
 		}
 		if it.needsBody() {
-			f.batch = bodyBatch
+			f.batch, f.headerOnly = bodyBatch, false
 		}
 	}
 	if has["MODSEQ"] || f.args.since != nil {
@@ -154,10 +157,10 @@ func (f *fetcher) send(v *mailbox.View) (err error) {
 			continue
 		}
 		if f.opener == nil {
-			only = message{session: f.session, ctx: f.ctx, view: v, row: row}
+			only = message{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
 			f.one(&only)
 		} else {
-			m := &message{session: f.session, ctx: f.ctx, view: v, row: row}
+			m := &message{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
 			m.read()
 			f.opener.give(m)
 			if f.opener.pending == openAhead {

@@ -23,6 +23,9 @@ type message struct {
 	view *mailbox.View
 	row  *mailbox.Row
 
+	// headerOnly: nothing of the extract is needed but the header block.
+	headerOnly bool
+
 	email    *mailbox.Email
 	ex       *body.Extract
 	err      error // why there is no ex

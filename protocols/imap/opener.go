@@ -62,6 +62,10 @@ func (m *message) open() {
 	if m.err != nil || m.ex != nil {
 		return
 	}
-	m.ex, m.err = m.account.Extract(m.ctx, *m.email)
+	if m.headerOnly {
+		m.ex, m.err = m.account.Header(m.ctx, *m.email)
+	} else {
+		m.ex, m.err = m.account.Extract(m.ctx, *m.email)
+	}
 	m.err = notMailbox(m.err)
 }

@@ -63,6 +63,24 @@ func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, 
 	return r.Extract(ctx)
 }
 
+// Header is Extract for readers of the header block only: of an extract kept in
+// the state, no more is opened than body.OpenHeader gives, unless the block is
+// longer than what was kept of it.
+func (a *Account) Header(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
+	if len(e.Extract) == 0 {
+		return a.Extract(ctx, e)
+	}
+	key, err := a.messageKey(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	x, err := body.OpenHeader(e.Extract, key)
+	if err == nil && x.HeaderTruncated {
+		return body.Open(e.Extract, key)
+	}
+	return x, err
+}
+
 // Body opens the whole message for reading by ranges: from the log, else the
 // cache, else the object store. The view (nil: the newest state) is needed only
 // during the call; the reader stays valid after the view is closed, also when

@@ -107,29 +107,55 @@ type extractParser struct {
 	bad bool
 }
 
+// parseExtract reads a serialised extract. The result shares no memory with it.
 func parseExtract(plain []byte) (*Extract, bool) {
-	version, n := binary.Uvarint(plain)
-	if n <= 0 || version != ExtractVersion {
+	e, rest, ok := parseHead(plain)
+	if !ok {
 		return nil, false
 	}
-	e := &Extract{Version: uint32(version)}
-	plain = plain[n:]
-	size, n := binary.Uvarint(plain)
-	length, k := binary.Uvarint(plain[max(n, 0):])
-	if n <= 0 || k <= 0 || size > maxPlainSize || length > uint64(len(plain)-n-k) {
-		return nil, false
-	}
-	e.Size = int64(size)
-	plain = plain[n+k:]
-	e.Header = plain[:length:length]
-	d := extractParser{s: string(plain[length:])}
-	flags := d.number()
-	e.HeaderTruncated, e.IsReply, e.HasAttachment = flags&flagTruncated != 0, flags&flagReply != 0, flags&flagAttachment != 0
+	d := extractParser{s: string(rest)}
+	e.setFlags(d.number())
 	e.Preview, e.MessageID, e.BaseSubject = d.text(), d.text(), d.text()
 	e.InReplyTo, e.References = d.list(), d.list()
 	d.envelope(&e.Envelope)
 	e.Structure = d.part(0, 0)
 	return e, !d.bad && d.s == ""
+}
+
+// parseHeader is parseExtract for the fields that OpenHeader gives.
+func parseHeader(plain []byte) (*Extract, bool) {
+	e, rest, ok := parseHead(plain)
+	if !ok {
+		return nil, false
+	}
+	flags, n := binary.Uvarint(rest)
+	e.setFlags(flags)
+	e.IsReply, e.HasAttachment = false, false
+	e.Structure = &Part{}
+	return e, n > 0
+}
+
+func (e *Extract) setFlags(flags uint64) {
+	e.HeaderTruncated, e.IsReply, e.HasAttachment = flags&flagTruncated != 0, flags&flagReply != 0, flags&flagAttachment != 0
+}
+
+// parseHead reads up to and with the header block, and gives what follows.
+func parseHead(plain []byte) (e *Extract, rest []byte, ok bool) {
+	version, n := binary.Uvarint(plain)
+	if n <= 0 || version != ExtractVersion {
+		return nil, nil, false
+	}
+	e = &Extract{Version: uint32(version)}
+	plain = plain[n:]
+	size, n := binary.Uvarint(plain)
+	length, k := binary.Uvarint(plain[max(n, 0):])
+	if n <= 0 || k <= 0 || size > maxPlainSize || length > uint64(len(plain)-n-k) {
+		return nil, nil, false
+	}
+	e.Size = int64(size)
+	plain = plain[n+k:]
+	e.Header = append(make([]byte, 0, length), plain[:length]...)
+	return e, plain[length:], true
 }
 
 func (d *extractParser) fail() uint64 {

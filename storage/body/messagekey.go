@@ -69,9 +69,14 @@ func sealRandom(gcm cipher.AEAD, dst, plain, aad []byte) []byte {
 
 // openRandom is the inverse of sealRandom.
 func openRandom(gcm cipher.AEAD, sealed, aad []byte) ([]byte, bool) {
+	return openRandomTo(gcm, nil, sealed, aad)
+}
+
+// openRandomTo is openRandom, appending to dst.
+func openRandomTo(gcm cipher.AEAD, dst, sealed, aad []byte) ([]byte, bool) {
 	if len(sealed) < nonceLen+tagLen {
 		return nil, false
 	}
-	plain, err := gcm.Open(nil, sealed[:nonceLen], sealed[nonceLen:], aad)
+	plain, err := gcm.Open(dst, sealed[:nonceLen], sealed[nonceLen:], aad)
 	return plain, err == nil
 }

@@ -36,7 +36,18 @@ func Seal(e *Extract, key MessageKey) []byte {
 
 // Open is the inverse of Seal. KindDamaged if a check fails. The Extract's
 // Header shares no memory with sealed.
-func Open(sealed []byte, key MessageKey) (*Extract, error) {
+func Open(sealed []byte, key MessageKey) (*Extract, error) { return open(sealed, key, parseExtract) }
+
+// OpenHeader opens no more of an extract than Version, Size, Header and
+// HeaderTruncated; Structure is an empty part. It costs less than Open, which
+// builds the rest. KindDamaged if a check fails.
+func OpenHeader(sealed []byte, key MessageKey) (*Extract, error) {
+	return open(sealed, key, parseHeader)
+}
+
+// open gives what parse makes of the serialised extract, which is overwritten
+// afterwards.
+func open(sealed []byte, key MessageKey, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
 	const op = "open extract"
 	damaged := func(why string) (*Extract, error) {
 		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the extract "+why+": extract the message again"))
@@ -47,7 +58,10 @@ func Open(sealed []byte, key MessageKey) (*Extract, error) {
 	if sealed[0] != sealFormat {
 		return damaged(fmt.Sprintf("has format %d, not %d", sealed[0], sealFormat))
 	}
-	packed, ok := openRandom(newGCM(extractKey(key)), sealed[1:], sealed[:1])
+	in, out := buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
+	defer buffers.Put(in)
+	defer buffers.Put(out)
+	packed, ok := openRandomTo(newGCM(extractKey(key)), in[:0], sealed[1:], sealed[:1])
 	if !ok {
 		return damaged("fails its check")
 	}
@@ -55,11 +69,15 @@ func Open(sealed []byte, key MessageKey) (*Extract, error) {
 	if n <= 0 || size > maxExtract {
 		return damaged("has no size")
 	}
-	plain, ok := unpack(make([]byte, 0, size), packed[n:])
+	room := out[:0]
+	if size > uint64(len(out)) {
+		room = make([]byte, 0, size)
+	}
+	plain, ok := unpack(room, packed[n:])
 	if !ok || uint64(len(plain)) != size {
 		return damaged("does not unpack")
 	}
-	e, ok := parseExtract(plain)
+	e, ok := parse(plain)
 	if !ok {
 		return damaged("is not of a known version")
 	}

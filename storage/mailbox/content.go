@@ -8,7 +8,8 @@ import (
 
 // Email is a message's content. The error is KindNotFound.
 func (v *View) Email(id rookery.EmailID) (Email, error) {
-	value, err := v.snap.Get(emailKey(v.account.ID, id))
+	table := accountKey(tableEmail, v.account.ID)
+	value, err := v.emails.get(v.snap, emailKey(v.account.ID, id), table, table.end())
 	if err != nil {
 		return Email{}, err
 	}
@@ -19,7 +20,7 @@ func (v *View) Email(id rookery.EmailID) (Email, error) {
 	if err != nil {
 		return Email{}, err
 	}
-	extract, err := v.snap.Get(bodyKey(tableExtract, e.body))
+	extract, err := v.extracts.get(v.snap, bodyKey(tableExtract, e.body), key{tableExtract}, key{tableExtract + 1})
 	return Email{ID: id, Thread: e.thread, Size: e.size, Key: e.key, Extract: extract, Body: e.body}, err
 }
 

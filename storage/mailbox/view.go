@@ -18,6 +18,8 @@ type View struct {
 	epoch   uint64 // of the cache, when the view was opened
 	account *account
 	boxes   map[rookery.MailboxID]*box
+
+	emails, extracts walk
 }
 
 // View opens a view of an account: everything applied so far and nothing
@@ -43,7 +45,11 @@ func notFound(format string, args ...any) error {
 }
 
 // Close ends the view. It may be called twice.
-func (v *View) Close() { v.snap.Close() }
+func (v *View) Close() {
+	v.emails.close()
+	v.extracts.close()
+	v.snap.Close()
+}
 
 // Account is the account itself.
 func (v *View) Account() Account { return v.account.Account }
