@@ -74,6 +74,9 @@ func bubble(t *testing.T, tune func(*tuning), run func(c *sim)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &sim{t: t, net: transporttest.NewNetwork(), store: t.TempDir(), rng: rand.New(rand.NewPCG(1, 2))}
+		// Last of all: sessions that wait for a quorum outlive their node's close
+		// until the time of a commit is over.
+		t.Cleanup(func() { time.Sleep(5 * time.Minute) })
 		c.openDirectory()
 		for k := range 3 {
 			c.add(k, tune)
@@ -324,7 +327,7 @@ func (l *load) session(ctx context.Context, n *transporttest.Network, s *sender,
 			l.acked[host]++
 			l.mu.Unlock()
 			select {
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(400 * time.Millisecond):
 			case <-ctx.Done():
 			}
 		}
