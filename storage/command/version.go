@@ -37,7 +37,7 @@ func Introduced(t Type) uint32 {
 	return 1
 }
 
-// Names of the commands that a version brought, for operators.
+// BroughtBy lists the commands that a version brought, for operators.
 func BroughtBy(version uint32) (types []Type) {
 	for t := Type(0); t < 256; t++ {
 		if Introduced(t) == version {
