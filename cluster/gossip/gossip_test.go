@@ -279,3 +279,39 @@ func TestOptions(t *testing.T) {
 	must(t, g.Close())
 	must(t, g.Close())
 }
+
+// TestBlockedPackets: members that answer by another way alone live and are
+// called mute; those that answer neither way are suspect.
+func TestBlockedPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := gossiptest.NewNetwork()
+		var dead sync.Map
+		ask := func(o *gossip.Options) {
+			o.Ask = func(_ context.Context, id rookery.NodeID) error {
+				if _, is := dead.Load(id); is {
+					return context.DeadlineExceeded
+				}
+				return nil
+			}
+		}
+		a, b := start(t, net, 1, ask), start(t, net, 2, ask)
+		must(t, b.Join(t.Context(), []string{a.address}))
+		time.Sleep(2 * time.Second)
+		a.want("n2", "joined n2")
+		if a.Members()[0].Mute {
+			t.Error("a member whose packets arrive is called mute")
+		}
+		net.Cut(b.address, true)
+		time.Sleep(3500 * time.Millisecond)
+		a.want("n2", "")
+		if m := a.Members(); len(m) != 1 || !m[0].Mute {
+			t.Errorf("with packets blocked the members are %+v", m)
+		}
+		dead.Store(rookery.NodeID("n2"), true)
+		time.Sleep(4 * time.Second)
+		if m := a.Members(); len(m) > 0 && !m[0].Suspect {
+			t.Errorf("a dead member is not suspect: %+v", m)
+		}
+		settle(a, b)
+	})
+}

@@ -36,6 +36,8 @@ type Member struct {
 	Suspect bool
 	// Heard is when it last answered, by this node's clock.
 	Heard time.Time
+	// Mute is that it answers Options.Ask and no packet: these are blocked.
+	Mute bool
 }
 
 // EventKind is what happened to a member.

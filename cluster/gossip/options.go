@@ -41,6 +41,9 @@ type Options struct {
 	// Admit is whether a node may be listened to: registered members only. It
 	// must not block. nil admits all that know the key.
 	Admit func(rookery.NodeID) bool
+	// Ask asks a node whether it lives by another way than packets, for where
+	// those are blocked; it is bounded by ctx. nil: packets alone decide.
+	Ask func(ctx context.Context, node rookery.NodeID) error
 	// Events hears what happens, one event at a time, in order, and may
 	// block: gossip goes on, but Close waits for it. nil: nobody hears.
 	Events func(Event)

@@ -118,7 +118,7 @@ func (t *table) put(n *memberlist.Node, kind EventKind) {
 		t.known[m.Node] = e
 		m.Heard = time.Now()
 	} else {
-		m.Suspect, m.Heard = e.Suspect, e.Heard
+		m.Suspect, m.Heard, m.Mute = e.Suspect, e.Heard, e.Mute
 	}
 	e.Member, e.leaving, e.packets = m, leaving, n.Address()
 	if !leaving {
@@ -147,17 +147,18 @@ func (t *table) AckPayload() []byte { return nil }
 
 // NotifyPingComplete is memberlist's: a node has answered.
 func (t *table) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
-	t.heard(rookery.NodeID(n.Name))
+	t.heard(rookery.NodeID(n.Name), false)
 }
 
-func (t *table) heard(node rookery.NodeID) {
+// heard notes an answer; mute is that it came by another way than packets.
+func (t *table) heard(node rookery.NodeID, mute bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.known[node]
 	if e == nil {
 		return
 	}
-	e.Heard = time.Now()
+	e.Heard, e.Mute = time.Now(), mute
 	if e.Suspect {
 		e.Suspect = false
 		t.event(Recovered, e.Member)

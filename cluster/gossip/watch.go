@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"time"
 )
 
@@ -22,7 +23,7 @@ func (g *Gossip) watch() {
 		}
 		now := time.Now()
 		for _, q := range g.table.quiet(now.Add(-g.opts.ProbeInterval), now.Add(-g.opts.SuspectAfter)) {
-			g.work.Go(func() { g.ask(q) }) // for half an interval
+			g.work.Go(func() { g.ask(q) }) // for an interval and a half
 		}
 		if now.Sub(told) >= loadEvery {
 			told = now
@@ -34,7 +35,16 @@ func (g *Gossip) watch() {
 func (g *Gossip) ask(q question) {
 	defer g.table.asked(q.node)
 	if _, err := g.list.Ping(string(q.node), packetAddr(q.packets)); err == nil {
-		g.table.heard(q.node)
+		g.table.heard(q.node, false)
+		return
+	}
+	if g.opts.Ask == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.carrier.ctx, g.opts.ProbeInterval)
+	defer cancel()
+	if g.opts.Ask(ctx, q.node) == nil {
+		g.table.heard(q.node, true)
 	}
 }
 

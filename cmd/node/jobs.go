@@ -69,7 +69,6 @@ func (n *Node) startJobs() {
 	n.job("certificate", n.renewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)
-	n.job("pulse", n.feelPulses)
 	n.job("placement", n.place)
 }
 

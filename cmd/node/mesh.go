@@ -26,9 +26,13 @@ type mesh struct {
 	*transport.Transport
 	creds   *transport.Credentials
 	address string // where others reach this node
+	packets string // where packets of gossip arrive: UDP, the same number
 
 	mu    sync.RWMutex
 	known map[rookery.NodeID]member
+	// heard is where a member says that it is, which its record may not say
+	// yet: a leader must reach it before it can be written.
+	heard map[rookery.NodeID]string
 }
 
 // member is a node as the registry or, before there is one, the seeds have it.
@@ -56,7 +60,7 @@ func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, re
 		return nil, rookery.E("open transport", rookery.KindDamaged,
 			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", identityDir, ident.Node, id.Node))
 	}
-	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}}
+	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}, heard: map[rookery.NodeID]string{}}
 	seeds, err := loadSeeds(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -73,20 +77,36 @@ func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, re
 			defer m.mu.RUnlock()
 			return m.known[n].removed
 		},
-		Authorized: func(n rookery.NodeID) bool {
-			m.mu.RLock()
-			defer m.mu.RUnlock()
-			k, ok := m.known[n]
-			return ok && !k.removed
-		},
-		Addresses: func(n rookery.NodeID) (string, bool) {
-			m.mu.RLock()
-			defer m.mu.RUnlock()
-			k, ok := m.known[n]
-			return k.address, ok && !k.removed
-		},
+		Authorized: m.member, Addresses: m.where,
 	})
 	return m, err
+}
+
+// member reports whether a node belongs to the cluster.
+func (m *mesh) member(n rookery.NodeID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	k, ok := m.known[n]
+	return ok && !k.removed
+}
+
+// where is a member's address now.
+func (m *mesh) where(n rookery.NodeID) (string, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	k, ok := m.known[n]
+	if at := m.heard[n]; at != "" {
+		return at, ok && !k.removed
+	}
+	return k.address, ok && !k.removed
+}
+
+// heardAt notes where a member says that it is. Who answers there still has
+// to show its certificate.
+func (m *mesh) heardAt(n rookery.NodeID, address string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard[n] = address
 }
 
 // listen begins to answer other nodes.
@@ -95,7 +115,7 @@ func (m *mesh) listen(ctx context.Context) error {
 	if err != nil {
 		return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", m.cfg.Cluster.Listen, err))
 	}
-	m.address = m.cfg.advertised(ln.Addr())
+	m.address, m.packets = m.cfg.advertised(ln.Addr()), ln.Addr().String()
 	return m.Start(ln)
 }
 
@@ -106,6 +126,9 @@ func (m *mesh) learn(members map[rookery.NodeID]member) {
 	for id, k := range members {
 		if k.removed && !m.known[id].removed {
 			gone = append(gone, id)
+		}
+		if m.known[id].address != k.address {
+			delete(m.heard, id) // the record is news
 		}
 		m.known[id] = k
 	}

@@ -23,6 +23,12 @@ type Network interface {
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// packetNetwork is a Network that carries packets too, UDP. Over one that does
+// not, nodes notice each other's failures by calls alone.
+type packetNetwork interface {
+	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
+}
+
 // systemNetwork is the operating system's.
 type systemNetwork struct{}
 
@@ -42,6 +48,11 @@ func (systemNetwork) Listen(ctx context.Context, network, address string) (net.L
 func (systemNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: 30 * time.Second}
 	return d.DialContext(ctx, network, address)
+}
+
+// ListenPacket implements packetNetwork.
+func (systemNetwork) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	return (&net.ListenConfig{}).ListenPacket(ctx, network, address)
 }
 
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {

@@ -80,7 +80,9 @@ type Node struct {
 	limits   atomic.Pointer[Limits]
 	changed  chan struct{} // settings have a new version; cap 1
 	moved    chan struct{} // the registry or the placement changed; cap 1
-	pulse    pulse
+	lives    *lives
+	reports  reports
+	serving  atomic.Pointer[servers] // when its listeners are open
 	// rearranged is moved for the placement.
 	rearranged  chan struct{}
 	replication atomic.Int32
@@ -184,6 +186,10 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
 	}
+	if n.lives, err = openLives(ctx, n); err != nil {
+		return err
+	}
+	n.job("gossip", n.lives.seek)
 	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
 	if err := n.awaitSystem(ctx); err != nil {
 		return err
@@ -302,7 +308,11 @@ func (n *Node) serve(ctx context.Context) error {
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}
-	return n.servers.start(n.cfg, n.deps.Network, func() Limits { return *n.limits.Load() })
+	if err := n.servers.start(n.cfg, n.deps.Network, func() Limits { return *n.limits.Load() }); err != nil {
+		return err
+	}
+	n.serving.Store(n.servers)
+	return nil
 }
 
 // Addrs are the addresses the node listens on, by listener name.
@@ -325,6 +335,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.stop()
 	n.wg.Wait()
+	if n.lives != nil {
+		note("gossip", n.lives.close(ctx))
+	}
 	if n.people != nil {
 		note("directories", n.people.close())
 	}

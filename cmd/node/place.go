@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
 	"rookery/cluster/consensus"
@@ -15,77 +12,8 @@ import (
 	"rookery/storage/command"
 )
 
-// How often the node asks the others how they are, how long they may take to
-// answer, and for how long an answer says that they are alive.
-const (
-	pulseEvery  = 500 * time.Millisecond
-	pulseWait   = time.Second
-	aliveFor    = 3 * time.Second
-	reconcileAt = time.Second
-)
-
-// pulse keeps the newest report of every other member.
-type pulse struct {
-	mu      sync.Mutex
-	reports map[rookery.NodeID]beat
-}
-
-type beat struct {
-	nodeReport
-	at time.Time
-}
-
-func (p *pulse) note(id rookery.NodeID, r nodeReport) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reports == nil {
-		p.reports = map[rookery.NodeID]beat{}
-	}
-	p.reports[id] = beat{r, time.Now()}
-}
-
-func (p *pulse) get(id rookery.NodeID) (nodeReport, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b, ok := p.reports[id]
-	return b.nodeReport, ok && time.Since(b.at) < aliveFor
-}
-
-// feelPulses asks all members how they are, for as long as the node runs.
-func (n *Node) feelPulses(ctx context.Context) error {
-	tick := time.NewTicker(pulseEvery)
-	defer tick.Stop()
-	for {
-		var wg sync.WaitGroup
-		for _, s := range n.mesh.seeds() {
-			if s.Node == n.id.Node {
-				continue
-			}
-			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(ctx, pulseWait)
-				defer cancel()
-				var r nodeReport
-				if b, err := n.mesh.Call(ctx, s.Node, callReport, nil); err == nil && cbor.Unmarshal(b, &r) == nil {
-					n.pulse.note(s.Node, r)
-				}
-			})
-		}
-		wg.Wait()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// report of a member, this node included; false if it has not answered lately.
-func (n *Node) reportOf(id rookery.NodeID) (nodeReport, bool) {
-	if id == n.id.Node {
-		return n.report(), true
-	}
-	return n.pulse.get(id)
-}
+// reconcileAt is how often the placement is looked at.
+const reconcileAt = time.Second
 
 // place brings the groups to where the placement has them.
 func (n *Node) place(ctx context.Context) error {
@@ -117,11 +45,12 @@ type placer struct{ *Node }
 // Nodes implements placement.View.
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	nodes, err := p.groups.system.Nodes()
+	reports := p.reportsOf(members(nodes))
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {
-		r, alive := p.reportOf(x.ID)
+		alive := p.lives.of(x.ID).alive
 		state := placement.NodeState(x.State)
-		if state == placement.Active && alive && r.Disk != "ok" {
+		if r, ok := reports[x.ID]; state == placement.Active && ok && r.Disk != "ok" {
 			state = placement.Draining // leaders move away from a full disk
 		}
 		out = append(out, placement.Node{ID: x.ID, Zone: x.Zone, State: state, Alive: alive})

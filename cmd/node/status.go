@@ -1,15 +1,15 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/fxamacker/cbor/v2"
+	"time"
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/storage/command"
+	"rookery/storage/system"
 )
 
 // Status is what a node says of itself and of the cluster.
@@ -41,6 +41,18 @@ type NodeStatus struct {
 	Binary string `json:"binary"`
 	Alive  bool   `json:"alive"`
 	Disk   string `json:"disk"`
+	// Since is when a dead node was last heard of; null where it never was
+	// since the node asked has started.
+	Since *time.Time `json:"dead_since,omitempty"`
+	// Stopped is that a dead node said before that it stops.
+	Stopped bool `json:"stopped,omitempty"`
+	// Leads and Holds are the groups it leads and has replicas of, the system
+	// group's learners not counted; Sessions are its clients' connections.
+	Leads    int `json:"leads"`
+	Holds    int `json:"holds"`
+	Sessions int `json:"sessions"`
+	// Up is for how many seconds it runs.
+	Up int64 `json:"up_seconds"`
 }
 
 // GroupStatus is one Raft group.
@@ -65,29 +77,6 @@ type LogStatus struct {
 	Disk     string `json:"disk"`
 }
 
-// nodeReport is what nodes tell each other for the status.
-type nodeReport struct {
-	Disk    string                               `cbor:"1,keyasint"`
-	Applied map[rookery.GroupID]rookery.LogIndex `cbor:"2,keyasint"`
-	Binary  string                               `cbor:"3,keyasint,omitempty"`
-}
-
-const callReport = "report"
-
-func (n *Node) report() nodeReport {
-	r := nodeReport{Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Binary: BinaryVersion()}
-	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
-		if g := n.groups.raft.Group(id); g != nil {
-			r.Applied[id], _ = g.Machine().Applied()
-		}
-	}
-	return r
-}
-
-func (n *Node) serveReports() {
-	n.mesh.Handle(callReport, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.report()) })
-}
-
 func (n *Node) status() Status {
 	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
@@ -105,34 +94,18 @@ func (n *Node) status() Status {
 	if err != nil {
 		problem("registry: %v", err)
 	}
-	var ids []rookery.NodeID
 	names := map[rookery.NodeID]string{}
 	for _, x := range nodes {
 		names[x.ID] = x.Name
-		if x.Member() {
-			ids = append(ids, x.ID)
-		}
 	}
-	reports := map[rookery.NodeID]nodeReport{}
-	for _, id := range ids {
-		if r, ok := n.reportOf(id); ok {
-			reports[id] = r
-		}
-	}
+	reports := n.reportsOf(members(nodes))
 	for _, x := range nodes {
-		if !x.Member() {
-			continue
+		if x.Member() {
+			s.Nodes = append(s.Nodes, n.nodeStatus(x, reports, problem))
 		}
-		r, alive := reports[x.ID]
-		s.Nodes = append(s.Nodes, NodeStatus{
-			Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version, Alive: alive, Disk: r.Disk, Binary: r.Binary,
-		})
-		if !alive {
-			problem("node %s does not answer at %s", x.Name, x.Address)
-		}
-		if alive && r.Disk != "ok" {
-			problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
-		}
+	}
+	if err := n.lives.noPort; err != nil {
+		problem("no UDP port for other nodes: %v; free the port, then restart the node. Failures are noticed over TCP meanwhile", err)
 	}
 	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
@@ -144,6 +117,85 @@ func (n *Node) status() Status {
 	ls := n.groups.log.Stats()
 	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
 	return s
+}
+
+// nodeStatus is a member with what is wrong with it.
+func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) NodeStatus {
+	life := n.lives.of(x.ID)
+	r, answers := reports[x.ID]
+	ns := NodeStatus{
+		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
+		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
+	}
+	switch {
+	case !life.alive:
+		since := "since before this node started"
+		if !life.since.IsZero() {
+			at := life.since.UTC().Truncate(time.Second)
+			ns.Since, since = &at, "since "+at.Format(time.RFC3339)
+		}
+		if ns.Stopped = life.left; life.left {
+			problem("node %s is stopped %s", x.Name, since)
+		} else {
+			problem("node %s does not answer at %s %s", x.Name, x.Address, since)
+		}
+		if ns.Holds > 0 && !n.spare(x.ID) {
+			problem("node %s cannot be replaced: no other node is free to take its %d groups; start it again, or join another node", x.Name, ns.Holds)
+		}
+	case !answers:
+		problem("node %s lives but answers no calls at %s", x.Name, x.Address)
+	case r.Disk != "ok":
+		problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
+	}
+	if life.alive && life.mute && n.lives.noPort == nil {
+		problem("UDP to node %s at %s is blocked: open the UDP port of the same number; its failure is noticed over TCP meanwhile", x.Name, x.Address)
+	}
+	return ns
+}
+
+// holds are the groups that a node has a replica of or shall have one.
+func (n *Node) holds(id rookery.NodeID) (held []rookery.GroupID) {
+	groups, err := n.groups.system.Groups()
+	if err != nil {
+		return nil
+	}
+	for _, g := range groups {
+		if slices.Contains(g.Members, id) || slices.Contains(g.Voters, id) {
+			held = append(held, g.Group)
+		}
+	}
+	return held
+}
+
+// spare reports whether some node could take over all groups of another.
+func (n *Node) spare(from rookery.NodeID) bool {
+	nodes, err := n.groups.system.Nodes()
+	groups, gerr := n.groups.system.Groups()
+	if err != nil || gerr != nil {
+		return true // unknown is no problem to tell of
+	}
+	for _, g := range groups {
+		if !slices.Contains(g.Members, from) {
+			continue
+		}
+		free := slices.ContainsFunc(nodes, func(x system.Node) bool {
+			return x.State == command.NodeActive && !slices.Contains(g.Members, x.ID) && n.lives.of(x.ID).alive
+		})
+		if !free {
+			return false
+		}
+	}
+	return true
+}
+
+// members are the ids of nodes that are not removed.
+func members(nodes []system.Node) (ids []rookery.NodeID) {
+	for _, x := range nodes {
+		if x.Member() {
+			ids = append(ids, x.ID)
+		}
+	}
+	return ids
 }
 
 func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) GroupStatus {
