@@ -136,6 +136,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 		}
 		n.limits.Store(&set.Limits)
 		n.replication.Store(int32(set.Replication))
+		n.deadAfter.Store(int64(set.replaceAfter()))
 		n.deps.Logger.Info("settings are in force", "version", version)
 	}
 }

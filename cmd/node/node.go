@@ -86,6 +86,7 @@ type Node struct {
 	// rearranged is moved for the placement.
 	rearranged  chan struct{}
 	replication atomic.Int32
+	deadAfter   atomic.Int64 // a time.Duration
 
 	over over // why the node cannot go on
 
@@ -271,6 +272,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
+	n.deadAfter.Store(int64(set.replaceAfter()))
 	n.people = newPeople(n.deps.Network, n.deps.Logger)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {

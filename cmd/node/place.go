@@ -36,6 +36,9 @@ func (n *Node) policy() placement.Policy {
 	if r := n.replication.Load(); r > 0 {
 		p.Replication = int(r)
 	}
+	if d := n.deadAfter.Load(); d > 0 {
+		p.DeadAfter = time.Duration(d)
+	}
 	return p
 }
 

@@ -30,6 +30,10 @@ type Settings struct {
 	// Replication is on how many nodes each mail group lives, 1, 3 or 5; fewer
 	// where there are not so many nodes.
 	Replication int `toml:"replication"`
+	// ReplaceAfter is for how long a node must be dead before its replicas are
+	// built anew on a spare node, like "10m"; 5s to 720h. Without a spare
+	// nothing is done and the status says so.
+	ReplaceAfter string `toml:"replace_after"`
 	// Limits bound what one message, connection or user may take.
 	Limits Limits `toml:"limits"`
 	// Store is where message bodies live. It takes effect when a node starts.
@@ -117,7 +121,7 @@ type Directory struct {
 // DefaultSettings serve no domain yet.
 func DefaultSettings() Settings {
 	return Settings{
-		Domains: []string{}, Replication: 3,
+		Domains: []string{}, Replication: 3, ReplaceAfter: "10m",
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 1000, Connections: 20000, ConnectionsPerAddress: 1000,
 			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
@@ -178,6 +182,9 @@ func (s *Settings) Validate() error {
 	}
 	if s.Replication != 1 && s.Replication != 3 && s.Replication != 5 {
 		bad("replication", "%d is not 1, 3 or 5", s.Replication)
+	}
+	if d, err := time.ParseDuration(s.ReplaceAfter); err != nil || d < 5*time.Second || d > 720*time.Hour {
+		bad("replace_after", "%q is not between 5s and 720h; write it like 10m", s.ReplaceAfter)
 	}
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
@@ -251,6 +258,15 @@ func (d *Directory) validate(key string, bad report) {
 	if d.BindDN != "" && d.Password == "" {
 		bad(key+".password", "is empty; set it from a file: rookery config set %s.password @FILE", key)
 	}
+}
+
+// replaceAfter is ReplaceAfter, which Validate has looked at.
+func (s *Settings) replaceAfter() time.Duration {
+	d, err := time.ParseDuration(s.ReplaceAfter)
+	if err != nil {
+		return 10 * time.Minute
+	}
+	return d
 }
 
 func (s *Settings) directoryNames() []string {

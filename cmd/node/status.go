@@ -51,6 +51,8 @@ type NodeStatus struct {
 	Leads    int `json:"leads"`
 	Holds    int `json:"holds"`
 	Sessions int `json:"sessions"`
+	// Movable is that another node is free to take over some group it holds.
+	Movable bool `json:"movable"`
 	// Up is for how many seconds it runs.
 	Up int64 `json:"up_seconds"`
 }
@@ -127,6 +129,7 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
 		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
 	}
+	ns.Movable = n.spare(x.ID)
 	switch {
 	case !life.alive:
 		since := "since before this node started"
@@ -139,7 +142,7 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 		} else {
 			problem("node %s does not answer at %s %s", x.Name, x.Address, since)
 		}
-		if ns.Holds > 0 && !n.spare(x.ID) {
+		if ns.Holds > 0 && !ns.Movable {
 			problem("node %s cannot be replaced: no other node is free to take its %d groups; start it again, or join another node", x.Name, ns.Holds)
 		}
 	case !answers:
@@ -167,25 +170,25 @@ func (n *Node) holds(id rookery.NodeID) (held []rookery.GroupID) {
 	return held
 }
 
-// spare reports whether some node could take over all groups of another.
+// spare reports whether another node is free to take over some group that a
+// node holds.
 func (n *Node) spare(from rookery.NodeID) bool {
 	nodes, err := n.groups.system.Nodes()
 	groups, gerr := n.groups.system.Groups()
 	if err != nil || gerr != nil {
-		return true // unknown is no problem to tell of
+		return false
 	}
 	for _, g := range groups {
-		if !slices.Contains(g.Members, from) {
+		if !slices.Contains(g.Members, from) && !slices.Contains(g.Voters, from) {
 			continue
 		}
-		free := slices.ContainsFunc(nodes, func(x system.Node) bool {
+		if !slices.Contains(g.Members, from) || slices.ContainsFunc(nodes, func(x system.Node) bool {
 			return x.State == command.NodeActive && !slices.Contains(g.Members, x.ID) && n.lives.of(x.ID).alive
-		})
-		if !free {
-			return false
+		}) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // members are the ids of nodes that are not removed.

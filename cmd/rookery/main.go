@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -61,6 +62,8 @@ func run(ctx context.Context, s *shell, args []string) int {
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
+	case wantsJSON(args[1:]):
+		writeJSONError(s.err, v.name, err)
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(s.err, "rookery %s: %v\nusage: rookery %s %s\n", v.name, err, v.name, v.args)
 	default:
@@ -69,11 +72,34 @@ func run(ctx context.Context, s *shell, args []string) int {
 	return exitCode(err)
 }
 
+// jsonError is how every verb fails when it was called with --json: one line
+// on standard error. Code is the exit code.
+type jsonError struct {
+	Command string `json:"command"`
+	Error   string `json:"error"`
+	Kind    string `json:"kind"`
+	Code    int    `json:"code"`
+}
+
+func wantsJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool { return a == "--json" || a == "-json" || a == "--json=true" || a == "-json=true" })
+}
+
+func writeJSONError(w io.Writer, verb string, err error) {
+	kind := rookery.KindOf(err).String()
+	if errors.As(err, new(usageError)) {
+		kind = rookery.KindInvalid.String()
+	}
+	json.NewEncoder(w).Encode(jsonError{verb, err.Error(), kind, exitCode(err)})
+}
+
 func help(s *shell, args []string) int {
 	if len(args) > 1 {
 		for _, v := range verbs() {
 			if v.name == args[1] {
-				fmt.Fprintf(s.out, "usage: rookery %s %s\n\n%s\n", v.name, v.args, strings.TrimSpace(v.long))
+				if err := v.run(context.Background(), s, []string{"-h"}); !errors.Is(err, flag.ErrHelp) {
+					printUsage(s, v, nil) // it takes no flags
+				}
 				return 0
 			}
 		}
@@ -91,19 +117,33 @@ func help(s *shell, args []string) int {
 // flags makes a verb's flag set, with its usage from the verb.
 func (s *shell) flags(v verb) *flag.FlagSet {
 	f := flag.NewFlagSet(v.name, flag.ContinueOnError)
-	f.SetOutput(s.err)
-	f.Usage = func() {
-		fmt.Fprintf(s.err, "usage: rookery %s %s\n\n%s\n\nFlags:\n", v.name, v.args, strings.TrimSpace(v.long))
-		f.PrintDefaults()
-	}
+	f.SetOutput(io.Discard)
+	f.Usage = func() { printUsage(s, v, f) }
 	return f
 }
 
+// printUsage is what help VERB, VERB -h and VERB --help print.
+func printUsage(s *shell, v verb, f *flag.FlagSet) {
+	fmt.Fprintf(s.out, "usage: rookery %s %s\n\n%s\n", v.name, v.args, strings.TrimSpace(v.long))
+	if f != nil {
+		fmt.Fprint(s.out, "\nFlags:\n")
+		f.SetOutput(s.out)
+		f.PrintDefaults()
+	}
+	fmt.Fprint(s.out, "\nExit codes: "+exitCodes()+"\n")
+}
+
+// parse prints the usage where it was asked for; a wrong flag is only named.
 func parse(f *flag.FlagSet, args []string) error {
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
+	usage := f.Usage
+	f.Usage = func() {}
+	err := f.Parse(args)
+	f.Usage = usage
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		usage()
+		return err
+	case err != nil:
 		return usageError{err}
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -49,5 +50,35 @@ func TestPortsOfNodes(t *testing.T) {
 	p, err = choosePorts(15000, 2)
 	if err != nil || p[0].smtp != 15000 || p[1].smtp != 15100 || p[0].ldap != 15007 {
 		t.Errorf("packed ports %+v, %v", p, err)
+	}
+}
+
+func TestHelpIsOneText(t *testing.T) {
+	for _, v := range verbs() {
+		var texts []string
+		for _, args := range [][]string{{"help", v.name}, {v.name, "-h"}, {v.name, "--help"}} {
+			var out, errs bytes.Buffer
+			if code := run(t.Context(), &shell{&out, &errs}, args); code != 0 || errs.Len() > 0 {
+				t.Errorf("rookery %v exits with %d: %s", args, code, errs.String())
+			}
+			texts = append(texts, out.String())
+		}
+		if texts[0] != texts[1] || texts[0] != texts[2] || !strings.Contains(texts[0], "Exit codes:") {
+			t.Errorf("help of %s differs, or names no exit codes:\n%q", v.name, texts)
+		}
+	}
+}
+
+func TestErrorsAsJSON(t *testing.T) {
+	for _, args := range [][]string{
+		{"status", "--json", "-socket", "/nosuch/admin.sock"}, {"drain", "--json"}, {"remove", "n", "-json", "-socket", "/nosuch/admin.sock"},
+		{"config", "get", "--json", "-socket", "/nosuch/admin.sock"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), &shell{&out, &errs}, args)
+		var e jsonError
+		if err := json.Unmarshal(errs.Bytes(), &e); err != nil || e.Code != code || code == 0 || e.Command != args[0] || e.Error == "" || e.Kind == "" {
+			t.Errorf("rookery %v exits with %d: %s (%v)", args, code, errs.String(), err)
+		}
 	}
 }

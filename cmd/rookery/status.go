@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -62,9 +63,9 @@ Example: rookery status -data /var/lib/rookery`}
 
 func statusTable(s *shell, st node.Status) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tZONE\tSTATE\tALIVE\tVERSION\tDISK\tID\n", st.Cluster, st.Settings, st.Name)
+	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tSTATE\tALIVE\tUP\tLEADS\tHOLDS\tSESSIONS\tDISK\n", st.Cluster, st.Settings, st.Name)
 	for _, n := range st.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\t%d\t%s\t%s\n", n.Name, n.Address, dash(n.Zone), n.State, n.Alive, n.Version, dash(n.Disk), n.Node)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, n.Address, n.State, alive(n), uptime(n), n.Leads, n.Holds, n.Sessions, dash(n.Disk))
 	}
 	fmt.Fprint(w, "\nGROUP\tLEADER\tMEMBERS (ENTRIES BEHIND)\tLAST\tUNPACKED\n")
 	for _, g := range st.Groups {
@@ -99,32 +100,20 @@ func dash(s string) string {
 	return s
 }
 
-// nodeVerb makes drain, undrain and remove.
-func nodeVerb(name, short, long string) verb {
-	v := verb{name: name, args: "NODE [-data DIR | -socket PATH]", short: short, long: long}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		if len(rest) != 1 {
-			return usagef("needs the name or id of one node")
-		}
-		if err := admin().SetNode(ctx, rest[0], name); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(s.out, "%s: %s is written; the groups follow, see rookery status\n", rest[0], name)
-		return err
+// alive says since when a node is dead.
+func alive(n node.NodeStatus) string {
+	switch {
+	case n.Alive:
+		return "yes"
+	case n.Since == nil:
+		return "no"
 	}
-	return v
+	return "no, " + time.Since(*n.Since).Round(time.Second).String()
 }
 
-func nodeVerbs() []verb {
-	return []verb{
-		nodeVerb("drain", "move leadership and replicas off a node", "The node gives its leaderships away and gets no new replicas; those it has move\nwhere other nodes have room.\n\nExample: rookery drain mail2 -data /var/lib/rookery"),
-		nodeVerb("undrain", "let a drained node serve again", "Takes rookery drain back.\n\nExample: rookery undrain mail2 -data /var/lib/rookery"),
-		nodeVerb("remove", "take a node off the cluster for ever", "The node is cut off at once and never comes back under its identity. Refused\n(exit code 4) where a group would lose its majority.\n\nExample: rookery remove mail2 -data /var/lib/rookery"),
+func uptime(n node.NodeStatus) string {
+	if !n.Alive {
+		return "-"
 	}
+	return (time.Duration(n.Up) * time.Second).String()
 }
