@@ -44,8 +44,8 @@ func (o operator) run(args ...string) (out string, code int) {
 	b, err := cmd.Output()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		o.t.Fatal(err)
-	} else if exited {
-		b = append(b, err.(*exec.ExitError).Stderr...)
+	} else if exited && len(b) == 0 {
+		b = err.(*exec.ExitError).Stderr
 	}
 	return string(b), cmd.ProcessState.ExitCode()
 }
