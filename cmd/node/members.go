@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cluster/placement"
 	"rookery/cluster/transport"
 	"rookery/storage/command"
 	"rookery/storage/state"
@@ -162,10 +163,29 @@ func (n *Node) setState(ctx context.Context, name string, to command.NodeState) 
 	case 0:
 		return rookery.E("change node", rookery.KindNotFound, fmt.Errorf("there is no node %q; see: rookery status", name))
 	case 1:
+		if to == command.NodeRemoved {
+			if err := n.removable(ctx, found[0]); err != nil {
+				return err
+			}
+		}
 		_, err = n.propose(ctx, &command.SetNodeState{Node: found[0], State: to})
 		return err
 	}
 	return rookery.E("change node", rookery.KindConflict, fmt.Errorf("several nodes are called %q; name one by its id: %v", name, found))
+}
+
+// removable refuses a removal that would leave a group without a majority of
+// nodes that live. The registry checks the same without knowing who lives.
+func (n *Node) removable(ctx context.Context, id rookery.NodeID) error {
+	nodes, err := placer{n}.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	groups, err := placer{n}.Placements(ctx)
+	if err != nil {
+		return err
+	}
+	return placement.Removable(id, nodes, groups)
 }
 
 // admit is the transport's JoinHandler: it uses the token up, registers the
