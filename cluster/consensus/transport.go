@@ -18,10 +18,10 @@ const transportTimeout = 10 * time.Second
 // a follower whose disk failed one write is never sent entries again by the
 // same leader.
 func NewNetworkTransport(group rookery.GroupID, stream raft.StreamLayer, logger *slog.Logger) Transport {
-	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return seam(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: stream, MaxPool: 3, MaxRPCsInFlight: 1, Timeout: transportTimeout,
 		Logger: raftLogger(logger, group),
-	})
+	}))
 }
 
 // Address is how Raft writes a server's address.

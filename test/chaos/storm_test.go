@@ -1,0 +1,227 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStorm breaks three nodes in every way at hand while clients work through
+// all of them, and checks every history. CHAOS_TIME says for how long,
+// ROOKERY_SEED repeats the order and the lengths of the faults.
+func TestStorm(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	span := duration(t, "CHAOS_TIME", 60*time.Second)
+	seed := uint64(number(t, "ROOKERY_SEED", int(time.Now().UnixNano()&0x7fffffff)))
+	t.Logf("ROOKERY_SEED=%d CHAOS_TIME=%v", seed, span)
+	s := raise(t, seed, span, "")
+	s.run(t, span, seed, 6, func(ctx context.Context) { s.breakThings(ctx, t, seed) })
+	s.final(t)
+	s.report(t)
+}
+
+func duration(t *testing.T, env string, def time.Duration) time.Duration {
+	t.Helper()
+	v := os.Getenv(env)
+	if v == "" {
+		return def
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		t.Fatalf("%s=%q: write it like 30m", env, v)
+	}
+	return d
+}
+
+func cellLogin(i int) string { return fmt.Sprintf("cell%d", i) }
+
+func raise(t *testing.T, seed uint64, span time.Duration, mutant string) *storm {
+	t.Helper()
+	users := slices.Clone(keepers)
+	for i := range 50 + int(span/(2*time.Second)) {
+		users = append(users, cellLogin(i))
+	}
+	return newStorm(newSite(t, seed, users, mutant), seed)
+}
+
+// cellSpan is how long a cell's clients work.
+const cellSpan = 15 * time.Second
+
+// run keeps some cells and senders going, with a disturbance beside them.
+func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, disturb func(context.Context)) {
+	ctx, cancel := context.WithTimeout(t.Context(), span)
+	defer cancel()
+	var all, load sync.WaitGroup
+	posting, stop := context.WithCancel(t.Context())
+	for n := range 3 {
+		load.Go(func() { s.post(posting, n, rand.New(rand.NewPCG(seed, uint64(1000+n)))) })
+	}
+	var mu sync.Mutex
+	next := 0
+	for lane := range cells {
+		all.Go(func() {
+			for ctx.Err() == nil && !s.failed() {
+				mu.Lock()
+				c := &cell{login: cellLogin(next), storm: s}
+				next++
+				mine := seed + uint64(next)
+				mu.Unlock()
+				s.mu.Lock()
+				s.cells = append(s.cells, c)
+				s.mu.Unlock()
+				length := cellSpan
+				if lane%2 == 1 {
+					length += time.Duration(lane) * time.Second
+				}
+				c.live(ctx, length, mine)
+			}
+		})
+	}
+	all.Go(func() { disturb(ctx) })
+	all.Wait()
+	stop()
+	load.Wait()
+}
+
+// breakThings is the schedule of faults: which, when, how long is the seed's;
+// which node is the leader is the run's.
+func (s *storm) breakThings(ctx context.Context, t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 5))
+	kinds := append(faults(), fault{"replacement", replaceNode})
+	var order []int
+	for ctx.Err() == nil && !s.failed() {
+		if len(order) == 0 {
+			order = rnd.Perm(len(kinds)) // each kind comes before one comes again
+		}
+		f := kinds[order[0]]
+		order = order[1:]
+		mine := rand.New(rand.NewPCG(rnd.Uint64(), 1))
+		gap := some(rnd, 500*time.Millisecond, 4*time.Second)
+		s.mu.Lock()
+		s.now = f.name
+		s.faults[f.name]++
+		s.mu.Unlock()
+		t.Logf("%6.1f s: %s", time.Since(s.start).Seconds(), f.name)
+		if err := f.do(s.site, mine); err != nil {
+			s.fail([]string{f.name + ": " + err.Error()})
+		}
+		pause(ctx, gap)
+	}
+}
+
+// final reads every growing mailbox through every node.
+func (s *storm) final(t *testing.T) {
+	t.Helper()
+	if err := s.site.settled(2 * time.Minute); err != nil {
+		t.Error(err)
+	}
+	for n := range 3 {
+		host := clientIP(s.site.place(n)) + ":993"
+		boxes, validity := map[string]map[uint32]string{}, map[string]uint32{}
+		var last error
+		deadline := time.Now().Add(finalWithin)
+		for {
+			for _, u := range keepers {
+				v, box, err := inbox(host, anyone, u+"@example.test", password)
+				if last = err; err != nil {
+					break
+				}
+				boxes[u], validity[u] = box, v
+			}
+			if last == nil && len(s.ledger.missing(boxes)) == 0 || time.Now().After(deadline) {
+				break
+			}
+			pause(t.Context(), 300*time.Millisecond)
+		}
+		if lost := s.ledger.missing(boxes); len(lost) > 0 || last != nil {
+			t.Errorf("node %d: %d acknowledged messages are missing (%v): %.500v", n+1, len(lost), last, lost)
+			continue
+		}
+		for u, box := range boxes {
+			for _, wrong := range s.ledger.observe(u, validity[u], box) {
+				t.Errorf("node %d: %s", n+1, wrong)
+			}
+		}
+	}
+}
+
+func (s *storm) report(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	acked, open := s.ledger.counts()
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %v\nfaults:", s.seed, time.Since(s.start).Round(time.Second))
+	for _, k := range slices.Sorted(maps.Keys(s.faults)) {
+		fmt.Fprintf(&b, " %s %d,", k, s.faults[k])
+	}
+	fmt.Fprintf(&b, "\noperations (ok / no / unknown):")
+	for _, k := range slices.Sorted(maps.Keys(s.outcomes)) {
+		o := s.outcomes[k]
+		fmt.Fprintf(&b, "\n  %-16s %6d / %d / %d", k, o["ok"], o["no"], o["unknown"])
+	}
+	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories, s.operations, s.doubts, s.undecided)
+	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node", acked, open)
+	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond), s.longestAt, s.site.fabric.lost)
+	t.Log(b.String())
+	for _, w := range s.wrong {
+		t.Error(w)
+	}
+	if s.histories == s.undecided || acked == 0 {
+		t.Error("nothing was checked")
+	}
+}
+
+// mutant runs a binary that breaks a promise until the checker sees it.
+func mutant(t *testing.T, name string, span time.Duration, disturb func(ctx context.Context, s *storm)) {
+	t.Helper()
+	if !inside(t) {
+		return
+	}
+	const seed = 11
+	s := raise(t, seed, span, name)
+	s.run(t, span, seed, 6, func(ctx context.Context) { disturb(ctx, s) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wrong) == 0 {
+		t.Fatalf("the mutant %s was not caught in %d histories", name, s.histories)
+	}
+	t.Logf("caught: %.800s", s.wrong[0])
+}
+
+// Without the read barrier a node shows old mailboxes when packets to it are slow.
+func TestMutantWithoutBarrier(t *testing.T) {
+	mutant(t, "no-barrier", 45*time.Second, func(ctx context.Context, s *storm) {
+		s.site.fabric.set(func(a, b int, l *link) { l.delay = 15 * time.Millisecond })
+		<-ctx.Done()
+	})
+}
+
+// A leader that commits on its own disk alone loses what it acknowledged when
+// it dies.
+func TestMutantCommitOnOneNode(t *testing.T) {
+	mutant(t, "one-node", 60*time.Second, func(ctx context.Context, s *storm) {
+		rnd := rand.New(rand.NewPCG(1, 1))
+		for ctx.Err() == nil && !s.failed() {
+			k := s.site.victim(rnd)
+			s.site.fabric.set(func(a, b int, l *link) { l.cut = a == k || b == k })
+			pause(ctx, 300*time.Millisecond)
+			s.site.end(k, syscall.SIGKILL)
+			pause(ctx, 3*time.Second)
+			s.site.fabric.set(func(_, _ int, l *link) { *l = link{} })
+			if s.site.revive(k) != nil {
+				pause(ctx, time.Second) // it may not come back: its log is not the others'
+			}
+		}
+	})
+}
