@@ -5,12 +5,13 @@ package consensus
 import (
 	"io"
 	"os"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
 
 // seam makes, for test/chaos alone, the mutant that commits on one node: the
-// leader believes that its followers have stored what it has not sent yet.
+// leader takes silence of its followers for a yes.
 func seam(t Transport) Transport {
 	if os.Getenv("ROOKERY_MUTANT") != "one-node" {
 		return t
@@ -27,14 +28,27 @@ func (c credulous) Close() error {
 	return nil
 }
 
-// AppendEntries says yes for the follower. Only what carries no entries is
-// answered by it, so that followers still know who leads.
+// patience is how long the mutant waits for a follower before it says yes in
+// its place.
+const patience = 50 * time.Millisecond
+
+// AppendEntries says yes for a follower that does not answer. What carries no
+// entries is answered by the follower alone.
 func (c credulous) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if len(args.Entries) == 0 {
 		return c.Transport.AppendEntries(id, target, args, resp)
 	}
-	var late raft.AppendEntriesResponse
-	go c.Transport.AppendEntries(id, target, args, &late)
+	var real raft.AppendEntriesResponse
+	done := make(chan error, 1)
+	go func() { done <- c.Transport.AppendEntries(id, target, args, &real) }()
+	select {
+	case err := <-done:
+		if err == nil {
+			*resp = real
+			return nil
+		}
+	case <-time.After(patience):
+	}
 	resp.Term, resp.Success = args.Term, true
 	resp.LastLog = args.PrevLogEntry + uint64(len(args.Entries))
 	return nil

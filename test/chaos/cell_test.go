@@ -256,14 +256,14 @@ func (c *cell) live(ctx context.Context, span time.Duration, seed uint64) {
 // may come after their 250.
 func (c *cell) finalLooks() {
 	for n := range 3 {
-		deadline := time.Now().Add(finalWithin)
+		deadline := time.Now().Add(c.storm.patience)
 		for {
 			err := c.finalLook(n)
 			if err == nil {
 				break
 			}
 			if time.Now().After(deadline) {
-				c.bad("node %d does not show all within %v: %v", n+1, finalWithin, err)
+				c.bad("node %d does not show all within %v: %v", n+1, c.storm.patience, err)
 				return
 			}
 			pause(context.Background(), 300*time.Millisecond)
@@ -406,11 +406,12 @@ func describe(op porcupine.Operation) string {
 // storm is the load as a whole: cells that come and go, senders, and what was
 // counted and found.
 type storm struct {
-	site   *site
-	seed   uint64
-	start  time.Time
-	ledger *ledger
-	serial atomic.Int64
+	site     *site
+	seed     uint64
+	patience time.Duration
+	start    time.Time
+	ledger   *ledger
+	serial   atomic.Int64
 
 	mu                                       sync.Mutex
 	cells                                    []*cell
@@ -426,7 +427,7 @@ type storm struct {
 }
 
 func newStorm(s *site, seed uint64) *storm {
-	return &storm{site: s, seed: seed, start: time.Now(), ledger: newLedger(), busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, faults: map[string]int{}, lastOK: time.Now()}
+	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, faults: map[string]int{}, lastOK: time.Now()}
 }
 
 func (s *storm) id() string { return fmt.Sprintf("m%07d", s.serial.Add(1)) }

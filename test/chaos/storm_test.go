@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -190,13 +189,17 @@ func mutant(t *testing.T, name string, span time.Duration, disturb func(ctx cont
 	}
 	const seed = 11
 	s := raise(t, seed, span, name)
+	s.patience = 15 * time.Second
 	s.run(t, span, seed, 6, func(ctx context.Context) { disturb(ctx, s) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.wrong) == 0 {
-		t.Fatalf("the mutant %s was not caught in %d histories", name, s.histories)
+	for _, w := range s.wrong {
+		if strings.Contains(w, "not linearizable") || strings.Contains(w, "never seen") {
+			t.Logf("caught: %.800s", w)
+			return
+		}
 	}
-	t.Logf("caught: %.800s", s.wrong[0])
+	t.Fatalf("no history of %d showed the mutant %s: %v", s.histories, name, s.wrong)
 }
 
 // Without the read barrier a node shows old mailboxes when packets to it are slow.
@@ -207,21 +210,17 @@ func TestMutantWithoutBarrier(t *testing.T) {
 	})
 }
 
-// A leader that commits on its own disk alone loses what it acknowledged when
-// it dies.
+// A leader that commits on its own disk alone loses what it acknowledged while
+// it was cut off.
 func TestMutantCommitOnOneNode(t *testing.T) {
 	mutant(t, "one-node", 60*time.Second, func(ctx context.Context, s *storm) {
 		rnd := rand.New(rand.NewPCG(1, 1))
 		for ctx.Err() == nil && !s.failed() {
 			k := s.site.victim(rnd)
 			s.site.fabric.set(func(a, b int, l *link) { l.cut = a == k || b == k })
-			pause(ctx, 300*time.Millisecond)
-			s.site.end(k, syscall.SIGKILL)
-			pause(ctx, 3*time.Second)
+			pause(ctx, 2*time.Second)
 			s.site.fabric.set(func(_, _ int, l *link) { *l = link{} })
-			if s.site.revive(k) != nil {
-				pause(ctx, time.Second) // it may not come back: its log is not the others'
-			}
+			pause(ctx, 2*time.Second)
 		}
 	})
 }

@@ -1,0 +1,104 @@
+package chaos
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/smtp"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestFailover measures how long mail for a group is not accepted after its
+// leader is killed: from the SIGKILL until a survivor has answered 250 for
+// every keeper, whose accounts lie in several groups. Clients of survivors
+// must keep their connections. ROOKERY_KILLS says how often.
+func TestFailover(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	kills := number(t, "ROOKERY_KILLS", 3)
+	s := raise(t, 3, time.Minute, "")
+	rnd := rand.New(rand.NewPCG(3, 3))
+	for _, u := range keepers {
+		if err := s.deliverTo(s.site.place(0), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var took []time.Duration
+	for kill := range kills {
+		if err := s.site.settled(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		victim, ok := s.site.leader(2 + rnd.IntN(4))
+		if !ok {
+			t.Fatal("no leader")
+		}
+		survivors := slices.DeleteFunc(s.site.members(), func(k int) bool { return k == victim })
+		var clients []*session
+		for _, k := range survivors {
+			c, err := dialIMAP(t.Context(), clientIP(k), keepers[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients = append(clients, c)
+		}
+		dead := time.Now()
+		s.site.signal(victim, syscall.SIGKILL)
+		var wg sync.WaitGroup
+		for i, u := range keepers {
+			wg.Go(func() {
+				for time.Since(dead) < 30*time.Second && s.deliverTo(survivors[i%2], u) != nil {
+					pause(t.Context(), 20*time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		took = append(took, time.Since(dead))
+		for i, c := range clients {
+			if _, _, err := c.do("NOOP"); err != nil {
+				t.Errorf("kill %d: a client of the survivor %s: %v", kill, space(survivors[i]), err)
+			}
+			c.close()
+		}
+		s.site.end(victim, syscall.SIGKILL)
+		if err := s.site.revive(victim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(took)
+	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1)+0.5)].Round(time.Millisecond) }
+	t.Logf("%d kills: p50 %v, p99 %v, max %v", kills, at(0.5), at(0.99), at(1))
+	if at(1) >= 30*time.Second {
+		t.Error("mail was not accepted within 30 s of a kill")
+	}
+}
+
+func (s *storm) deliverTo(k int, user string) error {
+	conn, err := net.DialTimeout("tcp", clientIP(k)+":25", time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(answerWithin))
+	c, err := smtp.NewClient(conn, "localhost")
+	if err != nil {
+		return err
+	}
+	if err := c.Mail("load@example.net"); err != nil {
+		return err
+	}
+	if err := c.Rcpt(user + "@example.test"); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write([]byte(messageText(s.id(), 500))); err != nil {
+		return err
+	}
+	return w.Close()
+}
