@@ -52,7 +52,7 @@ func (d *Deps) complete() {
 		d.Network = systemNetwork{}
 	}
 	if d.Clock == nil {
-		d.Clock = time.Now
+		d.Clock = systemClock()
 	}
 }
 

@@ -146,7 +146,7 @@ func (c *cell) look(s *session, n, box int) (view, error) {
 	same := c.validity[box] == v.validity
 	c.mu.Unlock()
 	if !same {
-		c.bad("UIDVALIDITY of %s is now %d", boxes[box], v.validity)
+		c.bad("UIDVALIDITY of %s is now %d", boxNames[box], v.validity)
 	}
 	return v, nil
 }
@@ -186,10 +186,10 @@ func (c *cell) act(s *session, n int, rnd *rand.Rand) error {
 		command = fmt.Sprintf("UID STORE %d %s%sFLAGS (%s)", r.uid, since, sign, flagList(in.flags))
 	case x < 75:
 		in.kind = opMove
-		command = fmt.Sprintf("UID MOVE %d %s", r.uid, boxes[1-box])
+		command = fmt.Sprintf("UID MOVE %d %s", r.uid, boxNames[1-box])
 	case x < 82 && v.count < 25:
 		in.kind = opCopy
-		command = fmt.Sprintf("UID COPY %d %s", r.uid, boxes[1-box])
+		command = fmt.Sprintf("UID COPY %d %s", r.uid, boxNames[1-box])
 	default:
 		in.kind, in.add, in.flags = opStore, true, deletedFlag
 		if _, err := c.change(s, n, in, fmt.Sprintf("UID STORE %d +FLAGS.SILENT (\\Deleted)", r.uid)); err != nil {
@@ -218,7 +218,7 @@ func (c *cell) change(s *session, n int, in input, command string) (output, erro
 
 func (c *cell) status(s *session, n, box int) error {
 	e := c.begin(n, input{kind: opStatus, box: box})
-	lines, _, err := s.do("STATUS %s (MESSAGES UIDNEXT HIGHESTMODSEQ)", boxes[box])
+	lines, _, err := s.do("STATUS %s (MESSAGES UIDNEXT HIGHESTMODSEQ)", boxNames[box])
 	var v view
 	for _, l := range lines {
 		for _, m := range statusRE.FindAllStringSubmatch(l, -1) {
@@ -281,7 +281,7 @@ func (c *cell) finalLook(n int) error {
 		return err
 	}
 	defer s.close()
-	for box := range boxes {
+	for box := range boxNames {
 		if _, err := c.look(s, n, box); err != nil {
 			return err
 		}

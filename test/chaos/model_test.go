@@ -83,7 +83,7 @@ var accountModel = porcupine.Model{
 	Hash:  hashState,
 	DescribeOperation: func(in, out any) string {
 		i, o := in.(input), out.(output)
-		s := fmt.Sprintf("%s %s", kindNames[i.kind], boxes[i.box])
+		s := fmt.Sprintf("%s %s", kindNames[i.kind], boxNames[i.box])
 		switch i.kind {
 		case opAppend:
 			s += fmt.Sprintf(" %s", i.id)

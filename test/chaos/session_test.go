@@ -112,7 +112,7 @@ func (s *session) do(format string, args ...any) (lines []string, ok string, err
 	}
 }
 
-var boxes = [2]string{"INBOX", "Box"}
+var boxNames = [2]string{"INBOX", "Box"}
 
 var (
 	existsRE   = regexp.MustCompile(`^\* (\d+) EXISTS`)
@@ -141,7 +141,7 @@ func find(re *regexp.Regexp, s string, group int) (uint64, bool) {
 // look selects a mailbox and lists it. The listing is what the mailbox was at
 // the SELECT; done is when that had been answered.
 func (s *session) look(box int) (v view, done time.Time, err error) {
-	lines, _, err := s.do("SELECT %s (CONDSTORE)", boxes[box])
+	lines, _, err := s.do("SELECT %s (CONDSTORE)", boxNames[box])
 	done = time.Now()
 	if err != nil {
 		s.box = -1
@@ -223,7 +223,7 @@ func (s *session) append(box int, id string, size int) (uid uint32, sent bool, e
 	text := messageText(id, size)
 	s.tag++
 	s.conn.SetDeadline(time.Now().Add(answerWithin))
-	if _, err := fmt.Fprintf(s.conn, "t%d APPEND %s {%d}\r\n", s.tag, boxes[box], len(text)); err != nil {
+	if _, err := fmt.Fprintf(s.conn, "t%d APPEND %s {%d}\r\n", s.tag, boxNames[box], len(text)); err != nil {
 		return 0, false, err
 	}
 	for {
