@@ -26,8 +26,6 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	busy := s.tx != nil
 	s.mu.Unlock()
 	switch {
-	case s.wire.over():
-		return nil, errOver
 	case s.mode == MX:
 		return nil, gosmtp.ErrAuthUnsupported
 	case s.tls == nil:

@@ -1,13 +1,13 @@
 package smtp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"rookery"
 	"rookery/protocols/delivery"
 )
 
@@ -29,8 +29,7 @@ func (s *session) Data(r io.Reader) error {
 		s.wire.kill()
 		return say(421, gosmtp.EnhancedCode{4, 3, 0}, "No recipients, closing the connection")
 	}
-	s.wire.messageBegins(!chunked)
-	defer s.wire.messageRead()
+	s.wire.messageBegins()
 
 	// Other servers must send clean lines, lest both sides disagree where a
 	// message ends. Users' programs are forgiven.
@@ -44,6 +43,11 @@ func (s *session) Data(r io.Reader) error {
 		return refusal
 	}
 	if err := spool.Finish(); err != nil {
+		if s.mode == MX && !chunked && rookery.Is(err, rookery.KindInvalid) {
+			// Who sends bare line endings may see another end of the message
+			// than is there: nothing behind it is looked at.
+			s.wire.kill()
+		}
 		return s.refuseMessage(tx, err)
 	}
 	return s.accept(tx, spool)
@@ -54,23 +58,19 @@ func (s *session) Data(r io.Reader) error {
 func (s *session) receive(r io.Reader, spool *delivery.Spool, chunked bool) *gosmtp.SMTPError {
 	buf := s.server.buffers.Get().(*[]byte)
 	defer s.server.buffers.Put(buf)
-	var end ending
+	if !chunked {
+		if err := s.wire.receive(spool, *buf); err != nil {
+			return s.broken(err)
+		}
+		return nil
+	}
 	for {
 		n, err := r.Read(*buf)
 		if n > 0 {
 			spool.Write((*buf)[:n]) // its error stays until Finish
-			if !chunked && end.saw((*buf)[:n]) {
-				// CR CR LF . CR LF: an end of message that the engine does
-				// not see. What follows is not looked at.
-				s.wire.kill()
-				return say(554, gosmtp.EnhancedCode{5, 6, 0},
-					"The message is malformed: a bare CR before its end; lines must end in CR LF (RFC 5321 2.3.8)")
-			}
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, errPause{}):
-			s.wire.wait(end.looksFinished())
 		case errors.Is(err, io.EOF):
 			return nil
 		default:
@@ -81,17 +81,11 @@ func (s *session) receive(r io.Reader, spool *delivery.Spool, chunked bool) *gos
 
 // broken answers a message that cannot be read to its end.
 func (s *session) broken(err error) *gosmtp.SMTPError {
-	if errors.Is(err, gosmtp.ErrDataTooLarge) {
-		return gosmtp.ErrDataTooLarge // the engine reads the rest
-	}
 	if errors.Is(err, gosmtp.ErrDataReset) {
 		return say(451, gosmtp.EnhancedCode{4, 3, 0}, "The message was abandoned")
 	}
 	s.wire.kill()
 	s.logger.Info("smtp: message broke off", "client", s.wire.ip, "error", err)
-	if errors.Is(err, gosmtp.ErrTooLongLine) {
-		return say(554, gosmtp.EnhancedCode{5, 6, 0}, "A line of the message is too long")
-	}
 	return say(451, gosmtp.EnhancedCode{4, 4, 2}, "The message did not arrive in time or in full; closing the connection")
 }
 
@@ -140,30 +134,3 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) error {
 	}
 	return say(250, gosmtp.EnhancedCode{2, 0, 0}, "Accepted as "+id)
 }
-
-// ending looks for ends of message that the engine passes over. Only CR LF . CR
-// LF ends a message; the engine misses it after a bare CR, and where the line
-// before was a lone dot followed by CR CR LF, of which it swallows two bytes.
-type ending struct {
-	tail []byte // the last bytes seen, at most 6
-}
-
-var (
-	hiddenEnd = []byte("\r\r\n.\r\n")
-	dotLine   = []byte("\r\n.\r\n")
-)
-
-// saw takes the next bytes and reports whether a hidden end is among them.
-func (e *ending) saw(p []byte) bool {
-	joint := append(e.tail, p[:min(len(p), len(hiddenEnd)-1)]...)
-	found := bytes.Contains(joint, hiddenEnd) || bytes.Contains(p, hiddenEnd)
-	if len(p) >= len(hiddenEnd) {
-		joint = p
-	}
-	e.tail = append(e.tail[:0:0], joint[max(0, len(joint)-len(hiddenEnd)+1):]...)
-	return found
-}
-
-// looksFinished reports whether the last line seen is a lone dot. A dot-stuffed
-// line looks the same, so it is no proof.
-func (e *ending) looksFinished() bool { return bytes.HasSuffix(e.tail, dotLine) }

@@ -2,11 +2,11 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -19,7 +19,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 	if mode != MX && s.o.TLS == nil {
 		return rookery.E("serve smtp", rookery.KindInvalid, fmt.Errorf("the %s listener needs a TLS certificate", mode))
 	}
-	l := &listener{Listener: ln, server: s, mode: mode}
+	l := &listener{Listener: ln, server: s, mode: mode, secure: newQueue(ln.Addr())}
 	if !s.addListener(l) {
 		ln.Close()
 		return nil
@@ -30,7 +30,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 		s.cut(l)
 	})
 	defer stop()
-	err := s.engine(ctx, mode).Serve(l)
+	var under sync.WaitGroup
+	under.Go(func() { s.engine(ctx, mode, true).Serve(l.secure) })
+	defer under.Wait()
+	defer l.secure.Close()
+	err := s.engine(ctx, mode, false).Serve(l)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -40,16 +44,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 	return err
 }
 
-// engine sets up go-smtp for one listener.
-func (s *Server) engine(ctx context.Context, mode Mode) *gosmtp.Server {
+// engine sets up go-smtp for the connections of one listener, those in clear or
+// those under TLS, which it knows nothing of: wire sees to it.
+func (s *Server) engine(ctx context.Context, mode Mode, secure bool) *gosmtp.Server {
 	e := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
 		return s.newSession(ctx, c, mode), nil
 	}))
 	e.Domain = s.o.Hostname
-	e.TLSConfig = s.o.TLS
+	if e.AllowInsecureAuth = secure; !secure {
+		e.TLSConfig = s.o.TLS // offers STARTTLS
+	}
 	e.MaxRecipients = s.o.Limits.Recipients
 	e.MaxMessageBytes = s.o.Deliver.MaxSize()
-	e.MaxLineLength = s.o.Limits.LineLength
+	e.MaxLineLength = 0 // wire has the limit
 	e.ReadTimeout = s.o.Limits.Command
 	e.EnableSMTPUTF8 = true
 	e.EnableDSN = true
@@ -70,6 +77,7 @@ type listener struct {
 	net.Listener
 	server *Server
 	mode   Mode
+	secure *queue // connections under TLS
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -89,7 +97,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if l.mode == Submissions {
-			return tls.Server(w, l.server.o.TLS), nil
+			next := w.overTLS()
+			if !l.server.move(w, next) || !l.secure.offer(next) {
+				c.Close()
+				l.server.release(next)
+			}
+			continue
 		}
 		return w, nil
 	}
@@ -110,6 +123,18 @@ func (s *Server) admit(w *wire) string {
 	s.wires[w] = struct{}{}
 	s.perIP[w.ip]++
 	return ""
+}
+
+// move puts one wire in the place of another; false when a drain is faster.
+func (s *Server) move(from, to *wire) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.wires[from]; !ok || s.draining {
+		return false
+	}
+	delete(s.wires, from)
+	s.wires[to] = struct{}{}
+	return true
 }
 
 // release counts a closed connection out.
@@ -147,7 +172,7 @@ func (s *Server) removeListener(l *listener) {
 func (s *Server) cut(l *listener) {
 	for _, w := range s.snapshot() {
 		if l == nil || w.listener == l {
-			w.Conn.Close()
+			w.socket.Close()
 		}
 	}
 }

@@ -47,12 +47,10 @@ type transaction struct {
 
 func (s *Server) newSession(ctx context.Context, c *gosmtp.Conn, mode Mode) *session {
 	ss := &session{server: s, mode: mode, conn: c, id: newID()}
-	if t, ok := c.Conn().(*tls.Conn); ok {
+	ss.wire = c.Conn().(*wire)
+	if t := ss.wire.tls; t != nil {
 		state := t.ConnectionState()
 		ss.tls = &state
-		ss.wire = t.NetConn().(*wire)
-	} else {
-		ss.wire = c.Conn().(*wire)
 	}
 	ss.wire.sessionBegan()
 	ss.ctx, ss.cancel = context.WithCancel(ctx)
@@ -90,17 +88,10 @@ func (s *session) Logout() error {
 	return nil
 }
 
-// errOver answers commands that the engine had read already when the session
-// decided to close the connection.
-var errOver = say(421, gosmtp.EnhancedCode{4, 3, 0}, "Closing the connection")
-
 // Mail begins a transaction.
 func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wire.over() {
-		return errOver
-	}
 	if s.tx != nil {
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "A sender is given already; use RSET to start again")
 	}
@@ -127,9 +118,6 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	s.mu.Lock()
 	tx, user := s.tx, s.user
 	s.mu.Unlock()
-	if s.wire.over() {
-		return errOver
-	}
 	if tx == nil {
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Give the sender first")
 	}

@@ -81,10 +81,10 @@ func TestSubmissionForgivesLineEndings(t *testing.T) {
 	if !strings.HasSuffix(m, "\r\none\r\n.\r\ntwo\x80\r\n") || !strings.Contains(m, "\r\n\t(repaired 4 bare LF, 1 NUL)\r\n\tfor <") {
 		t.Fatalf("%q", m)
 	}
-	send("From: anna@example.com\r\n\r\nhidden end\r", "554 5.6.0 ")
-	c.Close()
-	if len(r.store.taken()) != 1 {
-		t.Fatal("a message without a sure end was taken")
+	send("From: anna@example.com\r\n\r\nan end behind CR\r", "250 ")
+	send("From: anna@example.com\r\n\r\n.\rX", "250 ")
+	if m := r.store.taken()[2]; !strings.HasSuffix(m, "\r\n\r\n\r\nX\r\n") {
+		t.Fatalf("%q", m)
 	}
 }
 
@@ -137,8 +137,6 @@ func TestSignInFailures(t *testing.T) {
 	// What was sent ahead is not tried any more.
 	c.send("AUTH PLAIN " + b64("\x00gone\x00x") + "\r\nAUTH PLAIN " + b64("\x00anna\x00secret") + "\r\nMAIL FROM:<>\r\n")
 	c.want("421 4.7.0 ")
-	c.want("421 4.3.0 ")
-	c.want("421 4.3.0 ")
 	if b, _ := c.r.ReadByte(); b != 0 {
 		t.Fatal("the connection goes on")
 	}

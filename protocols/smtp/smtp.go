@@ -4,9 +4,10 @@
 //
 // It never stores a message (delivery does), never decides who exists
 // (directory does), and never sends mail on to other systems. The protocol
-// engine is go-smtp, which no other package imports; wire.go stands between it
-// and the socket for what the engine does not do: deadlines that move with
-// progress, one write for a batch of replies, and an orderly drain.
+// engine is go-smtp, which no other package imports; wire stands between it and
+// the connection for what the engine does not do: reading messages fast and to
+// their true end, STARTTLS, deadlines that move with progress, one write for a
+// batch of replies, and an orderly drain.
 package smtp
 
 import (
@@ -103,7 +104,7 @@ type Limits struct {
 	Unknown       int           // unknown recipients before the connection closes; 100
 	AuthFailures  int           // before the connection closes; 5
 	AuthDelay     time.Duration // after the first failure, doubling; 1 s, negative for none
-	LineLength    int           // of commands and of message lines, in bytes; 128 KiB
+	LineLength    int           // of a command line, in bytes; 128 KiB
 	GreetingDelay time.Duration // how long MX waits for clients that talk too early; 0 does not look
 	Handshake     time.Duration // from accept or STARTTLS to EHLO; 60 s
 	Command       time.Duration // for each command line; 5 min (RFC 5321 4.5.3.2.7)
@@ -156,7 +157,7 @@ type Server struct {
 }
 
 // copyBuffer is how much of a message is moved at once, in bytes.
-const copyBuffer = 32 << 10
+const copyBuffer = 64 << 10
 
 // New makes a Server. It does no I/O.
 func New(o Options) *Server {

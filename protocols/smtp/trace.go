@@ -42,9 +42,11 @@ func (s *session) complete(b []byte, h header, id string) []byte {
 	return b
 }
 
-// protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3. The engine does
-// not tell HELO from EHLO.
+// protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3.
 func (s *session) protocol(tx *transaction) string {
+	if !s.wire.extended {
+		return "SMTP"
+	}
 	p := "ESMTP"
 	if tx.utf8 {
 		p = "UTF8SMTP"

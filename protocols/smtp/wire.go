@@ -2,24 +2,30 @@ package smtp
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
 	"time"
 )
 
-// wire stands between the socket and the protocol engine, below TLS.
+// wire stands between the connection, TLS or clear, and the protocol engine.
 //
-//   - Replies are kept back until the engine reads again, so that pipelined
-//     commands and the lines of EHLO leave in one write.
-//   - While a message arrives, the read deadline moves with its progress, and
-//     before each wait for the network the engine's read is interrupted once
-//     (errPause), so that the session sees what has arrived.
+//   - The engine is given one command line at a time, or the octets of a chunk,
+//     so that it never holds what it did not ask for: the session reads the
+//     message itself.
+//   - Replies are kept back until there is nothing left to read, so that
+//     pipelined commands and the lines of EHLO leave in one write.
+//   - STARTTLS moves the connection to a new wire, with a new engine behind it
+//     that knows nothing of what came in clear.
+//   - While a message arrives, the read deadline moves with its progress.
 //   - After an error inside a message nothing more is ever read: what is left
 //     of the message cannot be taken for commands.
 //   - A drain wakes an idle connection; a busy one finishes first.
 type wire struct {
-	net.Conn
+	net.Conn          // socket, or tls
+	socket   net.Conn // below TLS
+	tls      *tls.Conn
 	listener *listener
 	limits   *Limits
 	ip       string
@@ -27,16 +33,20 @@ type wire struct {
 	mu       sync.Mutex
 	out      []byte // replies not sent yet
 	outErr   error
-	buf      []byte    // for reading ahead while a message arrives
-	in       []byte    // of buf, not given out yet
+	in       []byte    // read and not given out yet
+	line     []byte    // what the engine reads next
+	chunk    int64     // octets of a chunk that the engine may read
+	ended    bool      // the message has been read: the engine is owed its end
 	deadline time.Time // of the command line, as the engine set it
 	opening  time.Time // the deadline of greeting and handshake; zero once EHLO came
+	mute     bool      // the engine's greeting is not sent: it came in clear
+	response bool      // the next line answers a challenge
+	extended bool      // EHLO, not HELO
+	shaken   bool      // the TLS handshake is over
+	moved    bool      // another wire has the connection
 	greeted  bool
 	session  bool // EHLO came
 	message  bool // a message arrives
-	pausing  bool // interrupt reads of the message
-	paused   bool // the next read is not interrupted
-	hurry    bool // what has arrived looks finished: wait less
 	began    time.Time
 	got      int64 // bytes of the message, roughly
 	most     int64 // bytes read of a message, however long it is
@@ -50,22 +60,10 @@ type wire struct {
 // The bounds of wire.
 const (
 	outBuffer = 16 << 10
-	inBuffer  = 32 << 10
 	// minRate is the slowest arrival of a message, in bytes a second, after
 	// its first ten minutes.
 	minRate = 1 << 10
-	// hurryStall is how long a message is waited for that looks finished to
-	// other parsers.
-	hurryStall = 20 * time.Second
 )
-
-// errPause interrupts a read before it waits. It calls itself temporary, so
-// that neither crypto/tls nor bufio take it for the end.
-type errPause struct{}
-
-func (errPause) Error() string   { return "smtp: the message pauses" }
-func (errPause) Timeout() bool   { return false }
-func (errPause) Temporary() bool { return true }
 
 func newWire(c net.Conn, l *listener) *wire {
 	ip := c.RemoteAddr().String()
@@ -73,11 +71,17 @@ func newWire(c net.Conn, l *listener) *wire {
 		ip = host
 	}
 	limits := &l.server.o.Limits
-	return &wire{Conn: c, listener: l, limits: limits, ip: ip, opening: time.Now().Add(limits.Handshake)}
+	return &wire{Conn: c, socket: c, listener: l, limits: limits, ip: ip, opening: time.Now().Add(limits.Handshake)}
 }
 
-// startTLS is how the engine announces the handshake.
-var startTLS = []byte("220 2.0.0 Ready to start TLS\r\n")
+// overTLS is the wire that goes on with w's connection under TLS. The handshake
+// is part of its first read.
+func (w *wire) overTLS() *wire {
+	next := newWire(w.socket, w.listener)
+	next.tls = tls.Server(w.socket, w.listener.server.o.TLS)
+	next.Conn, next.failures = next.tls, w.failures
+	return next
+}
 
 // Write keeps p until the next Read, Close, or until much has gathered.
 func (w *wire) Write(p []byte) (int, error) {
@@ -86,11 +90,12 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.outErr != nil {
 		return 0, w.outErr
 	}
-	w.out = append(w.out, p...)
-	if bytes.Equal(p, startTLS) {
-		w.opening = time.Now().Add(w.limits.Handshake)
-		w.session = false
+	if w.mute {
+		w.mute = false
+		return len(p), nil
 	}
+	w.response = bytes.HasPrefix(p, []byte("334 "))
+	w.out = append(w.out, p...)
 	if len(w.out) >= outBuffer {
 		return len(p), w.flush(w.limits.Stall)
 	}
@@ -102,6 +107,9 @@ func (w *wire) Write(p []byte) (int, error) {
 func (w *wire) flush(timeout time.Duration) error {
 	if len(w.out) == 0 || w.outErr != nil {
 		return w.outErr
+	}
+	if w.tls != nil && !w.shaken {
+		return io.EOF
 	}
 	out := w.out
 	w.out = nil
@@ -116,29 +124,18 @@ func (w *wire) flush(timeout time.Duration) error {
 	return err
 }
 
-// Read sends what was kept, then waits for input.
-func (w *wire) Read(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.in) > 0 {
-		return w.give(p), nil
-	}
+// fill sends what was kept and waits for input. It is called with w.mu held and
+// gives it up while it waits.
+func (w *wire) fill(p []byte) (int, error) {
 	if err := w.prepare(); err != nil {
 		return 0, err
-	}
-	buf := p
-	if w.message && len(p) < inBuffer {
-		if w.buf == nil {
-			w.buf = make([]byte, inBuffer)
-		}
-		buf = w.buf
 	}
 	w.idle = !w.message
 	if err := w.Conn.SetReadDeadline(w.nextDeadline(time.Now())); err != nil {
 		return 0, err
 	}
 	w.mu.Unlock()
-	n, err := w.Conn.Read(buf)
+	n, err := w.Conn.Read(p)
 	w.mu.Lock()
 	w.idle = false
 	w.got += int64(n)
@@ -148,23 +145,10 @@ func (w *wire) Read(p []byte) (int, error) {
 	if n == 0 && err != nil && w.draining && !w.message {
 		return 0, w.leave()
 	}
-	if w.message && len(p) < inBuffer {
-		w.in = buf[:n]
-		n = w.give(p)
+	if n > 0 {
+		err = nil
 	}
 	return n, err
-}
-
-// give hands out what was read ahead.
-func (w *wire) give(p []byte) int {
-	n := copy(p, w.in)
-	if w.in = w.in[n:]; len(w.in) == 0 {
-		w.in = nil
-		if !w.message {
-			w.buf = nil
-		}
-	}
-	return n
 }
 
 // prepare does all that comes before waiting for the network.
@@ -172,11 +156,9 @@ func (w *wire) prepare() error {
 	if w.dead {
 		return io.EOF
 	}
-	if w.message && w.pausing && !w.paused {
-		w.paused = true
-		return errPause{}
+	if err := w.shake(); err != nil {
+		return err
 	}
-	w.paused = false
 	if !w.greeted {
 		w.greeted = true
 		if w.tooEarly() {
@@ -196,10 +178,35 @@ func (w *wire) prepare() error {
 	return nil
 }
 
+// shake does the TLS handshake.
+func (w *wire) shake() error {
+	if w.tls == nil || w.shaken {
+		return nil
+	}
+	if w.draining {
+		return w.leave()
+	}
+	w.idle = true
+	w.socket.SetDeadline(w.opening)
+	w.mu.Unlock()
+	err := w.tls.Handshake()
+	w.mu.Lock()
+	w.idle = false
+	if err != nil {
+		w.dead, w.outErr = true, err
+		return io.EOF
+	}
+	w.shaken = true
+	return nil
+}
+
 // tooEarly reports whether the client talks before it was greeted, which RFC
 // 5321 3.1 forbids and only spammers do.
 func (w *wire) tooEarly() bool {
 	if w.limits.GreetingDelay <= 0 || w.listener.mode != MX {
+		return false
+	}
+	if w.tls != nil {
 		return false
 	}
 	w.mu.Unlock()
@@ -214,7 +221,7 @@ func (w *wire) tooEarly() bool {
 // there is one, it is said here.
 func (w *wire) leave() error {
 	w.dead, w.farewell = true, true
-	if !w.session && w.listener.mode != Submissions {
+	if !w.session {
 		w.out = append(w.out, farewell...)
 	}
 	return io.EOF
@@ -225,11 +232,7 @@ const farewell = "421 4.3.2 Shutting down, try again later\r\n"
 func (w *wire) nextDeadline(now time.Time) time.Time {
 	t := w.deadline
 	if w.message {
-		stall := w.limits.Stall
-		if w.hurry {
-			stall = min(stall, hurryStall)
-		}
-		t = now.Add(stall)
+		t = now.Add(w.limits.Stall)
 		slow := w.began.Add(10*time.Minute + time.Duration(w.got/minRate)*time.Second)
 		if slow.Before(t) {
 			t = slow
@@ -260,15 +263,22 @@ func (w *wire) SetDeadline(t time.Time) error { return w.SetReadDeadline(t) }
 // unread data may overtake the last reply.
 func (w *wire) Close() error {
 	w.mu.Lock()
+	if w.moved {
+		w.mu.Unlock()
+		return nil
+	}
 	w.flush(5 * time.Second)
 	linger := w.dead && !w.farewell && w.outErr == nil
 	w.dead = true
 	w.mu.Unlock()
 	defer w.listener.server.release(w)
-	if c, ok := w.Conn.(interface{ CloseWrite() error }); linger && ok {
+	if c, ok := w.socket.(interface{ CloseWrite() error }); linger && ok {
+		if w.tls != nil {
+			w.tls.CloseWrite()
+		}
 		c.CloseWrite()
-		w.Conn.SetReadDeadline(time.Now().Add(time.Second))
-		io.Copy(io.Discard, io.LimitReader(w.Conn, 1<<20))
+		w.socket.SetReadDeadline(time.Now().Add(time.Second))
+		io.Copy(io.Discard, io.LimitReader(w.socket, 1<<20))
 	}
 	return w.Conn.Close()
 }
@@ -280,53 +290,26 @@ func (w *wire) sessionBegan() {
 	w.session, w.opening = true, time.Time{}
 }
 
-// messageBegins says that a message arrives. With pausing the session is
-// shown what has arrived before each wait.
-func (w *wire) messageBegins(pausing bool) {
+// messageBegins says that a message arrives.
+func (w *wire) messageBegins() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.message, w.pausing, w.paused, w.hurry = true, pausing, false, false
-	w.began, w.got = time.Now(), 0
+	w.message, w.began, w.got = true, time.Now(), 0
 	w.most = 2*w.listener.server.o.Deliver.MaxSize() + 1<<20
-}
-
-// messageRead says that the session has seen enough: reads are not
-// interrupted any more.
-func (w *wire) messageRead() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pausing = false
 }
 
 // messageEnds says that commands follow.
 func (w *wire) messageEnds() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.message, w.pausing, w.hurry = false, false, false
-	if len(w.in) == 0 {
-		w.buf = nil
-	}
-}
-
-// wait says whether the message looks finished.
-func (w *wire) wait(hurry bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hurry = hurry
+	w.message = false
 }
 
 // kill ends all reading; the reply being made is the last.
 func (w *wire) kill() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dead, w.in = true, nil
-}
-
-// over reports whether the connection is given up.
-func (w *wire) over() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dead
+	w.dead, w.in, w.line = true, nil, nil
 }
 
 // failed counts a refused sign-in.
@@ -350,6 +333,6 @@ func (w *wire) drain() {
 	defer w.mu.Unlock()
 	w.draining = true
 	if w.idle {
-		w.Conn.SetReadDeadline(time.Unix(1, 0))
+		w.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 }

@@ -1,0 +1,155 @@
+package smtp
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Read gives the engine one command line, or octets of the chunk that it reads,
+// or the end of the message that the session has read.
+func (w *wire) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.line) == 0 && w.chunk > 0 {
+		return w.readChunk(p)
+	}
+	if len(w.line) == 0 {
+		line, err := w.command()
+		if err != nil {
+			return 0, err
+		}
+		w.line = line
+	}
+	n := copy(p, w.line)
+	w.line = w.line[n:]
+	return n, nil
+}
+
+// readChunk gives octets of a chunk.
+func (w *wire) readChunk(p []byte) (n int, err error) {
+	p = p[:min(int64(len(p)), w.chunk)]
+	if len(w.in) > 0 {
+		n = copy(p, w.in)
+		w.in = w.in[n:]
+	} else if n, err = w.fill(p); err != nil {
+		return 0, err
+	}
+	w.chunk -= int64(n)
+	return n, nil
+}
+
+// command gives the next line for the engine. What the engine gets wrong is
+// seen to here: STARTTLS, and the length of a chunk.
+func (w *wire) command() ([]byte, error) {
+	if w.dead {
+		return nil, io.EOF
+	}
+	if w.ended {
+		w.ended = false
+		return []byte(".\r\n"), nil
+	}
+	line, err := w.nextLine()
+	if err != nil || w.response {
+		w.response = false
+		return line, err
+	}
+	verb, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
+	switch verb = strings.ToUpper(verb); {
+	case verb == "EHLO" || verb == "HELO":
+		w.extended = verb == "EHLO"
+	case verb == "BDAT":
+		var ok bool
+		if w.chunk, ok = chunkSize(arg); !ok {
+			// How much follows is not known: the engine's refusal is the end.
+			w.dead, w.in = true, nil
+		}
+	case verb == "STARTTLS" && strings.TrimSpace(arg) == "" && w.tls == nil && w.listener.server.o.TLS != nil:
+		return nil, w.startTLS()
+	case strings.HasPrefix(verb, "STARTTLS") && verb != "STARTTLS" || verb == "STARTTLS" && strings.TrimSpace(arg) != "":
+		return newLine, nil // which is a syntax error, as it should be
+	}
+	return line, nil
+}
+
+// chunkSize reads the arguments of BDAT (RFC 3030 2) as the engine does.
+func chunkSize(arg string) (int64, bool) {
+	f := strings.Fields(arg)
+	if len(f) == 0 || len(f) > 2 || len(f) == 2 && !strings.EqualFold(f[1], "LAST") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(f[0], 10, 32)
+	return int64(n), err == nil
+}
+
+// nextLine reads a whole command line: the engine takes half a line before an
+// error for a whole one.
+func (w *wire) nextLine() ([]byte, error) {
+	for from := 0; ; {
+		if i := bytes.IndexByte(w.in[from:], '\n'); i >= 0 {
+			line := w.in[:from+i+1]
+			w.in = w.in[len(line):]
+			return line, nil
+		}
+		if from = len(w.in); from > w.limits.LineLength {
+			w.out = append(w.out, "500 5.5.2 The line is too long, closing the connection\r\n"...)
+			w.dead, w.in = true, nil
+			return nil, io.EOF
+		}
+		w.in = append(make([]byte, 0, from+max(from, 512)), w.in...)
+		n, err := w.fill(w.in[from:cap(w.in)])
+		if w.dead {
+			return nil, io.EOF
+		}
+		if w.in = w.in[:from+n]; err != nil {
+			return nil, err
+		}
+	}
+}
+
+// startTLS answers STARTTLS and moves the connection to a wire under TLS. What
+// came in clear behind the command is thrown away (RFC 3207 4.2).
+func (w *wire) startTLS() error {
+	w.out = append(w.out, "220 2.0.0 Ready to start TLS\r\n"...)
+	if err := w.flush(w.limits.Stall); err != nil {
+		return err
+	}
+	next := w.overTLS()
+	next.greeted, next.mute = true, true
+	w.dead, w.in = true, nil
+	w.mu.Unlock()
+	moved := w.listener.server.move(w, next) && w.listener.secure.offer(next)
+	w.mu.Lock()
+	if w.moved = moved; !moved {
+		w.outErr = io.EOF
+	}
+	return io.EOF
+}
+
+// receive moves the message that follows DATA to a writer, whose errors it
+// leaves to be found later: the message is read to its end all the same.
+func (w *wire) receive(to io.Writer, buf []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var d dots
+	p := w.in
+	w.in = nil
+	for {
+		for len(p) > 0 && !d.ended() {
+			var text []byte
+			if text, p = d.next(p); len(text) > 0 {
+				to.Write(text)
+			}
+		}
+		if d.ended() {
+			w.in, w.ended = bytes.Clone(p), true
+			return nil
+		}
+		n, err := w.fill(buf)
+		if err != nil {
+			return err
+		}
+		p = buf[:n]
+	}
+}
