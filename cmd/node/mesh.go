@@ -275,6 +275,8 @@ func (l lead) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte,
 	if to == "" {
 		return l.Group.Apply(ctx, data)
 	}
+	ctx, done := l.whileLeads(ctx, to)
+	defer done()
 	a, err := l.mesh.ask(ctx, to, callApply, groupCall{Group: l.ID(), Data: data})
 	return a.Index, a.Data, err
 }
@@ -292,8 +294,10 @@ func (l lead) Barrier(ctx context.Context) error {
 	if to == "" {
 		index, err = l.ReadIndex(ctx)
 	} else {
+		asking, done := l.whileLeads(ctx, to)
+		defer done()
 		var a groupAnswer
-		a, err = l.mesh.ask(ctx, to, callReadIndex, groupCall{Group: l.ID()})
+		a, err = l.mesh.ask(asking, to, callReadIndex, groupCall{Group: l.ID()})
 		index = a.Index
 	}
 	if err != nil {
