@@ -174,7 +174,7 @@ func openKeys(path string) (*body.Keyring, error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
-	n.road = newRoad(n.id, n.deps.Clock)
+	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
 		return err
 	}

@@ -20,13 +20,16 @@ type group interface {
 
 // road is the way of commands into the groups: it puts each into an envelope
 // with an id of this node's epoch, and sends a doubtful one again under the
-// same id until its outcome is known or ctx ends. It is account.Log.
+// same id until its outcome is known or ctx ends. One that certainly nobody has
+// taken it gives up after patience. It is account.Log.
 type road struct {
 	node  rookery.NodeID
 	epoch uint64
 	clock func() time.Time
 	// check refuses commands that may not be proposed; nil: none.
 	check func(cmd []byte) error
+	// ended is closed when the node closes: nothing is sent any more.
+	ended <-chan struct{}
 
 	mu     sync.Mutex
 	groups map[rookery.GroupID]lane
@@ -42,10 +45,13 @@ type lane struct {
 const (
 	retryFirst = 5 * time.Millisecond
 	retryMost  = 250 * time.Millisecond
+	// patience is how long a command that nobody has taken waits for a leader:
+	// longer than any election, shorter than a client's wait for its reply.
+	patience = 10 * time.Second
 )
 
-func newRoad(id identity, clock func() time.Time) *road {
-	return &road{node: id.Node, epoch: id.Epoch, clock: clock, groups: map[rookery.GroupID]lane{}}
+func newRoad(id identity, clock func() time.Time, ended <-chan struct{}) *road {
+	return &road{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]lane{}}
 }
 
 func (r *road) add(id rookery.GroupID, g group) {
@@ -81,7 +87,13 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 	}
 	defer done()
 	entry := state.Wrap(header, cmd)
-	doubt := false
+	began, doubt := time.Now(), false
+	gaveUp := func(err error) (rookery.LogIndex, []byte, error) {
+		if doubt {
+			return 0, nil, rookery.E("apply", rookery.KindUnknown, err)
+		}
+		return 0, nil, rookery.E("apply", rookery.KindUnavailable, err)
+	}
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		index, result, err := g.Apply(ctx, entry)
 		if err == nil {
@@ -92,13 +104,15 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 		if kind != rookery.KindUnknown && kind != rookery.KindUnavailable {
 			return 0, nil, err
 		}
+		if !doubt && time.Since(began) >= patience {
+			return gaveUp(err)
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			if doubt {
-				return 0, nil, rookery.E("apply", rookery.KindUnknown, err)
-			}
-			return 0, nil, rookery.E("apply", rookery.KindUnavailable, err)
+			return gaveUp(err)
+		case <-r.ended:
+			return gaveUp(err)
 		}
 	}
 }

@@ -11,15 +11,21 @@ import (
 	"rookery/storage/state"
 )
 
-// flaky answers doubtfully a number of times, then applies.
+// flaky refuses, then answers doubtfully, a number of times each, then applies.
 type flaky struct {
 	group
-	doubts  int
-	entries [][]byte
+	refusals, doubts int
+	entries          [][]byte
 }
 
 func (f *flaky) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
-	f.entries = append(f.entries, data)
+	if len(f.entries) < 10 {
+		f.entries = append(f.entries, data)
+	}
+	if f.refusals > 0 {
+		f.refusals--
+		return 0, nil, rookery.E("apply", rookery.KindUnavailable, errors.New("no leader"))
+	}
 	if f.doubts > 0 {
 		f.doubts--
 		return 0, nil, rookery.E("apply", rookery.KindUnknown, errors.New("lost leadership"))
@@ -30,7 +36,7 @@ func (f *flaky) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byt
 func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{doubts: 3}
-		r := newRoad(identity{Node: "n1", Epoch: 4}, time.Now)
+		r := newRoad(identity{Node: "n1", Epoch: 4}, time.Now, nil)
 		r.add(2, f)
 		index, result, err := r.Apply(t.Context(), 2, []byte("cmd"))
 		if err != nil || index != 7 || string(state.DecodeResult(result).Value) != "done" {
@@ -53,12 +59,38 @@ func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 
 func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now)
+		r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, nil)
 		r.add(2, &flaky{doubts: 1 << 30})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, _, err := r.Apply(ctx, 2, nil); !rookery.Is(err, rookery.KindUnknown) {
 			t.Errorf("error %v is not doubtful", err)
+		}
+	})
+}
+
+// A command that nobody has taken is given up while the client still waits; one
+// in doubt is not, until the node closes.
+func TestRoadPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, ended)
+		r.add(2, &flaky{refusals: 1 << 30})
+		r.add(3, &flaky{refusals: 20})
+		r.add(4, &flaky{refusals: 3, doubts: 1 << 30})
+		began := time.Now()
+		_, _, err := r.Apply(t.Context(), 2, nil)
+		if took := time.Since(began); !rookery.Is(err, rookery.KindUnavailable) || took < patience || took > patience+retryMost {
+			t.Errorf("without a leader: %v after %v", err, took)
+		}
+		if _, _, err := r.Apply(t.Context(), 3, nil); err != nil {
+			t.Errorf("a leader within the patience: %v", err)
+		}
+		began = time.Now()
+		time.AfterFunc(3*time.Minute, func() { close(ended) })
+		_, _, err = r.Apply(t.Context(), 4, nil)
+		if took := time.Since(began); !rookery.Is(err, rookery.KindUnknown) || took < 3*time.Minute || took > 3*time.Minute+retryMost {
+			t.Errorf("in doubt: %v after %v", err, took)
 		}
 	})
 }

@@ -11,14 +11,22 @@ import (
 	"time"
 )
 
-// Without a quorum IMAP and POP3 say that it cannot now, and goes on by
-// itself when the quorum is back.
+// Without a quorum SMTP, IMAP and POP3 say that it cannot now, and all goes on
+// by itself when the quorum is back.
 func TestSimQuorumLoss(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		c.sendFor(3 * time.Second)
 		c.powerCut(c.nodes[1], c.nodes[2])
 		left := c.nodes[0]
 		time.Sleep(3 * time.Second)
+		refused, stop := c.send(1)
+		time.Sleep(30 * time.Second)
+		stop()
+		refused.mu.Lock()
+		if refused.temporary[left.host] == 0 || len(refused.permanent) > 0 || refused.acked[left.host] > 0 {
+			t.Errorf("SMTP: temporary %v, permanent %v, accepted %v", refused.temporary, refused.permanent, refused.acked)
+		}
+		refused.mu.Unlock()
 		imap := c.talk(left, 993, "a LOGIN %s secret\r\nb SELECT INBOX\r\nc LOGOUT\r\n", login(0))
 		if !strings.Contains(imap, "NO [UNAVAILABLE]") {
 			t.Errorf("IMAP says %q", imap)
