@@ -183,7 +183,9 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.road.check = n.behindGate
+	n.road.away = n.away
 	n.serveReports()
+	n.serveAway()
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
 	}
@@ -283,7 +285,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader, Remote: n.factsAway,
 		Groups: firstMail(), Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)

@@ -31,14 +31,14 @@ type road struct {
 	// ended is closed when the node closes: nothing is sent any more.
 	ended <-chan struct{}
 
-	mu     sync.Mutex
-	groups map[rookery.GroupID]lane
-}
+	// away is the way to a group without a replica here; nil: there is none.
+	away func(rookery.GroupID) (group, error)
 
-// lane is a group and who numbers this node's commands to it.
-type lane struct {
-	group
-	proposer *state.Proposer
+	mu     sync.Mutex
+	groups map[rookery.GroupID]group
+	// proposers number this node's commands for as long as the epoch lasts,
+	// whichever way they take: a number must never name two commands.
+	proposers map[rookery.GroupID]*state.Proposer
 }
 
 // How long the road waits before it sends again.
@@ -51,29 +51,45 @@ const (
 )
 
 func newRoad(id identity, clock func() time.Time, ended <-chan struct{}) *road {
-	return &road{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]lane{}}
+	return &road{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{}, proposers: map[rookery.GroupID]*state.Proposer{}}
 }
 
+// add makes the replica here the way to a group.
 func (r *road) add(id rookery.GroupID, g group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.groups[id] = lane{g, state.NewProposer(r.node, r.epoch, r.clock)}
+	r.groups[id] = g
 }
 
-func (r *road) find(id rookery.GroupID) (lane, error) {
+// find gives the way to a group now; it is asked anew for every attempt, for
+// groups come and go.
+func (r *road) find(id rookery.GroupID) (group, error) {
+	r.mu.Lock()
+	g, ok := r.groups[id]
+	r.mu.Unlock()
+	if ok {
+		return g, nil
+	}
+	if r.away == nil {
+		return nil, rookery.E("find group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", id))
+	}
+	return r.away(id)
+}
+
+func (r *road) proposer(id rookery.GroupID) *state.Proposer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l, ok := r.groups[id]
-	if !ok {
-		return l, rookery.E("find group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", id))
+	p := r.proposers[id]
+	if p == nil {
+		p = state.NewProposer(r.node, r.epoch, r.clock)
+		r.proposers[id] = p
 	}
-	return l, nil
+	return p
 }
 
 // Apply is account.Log's. An error is about the road only.
 func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
-	g, err := r.find(id)
-	if err != nil {
+	if _, err := r.find(id); err != nil {
 		return 0, nil, err
 	}
 	if r.check != nil {
@@ -81,7 +97,7 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 			return 0, nil, err
 		}
 	}
-	header, done, err := g.proposer.Next(ctx)
+	header, done, err := r.proposer(id).Next(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -95,7 +111,7 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 		return 0, nil, rookery.E("apply", rookery.KindUnavailable, err)
 	}
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
-		index, result, err := g.Apply(ctx, entry)
+		index, result, err := r.attempt(ctx, id, entry)
 		if err == nil {
 			return r.outcome(index, result)
 		}
@@ -115,6 +131,14 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 			return gaveUp(err)
 		}
 	}
+}
+
+func (r *road) attempt(ctx context.Context, id rookery.GroupID, entry []byte) (rookery.LogIndex, []byte, error) {
+	g, err := r.find(id)
+	if err != nil {
+		return 0, nil, err
+	}
+	return g.Apply(ctx, entry)
 }
 
 // outcome tells the machine's answer from the envelope's own refusals, after
@@ -140,6 +164,9 @@ func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
 	ctx, cancel := context.WithTimeout(ctx, leaderWait)
 	defer cancel()
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		if _, none := g.(away); none {
+			return g.Barrier(ctx)
+		}
 		err := g.Barrier(ctx)
 		if kind := rookery.KindOf(err); err == nil || kind != rookery.KindUnavailable && kind != rookery.KindUnknown {
 			return err

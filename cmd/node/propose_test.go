@@ -94,3 +94,26 @@ func TestRoadPatience(t *testing.T) {
 		}
 	})
 }
+
+// However a group comes and goes on this node, the numbers of its commands go
+// on: one used twice would be taken for a command sent again, and dropped.
+func TestRoadNumbersGoOnWhenTheWayChanges(t *testing.T) {
+	far, near := &flaky{}, &flaky{}
+	r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, nil)
+	r.away = func(rookery.GroupID) (group, error) { return far, nil }
+	for range 2 {
+		if _, _, err := r.Apply(t.Context(), 2, []byte("cmd")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.add(2, near)
+	if _, _, err := r.Apply(t.Context(), 2, []byte("cmd")); err != nil {
+		t.Fatal(err)
+	}
+	if len(far.entries) != 2 || len(near.entries) != 1 {
+		t.Fatalf("%d commands went away and %d here, want 2 and 1", len(far.entries), len(near.entries))
+	}
+	if h, _, err := state.Unwrap(near.entries[0]); err != nil || h.Seq != 3 {
+		t.Errorf("the third command has number %d %v", h.Seq, err)
+	}
+}

@@ -2,11 +2,13 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"rookery"
@@ -66,7 +68,7 @@ type groupOf struct {
 }
 
 // open finds the accounts, each once however many addresses name it, by group:
-// the first recipient's group first.
+// a group with a replica here first, else the first recipient's.
 func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 	var groups []groupOf
 	at := make(map[rookery.GroupID]int)
@@ -89,7 +91,7 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 		if err != nil {
 			return nil, rookery.E("deliver", rookery.KindUnknown, err)
 		}
-		if err := room(a, size); err != nil {
+		if err := room(ctx, a, size); err != nil {
 			full = err
 		} else {
 			rooms++
@@ -105,10 +107,20 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 	if rooms == 0 && full != nil {
 		return nil, full
 	}
+	// A group that lives here comes first: this node then files the message in
+	// the others at once, and need not leave that to the group's leader.
+	slices.SortStableFunc(groups, func(a, b groupOf) int { return cmp.Compare(d.distance(a.group), d.distance(b.group)) })
 	if len(groups) == 0 {
 		return nil, rookery.E("deliver", rookery.KindInvalid, errors.New("the message has no recipients"))
 	}
 	return groups, nil
+}
+
+func (d *Deliverer) distance(id rookery.GroupID) int {
+	if d.o.Machine(id) == nil {
+		return 1
+	}
+	return 0
 }
 
 // message is a message on its way into the first group's log.

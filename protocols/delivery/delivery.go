@@ -147,21 +147,19 @@ func (d *Deliverer) Check(ctx context.Context, id rookery.AccountID, size int64)
 	if err != nil {
 		return rookery.E("check recipient", rookery.KindUnknown, err)
 	}
-	return room(a, max(size, 1))
+	return room(ctx, a, max(size, 1))
 }
 
 // room reports whether the account has room for size more bytes. Where this
 // node cannot tell, the commit will.
-func room(a *account.Account, size int64) error {
-	v, err := a.View()
+func room(ctx context.Context, a *account.Account, size int64) error {
+	x, err := a.Facts(ctx)
 	if err != nil {
 		return nil
 	}
-	defer v.Close()
-	x := v.Account()
-	if x.Quota > 0 && size > x.Quota-x.UsedBytes {
+	if x.Quota > 0 && size > x.Quota-x.Used {
 		return rookery.E("check recipient", rookery.KindOverQuota,
-			fmt.Errorf("the mailbox is full: %d of %d bytes used", x.UsedBytes, x.Quota))
+			fmt.Errorf("the mailbox is full: %d of %d bytes used", x.Used, x.Quota))
 	}
 	return nil
 }

@@ -46,8 +46,11 @@ type Options struct {
 	Log     Log
 	Machine func(rookery.GroupID) *mailbox.Machine // nil: this node has no replica of the group
 	System  *system.Machine
-	Keys    *body.Keyring
-	Bodies  *pack.Bodies
+	// Remote asks another node for the facts of an account in a group that
+	// has no replica here. nil: nobody can be asked.
+	Remote func(context.Context, rookery.GroupID, rookery.AccountID) (Facts, error)
+	Keys   *body.Keyring
+	Bodies *pack.Bodies
 	// Groups are the mail groups that new accounts are spread over.
 	Groups []rookery.GroupID
 	Logger *slog.Logger
@@ -100,8 +103,8 @@ type Account struct {
 
 // Open gives the handle of an account that exists. KindNotFound: no such
 // account is known here even after a barrier of the system group.
-// KindUnavailable: it lives in a group this node has no replica of, or the
-// system group does not answer.
+// KindUnavailable: the system group does not answer. An account of a group
+// without a replica here opens too: it can be delivered to, but not looked at.
 func (s *Store) Open(ctx context.Context, id rookery.AccountID) (*Account, error) {
 	return s.openAccount(ctx, id)
 }
@@ -132,8 +135,10 @@ func (a *Account) View() (*mailbox.View, error) {
 func (a *Account) machine() (*mailbox.Machine, error) {
 	m := a.store.o.Machine(a.group)
 	if m == nil {
-		return nil, rookery.E("open account", rookery.KindUnavailable,
-			errors.New("this node holds no replica of the account's group; another node serves it"))
+		return nil, errAway
 	}
 	return m, nil
 }
+
+var errAway = rookery.E("open account", rookery.KindUnavailable,
+	errors.New("this node holds no replica of the account's group; another node serves it"))

@@ -187,9 +187,22 @@ func TestOpenUnknown(t *testing.T) {
 		t.Errorf("Group: %v, %v", g, err)
 	}
 	elsewhere := account.New(account.Options{Log: n, Machine: func(rookery.GroupID) *mailbox.Machine { return nil }, System: n.System,
-		Keys: n.Keys, Bodies: n.Bodies, Groups: n.Groups})
-	if _, err := elsewhere.Open(t.Context(), a.ID()); !rookery.Is(err, rookery.KindUnavailable) {
-		t.Errorf("on a node without the group: %v", err)
+		Keys: n.Keys, Bodies: n.Bodies, Groups: n.Groups,
+		Remote: func(ctx context.Context, g rookery.GroupID, id rookery.AccountID) (account.Facts, error) {
+			if g != a.Group() || id != a.ID() {
+				t.Errorf("asked for %v in group %d", id, g)
+			}
+			return a.Facts(ctx)
+		}})
+	away, err := elsewhere.Open(t.Context(), a.ID())
+	if err != nil {
+		t.Fatal("on a node without the group:", err)
+	}
+	if _, err := away.View(); !rookery.Is(err, rookery.KindUnavailable) {
+		t.Errorf("a view on a node without the group: %v", err)
+	}
+	if _, err := away.Key(t.Context()); err != nil {
+		t.Errorf("the key on a node without the group: %v", err)
 	}
 	if id, err := elsewhere.Ensure(t.Context(), "dir/1", 0); err != nil || id != a.ID() {
 		t.Errorf("Ensure on a node without the group: %v, %v", id, err)

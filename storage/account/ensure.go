@@ -77,8 +77,8 @@ func (s *Store) place(ctx context.Context, directoryKey string) (rookery.Account
 
 // settle sees to it that the account exists in its group with this quota.
 func (s *Store) settle(ctx context.Context, id rookery.AccountID, group rookery.GroupID, quota int64) error {
-	known, err := s.quota(id, group)
-	if err == nil && known == quota {
+	known, err := s.facts(ctx, group, id)
+	if err == nil && known.Quota == quota {
 		return nil
 	}
 	if rookery.Is(err, rookery.KindNotFound) {
@@ -86,7 +86,7 @@ func (s *Store) settle(ctx context.Context, id rookery.AccountID, group rookery.
 		if err != nil || created {
 			return err
 		}
-		if known, err = s.quota(id, group); err == nil && known == quota {
+		if known, err = s.facts(ctx, group, id); err == nil && known.Quota == quota {
 			return nil
 		}
 	} else if err != nil {
@@ -94,21 +94,6 @@ func (s *Store) settle(ctx context.Context, id rookery.AccountID, group rookery.
 	}
 	_, _, err = s.apply(ctx, group, &command.SetQuota{Account: id, Quota: quota})
 	return err
-}
-
-// quota reads an account's quota here; KindNotFound also where this node has no
-// replica of the group.
-func (s *Store) quota(id rookery.AccountID, group rookery.GroupID) (int64, error) {
-	m := s.o.Machine(group)
-	if m == nil {
-		return 0, rookery.E("find account", rookery.KindNotFound, nil)
-	}
-	v, err := m.View(id)
-	if err != nil {
-		return 0, err
-	}
-	defer v.Close()
-	return v.Account().Quota, nil
 }
 
 func (s *Store) create(ctx context.Context, id rookery.AccountID, group rookery.GroupID, quota int64) (bool, error) {

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"rookery"
@@ -20,13 +19,11 @@ func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
 	if key != nil {
 		return key, nil
 	}
-	v, err := a.View()
+	f, err := a.Facts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	wrapped := v.Account().Key
-	v.Close()
-	if key, err = a.store.o.Keys.OpenAccount(a.id, wrapped); err != nil {
+	if key, err = a.store.o.Keys.OpenAccount(a.id, f.Key); err != nil {
 		return nil, rookery.E("open account key", 0, err)
 	}
 	a.mu.Lock()
@@ -137,10 +134,6 @@ func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account
 	if err != nil {
 		return nil, rookery.E("open account", 0, err)
 	}
-	if s.o.Machine(place.Group) == nil {
-		return nil, rookery.E("open account", rookery.KindUnavailable,
-			errors.New("this node holds no replica of the account's group; another node serves it"))
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a, ok := s.open.get(id); ok {
@@ -151,8 +144,8 @@ func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account
 	return a, nil
 }
 
-// Group is the group an account lives in, KindNotFound as in Open. Unlike Open
-// it works on nodes without a replica of that group.
+// Group is the group an account lives in, KindNotFound as in Open. It works on
+// every node.
 func (s *Store) Group(ctx context.Context, id rookery.AccountID) (rookery.GroupID, error) {
 	place, err := s.o.System.Account(id)
 	if rookery.Is(err, rookery.KindNotFound) {

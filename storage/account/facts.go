@@ -1,0 +1,41 @@
+package account
+
+import (
+	"context"
+
+	"rookery"
+)
+
+// Facts are what delivery needs to know of an account, wherever it is.
+type Facts struct {
+	// Key is the account key, wrapped by a tenant key.
+	Key []byte `cbor:"1,keyasint"`
+	// Quota and Used are in bytes; a quota of 0 is no limit.
+	Quota int64 `cbor:"2,keyasint"`
+	Used  int64 `cbor:"3,keyasint"`
+}
+
+// Facts reads an account's facts from the replica here, else from a node that
+// has one. KindNotFound: it does not exist as far as the group knows here, or
+// for certain where another node was asked. KindUnavailable: no replica
+// answers.
+func (a *Account) Facts(ctx context.Context) (Facts, error) {
+	return a.store.facts(ctx, a.group, a.id)
+}
+
+func (s *Store) facts(ctx context.Context, group rookery.GroupID, id rookery.AccountID) (Facts, error) {
+	m := s.o.Machine(group)
+	if m == nil {
+		if s.o.Remote == nil {
+			return Facts{}, errAway
+		}
+		return s.o.Remote(ctx, group, id)
+	}
+	v, err := m.View(id)
+	if err != nil {
+		return Facts{}, err
+	}
+	defer v.Close()
+	x := v.Account()
+	return Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes}, nil
+}
