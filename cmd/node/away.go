@@ -49,7 +49,7 @@ func (n *Node) replicas(id rookery.GroupID) ([]rookery.NodeID, error) {
 	nodes = slices.DeleteFunc(nodes, func(x rookery.NodeID) bool { return x == n.id.Node })
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	rank := func(x rookery.NodeID) int {
-		if _, alive := n.reportOf(x); !alive {
+		if !n.lives.of(x).alive {
 			return 2
 		}
 		if !slices.Contains(p.Voters, x) || !slices.Contains(p.Members, x) {

@@ -82,6 +82,9 @@ type Listen struct {
 	POP3 []string `toml:"pop3"`
 	// POP3S serves inboxes over TLS from the first byte.
 	POP3S []string `toml:"pop3s"`
+	// Health answers load balancers over plain HTTP: /ready, /ready/smtp,
+	// /ready/imap, /ready/pop3 and /live. Off unless set, such as to :7718.
+	Health []string `toml:"health"`
 }
 
 // Disk bounds what the node keeps on its disk.
@@ -163,7 +166,7 @@ func (c *Config) Validate() error {
 			bad("trusted_proxies", "%q is not a network; write it like 192.0.2.0/24", p)
 		}
 	}
-	for _, l := range c.Listen.all() {
+	for _, l := range append(c.Listen.all(), listener{"health", c.Listen.Health}) {
 		for _, a := range l.addrs {
 			if _, _, err := net.SplitHostPort(a); err != nil {
 				bad("listen."+l.name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)

@@ -69,6 +69,7 @@ func (n *Node) startJobs() {
 	n.job("certificate", n.renewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)
+	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
 }
 

@@ -109,6 +109,9 @@ func (n *Node) followCluster(ctx context.Context) error {
 		if err := n.startPlaced(ctx); err != nil {
 			n.deps.Logger.Error("a group cannot be started on this node", "error", err)
 		}
+		if err := n.onward.leave(); err != nil {
+			n.deps.Logger.Error("the placement of groups cannot be read", "error", err)
+		}
 		select {
 		case <-n.moved:
 		case <-time.After(10 * time.Second): // also what failed before

@@ -75,6 +75,8 @@ type Node struct {
 	accounts *account.Store
 	deliver  *delivery.Deliverer
 	servers  *servers
+	onward   *sessions
+	health   *health
 	mesh     *mesh
 	admin    *adminServer
 	limits   atomic.Pointer[Limits]
@@ -103,6 +105,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1)}
 	n.over.ended = make(chan struct{})
+	n.health = newHealth(n)
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -116,11 +119,12 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	defer cancel()
 	stop := n.over.cancels(cancel)
 	defer stop()
-	for _, step := range []func(context.Context) error{n.openDir, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
+	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
 		if err := errors.Join(step(ctx), n.over.why()); err != nil {
 			return n, err
 		}
 	}
+	n.health.enter(serving)
 	return n, nil
 }
 
@@ -298,8 +302,10 @@ func (n *Node) openMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.onward = newSessions(n)
 	n.servers = newServers(edge{
-		cfg: n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
+		nodes: n.onward,
+		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
 		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
 		disk: n.groups.log.Disk,
 	})
@@ -307,6 +313,7 @@ func (n *Node) openMail(ctx context.Context) error {
 }
 
 func (n *Node) serve(ctx context.Context) error {
+	n.onward.serve()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
@@ -331,6 +338,7 @@ func (n *Node) Close(ctx context.Context) error {
 			errs = append(errs, rookery.E("close "+what, 0, err))
 		}
 	}
+	n.health.enter(stopping) // before clients are told to go
 	if n.admin != nil {
 		note("administration socket", n.admin.close(ctx))
 	}
@@ -354,6 +362,7 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.bodies != nil {
 		note("object store", n.bodies.close())
 	}
+	note("health", n.health.close())
 	if n.lock != nil {
 		note("data directory", n.lock.Close())
 	}

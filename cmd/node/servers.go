@@ -15,6 +15,7 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
 	"rookery/protocols/pop3"
+	"rookery/protocols/proxy"
 	"rookery/protocols/smtp"
 	"rookery/storage/account"
 )
@@ -36,6 +37,7 @@ type edge struct {
 	cfg      Config
 	people   *people
 	accounts *account.Store
+	nodes    proxy.Nodes
 	deliver  *delivery.Deliverer
 	cert     *certificate
 	settings *Settings
@@ -91,12 +93,12 @@ func newServers(e edge) *servers {
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
 	s.imap = imap.New(imap.Options{
-		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
 		Limits: imap.Limits{Connections: set.Limits.Connections, PerAccountIP: set.Limits.SessionsPerUser},
 	})
 	s.pop3 = pop3.New(pop3.Options{
-		Directory: e.people, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		DefaultQuota: set.Limits.Quota, Logger: e.logger,
 		Limits: pop3.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress},
 	})

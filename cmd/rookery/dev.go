@@ -78,18 +78,18 @@ func devVerb() verb {
 }
 
 // ports are those of one node; the first node's hold the directory's too.
-type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap, cluster int }
+type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap, cluster, health int }
 
 func choosePorts(base, nodes int) ([]ports, error) {
 	all := make([]ports, nodes)
 	for k := range all {
-		p := ports{2525, 2587, 2465, 2143, 2993, 2110, 2995, 2389, 2717}
+		p := ports{2525, 2587, 2465, 2143, 2993, 2110, 2995, 2389, 2717, 2718}
 		step := 10000 * k
 		if base != 0 {
-			p = ports{0, 1, 2, 3, 4, 5, 6, 7, 8}
+			p = ports{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 			step = base + 100*k
 		}
-		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster} {
+		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster, &p.health} {
 			if *port += step; *port < 1 || *port > 65535 {
 				return nil, usagef("port %d of node %d does not exist: choose another -port-base or fewer -nodes", *port, k+1)
 			}
@@ -120,6 +120,7 @@ type devNode struct {
 	IMAPS       string `json:"imaps"`
 	POP3        string `json:"pop3"`
 	POP3S       string `json:"pop3s"`
+	Health      string `json:"health"`
 }
 
 type devUser struct {
@@ -286,6 +287,7 @@ func (d *dev) config(k int) node.Config {
 	c.Listen = node.Listen{
 		SMTP: []string{local(p.smtp)}, Submission: []string{local(p.submission)}, Submissions: []string{local(p.submissions)},
 		IMAP: []string{local(p.imap)}, IMAPS: []string{local(p.imaps)}, POP3: []string{local(p.pop3)}, POP3S: []string{local(p.pop3s)},
+		Health: []string{local(p.health)},
 	}
 	return c
 }
@@ -314,7 +316,7 @@ func (d *dev) facts() devFacts {
 	for k, p := range d.ports {
 		f.Nodes = append(f.Nodes, devNode{
 			Name: nodeName(k), PID: d.nodes[k].pid(), SMTP: local(p.smtp), Submission: local(p.submission), Submissions: local(p.submissions),
-			IMAP: local(p.imap), IMAPS: local(p.imaps), POP3: local(p.pop3), POP3S: local(p.pop3s),
+			IMAP: local(p.imap), IMAPS: local(p.imaps), POP3: local(p.pop3), POP3S: local(p.pop3s), Health: local(p.health),
 		})
 	}
 	for _, u := range devPeople {

@@ -54,7 +54,7 @@ func (s *session) idling() step {
 		return s.leaveIdle(s.idleDone())
 	case errors.Is(err, errTimeout):
 		s.out.Text("* OK Still here\r\n")
-	case !errors.Is(err, errRung) || s.srv.draining.Load():
+	case !errors.Is(err, errRung) || s.ending():
 		s.farewell(err)
 		return nil
 	default:

@@ -23,6 +23,7 @@ import (
 	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/proxy"
 	"rookery/storage/account"
 )
 
@@ -32,6 +33,9 @@ type Options struct {
 	Directory directory.Directory
 	Accounts  *account.Store
 	Deliver   *delivery.Deliverer
+	// Nodes hands sessions of accounts that are not served here to nodes that
+	// serve them; nil: every account is served here.
+	Nodes proxy.Nodes
 	// TLS is used by implicit-TLS listeners and STARTTLS. Without it nobody
 	// can sign in, because passwords travel under TLS only.
 	TLS *tls.Config
@@ -135,15 +139,10 @@ func (srv *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error 
 // start gives a connection its session and first goroutine.
 func (srv *Server) start(conn net.Conn, mode Mode) {
 	s := newSession(srv, conn, mode)
-	srv.mu.Lock()
-	if srv.draining.Load() || len(srv.sessions) >= srv.limits.Connections {
-		srv.mu.Unlock()
+	if !srv.enter(s) {
 		s.refuse()
 		return
 	}
-	srv.sessions[s] = struct{}{}
-	srv.wg.Add(1)
-	srv.mu.Unlock()
 	go srv.run(s, s.begin)
 }
 

@@ -44,6 +44,7 @@ type session struct {
 	login    string
 	slot     slot
 	account  *account.Account
+	onward   net.Conn // to the node that serves the session
 	sel      *selected
 	idle     *account.Watch // in IDLE
 	saved    savedSearch
@@ -55,6 +56,7 @@ type session struct {
 	bye  bool  // close after this command
 
 	mu      sync.Mutex
+	leaving bool // the account is not served here any more
 	waiting bool // blocked for input that may never come
 	rung    bool // ring was called
 }
@@ -220,7 +222,7 @@ func (s *session) rest() step {
 // woken runs the command that wait's nil announces. more: there may be another.
 func (s *session) woken(err error) (next step, more bool) {
 	switch {
-	case err == errRung && !s.srv.draining.Load():
+	case err == errRung && !s.ending():
 		return nil, true
 	case err == nil:
 		err = s.command()
@@ -230,9 +232,11 @@ func (s *session) woken(err error) (next step, more bool) {
 		s.farewell(err)
 	case s.bye:
 		s.out.Flush()
+	case s.onward != nil:
+		return s.carry, false
 	case s.idle != nil:
 		return s.idling, false
-	case s.srv.draining.Load() && s.in.Buffered() == 0:
+	case s.in.Buffered() == 0 && s.ending():
 		s.farewell(errRung)
 	default:
 		return nil, true
@@ -281,6 +285,8 @@ func (s *session) handshake() bool {
 // farewell says BYE where the client can still hear it.
 func (s *session) farewell(err error) {
 	switch {
+	case errors.Is(err, errRung) && !s.srv.draining.Load():
+		s.out.Text("* BYE [UNAVAILABLE] The account is served by another node now; connect again\r\n")
 	case errors.Is(err, errRung):
 		s.out.Text("* BYE [UNAVAILABLE] The server is going down for maintenance; connect again\r\n")
 	case errors.Is(err, errTimeout), isTimeout(err):
@@ -308,6 +314,9 @@ func (s *session) end() {
 	s.stopIdle()
 	s.sel = nil
 	s.srv.release(s)
+	if s.onward != nil {
+		s.onward.Close()
+	}
 	s.in.Close()
 	s.out.Flush()
 	if t, ok := s.conn.(*tls.Conn); ok && s.ctx.Err() == nil {

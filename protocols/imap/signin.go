@@ -208,6 +208,13 @@ func (s *session) signIn(ctx context.Context, c credentials) error {
 	if err != nil {
 		return atSignIn(err)
 	}
+	if n := s.srv.o.Nodes; n != nil {
+		if here, err := n.Here(ctx, id); err != nil {
+			return atSignIn(err)
+		} else if !here {
+			return s.goOn(ctx, id, entry)
+		}
+	}
 	a, err := s.srv.o.Accounts.Open(ctx, id)
 	if err != nil {
 		return atSignIn(err)
@@ -216,7 +223,7 @@ func (s *session) signIn(ctx context.Context, c credentials) error {
 		return atSignIn(err)
 	}
 	if !s.srv.acquire(s, slot{id, s.peer()}) {
-		return no("LIMIT", "Too many connections of this account from this address")
+		return errTooMany
 	}
 	s.srv.failures.forget(s.failureKey(c.login))
 	s.account, s.login, s.state = a, entry.Login, authenticated

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rookery"
 )
 
 // The buffers of a connection, and the longest line taken. RFC 2449 4 allows
@@ -40,6 +42,7 @@ type conn struct {
 	session  session
 
 	mu       sync.Mutex
+	account  rookery.AccountID // signed in and served here
 	idle     bool
 	draining bool
 }
@@ -54,19 +57,29 @@ func newConn(s *Server, nc net.Conn, l *listener) *conn {
 
 // serve runs the connection from greeting to end.
 func (c *conn) serve(ctx context.Context) {
-	var b [8]byte
-	rand.Read(b[:])
-	c.id = strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
-	c.logger = c.server.o.Logger.With("session", c.id)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.session = session{c: c, signInBy: time.Now().Add(c.server.o.Limits.SignIn)}
+	c.begin()
 	defer c.session.end()
 	c.use(c.socket)
 	if c.listener.mode == TLS && !c.handshake(ctx) {
 		return
 	}
 	c.ok("%s POP3 ready", c.server.o.Hostname)
+	c.commands(ctx)
+}
+
+// begin names the session.
+func (c *conn) begin() {
+	var b [8]byte
+	rand.Read(b[:])
+	c.id = strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
+	c.logger = c.server.o.Logger.With("session", c.id)
+	c.session = session{c: c, signInBy: time.Now().Add(c.server.o.Limits.SignIn)}
+}
+
+// commands serves commands until the connection ends.
+func (c *conn) commands(ctx context.Context) {
 	for {
 		line, err := c.readLine()
 		if err != nil {
@@ -75,6 +88,10 @@ func (c *conn) serve(ctx context.Context) {
 		}
 		if !c.command(ctx, line) {
 			break
+		}
+		if c.session.onward != nil {
+			c.carry()
+			return
 		}
 	}
 	c.w.Flush()

@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/proxy"
 	"rookery/storage/account"
 )
 
@@ -48,6 +49,9 @@ func (m Mode) String() string {
 type Options struct {
 	Directory directory.Directory
 	Accounts  Accounts
+	// Nodes hands sessions of accounts that are not served here to nodes that
+	// serve them; nil: every account is served here.
+	Nodes proxy.Nodes
 	// TLS is used for STLS and the TLS mode. Without it nobody can sign in.
 	TLS *tls.Config
 	// Hostname names this server in the greeting.

@@ -3,6 +3,7 @@ package pop3
 import (
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type session struct {
 	user     string    // as USER said
 	entry    *directory.Entry
 	drop     maildrop // nil before sign-in
+	onward   net.Conn // to the node that serves the session
 	listing  listing
 	deleted  map[int]struct{} // positions marked with DELE
 	bytes    uint64           // of what is not marked

@@ -88,6 +88,15 @@ func (s *session) signIn(ctx context.Context, user, password string) bool {
 	if err != nil {
 		return s.refuse(ctx, user, err)
 	}
+	if handled, err := s.elsewhere(ctx, entry); rookery.Is(err, rookery.KindDisabled) {
+		return s.refuse(ctx, user, err)
+	} else if err != nil {
+		c.logger.Warn("pop3: mailbox does not open", "user", entry.Login, "error", err)
+		c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
+		return true
+	} else if handled {
+		return true
+	}
 	drop, err := c.server.open(ctx, entry)
 	if err == nil {
 		s.listing, err = drop.list(ctx)
@@ -101,11 +110,7 @@ func (s *session) signIn(ctx context.Context, user, password string) bool {
 		c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
 		return true
 	}
-	s.drop, s.entry, s.signInBy = drop, &entry, time.Time{}
-	s.deleted = make(map[int]struct{})
-	for _, m := range s.listing.messages {
-		s.bytes += uint64(m.size)
-	}
+	s.settle(drop, &entry)
 	c.logger.Info("pop3: signed in", "user", entry.Login, "client", c.ip, "messages", len(s.listing.messages))
 	c.ok("%d messages", len(s.listing.messages))
 	return true

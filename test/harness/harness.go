@@ -46,6 +46,7 @@ type Node struct {
 	IMAPS       string `json:"imaps"`
 	POP3        string `json:"pop3"`
 	POP3S       string `json:"pop3s"`
+	Health      string `json:"health"`
 }
 
 // User can sign in.

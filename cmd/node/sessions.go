@@ -1,0 +1,261 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/protocols/proxy"
+	"rookery/storage/system"
+)
+
+// tunnelSession is the name of the tunnels that carry clients' sessions.
+const tunnelSession = "session"
+
+// Bounds on the handing over of sessions.
+const (
+	// openWait bounds one node's answer to a session: longer than it waits for
+	// a leader.
+	openWait = 8 * time.Second
+	// opening bounds the sessions on their way to other nodes at once.
+	opening = 64
+	// lostAfter is how long a node may be silent until the sessions it serves
+	// are ended here.
+	lostAfter = 10 * time.Second
+)
+
+// sessions carries clients' sessions between nodes. It is proxy.Nodes.
+type sessions struct {
+	node  *Node
+	slots chan struct{}
+
+	mu   sync.Mutex
+	open map[*tunnel]struct{}
+}
+
+// tunnel is a session of a client here that another node serves.
+type tunnel struct {
+	net.Conn
+	to    rookery.NodeID
+	owner *sessions
+}
+
+// Close ends it.
+func (t *tunnel) Close() error {
+	t.owner.mu.Lock()
+	delete(t.owner.open, t)
+	t.owner.mu.Unlock()
+	return t.Conn.Close()
+}
+
+// CloseWrite tells the other node that the client says no more.
+func (t *tunnel) CloseWrite() error {
+	c, ok := t.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return t.Close()
+	}
+	return c.CloseWrite()
+}
+
+func newSessions(n *Node) *sessions {
+	return &sessions{node: n, slots: make(chan struct{}, opening), open: map[*tunnel]struct{}{}}
+}
+
+// Here implements proxy.Nodes. A node serves an account while it runs a
+// replica with a vote: one that is only on its way in may be far behind.
+func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error) {
+	group, err := s.node.accounts.Group(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	p, err := s.node.groups.system.Group(group)
+	if err != nil {
+		return false, rookery.E("find group", rookery.KindUnavailable, err)
+	}
+	return s.node.groups.machine(group) != nil && s.votes(p), nil
+}
+
+func (s *sessions) votes(p system.GroupPlacement) bool {
+	votes := p.Voters
+	if len(votes) == 0 {
+		votes = p.Members
+	}
+	return slices.Contains(votes, s.node.id.Node)
+}
+
+// leave ends the sessions here whose groups have left this node: their clients
+// connect again, and go on where the group is.
+func (s *sessions) leave() error {
+	placed, err := s.node.groups.system.Groups()
+	if err != nil {
+		return err
+	}
+	left := map[rookery.GroupID]bool{}
+	for _, p := range placed {
+		if p.Group != rookery.SystemGroup && s.node.groups.machine(p.Group) != nil && !s.votes(p) {
+			left[p.Group] = true
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	gone := func(id rookery.AccountID) bool {
+		place, err := s.node.groups.system.Account(id)
+		return err == nil && left[place.Group]
+	}
+	s.node.servers.imap.Leave(gone)
+	s.node.servers.pop3.Leave(gone)
+	return nil
+}
+
+// Open implements proxy.Nodes: it tries the nodes that hold the account's
+// group, the live ones first.
+func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string, error) {
+	const op = "hand session on"
+	group, err := s.node.accounts.Group(ctx, p.Account)
+	if err != nil {
+		return nil, "", err
+	}
+	nodes, err := s.node.replicas(group)
+	if err != nil {
+		return nil, "", err
+	}
+	header, err := cbor.Marshal(p)
+	if err != nil {
+		return nil, "", rookery.E(op, rookery.KindInvalid, err)
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, "", rookery.E(op, rookery.KindUnavailable, context.Cause(ctx))
+	}
+	errs := []error{fmt.Errorf("no node serves group %d now", group)}
+	for _, to := range nodes {
+		conn, text, err := s.dial(ctx, to, header)
+		switch rookery.KindOf(err) {
+		case rookery.KindLimit, rookery.KindDisabled:
+			return nil, "", err
+		}
+		if err == nil {
+			return conn, text, nil
+		}
+		if errs = append(errs, fmt.Errorf("node %s: %w", to, err)); ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, "", rookery.E(op, rookery.KindUnavailable, errors.Join(errs...))
+}
+
+func (s *sessions) dial(ctx context.Context, to rookery.NodeID, header []byte) (net.Conn, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	c, err := s.node.mesh.DialConn(ctx, to, tunnelSession, header)
+	if err != nil {
+		return nil, "", err
+	}
+	deadline, _ := ctx.Deadline()
+	c.SetReadDeadline(deadline)
+	text, err := proxy.ReadAnswer(c)
+	if err != nil {
+		c.Close()
+		return nil, "", err
+	}
+	c.SetReadDeadline(time.Time{})
+	t := &tunnel{c, to, s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[t] = struct{}{}
+	return t, text, nil
+}
+
+// watch ends the sessions that a node serves which is silent for long: its
+// machine may have died without a word.
+func (s *sessions) watch(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	silent := map[rookery.NodeID]time.Time{}
+	for {
+		select {
+		case now := <-tick.C:
+			for _, t := range s.lost(silent, now) {
+				s.node.deps.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
+				t.Close()
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (lost []*tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t := range s.open {
+		if s.node.lives.of(t.to).alive {
+			delete(silent, t.to)
+		} else if since, known := silent[t.to]; !known {
+			silent[t.to] = now
+		} else if now.Sub(since) >= lostAfter {
+			lost = append(lost, t)
+		}
+	}
+	return lost
+}
+
+// serve takes sessions from other nodes.
+func (s *sessions) serve() {
+	s.node.mesh.HandleConn(tunnelSession, func(ctx context.Context, from rookery.NodeID, header []byte, conn net.Conn) {
+		var p proxy.Session
+		err := cbor.Unmarshal(header, &p)
+		if err == nil {
+			err = s.admit(ctx, p)
+		}
+		if err != nil {
+			proxy.WriteAnswer(conn, "", rookery.E("adopt session", 0, err))
+			return
+		}
+		c := proxy.NewConn(conn, p)
+		switch p.Protocol {
+		case proxy.IMAP:
+			s.node.servers.imap.Adopt(ctx, c, p)
+		case proxy.POP3:
+			s.node.servers.pop3.Adopt(ctx, c, p)
+		default:
+			proxy.WriteAnswer(conn, "", rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("protocol %q is not served", p.Protocol)))
+		}
+	})
+}
+
+// admit refuses what this node does not serve, and accounts that it knows as
+// disabled. Where the directory cannot say, the word of the node that has just
+// checked the password stands.
+func (s *sessions) admit(ctx context.Context, p proxy.Session) error {
+	here, err := s.Here(ctx, p.Account)
+	if err != nil {
+		return err
+	}
+	if !here {
+		return rookery.E("adopt session", rookery.KindUnavailable, errors.New("this node does not serve the account"))
+	}
+	place, err := s.node.groups.system.Account(p.Account)
+	if err != nil || p.Address == "" {
+		return err
+	}
+	addr, err := rookery.ParseAddress(p.Address)
+	if err != nil {
+		return rookery.E("adopt session", rookery.KindInvalid, err)
+	}
+	entry, err := s.node.people.Recipient(ctx, addr)
+	if err == nil && entry.Key == place.DirectoryKey && entry.Disabled {
+		return rookery.E("adopt session", rookery.KindDisabled, nil)
+	}
+	return nil
+}

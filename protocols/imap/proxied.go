@@ -1,0 +1,161 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"time"
+
+	"rookery"
+	"rookery/directory"
+	"rookery/protocols/proxy"
+)
+
+// goOn hands the session of an account that is not served here to a node that
+// serves it. The client hears the OK of its sign-in from here, with what that
+// node can do.
+func (s *session) goOn(ctx context.Context, id rookery.AccountID, entry directory.Entry) error {
+	p := proxy.Session{Protocol: proxy.IMAP, Account: id, Login: entry.Login, Client: proxy.ClientOf(s.raw)}
+	if entry.Primary != (rookery.Address{}) {
+		p.Address = entry.Primary.String()
+	}
+	if t, ok := s.conn.(*tls.Conn); ok {
+		state := t.ConnectionState()
+		p.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+	}
+	conn, caps, err := s.srv.o.Nodes.Open(ctx, p)
+	switch rookery.KindOf(err) {
+	case rookery.KindDisabled:
+		return s.signInFailed(ctx, entry.Login, err)
+	case rookery.KindLimit:
+		return errTooMany
+	}
+	if err != nil {
+		return atSignIn(err)
+	}
+	s.srv.failures.forget(s.failureKey(entry.Login))
+	s.onward, s.login, s.state = conn, entry.Login, authenticated
+	s.done = reply{"OK", "CAPABILITY " + caps, "Signed in"}
+	s.srv.log.Info("IMAP session goes on to another node", "peer", s.peer(), "login", entry.Login, "account", id.String())
+	return nil
+}
+
+var errTooMany = no("LIMIT", "Too many connections of this account from this address")
+
+// carry is the rest of a session that another node serves. What the client
+// sent behind its sign-in goes first.
+func (s *session) carry() step {
+	if s.out.Flush() != nil {
+		return nil
+	}
+	ahead := make([]byte, s.in.Buffered())
+	if _, err := io.ReadFull(s.in, ahead); err != nil {
+		return nil
+	}
+	s.in.Close()
+	s.mu.Lock()
+	s.waiting = true // ring interrupts the reading, which ends the session
+	deadline := time.Time{}
+	if s.rung {
+		deadline = time.Unix(1, 0)
+	}
+	err := s.raw.SetReadDeadline(deadline)
+	s.mu.Unlock()
+	if err != nil {
+		return nil
+	}
+	end := proxy.Carry(s.conn, s.onward, ahead, s.srv.limits.Write)
+	switch {
+	case !end.Farewell:
+	case end.Left:
+		s.farewell(errRung)
+	default:
+		s.out.Text("* BYE [UNAVAILABLE] The node that served this session has gone; connect again\r\n")
+		s.out.Flush()
+	}
+	return nil
+}
+
+// Adopt serves a session that another node has signed in, and returns when it
+// has ended. The password was checked there; whether the account is served
+// here and has room for one more session is decided here.
+func (srv *Server) Adopt(ctx context.Context, conn net.Conn, p proxy.Session) {
+	s := newSession(srv, conn, Mode{})
+	s.secure = true
+	err := s.adopt(ctx, p)
+	if err == nil && !srv.enter(s) {
+		err = rookery.E("adopt session", rookery.KindUnavailable, nil)
+	}
+	if err != nil {
+		proxy.WriteAnswer(conn, "", err)
+		srv.release(s)
+		s.cut()
+		return
+	}
+	s.beforeWrite()
+	if proxy.WriteAnswer(conn, srv.registry.capabilities(s), nil) != nil {
+		s.cut() // the first step finds out
+	}
+	go srv.run(s, s.commands)
+	<-s.ctx.Done()
+}
+
+func (s *session) adopt(ctx context.Context, p proxy.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
+	defer cancel()
+	a, err := s.srv.o.Accounts.Open(ctx, p.Account)
+	if err != nil {
+		return err
+	}
+	if err := a.Sync(ctx); err != nil {
+		return err
+	}
+	if !s.srv.acquire(s, slot{p.Account, s.peer()}) {
+		return rookery.E("adopt session", rookery.KindLimit, errTooMany)
+	}
+	s.account, s.login, s.state = a, p.Login, authenticated
+	s.srv.log.Info("IMAP session from another node", "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
+	return nil
+}
+
+// enter counts a session in; false: there is no room for it.
+func (srv *Server) enter(s *session) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.draining.Load() || len(srv.sessions) >= srv.limits.Connections {
+		return false
+	}
+	srv.sessions[s] = struct{}{}
+	srv.wg.Add(1)
+	return true
+}
+
+// Leave ends the sessions of accounts that are not served here any more, each
+// after the command that runs. Whoever has another node serve the session
+// stays.
+func (srv *Server) Leave(gone func(rookery.AccountID) bool) {
+	srv.mu.Lock()
+	all := make(map[*session]rookery.AccountID)
+	for s := range srv.sessions {
+		if s.slot != (slot{}) {
+			all[s] = s.slot.account
+		}
+	}
+	srv.mu.Unlock()
+	for s, id := range all {
+		if gone(id) {
+			s.mu.Lock()
+			s.leaving = true
+			s.mu.Unlock()
+			s.ring()
+		}
+	}
+}
+
+// ending reports whether the session is to end when it is idle.
+func (s *session) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving || s.srv.draining.Load()
+}
