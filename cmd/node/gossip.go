@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,8 @@ func openLives(ctx context.Context, n *Node) (*lives, error) {
 		return nil, errors.Join(err, packets.Close())
 	}
 	l.gossip, err = gossip.New(gossip.Options{
-		Cluster: n.mesh.creds.Current().Cluster,
+		// Who was left behind by a recovery is another cluster.
+		Cluster: strings.TrimSuffix(n.mesh.creds.Current().Cluster+"/"+n.id.Generation, "/"),
 		Self:    gossip.Member{Node: n.id.Node, Name: clip(n.cfg.Name), Address: n.mesh.address, Zone: clip(n.cfg.Cluster.Zone)},
 		Keys:    keys, Packets: packets, Streams: streams, Advertise: advertisedPackets(n.mesh.address, address),
 		Admit: n.mesh.member, Ask: l.ask, Events: l.hear, Logger: n.deps.Logger,
