@@ -31,11 +31,20 @@ func (s *site) victim(rnd *rand.Rand) int {
 	return s.place(any)
 }
 
+// revive starts a node and waits until it answers. A node that a full disk
+// ended may end while it is looked at: it is started as often as it takes.
 func (s *site) revive(k int) error {
-	if err := s.start(k); err != nil {
-		return err
+	deadline := time.Now().Add(90 * time.Second)
+	for {
+		if err := s.start(k); err != nil {
+			return err
+		}
+		err := s.answers(k, time.Until(deadline))
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		pause(context.Background(), time.Second)
 	}
-	return s.answers(k, 90*time.Second)
 }
 
 func linkFault(name string, change func(rnd *rand.Rand, victim int) func(from, to int, l *link)) fault {
