@@ -12,12 +12,14 @@ import (
 
 	"rookery"
 	"rookery/storage/account"
+	"rookery/storage/command"
 )
 
 // The calls to a replica by nodes that have none.
 const (
 	callForward = "forward"
 	callAccount = "account"
+	callIntents = "intents"
 )
 
 // askWait bounds one node's answer to a small question.
@@ -135,6 +137,40 @@ func (n *Node) factsHere(ctx context.Context, id rookery.GroupID, who rookery.Ac
 	defer v.Close()
 	x := v.Account()
 	return account.Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes}, nil
+}
+
+// maxIntents bounds a page of intents.
+const maxIntents = 1000
+
+// intentsQuery asks for the open intents behind one.
+type intentsQuery struct {
+	After command.IntentID `cbor:"1,keyasint"`
+	Limit int              `cbor:"2,keyasint"`
+}
+
+// intentsAway asks a replica for a page of its group's open intents.
+func (n *Node) intentsAway(ctx context.Context, id rookery.GroupID, after command.IntentID, limit int) (ids []command.IntentID, err error) {
+	q, err := cbor.Marshal(intentsQuery{after, limit})
+	if err != nil {
+		return nil, err
+	}
+	a, err := n.askReplica(ctx, callIntents, groupCall{Group: id, Data: q}, leaderWait+askWait)
+	if err == nil {
+		err = cbor.Unmarshal(a.Data, &ids)
+	}
+	return ids, err
+}
+
+func (n *Node) intentsHere(ctx context.Context, q groupCall) (a groupAnswer, err error) {
+	var ask intentsQuery
+	if err := cbor.Unmarshal(q.Data, &ask); err != nil || ask.Limit < 1 || ask.Limit > maxIntents {
+		return a, rookery.E(callIntents, rookery.KindInvalid, errors.New("malformed question"))
+	}
+	ids, err := n.deliver.IntentsHere(ctx, q.Group, ask.After, ask.Limit)
+	if err == nil {
+		a.Data, err = cbor.Marshal(ids)
+	}
+	return a, err
 }
 
 // serveAway answers nodes without a replica.

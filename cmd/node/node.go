@@ -296,7 +296,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: firstMail(), Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads,
+		Leader: n.groups.leads, OpenIntents: n.intentsAway,
 	})
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
@@ -314,6 +314,7 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
+	n.mesh.handleGroup(callIntents, n.intentsHere)
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {

@@ -37,6 +37,10 @@ type Options struct {
 	// ReadBody fills p with bytes of a stored body, encoded as it lies in the
 	// log or in a pack.
 	ReadBody func(ctx context.Context, group rookery.GroupID, b mailbox.Body, p []byte, off int64) error
+	// OpenIntents asks another node for a page of the open intents of a group
+	// that has no replica here, behind a read barrier. nil: nobody can be
+	// asked, and marks of finished intents stay.
+	OpenIntents func(ctx context.Context, group rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error)
 	// Groups are the mail groups whose intents Run finishes.
 	Groups []rookery.GroupID
 	// Node and Epoch name this life of this node in stage ids. Epoch counts

@@ -224,25 +224,47 @@ func (d *Deliverer) forget(ctx context.Context) {
 func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool, bool) {
 	open := make(map[command.IntentID]bool)
 	for _, g := range d.o.Groups {
-		m := d.o.Machine(g)
-		if m == nil || d.o.Log.Barrier(ctx, g) != nil {
-			return nil, false
-		}
 		for after := (command.IntentID{}); ; {
-			intents, err := m.Intents(after, page)
+			ids, err := d.intentsOf(ctx, g, after)
 			if err != nil {
 				return nil, false
 			}
-			for _, in := range intents {
-				open[in.ID] = true
-				after = in.ID
+			for _, id := range ids {
+				open[id] = true
+				after = id
 			}
-			if len(intents) < page {
+			if len(ids) < page {
 				break
 			}
 		}
 	}
 	return open, true
+}
+
+// intentsOf is a page of a group's open intents, wherever the group is.
+func (d *Deliverer) intentsOf(ctx context.Context, g rookery.GroupID, after command.IntentID) ([]command.IntentID, error) {
+	if d.o.Machine(g) == nil && d.o.OpenIntents != nil {
+		return d.o.OpenIntents(ctx, g, after, page)
+	}
+	return d.IntentsHere(ctx, g, after, page)
+}
+
+// IntentsHere is a page of the open intents of a group with a replica here,
+// behind a read barrier. KindUnavailable: there is none, or no leader.
+func (d *Deliverer) IntentsHere(ctx context.Context, g rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error) {
+	m := d.o.Machine(g)
+	if m == nil {
+		return nil, rookery.E("list intents", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", g))
+	}
+	if err := d.o.Log.Barrier(ctx, g); err != nil {
+		return nil, err
+	}
+	intents, err := m.Intents(after, limit)
+	ids := make([]command.IntentID, len(intents))
+	for i, in := range intents {
+		ids[i] = in.ID
+	}
+	return ids, err
 }
 
 // forgetIn drops a group's marks that have been without their intent for long

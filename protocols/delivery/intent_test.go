@@ -1,0 +1,41 @@
+package delivery
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// The marks of filed intents go only when every group has said which of its
+// intents are open, those that live on other nodes too.
+func TestOpenIntentsOfGroupsElsewhere(t *testing.T) {
+	const many = page + page/2
+	var down error
+	d := New(Options{
+		Groups:  []rookery.GroupID{2, 3},
+		Machine: func(rookery.GroupID) *mailbox.Machine { return nil },
+		OpenIntents: func(_ context.Context, g rookery.GroupID, after command.IntentID, limit int) (ids []command.IntentID, err error) {
+			if g == 3 {
+				return nil, down
+			}
+			for i := binary.BigEndian.Uint64(after[:8]) + 1; i <= many && len(ids) < limit; i++ {
+				var id command.IntentID
+				binary.BigEndian.PutUint64(id[:], i)
+				ids = append(ids, id)
+			}
+			return ids, nil
+		},
+	})
+	if open, ok := d.openIntents(t.Context()); !ok || len(open) != many {
+		t.Errorf("%d open intents, %v; want %d", len(open), ok, many)
+	}
+	down = errors.New("no replica answers")
+	if _, ok := d.openIntents(t.Context()); ok {
+		t.Error("the open intents count as known though a group did not answer")
+	}
+}
