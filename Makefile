@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: help build test lint fuzz bench chaos interop deps clean
+.PHONY: help build test lint fuzz bench chaos interop format deps clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ chaos: ## break three nodes in every way for CHAOS_TIME (default 30m); ROOKERY_S
 
 interop: deps ## the whole corpus through real clients, slapd and the S3 server
 	@test/run ./test/interop
+
+format: ## keep a data directory of today's on-disk format as test/upgrade/testdata/NAME.tar.zst (NAME=2026-11)
+	@test -n "$(NAME)" || { echo "say which: make format NAME=2026-11 (year and month)" >&2; exit 1; }
+	$(GO) test ./test/upgrade -count=1 -v -run '^TestMake$$' -make '$(NAME)'
 
 bench: build ## measure beside Postfix and Dovecot; prints medians and ratios
 	@test/bench/run

@@ -50,8 +50,11 @@ func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error)
 	switch set.Kind {
 	case "dir":
 		path := set.Path
-		if path == "" {
+		switch {
+		case path == "":
 			path = filepath.Join(data, "objects")
+		case !filepath.IsAbs(path):
+			path = filepath.Join(data, path)
 		}
 		return dir.Open(path)
 	case "s3":

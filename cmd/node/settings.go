@@ -69,7 +69,8 @@ type Limits struct {
 type Store struct {
 	// Kind is "dir" (a directory, for one machine or a shared file system) or "s3".
 	Kind string `toml:"kind"`
-	// Path of the directory for kind "dir"; empty means objects in data_dir.
+	// Path of the directory for kind "dir"; empty means objects in data_dir, a
+	// relative one begins at data_dir.
 	Path string `toml:"path"`
 	// Endpoint is the URL of the S3 service, https://host[:port].
 	Endpoint string `toml:"endpoint"`

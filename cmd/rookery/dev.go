@@ -24,7 +24,8 @@ const devLong = `Runs a whole mail cluster on this machine for trying it out: th
 process of its own, a small LDAP directory with three users, an object store in
 a directory and a throwaway CA. It needs no root, no network and no other
 program. Everything is kept in the data directory; the next start finds the mail
-again. Ports listen on 127.0.0.1.
+again, also under other ports or with the directory moved. Ports listen on
+127.0.0.1.
 
 What it printed stands in DIR/dev.json for scripts, once the nodes serve, with
 the process id of each node (0 while it is dead).
@@ -192,6 +193,9 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 	if err := d.startNodes(ctx); err != nil {
 		return err
 	}
+	if err := d.followPorts(ctx); err != nil {
+		return err
+	}
 	if err := d.welcome(ctx); err != nil {
 		return err
 	}
@@ -296,12 +300,12 @@ func (d *dev) settings() *node.Settings {
 	s := node.DefaultSettings()
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
-	s.Store.Path = d.path("objects")
+	s.Store.Path = filepath.Join("..", "objects") // so that the data directory may be moved
 	if len(d.ports) < 3 {
 		s.Replication = 1
 	}
 	l := node.DefaultDirectory()
-	l.URLs = []string{"ldap://" + local(d.ports[0].ldap)}
+	l.URLs = d.directoryURLs()
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase
 	l.Profile = "openldap"
 	s.Directories["main"] = l

@@ -1,0 +1,122 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rookery/storage/command"
+)
+
+// onDisk names the constants that stand in files, by package: magics, versions,
+// kinds of records, tables, numbers of fields with a fixed place. A constant
+// that is added under one of these names is found by itself.
+var onDisk = map[string]string{
+	"cluster/log":     `formatVersion|pageSize|(frame|stable|trailer)Magic|(frame|record|stable)Head|trailerSize|kind[A-Z]\w*`,
+	"storage/state":   `table\w+|FirstTable|prefixLen|(envelope|position)Version|imageMagic|status\w+`,
+	"storage/mailbox": `table\w+|countersSize|rowFixed|Pack(Live|Dead|Deleted)`,
+	"storage/system":  `table\w+`,
+	"storage/pack":    `formatVersion|(head|tail)Magic|trailerLen`,
+	"storage/body":    `(Layout|Extract)Version|(wrap|seal)Format|codec(Raw|Zstd)|flag\w+|part(Leaf|Message|Multipart)|Token[A-Z]\w*|WrappedMessageKeyLen|MaxInlineExtract`,
+	"storage/command": `Type[A-Z]\w*|Flag[A-Z]\w*|Store[A-Z]\w*|newest`,
+}
+
+// TestFormats fails when something on disk has changed since the newest
+// directory of testdata was made.
+func TestFormats(t *testing.T) {
+	if *makeName != "" {
+		t.Skip("skipped: a directory is being made")
+	}
+	paths, err := filepath.Glob("testdata/*.formats.json") // sorted, so by date
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("testdata has no list of formats: %v", err)
+	}
+	newest := paths[len(paths)-1]
+	b, err := os.ReadFile(newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made map[string]string
+	if err := json.Unmarshal(b, &made); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(made, formats(t)); diff != "" {
+		t.Errorf("an on-disk format has changed since %s (-then +now):\n%s\nIs what earlier binaries wrote still read? "+
+			"Then keep a directory of the new format: make format NAME=YYYY-MM, under the newest name again only if that was never released.", newest, diff)
+	}
+}
+
+// formats are the constants of onDisk as the source has them, and the version
+// that brought each command.
+func formats(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for dir, names := range onDisk {
+		match := regexp.MustCompile("^(" + names + ")$")
+		found := 0
+		for name, value := range constants(t, dir) {
+			if match.MatchString(name) {
+				all[dir+"."+name] = value
+				found++
+			}
+		}
+		if found <= strings.Count(names, "|") {
+			t.Errorf("%s has only %d constants like %s: the list of formats is out of date", dir, found, names)
+		}
+	}
+	for ty := command.Type(0); ty < 256; ty++ {
+		if v := command.Introduced(ty); v != 0 {
+			all[fmt.Sprintf("storage/command: type %d", ty)] = fmt.Sprintf("since version %d", v)
+		}
+	}
+	return all
+}
+
+// constants evaluates a package's constants. They depend on no import, so none
+// is read, and the errors that follow from that are of no interest.
+func constants(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := token.NewFileSet()
+	var files []*ast.File
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	conf := types.Config{IgnoreFuncBodies: true, Importer: noImports{}, Error: func(error) {}}
+	pkg, _ := conf.Check(dir, set, files, nil)
+	out := map[string]string{}
+	for _, name := range pkg.Scope().Names() {
+		if c, ok := pkg.Scope().Lookup(name).(*types.Const); ok && c.Val().Kind() != constant.Unknown {
+			out[name] = c.Val().ExactString()
+		}
+	}
+	return out
+}
+
+type noImports struct{}
+
+func (noImports) Import(path string) (*types.Package, error) {
+	return nil, errors.New("not read")
+}
