@@ -22,6 +22,8 @@ func cluster(s string) (nodes []Node) {
 			n.Alive, n.Since, w = false, epoch.Add(59*time.Minute), cut
 		} else if cut := strings.TrimSuffix(w, "-"); cut != w {
 			n.State, w = Draining, cut
+		} else if cut := strings.TrimSuffix(w, "~"); cut != w {
+			n.Unfit, w = true, cut
 		} else if cut := strings.TrimSuffix(w, "x"); cut != w {
 			n.State, w = Removed, cut
 		}
@@ -136,6 +138,9 @@ func TestLeaders(t *testing.T) {
 		{"draining, even", "a- b c", "b:abc a:abc", "3 a>c"},
 		{"nobody else", "a- b? c!", "a:abc", ""},
 		{"not to a draining one", "a b- c-", "a:abc a:abc a:abc", ""},
+		{"unfit", "a~ b c?", "b:abc a:abc a:abc", "3 a>b"},
+		{"not to an unfit one", "a b~ c", "a:abc a:abc a:abc", "2 a>c"},
+		{"unfit, nobody else", "a~ b! c!", "a:abc", ""},
 		{"by a chain", "a b c", "a:ab a:ab a:ab b:bc b:bc", "5 b>c"},
 		{"the chain shortens", "a b c", "a:ab a:ab a:ab c:bc b:bc", "2 a>b"},
 		{"no chain", "a b c d", "a:ab a:ab b:ab c:cd", ""},
@@ -154,7 +159,7 @@ func TestLeaders(t *testing.T) {
 				t.Fatalf("%q, want %q", got, c.want)
 			}
 			groups[0].Since = epoch.Add(time.Hour)
-			if h, due := Leaders(groups, cluster(c.nodes), Default(), epoch.Add(time.Hour)); due && !strings.HasPrefix(c.name, "draining") {
+			if h, due := Leaders(groups, cluster(c.nodes), Default(), epoch.Add(time.Hour)); due && !strings.HasPrefix(c.name, "draining") && c.name != "unfit" {
 				t.Fatal("moved although a leader is new:", h)
 			}
 		})

@@ -24,7 +24,7 @@ type Handover struct {
 	From, To rookery.NodeID
 }
 
-// Leaders is the one transfer that is due, if any: away from a draining node,
+// Leaders is the one transfer that is due, if any: away from a draining or unfit node,
 // else towards an even spread, for which every node, up or down, and every
 // leader must have stayed as it is for StableFor. Nodes that know the same decide the same, so
 // each may compute it and the one that leads acts.
@@ -34,8 +34,8 @@ func Leaders(groups []Leadership, nodes []Node, p Policy, now time.Time) (Handov
 	draining := map[rookery.NodeID]bool{}
 	calm := true
 	for _, n := range nodes {
-		able[n.ID] = n.State == Active && n.Alive && now.Sub(n.Since) >= p.CatchUpTime
-		draining[n.ID] = n.State == Draining
+		able[n.ID] = n.State == Active && n.Alive && !n.Unfit && now.Sub(n.Since) >= p.CatchUpTime
+		draining[n.ID] = n.State == Draining || n.Unfit && n.Alive
 		calm = calm && (n.State == Removed || now.Sub(n.Since) >= p.StableFor)
 	}
 	leads := map[rookery.NodeID]int{}

@@ -45,6 +45,8 @@ type Node struct {
 	Zone  string
 	State NodeState
 	Alive bool
+	// Unfit nodes keep their replicas and lead nothing where another can.
+	Unfit bool
 	// Since is when Alive was last seen to change, or the node first seen.
 	Since time.Time
 }

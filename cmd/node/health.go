@@ -114,6 +114,9 @@ func (h *health) ready(protocol string) Verdict {
 	if 2*reached < members {
 		return Verdict{Reason: fmt.Sprintf("this node reaches only %d of %d nodes", reached, members)}
 	}
+	if skew := time.Duration(n.skew.Load()); skew != 0 {
+		return Verdict{Reason: sayClock(skew)}
+	}
 	disk := n.groups.log.Disk().String()
 	if (protocol == "" || protocol == "smtp") && disk != "ok" && h.roomier(others) {
 		return Verdict{Reason: fmt.Sprintf("the disk is nearly full (%s limit): new mail would be answered 452", disk)}

@@ -88,6 +88,7 @@ type Node struct {
 	// rearranged is moved for the placement.
 	rearranged  chan struct{}
 	replication atomic.Int32
+	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
 
 	over over // why the node cannot go on

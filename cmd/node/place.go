@@ -49,6 +49,8 @@ type placer struct{ *Node }
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	nodes, err := p.groups.system.Nodes()
 	reports := p.reportsOf(members(nodes))
+	wrong := wrongClocks(reports)
+	p.skew.Store(int64(wrong[p.id.Node]))
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {
 		alive := p.lives.of(x.ID).alive
@@ -56,7 +58,7 @@ func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 		if r, ok := reports[x.ID]; state == placement.Active && ok && r.Disk != "ok" {
 			state = placement.Draining // leaders move away from a full disk
 		}
-		out = append(out, placement.Node{ID: x.ID, Zone: x.Zone, State: state, Alive: alive})
+		out = append(out, placement.Node{ID: x.ID, Zone: x.Zone, State: state, Alive: alive, Unfit: wrong[x.ID] != 0})
 	}
 	return out, err
 }

@@ -21,12 +21,16 @@ type nodeReport struct {
 	Sessions int               `cbor:"4,keyasint,omitempty"`
 	Leads    []rookery.GroupID `cbor:"5,keyasint,omitempty"`
 	Up       int64             `cbor:"6,keyasint,omitempty"`
+	// Clock is the node's, in unix nanoseconds.
+	Clock int64 `cbor:"7,keyasint,omitempty"`
+	// ahead is by how much it was ahead of this node's when it answered.
+	ahead time.Duration
 }
 
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Binary: BinaryVersion(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
+	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
 	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
 		if g := n.groups.raft.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()
@@ -94,9 +98,12 @@ func (n *Node) reportOf(id rookery.NodeID) (nodeReport, bool) {
 		ctx, cancel := context.WithTimeout(n.jobs, reportWait)
 		defer cancel()
 		var a answer
+		asked := n.deps.Clock()
 		body, err := n.mesh.Call(ctx, id, callReport, nil)
 		if err == nil {
 			err = cbor.Unmarshal(body, &a.report)
+			there := asked.Add(n.deps.Clock().Sub(asked) / 2)
+			a.report.ahead = time.Duration(a.report.Clock - there.UnixNano())
 		}
 		a.err, a.at = err, time.Now()
 		n.reports.keep(id, a)

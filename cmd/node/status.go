@@ -101,9 +101,13 @@ func (n *Node) status() Status {
 		names[x.ID] = x.Name
 	}
 	reports := n.reportsOf(members(nodes))
+	wrong := wrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {
 			s.Nodes = append(s.Nodes, n.nodeStatus(x, reports, problem))
+			if skew := wrong[x.ID]; skew != 0 {
+				problem("node %s: %s", x.Name, sayClock(skew))
+			}
 		}
 	}
 	if err := n.lives.noPort; err != nil {
