@@ -37,6 +37,7 @@ type adminServer struct {
 	mint     func(ctx context.Context, valid time.Duration) (string, []string, error)
 	state    func(ctx context.Context, name string, state command.NodeState) error
 	finalize func(ctx context.Context) error
+	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -59,6 +60,7 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 		}
 		reply(w, struct{}{})
 	})
+	mux.HandleFunc("POST /v1/groups", a.postGroups)
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)

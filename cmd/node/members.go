@@ -74,19 +74,20 @@ func (n *Node) enlist(ctx context.Context) error {
 }
 
 // startPlaced starts the mail groups that are placed on this node. A group
-// that nobody but this node was ever a member of is begun here.
+// that this node founds is begun here.
 func (n *Node) startPlaced(ctx context.Context) error {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		return err
 	}
 	for _, p := range placed {
-		if p.Group == rookery.SystemGroup || !slices.Contains(p.Members, n.id.Node) {
+		founds := n.founds(p)
+		if p.Group == rookery.SystemGroup || !founds && !slices.Contains(p.Members, n.id.Node) {
 			continue
 		}
 		var founders []consensus.Server
-		if n.id.Created && p.Version == 1 && len(p.Members) == 1 {
-			founders = n.groups.founders()
+		if founds {
+			founders = []consensus.Server{n.groups.server(n.id.Node)}
 		}
 		if err := n.groups.start(ctx, p.Group, founders); err != nil {
 			return err
@@ -188,6 +189,10 @@ func (n *Node) removable(ctx context.Context, id rookery.NodeID) error {
 	if err != nil {
 		return err
 	}
+	groups = slices.DeleteFunc(groups, func(g placement.Placement) bool {
+		p, err := n.groups.system.Group(g.Group)
+		return err == nil && p.Awaits(id) // empty, and void without the node
+	})
 	return placement.Removable(id, nodes, groups)
 }
 

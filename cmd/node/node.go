@@ -291,11 +291,11 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.accounts = account.New(account.Options{
 		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader, Remote: n.factsAway,
-		Groups: firstMail(), Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: firstMail(), Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
+		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.leads, OpenIntents: n.intentsAway,
 	})
@@ -317,7 +317,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.mesh.handleGroup(callIntents, n.intentsHere)
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

@@ -68,6 +68,9 @@ func (p placer) Placements(context.Context) ([]placement.Placement, error) {
 	groups, err := p.groups.system.Groups()
 	out := make([]placement.Placement, 0, len(groups))
 	for _, g := range groups {
+		if g.Void {
+			continue
+		}
 		out = append(out, placement.Placement{Group: g.Group, Members: g.Members, Version: g.Version, Voters: g.Voters, Confirmed: g.Confirmed})
 	}
 	return out, err

@@ -53,6 +53,8 @@ type ReportedGroup struct {
 	// Here is whether this disk holds a copy; Damaged is why it cannot be used.
 	Here    bool   `json:"here"`
 	Damaged string `json:"damaged,omitempty"`
+	// Unbegun is that by this disk it waits for its founder and is empty.
+	Unbegun bool `json:"unbegun,omitempty"`
 	consensus.Position
 	// Time is group time of the state: the last command known to be committed.
 	Time time.Time `json:"time,omitzero"`
@@ -145,19 +147,23 @@ func (o *offline) report() (r Report, err error) {
 			r.Nodes = append(r.Nodes, ReportedNode{n.ID, n.Name, n.Address})
 		}
 	}
+	unbegun := map[rookery.GroupID]bool{}
 	ids := map[rookery.GroupID]bool{rookery.SystemGroup: true}
 	placed, err := o.system.Groups()
 	if err != nil {
 		return r, err
 	}
-	for _, p := range placed {
-		ids[p.Group] = true
-	}
 	for id := range o.log.Stats().Groups {
 		ids[id] = true
 	}
+	for _, p := range placed {
+		ids[p.Group], unbegun[p.Group] = true, p.Awaits(p.Founder)
+		if p.Void {
+			delete(ids, p.Group)
+		}
+	}
 	for id := range ids {
-		g := ReportedGroup{Group: id}
+		g := ReportedGroup{Group: id, Unbegun: unbegun[id]}
 		if err := o.inspect(&g); err != nil {
 			g.Damaged = err.Error()
 		}
@@ -201,6 +207,9 @@ type RecoveryPlan struct {
 	Margin     uint32        `json:"margin"`
 	Survivors  []Report      `json:"survivors"`
 	Groups     []PlannedSeed `json:"groups"`
+	// Unbegun are groups that had not begun by any survivor and have no copy:
+	// they are empty, and void where their founders are dead.
+	Unbegun []rookery.GroupID `json:"unbegun,omitempty"`
 	// Dead are the nodes that are removed for ever.
 	Dead []ReportedNode `json:"dead"`
 }
@@ -261,6 +270,7 @@ func PlanRecovery(reports []Report, margin uint32) (p RecoveryPlan, err error) {
 // seeds chooses each group's newest copy.
 func (p *RecoveryPlan) seeds() error {
 	seeds := map[rookery.GroupID]*PlannedSeed{}
+	begun := map[rookery.GroupID]bool{}
 	for _, r := range p.Survivors {
 		for _, g := range r.Groups {
 			s := seeds[g.Group]
@@ -269,6 +279,7 @@ func (p *RecoveryPlan) seeds() error {
 				seeds[g.Group] = s
 			}
 			s.Term = max(s.Term, g.Term)
+			begun[g.Group] = begun[g.Group] || !g.Unbegun || g.Damaged != ""
 			if !g.Here || g.Damaged != "" {
 				continue
 			}
@@ -279,6 +290,10 @@ func (p *RecoveryPlan) seeds() error {
 		}
 	}
 	for _, s := range seeds {
+		if s.Seed == "" && !begun[s.Group] {
+			p.Unbegun = append(p.Unbegun, s.Group)
+			continue
+		}
 		if s.Seed == "" {
 			return rookery.E("plan recovery", rookery.KindConflict, fmt.Errorf(
 				"no survivor has a usable copy of group %d: bring one more of its members' disks, or restore it from a backup", s.Group))
@@ -286,6 +301,7 @@ func (p *RecoveryPlan) seeds() error {
 		s.Term += termJump
 		p.Groups = append(p.Groups, *s)
 	}
+	slices.Sort(p.Unbegun)
 	slices.SortFunc(p.Groups, func(a, b PlannedSeed) int { return cmp.Compare(a.Group, b.Group) })
 	return nil
 }

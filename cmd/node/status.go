@@ -115,8 +115,11 @@ func (n *Node) status() Status {
 	}
 	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
-		s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
+		if !n.void(id) {
+			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
+		}
 	}
+	s.Groups = append(s.Groups, n.groupsElsewhere(names, problem)...)
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}

@@ -178,6 +178,9 @@ func printPlan(s *shell, p node.RecoveryPlan) error {
 	for _, g := range p.Groups {
 		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm, stamp(g.From.LastTime), g.From.Applied, stamp(g.Time), g.From.Last-g.From.Applied)
 	}
+	for _, id := range p.Unbegun {
+		fmt.Fprintf(w, "%d\thad not begun\t\t\t\t\n", id)
+	}
 	fmt.Fprintf(w, `
 What may be lost: everything the dead nodes acknowledged after these last
 entries. How much that is nobody can know: a majority needed no survivor for it.

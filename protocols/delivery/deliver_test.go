@@ -31,7 +31,7 @@ type rig struct {
 func newRig(t testing.TB, o accounttest.Options, change func(*delivery.Options)) *rig {
 	n := accounttest.Open(t, o)
 	do := delivery.Options{Accounts: n.Store, Log: n, Machine: n.Machine, ReadBody: n.Bodies.ReadAt,
-		Groups: n.Groups, Node: "n1", Epoch: 1, TempDir: t.TempDir()}
+		Groups: func() []rookery.GroupID { return n.Groups }, Node: "n1", Epoch: 1, TempDir: t.TempDir()}
 	if change != nil {
 		change(&do)
 	}
@@ -243,7 +243,7 @@ func TestAnotherNodeFinishes(t *testing.T) {
 // other is a second node's deliverer.
 func (r *rig) other() *delivery.Deliverer {
 	d := delivery.New(delivery.Options{Accounts: r.n.Store, Log: r.n, Machine: r.n.Machine, ReadBody: r.n.Bodies.ReadAt,
-		Groups: r.n.Groups, Node: "n2", Epoch: 1})
+		Groups: func() []rookery.GroupID { return r.n.Groups }, Node: "n2", Epoch: 1})
 	d.Hurry(time.Hour)
 	return d
 }

@@ -41,8 +41,8 @@ type Options struct {
 	// that has no replica here, behind a read barrier. nil: nobody can be
 	// asked, and marks of finished intents stay.
 	OpenIntents func(ctx context.Context, group rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error)
-	// Groups are the mail groups whose intents Run finishes.
-	Groups []rookery.GroupID
+	// Groups are the mail groups there are now, whose intents Run finishes.
+	Groups func() []rookery.GroupID
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
 	// the node's starts: a later one is greater, as in state.Header.
 	Node  rookery.NodeID

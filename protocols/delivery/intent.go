@@ -74,7 +74,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	swept := d.o.Clock()
 	for {
 		var wg sync.WaitGroup
-		for _, g := range d.o.Groups {
+		for _, g := range d.o.Groups() {
 			wg.Go(func() { d.finish(ctx, g) })
 		}
 		wg.Wait()
@@ -205,7 +205,7 @@ func (d *Deliverer) forget(ctx context.Context) {
 	}
 	now := d.o.Clock()
 	seen := make(map[markKey]bool)
-	for _, g := range d.o.Groups {
+	for _, g := range d.o.Groups() {
 		if m := d.o.Machine(g); m != nil && d.o.Leader(g) {
 			d.forgetIn(ctx, g, m, open, now, seen)
 		}
@@ -223,7 +223,7 @@ func (d *Deliverer) forget(ctx context.Context) {
 // cannot be asked.
 func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool, bool) {
 	open := make(map[command.IntentID]bool)
-	for _, g := range d.o.Groups {
+	for _, g := range d.o.Groups() {
 		for after := (command.IntentID{}); ; {
 			ids, err := d.intentsOf(ctx, g, after)
 			if err != nil {

@@ -17,7 +17,7 @@ func TestOpenIntentsOfGroupsElsewhere(t *testing.T) {
 	const many = page + page/2
 	var down error
 	d := New(Options{
-		Groups:  []rookery.GroupID{2, 3},
+		Groups:  func() []rookery.GroupID { return []rookery.GroupID{2, 3} },
 		Machine: func(rookery.GroupID) *mailbox.Machine { return nil },
 		OpenIntents: func(_ context.Context, g rookery.GroupID, after command.IntentID, limit int) (ids []command.IntentID, err error) {
 			if g == 3 {

@@ -171,12 +171,12 @@ func newStack(t testing.TB, tune ...func(*Options)) *stack {
 	keys := body.GenerateKeyring()
 	s := &stack{t: t, log: log, people: &people{}, tls: testTLS(t)}
 	s.store = account.New(account.Options{
-		Log: log, Machine: machine, System: sys, Keys: keys, Groups: []rookery.GroupID{mailGroup},
+		Log: log, Machine: machine, System: sys, Keys: keys, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} },
 		Bodies: pack.NewBodies(pack.BodiesOptions{Log: log.read}),
 	})
 	ev.store.Store(s.store)
 	s.deliver = delivery.New(delivery.Options{
-		Accounts: s.store, Log: log, Machine: machine, Groups: []rookery.GroupID{mailGroup}, Node: "n1", TempDir: t.TempDir(),
+		Accounts: s.store, Log: log, Machine: machine, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} }, Node: "n1", TempDir: t.TempDir(),
 	})
 	o := Options{
 		Directory: s.people, Accounts: s.store, Deliver: s.deliver, TLS: s.tls, Hostname: "mail.example.org",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery"
 	"rookery/protocols/delivery"
 	"rookery/storage/account/accounttest"
 	"rookery/storage/mailbox"
@@ -22,7 +23,7 @@ import (
 func realRig(t testing.TB, mode Mode) (*rig, *accounttest.Node) {
 	n := accounttest.Open(t, accounttest.Options{})
 	d := delivery.New(delivery.Options{Accounts: n.Store, Log: n, Machine: n.Machine, ReadBody: n.Bodies.ReadAt,
-		Groups: n.Groups, Node: "n1", Epoch: 1})
+		Groups: func() []rookery.GroupID { return n.Groups }, Node: "n1", Epoch: 1})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { d.Run(ctx); close(done) }()

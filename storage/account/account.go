@@ -51,8 +51,9 @@ type Options struct {
 	Remote func(context.Context, rookery.GroupID, rookery.AccountID) (Facts, error)
 	Keys   *body.Keyring
 	Bodies *pack.Bodies
-	// Groups are the mail groups that new accounts are spread over.
-	Groups []rookery.GroupID
+	// Groups are the mail groups that new accounts are spread over now; never
+	// empty.
+	Groups func() []rookery.GroupID
 	Logger *slog.Logger
 	// Clock gives proposed UIDVALIDITY values; default time.Now.
 	Clock func() time.Time

@@ -98,7 +98,7 @@ func TestEnsureRaceBetweenNodes(t *testing.T) {
 		}
 		return nil
 	}})
-	second = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies, Groups: n.Groups})
+	second = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
 	id, err := n.Store.Ensure(t.Context(), "dir/1", 7)
 	if err != nil || id != winner {
 		t.Errorf("%v, %v; the other node has %v", id, err, winner)
@@ -187,7 +187,7 @@ func TestOpenUnknown(t *testing.T) {
 		t.Errorf("Group: %v, %v", g, err)
 	}
 	elsewhere := account.New(account.Options{Log: n, Machine: func(rookery.GroupID) *mailbox.Machine { return nil }, System: n.System,
-		Keys: n.Keys, Bodies: n.Bodies, Groups: n.Groups,
+		Keys: n.Keys, Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups },
 		Remote: func(ctx context.Context, g rookery.GroupID, id rookery.AccountID) (account.Facts, error) {
 			if g != a.Group() || id != a.ID() {
 				t.Errorf("asked for %v in group %d", id, g)
@@ -284,7 +284,7 @@ func TestReadWhatWasDelivered(t *testing.T) {
 func TestForeignKeyring(t *testing.T) {
 	n := accounttest.Open(t, accounttest.Options{})
 	a := n.Account(t, "dir/1")
-	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: body.GenerateKeyring(), Bodies: n.Bodies, Groups: n.Groups})
+	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: body.GenerateKeyring(), Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
 	b, err := other.Open(t.Context(), a.ID())
 	if err != nil {
 		t.Fatal(err)

@@ -66,8 +66,9 @@ func (s *Store) place(ctx context.Context, directoryKey string) (rookery.Account
 		return p.Account, 0, err
 	}
 	id := rookery.NewAccountID()
+	groups := s.o.Groups()
 	r, _, err := s.apply(ctx, rookery.SystemGroup, &command.EnsureAccount{DirectoryKey: directoryKey, Account: id,
-		Group: s.o.Groups[binary.BigEndian.Uint32(id[:])%uint32(len(s.o.Groups))]})
+		Group: groups[binary.BigEndian.Uint32(id[:])%uint32(len(groups))]})
 	if err != nil {
 		return id, 0, err
 	}

@@ -44,6 +44,7 @@ func samples() []Command {
 		&Admit{ID: "id", Hash: [32]byte{1}, Node: "n", Key: [32]byte{2}, Name: "a", Address: "h:1", Zone: "z", Version: 1},
 		&CreateGroup{2, []rookery.NodeID{"a"}}, &PlaceGroup{2, []rookery.NodeID{"a", "b"}, 1}, &ConfirmGroup{2, 1, []rookery.NodeID{"a"}, true},
 		&Jump{"r", 1, 2, 3}, &Recovered{1, "r", []RecoveredGroup{{2, "a", []rookery.NodeID{"a", "b"}}}, 2},
+		&FoundGroup{7, "a"},
 	}
 }
 

@@ -65,6 +65,7 @@ const (
 	TypePlaceGroup      Type = 74
 	TypeConfirmGroup    Type = 75
 	TypeRecovered       Type = 76
+	TypeFoundGroup      Type = 77
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -188,6 +189,8 @@ func New(t Type) Command {
 		return new(Jump)
 	case TypeRecovered:
 		return new(Recovered)
+	case TypeFoundGroup:
+		return new(FoundGroup)
 	}
 	return nil
 }

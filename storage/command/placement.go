@@ -9,6 +9,15 @@ type CreateGroup struct {
 	Members []rookery.NodeID `cbor:"2,keyasint"`
 }
 
+// FoundGroup adds a group to a running cluster, placed on its founder alone,
+// as version 1: the one node that may begin the group's Raft, for ever. The
+// group stands in the place of the first void one, where there is any. It is
+// KindExists for a group that is there.
+type FoundGroup struct {
+	Group   rookery.GroupID `cbor:"1,keyasint"`
+	Founder rookery.NodeID  `cbor:"2,keyasint"`
+}
+
 // PlaceGroup says which nodes shall hold a group, if its placement still has
 // the version expected, else KindConflict. Raft's configuration follows.
 type PlaceGroup struct {
@@ -30,7 +39,7 @@ type ConfirmGroup struct {
 	Open bool `cbor:"4,keyasint,omitempty"`
 }
 
-// PlacementResult answers CreateGroup and PlaceGroup with the placement's
+// PlacementResult answers CreateGroup, FoundGroup and PlaceGroup with the placement's
 // new version.
 type PlacementResult struct {
 	Version uint64 `cbor:"1,keyasint,omitempty"`
@@ -40,6 +49,9 @@ func (*PlacementResult) result() {}
 
 // Type implements Command.
 func (*CreateGroup) Type() Type { return TypeCreateGroup }
+
+// Type implements Command.
+func (*FoundGroup) Type() Type { return TypeFoundGroup }
 
 // Type implements Command.
 func (*PlaceGroup) Type() Type { return TypePlaceGroup }

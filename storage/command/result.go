@@ -162,7 +162,7 @@ func newResult(t Type) Result {
 		return new(EnsureResult)
 	case TypeSetSettings:
 		return new(SettingsResult)
-	case TypeCreateGroup, TypePlaceGroup:
+	case TypeCreateGroup, TypeFoundGroup, TypePlaceGroup:
 		return new(PlacementResult)
 	}
 	if New(t) == nil {

@@ -8,7 +8,7 @@ var Version = version(testVersion)
 var testVersion string
 
 // newest is the highest version in introduced.
-const newest = 2
+const newest = 3
 
 // version is newest, one more in a binary built for the tests.
 func version(test string) uint32 {
@@ -22,8 +22,9 @@ func version(test string) uint32 {
 // first. Every new command gets a row: until every node reads that version and
 // the operator has finalised it, the command is not proposed.
 var introduced = map[Type]uint32{
-	TypeJump:      2,
-	TypeRecovered: 2,
+	TypeJump:       2,
+	TypeRecovered:  2,
+	TypeFoundGroup: 3,
 }
 
 // Introduced is the version that brought a type; 0 for an unknown type.

@@ -24,6 +24,24 @@ type GroupPlacement struct {
 	// keeps one as a learner, to have no even number of votes.
 	Voters    []rookery.NodeID `cbor:"3,keyasint,omitempty"`
 	Confirmed uint64           `cbor:"4,keyasint,omitempty"`
+	// Founder begins the group's Raft while it has not begun; no other node
+	// ever does, for a group begun twice would be two.
+	Founder rookery.NodeID `cbor:"5,keyasint,omitempty"`
+	// Void says that the founder was removed before the group began: it never
+	// begins, has no members, and only keeps its number. Instead is the group
+	// that was added in its place, 0 while none was.
+	Void    bool            `cbor:"6,keyasint,omitempty"`
+	Instead rookery.GroupID `cbor:"7,keyasint,omitempty"`
+}
+
+// Begun reports whether the group has had a leader, which recorded its
+// voters. It never becomes false again.
+func (p GroupPlacement) Begun() bool { return len(p.Voters) > 0 }
+
+// Awaits reports whether the group has not begun and waits for a node, which
+// alone may begin it.
+func (p GroupPlacement) Awaits(node rookery.NodeID) bool {
+	return p.Founder != "" && p.Founder == node && !p.Begun() && !p.Void
 }
 
 // votes are the nodes whose majority the group needs, as far as is known.
@@ -78,22 +96,59 @@ func findGroup(r state.Reader, id rookery.GroupID, p *GroupPlacement) (bool, err
 }
 
 func (m *Machine) createGroup(tx state.Tx, c *command.CreateGroup) (command.Result, error) {
-	nodes, err := placeable(tx, c.Members)
+	return m.addGroup(tx, GroupPlacement{Group: c.Group, Members: c.Members})
+}
+
+// foundGroup adds a group in the place of the first void one.
+func (m *Machine) foundGroup(tx state.Tx, c *command.FoundGroup) (command.Result, error) {
+	r, err := m.addGroup(tx, GroupPlacement{Group: c.Group, Members: []rookery.NodeID{c.Founder}, Founder: c.Founder})
 	if err != nil {
 		return nil, err
 	}
-	if c.Group < rookery.SystemGroup {
+	groups, err := readGroups(tx)
+	must(err)
+	for _, p := range groups {
+		if p.Void && p.Instead == 0 {
+			p.Instead = c.Group
+			put(tx, groupKey(p.Group), &p)
+			break
+		}
+	}
+	return r, nil
+}
+
+// voidGroups makes the groups void that wait for a node to begin them, which
+// was removed.
+func voidGroups(tx state.Tx, removed rookery.NodeID) {
+	groups, err := readGroups(tx)
+	must(err)
+	for _, p := range groups {
+		if p.Awaits(removed) {
+			p.Void, p.Members = true, nil
+			p.Version++
+			put(tx, groupKey(p.Group), &p)
+		}
+	}
+}
+
+func (m *Machine) addGroup(tx state.Tx, p GroupPlacement) (command.Result, error) {
+	var err error
+	if p.Members, err = placeable(tx, p.Members); err != nil {
+		return nil, err
+	}
+	if p.Group < rookery.SystemGroup {
 		return nil, refuse(rookery.KindInvalid, "groups are numbered from %d", rookery.SystemGroup)
 	}
 	groups, err := readGroups(tx)
 	must(err)
-	if slices.ContainsFunc(groups, func(p GroupPlacement) bool { return p.Group == c.Group }) {
-		return nil, refuse(rookery.KindExists, "group %d exists", c.Group)
+	if slices.ContainsFunc(groups, func(other GroupPlacement) bool { return other.Group == p.Group }) {
+		return nil, refuse(rookery.KindExists, "group %d exists", p.Group)
 	}
 	if len(groups) >= MaxGroups {
 		return nil, refuse(rookery.KindLimit, "there are %d groups, at most that many", MaxGroups)
 	}
-	put(tx, groupKey(c.Group), &GroupPlacement{Members: nodes, Version: 1})
+	p.Version = 1
+	put(tx, groupKey(p.Group), &p)
 	m.changed(tx)
 	return &command.PlacementResult{Version: 1}, nil
 }
@@ -135,6 +190,9 @@ func placementAt(tx state.Tx, group rookery.GroupID, version uint64) (p GroupPla
 	if !found {
 		return p, refuse(rookery.KindNotFound, "there is no group %d", group)
 	}
+	if p.Void {
+		return p, refuse(rookery.KindConflict, "group %d is void: the node that alone could begin it was removed", group)
+	}
 	if p.Version != version {
 		return p, refuse(rookery.KindConflict, "the placement of group %d has version %d, not %d; read it again", group, p.Version, version)
 	}
@@ -172,7 +230,8 @@ func placeable(tx state.Tx, nodes []rookery.NodeID) ([]rookery.NodeID, error) {
 
 // removable refuses the removal of a node that a group's majority needs. Two
 // nodes that share a group are removed one after the other, the second when
-// the group has left the first.
+// the group has left the first. A group that waits for the node to begin it is
+// empty: it becomes void.
 func removable(tx state.Tx, node rookery.NodeID) error {
 	groups, err := readGroups(tx)
 	must(err)
@@ -183,7 +242,7 @@ func removable(tx state.Tx, node rookery.NodeID) error {
 		return found && n.Member() && id != node
 	}
 	for _, p := range groups {
-		if !p.majorityWithout(node, stays) {
+		if !p.Awaits(node) && !p.majorityWithout(node, stays) {
 			return refuse(rookery.KindConflict, "group %d might keep no majority of its votes; wait until it has moved off the node, or let another node join", p.Group)
 		}
 	}

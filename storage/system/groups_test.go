@@ -98,3 +98,59 @@ func TestRemovalAllowsForTheChangeUnderWay(t *testing.T) {
 		}
 	}
 }
+
+func TestAGroupNamesItsFounder(t *testing.T) {
+	f := open(t)
+	f.nodes("a", "b", "c")
+	f.refused(rookery.KindInvalid, "no member of the cluster", &command.FoundGroup{Group: 6, Founder: "d"})
+	f.must(&command.FoundGroup{Group: 6, Founder: "b"})
+	f.refused(rookery.KindExists, "", &command.FoundGroup{Group: 6, Founder: "a"})
+	if p, err := f.m.Group(6); !p.Awaits("b") || p.Awaits("a") || p.Begun() || err != nil {
+		t.Fatal(p, err)
+	}
+	// The placement may grow before the founder has begun the group, and the
+	// founder stays who it is, also when it has left the group.
+	f.must(&command.PlaceGroup{Group: 6, Members: ids("a", "b"), Version: 1})
+	if p, err := f.m.Group(6); !p.Awaits("b") || p.Begun() || err != nil {
+		t.Fatal(p, err)
+	}
+	f.must(&command.ConfirmGroup{Group: 6, Version: 2, Voters: ids("b"), Open: true},
+		&command.PlaceGroup{Group: 6, Members: ids("a", "c"), Version: 2},
+		&command.ConfirmGroup{Group: 6, Version: 3, Voters: ids("a", "c")})
+	if p, err := f.m.Group(6); p.Founder != "b" || p.Awaits("b") || !p.Begun() || err != nil {
+		t.Fatal(p, err)
+	}
+}
+
+// A group is void when its founder is removed before it began, whatever its
+// late leader says, and stays so; the next group stands in its place.
+func TestAGroupIsVoidWithoutItsFounder(t *testing.T) {
+	f := open(t)
+	f.nodes("a", "b", "c")
+	group := func(id rookery.GroupID, want GroupPlacement) {
+		t.Helper()
+		want.Group = id
+		p, err := f.m.Group(id)
+		if d := cmp.Diff(want, p); d != "" || err != nil {
+			t.Fatal(d, err)
+		}
+	}
+	f.must(&command.CreateGroup{Group: 2, Members: ids("a")},
+		&command.FoundGroup{Group: 5, Founder: "b"}, &command.FoundGroup{Group: 6, Founder: "b"}, &command.FoundGroup{Group: 7, Founder: "b"},
+		&command.ConfirmGroup{Group: 7, Version: 1, Voters: ids("b")})
+	f.refused(rookery.KindConflict, "group 7 might keep no majority", &command.SetNodeState{Node: "b", State: command.NodeRemoved})
+	f.must(&command.PlaceGroup{Group: 7, Members: ids("a"), Version: 1}, &command.ConfirmGroup{Group: 7, Version: 2, Voters: ids("a")},
+		&command.SetNodeState{Node: "b", State: command.NodeRemoved})
+	group(5, GroupPlacement{Founder: "b", Version: 2, Void: true})
+	group(7, GroupPlacement{Founder: "b", Version: 2, Members: ids("a"), Voters: ids("a"), Confirmed: 2})
+	for v := range uint64(3) {
+		f.refused(rookery.KindConflict, "", &command.ConfirmGroup{Group: 5, Version: v, Voters: ids("b")})
+		f.refused(rookery.KindConflict, "group 5 is void", &command.PlaceGroup{Group: 5, Version: v, Members: ids("a")})
+	}
+	f.refused(rookery.KindExists, "", &command.FoundGroup{Group: 5, Founder: "a"})
+	f.must(&command.FoundGroup{Group: 8, Founder: "a"})
+	group(5, GroupPlacement{Founder: "b", Version: 2, Void: true, Instead: 8})
+	group(6, GroupPlacement{Founder: "b", Version: 2, Void: true})
+	f.must(&command.FoundGroup{Group: 9, Founder: "a"})
+	group(6, GroupPlacement{Founder: "b", Version: 2, Void: true, Instead: 9})
+}

@@ -97,6 +97,8 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.admit(tx, c)
 		case *command.CreateGroup:
 			r, err = m.createGroup(tx, c)
+		case *command.FoundGroup:
+			r, err = m.foundGroup(tx, c)
 		case *command.PlaceGroup:
 			r, err = m.placeGroup(tx, c)
 		case *command.ConfirmGroup:

@@ -130,6 +130,9 @@ func (m *Machine) setNodeState(tx state.Tx, c *command.SetNodeState) (command.Re
 	}
 	n.State, n.Since = c.State, tx.Time()
 	put(tx, nodeKey(c.Node), &n)
+	if c.State == command.NodeRemoved {
+		voidGroups(tx, c.Node)
+	}
 	m.changed(tx)
 	return &command.Done{}, nil
 }

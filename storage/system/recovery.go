@@ -66,12 +66,18 @@ func (m *Machine) recovered(tx state.Tx, c *command.Recovered) (command.Result, 
 		var p GroupPlacement
 		_, err := findGroup(tx, g.Group, &p)
 		must(err)
+		if p.Void {
+			continue // a copy that was left behind
+		}
 		p.Members, p.Voters = slices.Sorted(slices.Values(g.Members)), []rookery.NodeID{g.Seed}
 		p.Version++
 		if len(p.Members) == 1 {
 			p.Confirmed = p.Version
 		}
 		put(tx, groupKey(g.Group), &p)
+	}
+	for _, id := range rec.Removed {
+		voidGroups(tx, id)
 	}
 	if gate(tx) < c.Version {
 		must(tx.Set([]byte{tableGate}, binary.BigEndian.AppendUint32(nil, c.Version)))

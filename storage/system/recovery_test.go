@@ -47,3 +47,22 @@ func TestRecoveredKeepsTheSurvivors(t *testing.T) {
 		t.Errorf("a dead node registers again: %v", err)
 	}
 }
+
+// A recovery makes the groups void that the dead had not begun, but for those
+// of which a survivor has a copy, and brings no void one back.
+func TestRecoveredVoidsWhatTheDeadHadNotBegun(t *testing.T) {
+	f := open(t)
+	f.nodes("a", "b", "c")
+	f.must(&command.FoundGroup{Group: 5, Founder: "c"}, &command.SetNodeState{Node: "c", State: command.NodeRemoved},
+		&command.FoundGroup{Group: 6, Founder: "b"}, &command.FoundGroup{Group: 7, Founder: "b"}, &command.FoundGroup{Group: 8, Founder: "a"})
+	r := &command.Recovered{Generation: 1, Recovery: "x", Version: 2}
+	for _, id := range []rookery.GroupID{1, 5, 7} {
+		r.Groups = append(r.Groups, command.RecoveredGroup{Group: id, Seed: "a", Members: ids("a")})
+	}
+	f.must(r)
+	for id, want := range map[rookery.GroupID]struct{ void, begun, waits bool }{5: {void: true}, 6: {void: true}, 7: {begun: true}, 8: {waits: true}} {
+		if p, err := f.m.Group(id); err != nil || p.Void != want.void || p.Begun() != want.begun || p.Awaits("a") != want.waits {
+			t.Errorf("group %d is %+v, %v", id, p, err)
+		}
+	}
+}

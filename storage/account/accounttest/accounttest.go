@@ -82,7 +82,7 @@ func Open(t testing.TB, o Options) *Node {
 	}
 	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Store: o.Blobs, Cache: o.Cache, Logger: logger})
 	n.Store = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
-		Groups: o.Groups, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})
+		Groups: func() []rookery.GroupID { return o.Groups }, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})
 	return n
 }
 

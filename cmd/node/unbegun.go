@@ -1,0 +1,48 @@
+package node
+
+import (
+	"cmp"
+
+	"rookery"
+	"rookery/storage/system"
+)
+
+// groupsElsewhere are the mail groups without a replica on this node, as the
+// placement has them, and a problem for each group that has not begun.
+func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, problem func(string, ...any)) (out []GroupStatus) {
+	placed, err := n.groups.system.Groups()
+	if err != nil {
+		problem("placement: %v", err)
+	}
+	for _, p := range placed {
+		unbegun(p, names, problem)
+		if p.Group == rookery.SystemGroup || p.Void || n.groups.raft.Group(p.Group) != nil {
+			continue
+		}
+		gs := GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
+		for _, id := range p.Members {
+			gs.Members = append(gs.Members, cmp.Or(names[id], string(id)))
+		}
+		out = append(out, gs)
+	}
+	return out
+}
+
+// unbegun says what is wrong with a group that has not begun, until it has or
+// another was added in its place.
+func unbegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem func(string, ...any)) {
+	name := cmp.Or(names[p.Founder], string(p.Founder))
+	switch {
+	case p.Awaits(p.Founder):
+		problem("group %d has not begun and takes no accounts: it waits for node %s; start that node, or if it is lost for ever, run rookery remove %s and then rookery group add",
+			p.Group, name, name)
+	case p.Void && p.Instead == 0:
+		problem("group %d will never begin: node %s, which alone could begin it, was removed before; nothing is in it, add another in its place: rookery group add", p.Group, name)
+	}
+}
+
+// void reports whether a group never begins.
+func (n *Node) void(id rookery.GroupID) bool {
+	p, err := n.groups.system.Group(id)
+	return err == nil && p.Void
+}

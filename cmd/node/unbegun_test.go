@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
+	"rookery/cluster/consensus"
+	"rookery/storage/command"
+	"rookery/storage/state"
+	"rookery/storage/system"
+)
+
+// TestAddedGroupsWaitForTheGate: a node that may go back to a binary that does
+// not read the command never proposes it, and says what to do.
+func TestAddedGroupsWaitForTheGate(t *testing.T) {
+	s, err := state.Open("state", vfs.NewMem(), state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var m *system.Machine
+	g, err := s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { m = system.New(nil)(g); return m })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []command.Command{&command.RegisterNode{Node: "me", Version: 3}, &command.FinalizeVersion{Version: 2}} {
+		seq := uint64(i + 1)
+		entry := state.Wrap(state.Header{Node: "me", Epoch: 1, Seq: seq, Low: 1, Time: 1}, command.Encode(c))
+		out := g.Apply([]rookery.Entry{{Index: rookery.LogIndex(seq), Term: 1, Data: entry}})[0]
+		if err := state.ResultError("apply", out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := &Node{groups: &groups{system: m}}
+	sent := &flaky{}
+	r := newRoad(identity{Node: "me", Epoch: 2}, time.Now, nil)
+	r.check = n.behindGate
+	r.add(rookery.SystemGroup, sent)
+	_, _, err = r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.FoundGroup{Group: 6, Founder: "me"}))
+	if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "rookery upgrade finalize") || len(sent.entries) != 0 {
+		t.Errorf("before version 3 is final: %v, %d entries sent", err, len(sent.entries))
+	}
+	if _, _, err := r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.CreateGroup{Group: 6})); err != nil || len(sent.entries) != 1 {
+		t.Errorf("a command of version 1: %v", err)
+	}
+}
+
+func TestStatusTellsOfGroupsThatHaveNotBegun(t *testing.T) {
+	names := map[rookery.NodeID]string{"id": "bee"}
+	for name, c := range map[string]struct {
+		p    system.GroupPlacement
+		want []string
+	}{
+		"waits":    {system.GroupPlacement{Group: 6, Founder: "id"}, []string{"group 6", "node bee", "rookery remove bee", "rookery group add"}},
+		"begun":    {system.GroupPlacement{Group: 6, Founder: "id", Voters: []rookery.NodeID{"x"}}, nil},
+		"first":    {system.GroupPlacement{Group: 2}, nil},
+		"void":     {system.GroupPlacement{Group: 6, Founder: "id", Void: true}, []string{"group 6 will never begin", "bee", "rookery group add"}},
+		"replaced": {system.GroupPlacement{Group: 6, Founder: "id", Void: true, Instead: 7}, nil},
+	} {
+		var said string
+		unbegun(c.p, names, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
+		if (said != "") != (c.want != nil) {
+			t.Errorf("%s: %q", name, said)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(said, w) {
+				t.Errorf("%s: %q lacks %q", name, said, w)
+			}
+		}
+	}
+}
+
+// A group that nobody of the survivors saw begin holds no recovery up; one
+// that somebody saw begin, or whose copy is damaged, does.
+func TestPlanPassesOverGroupsThatHadNotBegun(t *testing.T) {
+	at := consensus.Position{Term: 1, LastTerm: 1, Last: 1}
+	unbegunOn := func(node rookery.NodeID, unbegun bool, damaged string) Report {
+		r := reportOf(node, at, consensus.Position{})
+		r.Groups[1].Unbegun, r.Groups[1].Damaged = unbegun, damaged
+		return r
+	}
+	p, err := PlanRecovery([]Report{unbegunOn("a", true, ""), unbegunOn("b", true, "")}, 1000)
+	if err != nil || len(p.Groups) != 1 || len(p.Unbegun) != 1 || p.Unbegun[0] != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, b := range []Report{unbegunOn("b", false, ""), unbegunOn("b", true, "torn")} {
+		if _, err := PlanRecovery([]Report{unbegunOn("a", true, ""), b}, 1000); !rookery.Is(err, rookery.KindConflict) {
+			t.Errorf("planned without group 2: %v", err)
+		}
+	}
+}
+
+// TestALostFoundersGroupIsReplaced removes a node that never began its group:
+// the status tells of the group until another was added in its place.
+func TestALostFoundersGroupIsReplaced(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	n, err := Open(ctx, testConfig(t), testDeps(t, directoryServer(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close(context.WithoutCancel(ctx))
+	lost := slices.Max(n.mailGroups()) + 1
+	for _, c := range []command.Command{
+		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: CommandVersion},
+		&command.FoundGroup{Group: lost, Founder: "ghost-id"},
+	} {
+		if _, err := n.propose(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(what string) bool { return strings.Contains(strings.Join(n.status().Problems, "\n"), what) }
+	if !says("it waits for node ghost; start that node") {
+		t.Errorf("before the removal: %q", n.status().Problems)
+	}
+	if err := n.setState(ctx, "ghost", command.NodeRemoved); err != nil {
+		t.Fatal(err)
+	}
+	never := fmt.Sprintf("group %d will never begin: node ghost", lost)
+	if !says(never) || says("it waits for node") {
+		t.Errorf("after the removal: %q", n.status().Problems)
+	}
+	added, err := n.addGroups(ctx, 1)
+	if err != nil || len(added) != 1 || added[0].Group != lost+1 || !added[0].Begun {
+		t.Fatal(added, err)
+	}
+	if s := n.status(); says(never) || slices.ContainsFunc(s.Groups, func(g GroupStatus) bool { return g.Group == lost }) {
+		t.Errorf("after another was added: %q, %+v", s.Problems, s.Groups)
+	}
+	if in := n.mailGroups(); slices.Contains(in, lost) || !slices.Contains(in, lost+1) {
+		t.Errorf("accounts go to groups %v", in)
+	}
+}
