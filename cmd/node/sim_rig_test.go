@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ type simNode struct {
 	deps  Deps
 	mem   *vfs.MemFS
 	disk  *disk
-	ahead time.Duration // of its clock
+	ahead atomic.Int64 // of its clock: a duration
 }
 
 // simHost is the network as one machine has it.
@@ -117,7 +118,7 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	x.cfg.Listen = Listen{SMTP: []string{x.host + ":25"}, IMAPS: []string{x.host + ":993"}, POP3S: []string{x.host + ":995"}}
 	x.mem = emptyDisk(c.t, x.cfg.DataDir)
 	x.deps.Network = simHost{c.net, x.host}
-	x.deps.Clock = func() time.Time { return time.Now().Add(x.ahead) }
+	x.deps.Clock = func() time.Time { return time.Now().Add(time.Duration(x.ahead.Load())) }
 	x.deps.Create = k == 0
 	x.deps.Settings.Store.Path = filepath.Join(c.store, "objects")
 	x.deps.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError + 1}))
