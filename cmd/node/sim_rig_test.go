@@ -230,6 +230,35 @@ func (c *sim) until(within time.Duration, what string, is func() bool) {
 	}
 }
 
+// applied is where a machine stands in each mail group that holds accounts.
+func (c *sim) applied(x *simNode) map[rookery.GroupID]rookery.LogIndex {
+	c.t.Helper()
+	at := map[rookery.GroupID]rookery.LogIndex{}
+	for _, p := range c.ledger.people {
+		g, err := x.accounts.Group(c.t.Context(), p.account)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		at[g], _ = x.groups.raft.Group(g).Machine().Applied()
+	}
+	return at
+}
+
+// catchesUp waits until a machine stands where the others do.
+func (c *sim) catchesUp(x *simNode) {
+	c.t.Helper()
+	c.until(time.Minute, x.cfg.Name+" catches up", func() bool {
+		for _, y := range c.nodes {
+			for g, index := range c.applied(y) {
+				if c.applied(x)[g] < index {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
 // part cuts a machine off from the others, and not from its clients.
 func (c *sim) part(x *simNode, cut bool) {
 	c.deafen(x, cut)
