@@ -24,7 +24,8 @@ const devLong = `Runs a whole mail cluster on this machine for trying it out: th
 process of its own, a small LDAP directory with three users, an object store in
 a directory and a throwaway CA. It needs no root, no network and no other
 program. Everything is kept in the data directory; the next start finds the mail
-again, also under other ports or with the directory moved. Ports listen on
+again, also when the directory was moved. One node may come back under other
+ports; several find each other only under those they had. Ports listen on
 127.0.0.1.
 
 What it printed stands in DIR/dev.json for scripts, once the nodes serve, with

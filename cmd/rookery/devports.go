@@ -29,7 +29,7 @@ func (d *dev) followPorts(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond): // nodes may be electing
 		case <-ctx.Done():
 			return rookery.E("follow the ports", rookery.KindUnavailable,
-				fmt.Errorf("the settings could not be given the directory's address: %w", err))
+				fmt.Errorf("the settings could not be given the directory's address: %w; start several nodes under the -port-base they had", err))
 		}
 	}
 }
