@@ -22,16 +22,20 @@ func TestSimImageBringsUnpackedBodies(t *testing.T) {
 		c.mustHavePassed(had)
 		c.on(away)
 		c.catchesUp(away)
+		for g := range had {
+			c.mustHoldUnpacked(away, g)
+		}
 		c.holdsUnpacked(away, had)
 		c.part(away, true)
 		c.readsAlone(away)
 	})
 }
 
-// unpacked keeps the bodies of the last two minutes in the log, and the log short
+// unpacked keeps the bodies of the last four minutes in the log, and the log short
 // for followers.
 func unpacked(u *tuning) {
-	u.packAge, u.trailing, u.snapshots = 2*time.Minute, 1, 10
+	u.packAge, u.trailing, u.snapshots = 4*time.Minute, 1, 10
+	u.start, u.quorum = 15*time.Second, 10*time.Second // a start whose power went ends by itself
 }
 
 // sendPackedAndNot sends mail whose bodies leave the log for packs, so that the
@@ -39,7 +43,7 @@ func unpacked(u *tuning) {
 func (c *sim) sendPackedAndNot() {
 	c.t.Helper()
 	c.sendFor(20 * time.Second)
-	time.Sleep(130 * time.Second)
+	time.Sleep(250 * time.Second)
 	c.sendFor(8 * time.Second)
 }
 
@@ -67,13 +71,12 @@ func (c *sim) mustHavePassed(at map[rookery.GroupID]rookery.LogIndex) {
 }
 
 // mustHoldUnpacked demands that a group has bodies that are in the log alone.
-func (c *sim) mustHoldUnpacked(x *simNode, g rookery.GroupID) []mailbox.Body {
+func (c *sim) mustHoldUnpacked(x *simNode, g rookery.GroupID) {
 	c.t.Helper()
 	bodies, err := x.groups.machine(g).Unpacked(0, 1000)
 	if err != nil || len(bodies) < 3 {
 		c.t.Fatalf("group %d on %s has %d bodies that are in no pack (%v)", g, x.cfg.Name, len(bodies), err)
 	}
-	return bodies
 }
 
 // holdsUnpacked waits until a machine has the bodies that an image speaks of:
@@ -85,7 +88,16 @@ func (c *sim) holdsUnpacked(x *simNode, groups map[rookery.GroupID]rookery.LogIn
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		for _, b := range c.mustHoldUnpacked(x, g) {
+		bodies, err := x.groups.machine(g).Unpacked(0, 1000)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, y := range c.nodes {
+			if theirs, err := y.groups.machine(g).Unpacked(0, 1000); err != nil || len(theirs) != len(bodies) {
+				c.t.Errorf("group %d has %d bodies that are in no pack on %s and %d on %s (%v)", g, len(bodies), x.cfg.Name, len(theirs), y.cfg.Name, err)
+			}
+		}
+		for _, b := range bodies {
 			for _, p := range b.Log {
 				c.until(20*time.Second, fmt.Sprintf("%s holds entry %d of group %d", x.cfg.Name, p.Index, g), func() bool { return l.Has(p.Index, p.Term) })
 			}

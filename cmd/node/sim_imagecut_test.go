@@ -18,8 +18,8 @@ func TestSimPowerLossWhileAnImageIsInstalled(t *testing.T) {
 		c.sendPackedAndNot()
 		c.mustCheck()
 		c.mustHavePassed(had)
-		for at := int64(30); at < 500; at += 80 {
-			c.cutWhileStarting(away, at+c.rng.Int64N(80))
+		for at := int64(20); at < 260; at += 40 {
+			c.cutWhileStarting(away, at+c.rng.Int64N(40))
 		}
 		c.on(away)
 		c.catchesUp(away)
@@ -30,7 +30,7 @@ func TestSimPowerLossWhileAnImageIsInstalled(t *testing.T) {
 }
 
 // cutWhileStarting takes the power before one change of the disk after the
-// start, or after ten seconds.
+// start, or after three seconds.
 func (c *sim) cutWhileStarting(x *simNode, at int64) {
 	c.t.Helper()
 	cut := make(chan struct{})
@@ -55,7 +55,7 @@ func (c *sim) cutWhileStarting(x *simNode, at int64) {
 	}()
 	select {
 	case <-cut:
-	case <-time.After(10 * time.Second):
+	case <-time.After(3 * time.Second):
 		o := <-done
 		if o.err != nil {
 			c.t.Fatal(o.err)
