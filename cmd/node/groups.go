@@ -81,6 +81,9 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 	if err != nil {
 		return g, err
 	}
+	if err := refuseOld(g.system); err != nil {
+		return g, err
+	}
 	m.serveGroups(g)
 	_, err = g.raft.Start(ctx, rookery.SystemGroup, sys, g.founders())
 	return g, err

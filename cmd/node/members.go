@@ -37,6 +37,12 @@ func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, 
 // enlist writes this node into the registry, and on the first node of a new
 // cluster the groups it begins with.
 func (n *Node) enlist(ctx context.Context) error {
+	if err := refuseOld(n.groups.system); err != nil {
+		if rookery.Is(err, rookery.KindDenied) {
+			n.over.end(err)
+		}
+		return err
+	}
 	have, err := n.groups.system.Node(n.id.Node)
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return err

@@ -3,49 +3,27 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/storage/command"
-	"rookery/storage/state"
 	"rookery/storage/system"
 )
 
 // TestAddedGroupsWaitForTheGate: a node that may go back to a binary that does
 // not read the command never proposes it, and says what to do.
 func TestAddedGroupsWaitForTheGate(t *testing.T) {
-	s, err := state.Open("state", vfs.NewMem(), state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	var m *system.Machine
-	g, err := s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { m = system.New(nil)(g); return m })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range []command.Command{&command.RegisterNode{Node: "me", Version: 3}, &command.FinalizeVersion{Version: 2}} {
-		seq := uint64(i + 1)
-		entry := state.Wrap(state.Header{Node: "me", Epoch: 1, Seq: seq, Low: 1, Time: 1}, command.Encode(c))
-		out := g.Apply([]rookery.Entry{{Index: rookery.LogIndex(seq), Term: 1, Data: entry}})[0]
-		if err := state.ResultError("apply", out); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m := registry(t, &command.RegisterNode{Node: "me", Version: 3}, &command.FinalizeVersion{Version: 2})
 	n := &Node{groups: &groups{system: m}}
 	sent := &flaky{}
 	r := newRoad(identity{Node: "me", Epoch: 2}, time.Now, nil)
 	r.check = n.behindGate
 	r.add(rookery.SystemGroup, sent)
-	_, _, err = r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.FoundGroup{Group: 6, Founder: "me"}))
+	_, _, err := r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.FoundGroup{Group: 6, Founder: "me"}))
 	if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "rookery upgrade finalize") || len(sent.entries) != 0 {
 		t.Errorf("before version 3 is final: %v, %d entries sent", err, len(sent.entries))
 	}

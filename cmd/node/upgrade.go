@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/system"
 )
 
 // BinaryVersion is the version this binary was built as.
@@ -18,9 +19,31 @@ func BinaryVersion() string {
 	return "development"
 }
 
-// finalize raises the version gate to what this binary reads.
+// finalize raises the version gate to the highest that any member reads. The
+// machine refuses while others read less, and names them.
 func (n *Node) finalize(ctx context.Context) error {
-	_, err := n.propose(ctx, &command.FinalizeVersion{Version: CommandVersion})
+	nodes, err := n.groups.system.Nodes()
+	if err != nil {
+		return err
+	}
+	version := CommandVersion
+	for _, x := range nodes {
+		if x.Member() {
+			version = max(version, x.Version)
+		}
+	}
+	_, err = n.propose(ctx, &command.FinalizeVersion{Version: version})
+	return err
+}
+
+// refuseOld refuses a binary that does not read what the cluster may write by
+// now. The node's own state tells it, so that it needs no majority.
+func refuseOld(m *system.Machine) error {
+	gate, err := m.Gate()
+	if err == nil && gate > CommandVersion {
+		err = rookery.E("open node", rookery.KindDenied, fmt.Errorf(
+			"version %d of commands is final in this cluster and this binary reads up to %d: start this node with the newer binary; its data is kept", gate, CommandVersion))
+	}
 	return err
 }
 

@@ -55,37 +55,6 @@ type User struct {
 	Password string `json:"password"`
 }
 
-var build struct {
-	once sync.Once
-	path string
-	err  error
-}
-
-// Binary builds the rookery binary once per test process and gives its path.
-func Binary(t testing.TB) string {
-	t.Helper()
-	build.once.Do(func() {
-		dir, err := os.MkdirTemp("", "rookery-bin-*")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "rookery")
-		args := []string{"build", "-o", build.path}
-		if os.Getenv("ROOKERY_RACE") != "" {
-			args = append(args, "-race")
-		}
-		cmd := exec.Command("go", append(args, "rookery/cmd/rookery")...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
-	}
-	return build.path
-}
-
 // Dev is a running `rookery dev`.
 type Dev struct {
 	Facts Facts
@@ -105,7 +74,12 @@ func StartDev(t testing.TB, dir string) *Dev { return StartCluster(t, dir, 1) }
 // StartCluster is StartDev with several nodes.
 func StartCluster(t testing.TB, dir string, nodes int) *Dev {
 	t.Helper()
-	d := &Dev{Dir: dir, nodes: nodes, bin: Binary(t), base: FreePorts(t, 100*(nodes-1)+10)}
+	return startCluster(t, dir, nodes, Binary(t))
+}
+
+func startCluster(t testing.TB, dir string, nodes int, bin string) *Dev {
+	t.Helper()
+	d := &Dev{Dir: dir, nodes: nodes, bin: bin, base: FreePorts(t, 100*(nodes-1)+10)}
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,7 @@ package scenario
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,73 +19,23 @@ func TestKilledNodesLoseAndDoubleNothing(t *testing.T) {
 	}
 	d := harness.StartCluster(t, t.TempDir(), 5)
 	nodes := d.Facts.Nodes
-	var to []string
-	for _, u := range d.Facts.Users {
-		to = append(to, u.Login)
-	}
-	var mu sync.Mutex
-	acknowledged := map[string]bool{} // of all that were sent
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var senders sync.WaitGroup
-	for _, n := range nodes[3:] {
-		for k := range 2 {
-			senders.Go(func() {
-				for i := 0; ctx.Err() == nil; i++ {
-					subject := fmt.Sprintf("through %s %d %d", n.Name, k, i)
-					body := "hi\r\n"
-					if i%4 == 0 {
-						body = incompressible(400_000) // goes in stages
-					}
-					err := send(n.SMTP, to, "Subject: "+subject+"\r\n\r\n"+body)
-					mu.Lock()
-					acknowledged[subject] = err == nil
-					mu.Unlock()
-					if err != nil {
-						select { // the node is down: the next try may wait
-						case <-time.After(100 * time.Millisecond):
-						case <-ctx.Done():
-						}
-					}
-				}
-			})
-		}
-	}
-	count := func() (n int) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, ok := range acknowledged {
-			if ok {
-				n++
-			}
-		}
-		return n
-	}
-	more := func() {
-		t.Helper()
-		want := count() + 10
-		wait, stop := context.WithTimeout(t.Context(), time.Minute)
-		defer stop()
-		if err := harness.Poll(wait, func() (bool, error) { return count() >= want, nil }); err != nil {
-			t.Errorf("no mail is taken any more: %d of %d", count(), want)
-		}
-	}
+	l := startLoad(t, d, nodes[3:]...)
+	defer l.stop()
 	for _, victim := range []harness.Node{nodes[3], nodes[0], nodes[4]} {
-		more()
+		l.more("before " + victim.Name + " is killed")
 		if err := d.KillNode(victim.Name); err != nil {
 			t.Fatal(err)
 		}
-		more()
+		l.more("without " + victim.Name)
 		if err := d.StartNode(victim.Name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	more()
-	cancel()
-	senders.Wait()
-	t.Logf("%d messages sent, %d acknowledged", len(acknowledged), count())
+	l.more("at the end")
+	l.stop()
+	t.Logf("%d messages sent, %d acknowledged", len(l.acknowledged), l.count())
 	for _, u := range d.Facts.Users {
-		filed(t, d, u, acknowledged)
+		filed(t, d, u, l.acknowledged)
 	}
 }
 

@@ -1,0 +1,62 @@
+package node
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+	"rookery/storage/system"
+)
+
+// registry is a system machine that has applied commands.
+func registry(t *testing.T, cmds ...command.Command) *system.Machine {
+	t.Helper()
+	s, err := state.Open("state", vfs.NewMem(), state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	var m *system.Machine
+	g, err := s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { m = system.New(nil)(g); return m })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range cmds {
+		seq := uint64(i + 1)
+		entry := state.Wrap(state.Header{Node: "me", Epoch: 1, Seq: seq, Low: 1, Time: 1}, command.Encode(c))
+		out := g.Apply([]rookery.Entry{{Index: rookery.LogIndex(seq), Term: 1, Data: entry}})[0]
+		if err := state.ResultError("apply", out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// TestOldBinaryEnds: a node that hears of a final version above what it reads
+// ends by itself and says what to do; at its own version it goes on.
+func TestOldBinaryEnds(t *testing.T) {
+	old := registry(t, &command.RegisterNode{Node: "me", Version: CommandVersion}, &command.FinalizeVersion{Version: CommandVersion})
+	if err := refuseOld(old); err != nil {
+		t.Errorf("at its own version: %v", err)
+	}
+	above := CommandVersion + 1
+	n := &Node{id: identity{Node: "me"}, groups: &groups{system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}}
+	n.over.ended = make(chan struct{})
+	if err := n.enlist(t.Context()); !rookery.Is(err, rookery.KindDenied) {
+		t.Errorf("enlisted: %v", err)
+	}
+	select {
+	case <-n.Ended():
+	default:
+		t.Fatal("the node goes on")
+	}
+	if err := n.Err(); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "newer binary") {
+		t.Errorf("it ended with %v", err)
+	}
+}
