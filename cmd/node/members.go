@@ -24,14 +24,21 @@ var CommandVersion = command.Version
 
 // propose has the system group agree on a command.
 func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
-	_, result, err := n.road.Apply(ctx, rookery.SystemGroup, command.Encode(c))
+	_, result, err := n.proposeAt(ctx, c)
+	return result, err
+}
+
+// proposeAt gives the command's place in the log as well.
+func (n *Node) proposeAt(ctx context.Context, c command.Command) (rookery.LogIndex, command.Result, error) {
+	index, answer, err := n.road.Apply(ctx, rookery.SystemGroup, command.Encode(c))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	if err := state.ResultError("change cluster", result); err != nil {
-		return nil, err
+	if err := state.ResultError("change cluster", answer); err != nil {
+		return 0, nil, err
 	}
-	return command.DecodeResult(c.Type(), state.DecodeResult(result).Value)
+	result, err := command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	return index, result, err
 }
 
 // enlist writes this node into the registry, and on the first node of a new

@@ -20,7 +20,8 @@ func BinaryVersion() string {
 }
 
 // finalize raises the version gate to the highest that any member reads. The
-// machine refuses while others read less, and names them.
+// machine refuses while others read less, and names them. When it returns, this
+// node's status shows the version as final.
 func (n *Node) finalize(ctx context.Context) error {
 	nodes, err := n.groups.system.Nodes()
 	if err != nil {
@@ -32,8 +33,11 @@ func (n *Node) finalize(ctx context.Context) error {
 			version = max(version, x.Version)
 		}
 	}
-	_, err = n.propose(ctx, &command.FinalizeVersion{Version: version})
-	return err
+	index, _, err := n.proposeAt(ctx, &command.FinalizeVersion{Version: version})
+	if err != nil {
+		return err
+	}
+	return n.road.Wait(ctx, rookery.SystemGroup, index)
 }
 
 // refuseOld refuses a binary that does not read what the cluster may write by

@@ -2,7 +2,7 @@ package scenario
 
 import (
 	"context"
-	"fmt"
+	"crypto/rand"
 	"sync"
 	"testing"
 	"time"
@@ -29,16 +29,16 @@ func startLoad(t *testing.T, d *harness.Dev, nodes ...harness.Node) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{t: t, cancel: cancel, acknowledged: map[string]bool{}}
 	for _, n := range nodes {
-		for k := range 2 {
-			l.wg.Go(func() { l.send(ctx, n, k, to) })
+		for range 2 {
+			l.wg.Go(func() { l.send(ctx, n, to) })
 		}
 	}
 	return l
 }
 
-func (l *load) send(ctx context.Context, n harness.Node, k int, to []string) {
+func (l *load) send(ctx context.Context, n harness.Node, to []string) {
 	for i := 0; ctx.Err() == nil; i++ {
-		subject := fmt.Sprintf("through %s %d %d", n.Name, k, i)
+		subject := "through " + n.Name + " " + rand.Text()
 		body := "hi\r\n"
 		if i%4 == 0 {
 			body = incompressible(400_000) // goes in stages
