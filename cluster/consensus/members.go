@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -25,6 +26,14 @@ func (g *Group) configuration() raft.Configuration {
 // Servers are the group's members.
 func (g *Group) Servers() []Server {
 	return servers(g.configuration())
+}
+
+// MembersCommitted reports whether Servers are those of a configuration that
+// the group has agreed on and this node has applied; else a change is under
+// way that may still be undone.
+func (g *Group) MembersCommitted() bool {
+	data, at := g.machine.Configuration()
+	return at > 0 && slices.Equal(servers(raft.DecodeConfiguration(data)), g.Servers())
 }
 
 func (g *Group) voters() int {

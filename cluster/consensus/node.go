@@ -67,6 +67,19 @@ func (n *Node) Start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	return g, nil
 }
 
+// Stop ends one group here as Close does, and leaves its log and machine as
+// they are; Start runs it again. A group that does not run is none to stop.
+func (n *Node) Stop(ctx context.Context, id rookery.GroupID) error {
+	n.mu.Lock()
+	g := n.groups[id]
+	delete(n.groups, id)
+	n.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	return g.close(ctx)
+}
+
 // Close hands over leadership where another node can take it, then stops
 // every group and waits for its goroutines. Applies under way get until ctx
 // ends. The logs and the machines stay open: they are the caller's, and must

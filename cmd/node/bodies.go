@@ -29,7 +29,14 @@ type bodies struct {
 	accounts atomic.Pointer[account.Store]
 	store    blob.Store
 	reader   *pack.Bodies
-	packers  sync.Map // of *pack.Packer by rookery.GroupID
+	packers  sync.Map // of *packing by rookery.GroupID
+}
+
+// packing is a group's packer at work.
+type packing struct {
+	*pack.Packer
+	stop context.CancelFunc
+	done chan struct{} // closed when it has ended
 }
 
 func newBodies(n *Node) *bodies { return &bodies{node: n} }
@@ -78,8 +85,22 @@ func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
 		Packed:    func() { b.release(g, id) },
 		Deletable: b.deletable,
 	}))
-	b.packers.Store(id, p)
-	b.node.job("packer", func(ctx context.Context) error { return b.pack(ctx, id, p) })
+	ctx, stop := context.WithCancel(b.node.jobs)
+	w := &packing{p, stop, make(chan struct{})}
+	b.packers.Store(id, w)
+	b.node.job("packer", func(context.Context) error {
+		defer close(w.done)
+		defer stop()
+		return b.pack(ctx, id, p)
+	})
+}
+
+// removePacker ends a group's packer and waits for it.
+func (b *bodies) removePacker(id rookery.GroupID) {
+	if w, have := b.packers.LoadAndDelete(id); have {
+		w.(*packing).stop()
+		<-w.(*packing).done
+	}
 }
 
 func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
@@ -101,8 +122,12 @@ func (b *bodies) deletable(_ context.Context, p mailbox.Pack) (bool, error) {
 
 // release lets the log recycle what lies below the oldest unpacked body.
 func (b *bodies) release(g *groups, id rookery.GroupID) {
-	floor, err := pack.Floor(g.machine(id), func() rookery.LogIndex {
-		applied, _ := g.raft.Group(id).Machine().Applied()
+	m, r := g.machine(id), g.raft.Group(id)
+	if m == nil || r == nil {
+		return // it has just left
+	}
+	floor, err := pack.Floor(m, func() rookery.LogIndex {
+		applied, _ := r.Machine().Applied()
 		return applied
 	})
 	if err == nil {
@@ -120,7 +145,7 @@ func (b *bodies) release(g *groups, id rookery.GroupID) {
 // leads it.
 func (b *bodies) pack(ctx context.Context, id rookery.GroupID, p *pack.Packer) error {
 	g := b.node.groups.raft.Group(id)
-	for ctx.Err() == nil {
+	for g != nil && ctx.Err() == nil {
 		// The channel is asked for first, so that no change is missed.
 		changes := g.LeaderChanges()
 		if !g.IsLeader() {

@@ -110,16 +110,16 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 		return nil
 	}
 	sg, err := g.state.Group(id, func(sg *state.Group) state.Machine {
-		m := mailbox.New(mailEvents{g.node, id})(sg)
-		g.mu.Lock()
-		g.mail[id] = m
-		g.mu.Unlock()
-		return m
+		return mailbox.New(mailEvents{g.node, id})(sg)
 	})
 	if err != nil {
 		return err
 	}
+	g.mu.Lock()
+	g.mail[id] = sg.Machine().(*mailbox.Machine)
+	g.mu.Unlock()
 	if _, err = g.raft.Start(ctx, id, sg, members); err != nil {
+		g.hide(id)
 		return err
 	}
 	g.node.road.add(id, lead{g.raft.Group(id), g.mesh})

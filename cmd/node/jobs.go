@@ -8,7 +8,6 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
 	"rookery/storage/state"
 )
 
@@ -35,7 +34,7 @@ func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq 
 // replayed before there is one it finds by itself.
 func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
 	if p, ok := e.node.bodies.packers.Load(e.group); ok {
-		p.(*pack.Packer).Unpacked(bytes)
+		p.(*packing).Unpacked(bytes)
 	}
 }
 

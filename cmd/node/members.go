@@ -17,6 +17,7 @@ import (
 	"rookery/cluster/transport"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/system"
 )
 
 // CommandVersion is the highest version of commands this binary reads.
@@ -86,8 +87,10 @@ func (n *Node) enlist(ctx context.Context) error {
 	return nil
 }
 
-// startPlaced starts the mail groups that are placed on this node. A group
-// that this node founds is begun here.
+// startPlaced starts the mail groups that are placed on this node, and those
+// whose replicas are still here: a group that was moved off while this node was
+// down may count its vote until the move is confirmed. A group that this node
+// founds is begun here.
 func (n *Node) startPlaced(ctx context.Context) error {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
@@ -95,7 +98,11 @@ func (n *Node) startPlaced(ctx context.Context) error {
 	}
 	for _, p := range placed {
 		founds := n.founds(p)
-		if p.Group == rookery.SystemGroup || !founds && !slices.Contains(p.Members, n.id.Node) {
+		if p.Group == rookery.SystemGroup || p.Void {
+			continue
+		}
+		if !founds && !slices.Contains(p.Members, n.id.Node) {
+			n.startLeaving(ctx, p)
 			continue
 		}
 		var founders []consensus.Server
@@ -108,6 +115,24 @@ func (n *Node) startPlaced(ctx context.Context) error {
 		n.bodies.addPacker(n.groups, p.Group)
 	}
 	return nil
+}
+
+// startLeaving starts a group that is not placed here any more and whose
+// replica may still count. One that cannot start is no reason to end: it is
+// about to leave.
+func (n *Node) startLeaving(ctx context.Context, p system.GroupPlacement) {
+	if n.current && n.left(p) || n.groups.raft.Group(p.Group) != nil {
+		return
+	}
+	held, err := n.groups.holds(p.Group)
+	if err == nil && held {
+		err = n.groups.start(ctx, p.Group, nil)
+	}
+	if err != nil {
+		n.deps.Logger.Error("a group that moves away from this node cannot be started", "group", p.Group, "error", err)
+	} else if held {
+		n.bodies.addPacker(n.groups, p.Group)
+	}
 }
 
 // followCluster keeps the mesh and the groups of this node up with the
@@ -125,6 +150,9 @@ func (n *Node) followCluster(ctx context.Context) error {
 		}
 		if err := n.onward.leave(); err != nil {
 			n.deps.Logger.Error("the placement of groups cannot be read", "error", err)
+		}
+		if err := n.stopLeft(ctx); err != nil && ctx.Err() == nil {
+			n.deps.Logger.Error("a group that has left this node did not stop in order", "error", err)
 		}
 		select {
 		case <-n.moved:

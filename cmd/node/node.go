@@ -91,6 +91,10 @@ type Node struct {
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
 
+	// current is that since the start the placement was read behind a barrier
+	// once. Open sets it, then the following of the cluster.
+	current bool
+
 	over over // why the node cannot go on
 
 	jobs context.Context // ends with the background jobs
@@ -214,6 +218,7 @@ func (n *Node) awaitSystem(ctx context.Context) error {
 		err := n.groups.ready(wait, n.road, rookery.SystemGroup)
 		cancel()
 		if err == nil {
+			n.current = true
 			return n.enlist(ctx)
 		}
 		if version, _, serr := n.groups.system.Settings(); serr == nil && version > 0 {

@@ -118,6 +118,10 @@ func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, e
 	if g == nil || !g.IsLeader() {
 		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("this node does not lead the group"))
 	}
+	if !g.MembersCommitted() {
+		// What is confirmed lets nodes go: it must not be taken back.
+		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("a change of the group's members is not committed yet"))
+	}
 	s := placement.State{Leader: p.id.Node, Last: g.Stats().Last, Progress: map[rookery.NodeID]placement.Progress{}}
 	for _, m := range g.Servers() {
 		if m.Learner {

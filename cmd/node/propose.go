@@ -61,6 +61,13 @@ func (r *road) add(id rookery.GroupID, g group) {
 	r.groups[id] = g
 }
 
+// remove ends the way through a replica here: commands go to another.
+func (r *road) remove(id rookery.GroupID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.groups, id)
+}
+
 // find gives the way to a group now; it is asked anew for every attempt, for
 // groups come and go.
 func (r *road) find(id rookery.GroupID) (group, error) {

@@ -145,6 +145,19 @@ func (s *Store) Group(id rookery.GroupID, make func(*Group) Machine) (*Group, er
 	return g, nil
 }
 
+// Holds reports whether there is anything of a group. It opens nothing.
+func (s *Store) Holds(id rookery.GroupID) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups == nil {
+		return false, rookery.E("look for group state", rookery.KindUnavailable, errors.New("the store is closed"))
+	}
+	snap := newGroup(s, id).Read()
+	defer snap.Close()
+	at, _, err := snap.Applied()
+	return at > 0, err
+}
+
 // Sync returns when everything applied before the call is on disk, in all
 // groups.
 func (s *Store) Sync() error {
