@@ -119,7 +119,7 @@ func (n *Node) status() Status {
 			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 		}
 	}
-	s.Groups = append(s.Groups, n.groupsElsewhere(names, problem)...)
+	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}

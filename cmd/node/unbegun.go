@@ -2,14 +2,16 @@ package node
 
 import (
 	"cmp"
+	"slices"
 
 	"rookery"
 	"rookery/storage/system"
 )
 
 // groupsElsewhere are the mail groups without a replica on this node, as the
-// placement has them, and a problem for each group that has not begun.
-func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, problem func(string, ...any)) (out []GroupStatus) {
+// placement has them, with the leaders that say so themselves, and a problem for
+// each group that has not begun.
+func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) (out []GroupStatus) {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		problem("placement: %v", err)
@@ -22,6 +24,11 @@ func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, problem func(str
 		gs := GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 		for _, id := range p.Members {
 			gs.Members = append(gs.Members, cmp.Or(names[id], string(id)))
+		}
+		for id, r := range reports {
+			if slices.Contains(r.Leads, p.Group) {
+				gs.Leader = cmp.Or(names[id], string(id))
+			}
 		}
 		out = append(out, gs)
 	}
