@@ -49,8 +49,17 @@ func (b *bodies) open(set *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
+	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Body: b.body, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
+}
+
+// body is a body's record as it is now.
+func (b *bodies) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, error) {
+	m := b.node.groups.machine(group)
+	if m == nil {
+		return mailbox.Body{}, rookery.E("find body", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", group))
+	}
+	return m.Body(id)
 }
 
 func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error) {

@@ -20,7 +20,10 @@ const fetchWindow = 1 << 20
 // BodiesOptions are what Bodies reads from. Store and Cache may be nil: then
 // there is only the log.
 type BodiesOptions struct {
-	Log    LogReader
+	Log LogReader
+	// Body is a body's record as it is now. A reader holds an older one while
+	// the body is packed and the log let go.
+	Body   func(rookery.GroupID, mailbox.BodyID) (mailbox.Body, error)
 	Store  blob.Store
 	Cache  *Cache
 	Logger *slog.Logger
@@ -72,6 +75,11 @@ func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 		}
 		if !rookery.Is(logErr, rookery.KindNotFound) && len(x.Pack) > 0 {
 			b.o.Logger.Warn("a body cannot be read from the log; reading its pack", "group", group, "body", x.ID, "error", logErr)
+		}
+	}
+	if len(x.Pack) == 0 && rookery.Is(logErr, rookery.KindNotFound) && b.o.Body != nil {
+		if now, err := b.o.Body(group, x.ID); err == nil {
+			x.Pack = now.Pack
 		}
 	}
 	if len(x.Pack) == 0 {

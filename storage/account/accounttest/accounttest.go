@@ -80,10 +80,14 @@ func Open(t testing.TB, o Options) *Node {
 			return n.machines[id]
 		})
 	}
-	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Store: o.Blobs, Cache: o.Cache, Logger: logger})
+	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Body: n.body, Store: o.Blobs, Cache: o.Cache, Logger: logger})
 	n.Store = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
 		Groups: func() []rookery.GroupID { return o.Groups }, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})
 	return n
+}
+
+func (n *Node) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, error) {
+	return n.machines[group].Body(id)
 }
 
 func (n *Node) add(t testing.TB, id rookery.GroupID, make func(*state.Group) state.Machine) {
