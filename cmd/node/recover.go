@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -306,23 +307,32 @@ func (p *RecoveryPlan) seeds() error {
 	return nil
 }
 
-// dead are the members by the newest registry that are no survivors.
+// dead are the members that are no survivors: by any survivor's registry, and by
+// the newest copies' configurations. A killed node's registry may lack what its
+// log has; every member is in the system group's configuration.
 func (p *RecoveryPlan) dead() error {
-	for _, r := range p.Survivors {
-		if p.Groups[0].Group != rookery.SystemGroup || r.Node != p.Groups[0].Seed {
-			continue
-		}
-		for _, n := range r.Nodes {
-			if !slices.ContainsFunc(p.Survivors, func(s Report) bool { return s.Node == n.Node }) {
-				p.Dead = append(p.Dead, n)
-			}
-		}
-		if len(p.Dead) == 0 {
-			return rookery.E("plan recovery", rookery.KindConflict, errors.New("every node survives: start them all, there is nothing to recover"))
-		}
-		return nil
+	if p.Groups[0].Group != rookery.SystemGroup {
+		return rookery.E("plan recovery", rookery.KindConflict, errors.New("no survivor holds the system group"))
 	}
-	return rookery.E("plan recovery", rookery.KindConflict, errors.New("no survivor holds the system group"))
+	members := map[rookery.NodeID]ReportedNode{}
+	for _, g := range p.Groups {
+		for _, s := range g.From.Servers {
+			members[s.ID] = ReportedNode{Node: s.ID}
+		}
+	}
+	for _, r := range p.Survivors {
+		for _, n := range r.Nodes {
+			members[n.Node] = n
+		}
+	}
+	for _, r := range p.Survivors {
+		delete(members, r.Node)
+	}
+	p.Dead = slices.SortedFunc(maps.Values(members), func(a, b ReportedNode) int { return cmp.Compare(a.Node, b.Node) })
+	if len(p.Dead) == 0 {
+		return rookery.E("plan recovery", rookery.KindConflict, errors.New("every node survives: start them all, there is nothing to recover"))
+	}
+	return nil
 }
 
 const recoveryFile = "recovery.json"

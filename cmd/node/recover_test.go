@@ -56,3 +56,17 @@ func TestPlanRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A node that was killed may have in its log alone who the members are.
+func TestPlanKnowsTheDeadFromConfigurations(t *testing.T) {
+	system := consensus.Position{Term: 1, LastTerm: 1, Last: 9, Servers: []consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Learner: true}}}
+	a, b := reportOf("a", system), reportOf("b", system)
+	a.Nodes, b.Nodes = nil, b.Nodes[:3]
+	p, err := PlanRecovery([]Report{a, b}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Dead) != 2 || p.Dead[0] != (ReportedNode{Node: "c", Name: "c"}) || p.Dead[1] != (ReportedNode{Node: "d"}) {
+		t.Errorf("dead: %+v", p.Dead)
+	}
+}
