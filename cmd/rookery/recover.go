@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -172,7 +173,7 @@ func printPlan(s *shell, p node.RecoveryPlan) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s becomes generation %s\n\n", p.Cluster, p.Generation)
 	for _, n := range p.Dead {
-		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", n.Name, n.Node, n.Address)
+		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", cmp.Or(n.Name, "name not known here"), n.Node, cmp.Or(n.Address, "address not known here"))
 	}
 	fmt.Fprint(w, "\nGROUP\tGOES ON FROM\tLAST ENTRY (TERM)\tAPPENDED\tKNOWN COMMITTED\tTAIL KEPT\n")
 	for _, g := range p.Groups {
