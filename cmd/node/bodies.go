@@ -65,20 +65,24 @@ func (b *bodies) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, e
 func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error) {
 	switch set.Kind {
 	case "dir":
-		path := set.Path
-		switch {
-		case path == "":
-			path = filepath.Join(data, "objects")
-		case !filepath.IsAbs(path):
-			path = filepath.Join(data, path)
-		}
-		return dir.Open(path)
+		return dir.Open(storePath(set, data))
 	case "s3":
 		return s3.Open(s3.Config{
 			Endpoint: set.Endpoint, Bucket: set.Bucket, Region: set.Region, Credentials: s3.Credentials{AccessKey: set.AccessKey, SecretKey: set.SecretKey}, CAFile: set.CAFile,
 		}, logger)
 	}
 	return nil, rookery.E("open object store", rookery.KindInvalid, fmt.Errorf("store.kind %q is unknown; use dir or s3", set.Kind))
+}
+
+// storePath is where the objects of a store of kind dir lie.
+func storePath(set *Store, data string) string {
+	switch {
+	case set.Path == "":
+		return filepath.Join(data, "objects")
+	case !filepath.IsAbs(set.Path):
+		return filepath.Join(data, set.Path)
+	}
+	return set.Path
 }
 
 // deadFor is how long a dead pack stays, so that readers of an older view end.

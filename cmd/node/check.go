@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"rookery"
 	"rookery/directory/ldap"
-	"rookery/storage/blob"
 )
 
 // Check is one thing that was tried of settings before they are used.
@@ -19,8 +17,9 @@ type Check struct {
 }
 
 // CheckSettings tries the directories and the object store that settings
-// name. It stops at the first that does not work.
-func CheckSettings(ctx context.Context, s Settings, logger *slog.Logger) []Check {
+// name; data is the data directory, where a relative path of objects begins.
+// It stops at the first that does not work.
+func CheckSettings(ctx context.Context, s Settings, data string, logger *slog.Logger) []Check {
 	var checks []Check
 	if err := s.Validate(); err != nil {
 		return []Check{{"settings", "not valid", err}}
@@ -31,7 +30,7 @@ func CheckSettings(ctx context.Context, s Settings, logger *slog.Logger) []Check
 			return checks
 		}
 	}
-	return append(checks, checkStore(ctx, &s.Store, logger))
+	return append(checks, checkStore(ctx, &s.Store, data))
 }
 
 func checkDirectory(ctx context.Context, name string, s *Settings, logger *slog.Logger) Check {
@@ -59,38 +58,10 @@ func checkDirectory(ctx context.Context, name string, s *Settings, logger *slog.
 	return c
 }
 
-func checkStore(ctx context.Context, s *Store, logger *slog.Logger) Check {
+func checkStore(ctx context.Context, s *Store, data string) Check {
 	c := Check{What: "object store " + s.Kind}
-	if s.Kind == "dir" {
-		c.Result = "a directory"
-		return c
-	}
-	store, err := openStore(s, "", logger)
-	if err == nil {
-		err = tryStore(ctx, store)
-	}
-	c.Result, c.Err = "writes, reads and deletes", err
-	if err != nil {
+	if c.Result, c.Err = TryStore(ctx, s, data); c.Err != nil {
 		c.Result = "not usable"
 	}
 	return c
-}
-
-// tryStore writes, reads and deletes a small object.
-func tryStore(ctx context.Context, s blob.Store) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	const text = "rookery was here"
-	key := fmt.Sprintf("check/%d", time.Now().UnixNano())
-	if err := s.Put(ctx, key, strings.NewReader(text), int64(len(text)), blob.PutOptions{}); err != nil {
-		return err
-	}
-	r, err := s.Get(ctx, key, 0, int64(len(text)))
-	if err != nil {
-		return err
-	}
-	if err := r.Close(); err != nil {
-		return err
-	}
-	return s.Delete(ctx, key)
 }

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"rookery"
@@ -16,6 +20,12 @@ const initLong = `Begins a cluster on its first machine: makes the data director
 node file with the cluster's CA, the node's identity and the encryption keys,
 writes the settings, and tests the directory and the object store they name.
 
+The settings come from a file, from flags, or from both. What neither gives is
+asked for at the terminal and tried at once: the domains, the directory, the
+account it is searched with (a real bind and search), and the object store. A
+wrong answer can be corrected. Without a terminal what is missing is an error.
+Secrets are read without echo, or from files; never from the command line.
+
 It also writes the recovery kit: the keys without which nothing can be read.
 Keep it off the cluster, in a safe place: who has it can read all mail.
 
@@ -23,58 +33,147 @@ Then start the node with rookery serve, mint a token for each further machine
 with rookery token, and enter them with rookery join.
 
 A sample of the settings:  rookery config sample
+Example: rookery init -config /etc/rookery/rookery.toml
 Example: rookery init -config /etc/rookery/rookery.toml -settings settings.toml -kit /root/rookery-recovery-kit.json`
 
+// initFlags are what init is called with.
+type initFlags struct {
+	config, settings, kit                                *string
+	domain, directory, directoryCA, bindDN, bindPassword *string
+	base, profile                                        *string
+	store, storeCA, bucket, region, accessKey, secretKey *string
+}
+
+func newInitFlags(f *flag.FlagSet) initFlags {
+	return initFlags{
+		config:       f.String("config", "", "path of the node file"),
+		settings:     f.String("settings", "", "path of the settings (- is standard input)"),
+		kit:          f.String("kit", "rookery-recovery-kit.json", "where to write the recovery kit"),
+		domain:       f.String("domain", "", "mail domains, with commas between"),
+		directory:    f.String("directory", "", "URLs of the directory's servers, with commas between"),
+		directoryCA:  f.String("directory-ca", "", "PEM file, on every node, with the authority of their certificates"),
+		bindDN:       f.String("bind-dn", "", "account that the directory is searched with"),
+		bindPassword: f.String("bind-password-file", "", "file that holds its password"),
+		base:         f.String("base", "", "DN below which users are searched"),
+		profile:      f.String("profile", "", "profile of the directory: auto, openldap, ad or 389"),
+		store:        f.String("store", "", "object store: URL of an S3 service, or the path of a directory that all nodes share"),
+		storeCA:      f.String("store-ca", "", "PEM file, on every node, with the authority of its certificate"),
+		bucket:       f.String("bucket", "", "bucket of the S3 service, which must exist"),
+		region:       f.String("region", "", "region as the S3 service calls it"),
+		accessKey:    f.String("access-key", "", "identity at the S3 service"),
+		secretKey:    f.String("secret-key-file", "", "file that holds its secret key"),
+	}
+}
+
+// founding reads the settings file and the flags over it.
+func (i *initFlags) founding(data string) (*founding, error) {
+	set := node.DefaultSettings()
+	f := &founding{set: &set, data: data, whole: *i.settings != ""}
+	if f.whole {
+		doc, err := readInput(*i.settings)
+		if err != nil {
+			return nil, err
+		}
+		if set, err = node.ParseSettings(doc); err != nil {
+			return nil, err
+		}
+	}
+	if *i.domain != "" {
+		set.Domains = list(*i.domain)
+	}
+	if *i.store != "" {
+		setStore(&set.Store, *i.store)
+	}
+	err := f.change(func(d *node.Directory) error {
+		if *i.directory != "" {
+			d.URLs = list(*i.directory)
+			d.StartTLS = slices.ContainsFunc(d.URLs, plainRemote)
+		}
+		return errors.Join(override(&d.CAFile, *i.directoryCA), override(&d.BindDN, *i.bindDN), takeFile(&d.Password, *i.bindPassword),
+			override(&d.Base, *i.base), override(&d.Profile, *i.profile))
+	})
+	if d := set.Directories[theDirectory]; len(d.URLs) == 0 && f.whole && d.BindDN+d.Base == "" {
+		delete(set.Directories, theDirectory) // none was named
+	}
+	s := &set.Store
+	return f, errors.Join(err, override(&s.CAFile, *i.storeCA), override(&s.Bucket, *i.bucket), override(&s.Region, *i.region),
+		override(&s.AccessKey, *i.accessKey), takeFile(&s.SecretKey, *i.secretKey))
+}
+
+func override(into *string, flag string) error {
+	if flag != "" {
+		*into = flag
+	}
+	return nil
+}
+
+func takeFile(into *string, path string) error {
+	if path == "" {
+		return nil
+	}
+	b, err := readInput(path)
+	*into = strings.TrimRight(string(b), "\r\n")
+	return err
+}
+
 func initVerb() verb {
-	v := verb{name: "init", args: "-config FILE -settings FILE [-kit FILE]", short: "begin a cluster on its first machine", long: initLong}
+	v := verb{name: "init", args: "-config FILE [-settings FILE] [-kit FILE] [flags]", short: "begin a cluster on its first machine", long: initLong}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
-		config := f.String("config", "", "path of the node file")
-		settings := f.String("settings", "", "path of the settings (- is standard input)")
-		kit := f.String("kit", "rookery-recovery-kit.json", "where to write the recovery kit")
+		i := newInitFlags(f)
 		if err := parse(f, args); err != nil {
 			return err
 		}
-		if *config == "" || *settings == "" || f.NArg() > 0 {
-			return usagef("needs -config FILE and -settings FILE")
+		if *i.config == "" || f.NArg() > 0 {
+			return usagef("needs -config FILE")
 		}
-		cfg, err := node.LoadConfig(*config)
-		if err != nil {
-			return err
-		}
-		doc, err := readInput(*settings)
-		if err != nil {
-			return err
-		}
-		set, err := node.ParseSettings(doc)
-		if err != nil {
-			return err
-		}
-		if exists(*kit) {
-			return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file with -kit", *kit))
-		}
-		logger, err := newLogger(s, "warn")
-		if err != nil {
-			return err
-		}
-		for _, check := range node.CheckSettings(ctx, set, logger) {
-			fmt.Fprintf(s.out, "%-40s %s\n", check.What, check.Result)
-			if check.Err != nil {
-				return check.Err
-			}
-		}
-		if err := beginCluster(ctx, cfg, &set, logger); err != nil {
-			return err
-		}
-		if err := node.WriteRecoveryKit(cfg.DataDir, *kit, time.Now()); err != nil {
-			return err
-		}
-		abs, _ := filepath.Abs(*kit)
-		fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys mean lost mail, and who has it can read all mail.\n", cfg.DataDir, abs)
-		fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *config, cfg.DataDir)
-		return nil
+		return begin(ctx, s, i)
 	}
 	return v
+}
+
+func begin(ctx context.Context, s *shell, i initFlags) error {
+	cfg, err := node.LoadConfig(*i.config)
+	if err != nil {
+		return err
+	}
+	found, err := i.founding(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if exists(*i.kit) {
+		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file with -kit", *i.kit))
+	}
+	if err := node.Beginnable(cfg); err != nil {
+		return err
+	}
+	if term, ok := openTerminal(); ok {
+		defer term.Close()
+		found.term = term
+	}
+	if err := found.complete(ctx); err != nil {
+		return err
+	}
+	logger, err := newLogger(s, "warn")
+	if err != nil {
+		return err
+	}
+	for _, check := range node.CheckSettings(ctx, *found.set, cfg.DataDir, logger) {
+		fmt.Fprintf(s.out, "%-40s %s\n", check.What, check.Result)
+		if check.Err != nil {
+			return check.Err
+		}
+	}
+	if err := beginCluster(ctx, cfg, found.set, logger); err != nil {
+		return err
+	}
+	if err := node.WriteRecoveryKit(cfg.DataDir, *i.kit, time.Now()); err != nil {
+		return err
+	}
+	abs, _ := filepath.Abs(*i.kit)
+	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys mean lost mail, and who has it can read all mail.\n", cfg.DataDir, abs)
+	fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)
+	return nil
 }
 
 // beginCluster makes the first node and writes the first settings. It opens

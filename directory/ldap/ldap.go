@@ -59,12 +59,27 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Directory, err
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	secret, err := cfg.password()
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	d, err := assemble(cfg, logger)
 	if err != nil {
 		return nil, err
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+	for _, s := range d.servers {
+		d.wg.Go(s.watch)
+	}
+	wait, cancel := context.WithTimeout(ctx, cfg.DialTimeout+cfg.OperationTimeout)
+	defer cancel()
+	d.firstAnswer(wait)
+	return d, nil
+}
+
+// assemble makes a directory that nothing watches yet.
+func assemble(cfg Config, logger *slog.Logger) (*Directory, error) {
+	secret, err := cfg.password()
+	if err != nil {
+		return nil, err
 	}
 	d := &Directory{cfg: cfg, secret: secret, logger: logger.With("directory", cfg.Name), now: time.Now, revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -76,12 +91,6 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Directory, err
 		}
 		d.servers = append(d.servers, s)
 	}
-	for _, s := range d.servers {
-		d.wg.Go(s.watch)
-	}
-	wait, cancel := context.WithTimeout(ctx, cfg.DialTimeout+cfg.OperationTimeout)
-	defer cancel()
-	d.firstAnswer(wait)
 	return d, nil
 }
 

@@ -19,12 +19,16 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Serve is a running `rookery serve` with slapd as directory and an S3 server
-// as object store.
+// Serve is a `rookery serve` with slapd as directory and an S3 server as object
+// store.
 type Serve struct {
 	Node Node
 	CA   string
 	Dir  string // holds everything
+	// LDAPS is the URL of slapd, LDAPCA its authority, Endpoint and Bucket the
+	// object store.
+	LDAPS, LDAPCA, Endpoint, Bucket string
+
 	bin  string
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
@@ -59,9 +63,9 @@ func Bucket(t testing.TB, endpoint string) string {
 	return name
 }
 
-// StartServe starts slapd from the shared test bed (or skips) and a node that
-// is set up by its command line alone, until the test ends.
-func StartServe(t testing.TB) *Serve {
+// PrepareServe starts slapd from the shared test bed (or skips), makes a bucket,
+// a certificate and a node file. Nothing of the product has run yet.
+func PrepareServe(t testing.TB) *Serve {
 	t.Helper()
 	script := Shared(t, "directory", "run-slapd.sh")
 	endpoint := S3(t)
@@ -76,10 +80,27 @@ func StartServe(t testing.TB) *Serve {
 	run(t, "bash", script, "start", filepath.Join(dir, "slapd"), fmt.Sprint(ldap), fmt.Sprint(ldap+1), "20")
 	t.Cleanup(func() { run(t, "bash", script, "stop", filepath.Join(dir, "slapd")) })
 
-	s := &Serve{Dir: dir, bin: Binary(t), CA: filepath.Join(dir, "cert.pem")}
-	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
-		"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", filepath.Join(dir, "key.pem"), "-out", s.CA)
+	s := &Serve{
+		Dir: dir, bin: Binary(t), CA: filepath.Join(dir, "cert.pem"), Endpoint: endpoint, Bucket: bucket,
+		LDAPS: fmt.Sprintf("ldaps://127.0.0.1:%d", ldap+1), LDAPCA: filepath.Join(dir, "slapd", "tls", "ca.pem"),
+	}
+	s.Certify(t)
 	s.writeConfig(t)
+	return s
+}
+
+// Certify makes the certificate of the mail listeners anew.
+func (s *Serve) Certify(t testing.TB) {
+	t.Helper()
+	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+		"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", filepath.Join(s.Dir, "key.pem"), "-out", s.CA)
+}
+
+// StartServe is PrepareServe and a node that is set up by its command line
+// alone, until the test ends.
+func StartServe(t testing.TB) *Serve {
+	t.Helper()
+	s := PrepareServe(t)
 	s.init(t, fmt.Sprintf(`domains = ["example.test"]
 [store]
 kind = "s3"
@@ -89,13 +110,20 @@ region = "us-east-1"
 access_key = "testuser"
 secret_key = "secretsecret"
 [directories.main]
-urls = ["ldaps://127.0.0.1:%d"]
+urls = [%q]
 ca_file = %q
 bind_dn = "cn=mail,ou=services,dc=example,dc=test"
 password = "svc"
 base = "dc=example,dc=test"
 profile = "openldap"
-`, endpoint, bucket, ldap+1, filepath.Join(dir, "slapd", "tls", "ca.pem")))
+`, s.Endpoint, s.Bucket, s.LDAPS, s.LDAPCA))
+	s.Run(t)
+	return s
+}
+
+// Run starts the node that was set up, until the test ends.
+func (s *Serve) Run(t testing.TB) {
+	t.Helper()
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +135,6 @@ profile = "openldap"
 			t.Logf("log of the node:\n%s", tail(s.log.String(), 8000))
 		}
 	})
-	return s
 }
 
 func (s *Serve) writeConfig(t testing.TB) {
