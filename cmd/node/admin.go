@@ -38,6 +38,7 @@ type adminServer struct {
 	state    func(ctx context.Context, name string, state command.NodeState) error
 	finalize func(ctx context.Context) error
 	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
+	storage  func(*http.ServeMux) // adds the orders of rookery storage
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -61,6 +62,7 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 		reply(w, struct{}{})
 	})
 	mux.HandleFunc("POST /v1/groups", a.postGroups)
+	a.storage(mux)
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
@@ -236,22 +238,34 @@ func (c *AdminClient) call(ctx context.Context, method, path string, in, out any
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
 	resp, err := c.http.Do(req)
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return rookery.E(op, rookery.KindUnavailable, errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
-	}
 	if err != nil {
-		return rookery.E(op, rookery.KindUnavailable,
-			fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))
+		return c.unreached(ctx, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		var e errorBody
-		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-			return rookery.E(op, rookery.KindUnknown, fmt.Errorf("status %s", resp.Status))
-		}
-		return rookery.E(op, e.Kind, errors.New(e.Error))
+		return refused(resp)
 	}
 	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// unreached words why no answer came.
+func (c *AdminClient) unreached(ctx context.Context, err error) error {
+	const op = "ask the node"
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return rookery.E(op, rookery.KindUnavailable, errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
+	}
+	return rookery.E(op, rookery.KindUnavailable,
+		fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))
+}
+
+// refused reads what the node said instead of doing it.
+func refused(resp *http.Response) error {
+	const op = "ask the node"
+	var e errorBody
+	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+		return rookery.E(op, rookery.KindUnknown, fmt.Errorf("status %s", resp.Status))
+	}
+	return rookery.E(op, e.Kind, errors.New(e.Error))
 }
 
 // IsSecret reports whether the settings key holds a secret.

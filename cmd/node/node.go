@@ -321,8 +321,9 @@ func (n *Node) openMail(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.mesh.handleGroup(callIntents, n.intentsHere)
+	n.serveChecks()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, storage: n.storageOrders, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

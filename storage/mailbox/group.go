@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"rookery"
@@ -25,6 +26,23 @@ func (m *Machine) Body(id BodyID) (b Body, err error) {
 		return err
 	})
 	return b, err
+}
+
+// Bodies lists all bodies of the group in the order of their ids, from an id on.
+func (m *Machine) Bodies(from BodyID, limit int) (bodies []Body, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(bodyKey(tableBody, from), newKey(tableBody).end(), func(k, v []byte) (bool, error) {
+			if len(bodies) >= limit {
+				return false, nil
+			}
+			x, err := decodeBody(BodyID(u64At(k, 1)), bytes.Clone(v))
+			if err == nil {
+				bodies = append(bodies, x.Body)
+			}
+			return true, err
+		})
+	})
+	return bodies, err
 }
 
 // Unpacked lists bodies that lie in no pack, oldest first, from an id on.
@@ -81,6 +99,22 @@ func (m *Machine) OldestUnpacked() (oldest rookery.LogIndex, err error) {
 		return nil
 	})
 	return oldest, err
+}
+
+// Pack is one pack's record. The error is KindNotFound.
+func (m *Machine) Pack(id command.PackID) (p Pack, err error) {
+	err = m.read(func(r state.Reader) error {
+		v, err := r.Get(packKey(id))
+		if err == nil && v == nil {
+			err = notFound("pack %.128q does not exist", id)
+		}
+		if err != nil {
+			return err
+		}
+		p.ID = id
+		return decodeCold(v, &p)
+	})
+	return p, err
 }
 
 // Packs lists packs behind an id, in the order of their ids.

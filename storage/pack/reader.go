@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"crypto/sha256"
-	"hash/crc32"
 	"io"
 
 	"rookery"
@@ -35,24 +34,7 @@ func parseEnds(head, tail []byte, size int64) (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	if len(tail) < trailerLen {
-		return Index{}, damaged("it is cut short")
-	}
-	t, err := parseTrailer(tail[len(tail)-trailerLen:])
-	if err != nil {
-		return Index{}, err
-	}
-	if t.size != size || int64(start)+t.footer+int64(trailerLen) > size {
-		return Index{}, damaged("it has %d bytes, its trailer says %d", size, t.size)
-	}
-	if int64(len(tail)) < t.footer+int64(trailerLen) {
-		return Index{}, damaged("its footer is cut short")
-	}
-	footer := tail[len(tail)-trailerLen-int(t.footer) : len(tail)-trailerLen]
-	if crc32.Checksum(footer, castagnoli) != t.sum {
-		return Index{}, damaged("its footer fails its checksum")
-	}
-	entries, err := parseFooter(footer, int64(start), size-t.footer-int64(trailerLen))
+	entries, err := parseTail(tail, int64(start), size)
 	return Index{group, id, size, entries}, err
 }
 
@@ -67,23 +49,26 @@ func ReadIndex(ctx context.Context, s blob.Store, key string) (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	n := min(firstTail, info.Size)
-	tail, err := readRange(ctx, s, key, info.Size-n, n)
+	tail, err := readTail(ctx, s, key, info.Size)
 	if err != nil {
 		return Index{}, err
 	}
-	if len(tail) >= trailerLen {
-		t, err := parseTrailer(tail[len(tail)-trailerLen:])
-		if err != nil {
-			return Index{}, err
-		}
-		if need := t.footer + int64(trailerLen); need > n && need <= info.Size {
-			if tail, err = readRange(ctx, s, key, info.Size-need, need); err != nil {
-				return Index{}, err
-			}
-		}
-	}
 	return parseEnds(head, tail, info.Size)
+}
+
+// readTail reads the end of an object of size bytes with its whole footer, if
+// its trailer makes sense.
+func readTail(ctx context.Context, s blob.Store, key string, size int64) ([]byte, error) {
+	n := min(firstTail, size)
+	tail, err := readRange(ctx, s, key, size-n, n)
+	if err != nil || len(tail) < trailerLen {
+		return tail, err
+	}
+	t, err := parseTrailer(tail[len(tail)-trailerLen:])
+	if need := t.footer + int64(trailerLen); err == nil && need > n && need <= size {
+		return readRange(ctx, s, key, size-need, need)
+	}
+	return tail, nil
 }
 
 // Verify reads a whole pack in the store once more and checks every body's

@@ -1,0 +1,97 @@
+package pack
+
+import (
+	"context"
+	"fmt"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// Progress is how far a Checker is in its group.
+type Progress struct {
+	// Pack is the last one done; a check may go on after it.
+	Pack command.PackID `json:"pack"`
+	// Packs and Bytes were checked, Passed over by the sample; Of are all the
+	// packs to go through.
+	Packs  int   `json:"packs"`
+	Passed int   `json:"passed"`
+	Of     int   `json:"of"`
+	Bytes  int64 `json:"bytes"`
+	// Unchecked packs could not be read now; nothing is known of them.
+	Unchecked int `json:"unchecked"`
+}
+
+// Run checks the group's packs behind after that pick chooses, in the order of
+// their ids, then Bodies where some are damaged or all were asked for. It tells
+// progress after each pack. Packs that the store does not give now are counted
+// and passed over; a store that fails three times in a row ends the check with
+// its error.
+func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick func(mailbox.Pack) bool, progress func(Progress) error) error {
+	s := Progress{Pack: after}
+	var err error
+	if s.Of, err = c.count(after); err != nil {
+		return err
+	}
+	row := 0
+	for {
+		packs, err := c.o.State.Packs(s.Pack, page)
+		if err != nil {
+			return err
+		}
+		for _, p := range packs {
+			if err := c.step(ctx, p, pick, &s, &row); err != nil {
+				return err
+			}
+			s.Pack = p.ID
+			if err := progress(s); err != nil {
+				return err
+			}
+		}
+		if len(packs) < page {
+			break
+		}
+	}
+	if all || c.Suspicious() {
+		return c.Bodies(ctx)
+	}
+	return nil
+}
+
+// step checks one pack, or counts why not. row counts failures in a row.
+func (c *Checker) step(ctx context.Context, p mailbox.Pack, pick func(mailbox.Pack) bool, s *Progress, row *int) error {
+	if !pick(p) {
+		s.Passed++
+		return ctx.Err()
+	}
+	n, err := c.Pack(ctx, p)
+	s.Bytes += n
+	switch {
+	case err == nil:
+		s.Packs++
+		*row = 0
+	case ctx.Err() != nil:
+		return rookery.E("check packs", rookery.KindUnavailable, ctx.Err())
+	case !rookery.Is(err, rookery.KindUnavailable) || *row == 2:
+		return fmt.Errorf("pack %s of group %d: %w", p.ID, c.o.Group, err)
+	default:
+		s.Unchecked++
+		*row++
+	}
+	return nil
+}
+
+func (c *Checker) count(after command.PackID) (n int, err error) {
+	for {
+		packs, err := c.o.State.Packs(after, 4*page)
+		if err != nil {
+			return 0, err
+		}
+		n += len(packs)
+		if len(packs) < 4*page {
+			return n, nil
+		}
+		after = packs[len(packs)-1].ID
+	}
+}
