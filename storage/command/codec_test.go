@@ -45,6 +45,8 @@ func samples() []Command {
 		&CreateGroup{2, []rookery.NodeID{"a"}}, &PlaceGroup{2, []rookery.NodeID{"a", "b"}, 1}, &ConfirmGroup{2, 1, []rookery.NodeID{"a"}, true},
 		&Jump{"r", 1, 2, 3}, &Recovered{1, "r", []RecoveredGroup{{2, "a", []rookery.NodeID{"a", "b"}}}, 2},
 		&FoundGroup{7, "a"},
+		&Hold{HoldRestore, "h", 5, 9, "why"}, &Release{HoldPin, "h"}, &RestoreWindow{5}, &NamePacks{6},
+		&PlaceHold{Hold{HoldOperator, "h", 1, 0, ""}, 7}, &LiftHold{"h"}, &Swept{1, 2, 3},
 	}
 }
 

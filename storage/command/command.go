@@ -51,6 +51,11 @@ const (
 	TypePackForget    Type = 22
 	TypeJump          Type = 23
 
+	TypeHold          Type = 36
+	TypeRelease       Type = 37
+	TypeRestoreWindow Type = 38
+	TypeNamePacks     Type = 39
+
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
 	TypeRegisterNode  Type = 66
@@ -66,6 +71,10 @@ const (
 	TypeConfirmGroup    Type = 75
 	TypeRecovered       Type = 76
 	TypeFoundGroup      Type = 77
+
+	TypePlaceHold Type = 92
+	TypeLiftHold  Type = 93
+	TypeSwept     Type = 94
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -191,6 +200,20 @@ func New(t Type) Command {
 		return new(Recovered)
 	case TypeFoundGroup:
 		return new(FoundGroup)
+	case TypeHold:
+		return new(Hold)
+	case TypeRelease:
+		return new(Release)
+	case TypeRestoreWindow:
+		return new(RestoreWindow)
+	case TypeNamePacks:
+		return new(NamePacks)
+	case TypePlaceHold:
+		return new(PlaceHold)
+	case TypeLiftHold:
+		return new(LiftHold)
+	case TypeSwept:
+		return new(Swept)
 	}
 	return nil
 }

@@ -1,12 +1,41 @@
 package command
 
-import "rookery"
+import (
+	"math"
+	"strings"
+
+	"rookery"
+)
 
 // BodyID names a body within its group: the log index of its Deliver.
 type BodyID = rookery.LogIndex
 
 // PackID names a pack for ever.
 type PackID string
+
+// Time is when a pack was named, unix nanoseconds, which the first ten
+// characters of its name tell: milliseconds in base 32, as a ULID in lower case
+// has them. ok is false for names of another form.
+func (id PackID) Time() (nanos int64, ok bool) {
+	if len(id) != 26 {
+		return 0, false
+	}
+	var ms int64
+	for _, c := range []byte(id[:10]) {
+		i := strings.IndexByte(PackIDDigits, c)
+		if i < 0 {
+			return 0, false
+		}
+		ms = ms<<5 | int64(i)
+	}
+	if ms > math.MaxInt64/1_000_000 {
+		return 0, false
+	}
+	return ms * 1_000_000, true
+}
+
+// PackIDDigits are the digits of a pack's name.
+const PackIDDigits = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // MaxPackID bounds a pack's name in bytes.
 const MaxPackID = 128

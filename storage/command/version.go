@@ -8,7 +8,7 @@ var Version = version(testVersion)
 var testVersion string
 
 // newest is the highest version in introduced.
-const newest = 3
+const newest = 4
 
 // version is newest, one more in a binary built for the tests.
 func version(test string) uint32 {
@@ -25,6 +25,14 @@ var introduced = map[Type]uint32{
 	TypeJump:       2,
 	TypeRecovered:  2,
 	TypeFoundGroup: 3,
+
+	TypeHold:          4,
+	TypeRelease:       4,
+	TypeRestoreWindow: 4,
+	TypeNamePacks:     4,
+	TypePlaceHold:     4,
+	TypeLiftHold:      4,
+	TypeSwept:         4,
 }
 
 // Introduced is the version that brought a type; 0 for an unknown type.

@@ -130,6 +130,14 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 	if w.get(packKey(c.Pack)) != nil {
 		return nil, refuse(rookery.KindExists, "pack %q exists already", c.Pack)
 	}
+	if r := w.packRules(); r.NameLife > 0 {
+		if _, ok := c.Pack.Time(); !ok {
+			return nil, refuse(rookery.KindInvalid, "pack %.128q is not named by time", c.Pack)
+		}
+		if r.expired(c.Pack, w.tx.Time()) {
+			return nil, refuse(rookery.KindConflict, "the name of pack %q has expired, and its object may be gone; pack the bodies again under a new one", c.Pack)
+		}
+	}
 	seen := make(map[BodyID]bool, len(c.Bodies))
 	for _, b := range c.Bodies {
 		if b.Off < 0 || b.Len <= 0 || b.Len > c.Size || b.Off > c.Size-b.Len || seen[b.Body] {
@@ -182,6 +190,13 @@ func (w *work) packDeleted(c *command.PackDeleted) (command.Result, error) {
 	if p.State == PackLive {
 		return nil, refuse(rookery.KindConflict, "pack %q is live", c.Pack)
 	}
+	if p.State == PackDead {
+		why, err := keeper(w.tx, p, w.tx.Time())
+		must(err)
+		if why != "" {
+			return nil, refuse(rookery.KindConflict, "pack %q is kept by %s", c.Pack, why)
+		}
+	}
 	p.State = PackDeleted
 	w.setPack(p)
 	return &command.Done{}, nil
@@ -194,6 +209,12 @@ func (w *work) packForget(c *command.PackForget) (command.Result, error) {
 	}
 	if p.State != PackDeleted {
 		return nil, refuse(rookery.KindConflict, "pack %q is %s, not deleted", c.Pack, p.State)
+	}
+	if _, ok := c.Pack.Time(); ok {
+		if r := w.packRules(); r.NameLife > 0 && !r.expired(c.Pack, w.tx.Time()) {
+			// A late Packed of this name would find no record and be taken.
+			return nil, refuse(rookery.KindConflict, "pack %q is remembered until its name expires", c.Pack)
+		}
 	}
 	w.delete(packKey(c.Pack))
 	return &command.Done{}, nil

@@ -34,6 +34,8 @@ const (
 	tableFiled     byte = 0x25 // intent: the result of its Deliver here
 	tableIntent    byte = 0x26 // intent
 	tablePack      byte = 0x27 // pack
+	tableHold      byte = 0x30 // kind name: interval
+	tablePackRules byte = 0x31 // one row: window, life of names
 )
 
 // key builds keys; the capacity fits most, so that it is one allocation.

@@ -111,6 +111,14 @@ func (w *work) run(cmd command.Command) (command.Result, error) {
 		return w.packDeleted(c)
 	case *command.PackForget:
 		return w.packForget(c)
+	case *command.Hold:
+		return w.hold(c)
+	case *command.Release:
+		return w.release(c)
+	case *command.RestoreWindow:
+		return w.restoreWindow(c)
+	case *command.NamePacks:
+		return w.namePacks(c)
 	case *command.IntentDone:
 		return w.intentDone(c)
 	case *command.IntentForget:

@@ -1,7 +1,7 @@
 // Package system is the state machine of the system group: the settings
 // document, the map of accounts to groups, the registry of nodes with the
-// invitations by which they come in, which nodes hold which group, and the
-// version gate.
+// invitations by which they come in, which nodes hold which group, the
+// operators' holds on stored bytes, and the version gate.
 //
 // It is deterministic: no clock, no randomness, no goroutine, no I/O but
 // through its transaction. It knows no mail and does not read the settings.
@@ -29,6 +29,8 @@ const (
 	tableGroup    byte = 0x15 // group (4): record
 	tableGate     byte = 0x16 // version (4)
 	tableRecovery byte = 0x17 // generation (8): record
+	tableHold     byte = 0x20 // name: record
+	tableSwept    byte = 0x21 // time (8)
 )
 
 // Bounds of the machine.
@@ -105,6 +107,12 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.confirmGroup(tx, c)
 		case *command.FinalizeVersion:
 			r, err = m.finalizeVersion(tx, c)
+		case *command.PlaceHold:
+			r, err = placeHold(tx, c)
+		case *command.LiftHold:
+			r, err = liftHold(tx, c)
+		case *command.Swept:
+			r, err = swept(tx, c)
 		case *command.Recovered:
 			r, err = m.recovered(tx, c)
 		default:
