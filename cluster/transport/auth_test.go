@@ -238,13 +238,13 @@ func TestIdentityFiles(t *testing.T) {
 	}
 }
 
-func TestRenewalDue(t *testing.T) {
+func TestRenewal(t *testing.T) {
 	a, err := transport.CreateAuthority(time.Now())
 	must(t, err)
 	now := time.Now()
 	id := identity(t, a, "n1", now)
 	for days, want := range map[int]bool{0: false, 59: false, 61: true, 91: true} {
-		if got := id.RenewalDue(now.Add(time.Duration(days) * 24 * time.Hour)); got != want {
+		if got := now.Add(time.Duration(days) * 24 * time.Hour).After(id.Renewal()); got != want {
 			t.Errorf("after %d days: due %v", days, got)
 		}
 	}

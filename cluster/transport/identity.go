@@ -114,10 +114,11 @@ func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.
 // Expires is when the certificate ends.
 func (id *Identity) Expires() time.Time { return id.leaf.NotAfter }
 
-// RenewalDue is whether two thirds of the certificate's life have passed.
-func (id *Identity) RenewalDue(now time.Time) bool {
+// Renewal is when two thirds of the certificate's life have passed, and it is
+// to be renewed.
+func (id *Identity) Renewal() time.Time {
 	life := id.leaf.NotAfter.Sub(id.leaf.NotBefore)
-	return now.After(id.leaf.NotBefore.Add(life * 2 / 3))
+	return id.leaf.NotBefore.Add(life * 2 / 3)
 }
 
 // Issuer is the fingerprint of the authority that issued the certificate:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"sync"
 
 	"github.com/fxamacker/cbor/v2"
@@ -52,7 +51,7 @@ const (
 )
 
 func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
-	ident, err := transport.LoadIdentity(filepath.Join(cfg.DataDir, identityDir))
+	ident, err := freshIdentity(cfg.DataDir, deps.Clock(), deps.Logger)
 	if err != nil {
 		return nil, err
 	}

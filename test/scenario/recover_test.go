@@ -106,18 +106,23 @@ func split(t *testing.T, st status) (survivors, ghosts []string) {
 
 // removed starts a dead node with its old disk: it hears that it is removed.
 func removed(t *testing.T, d *harness.Dev, name string) {
-	cmd := exec.Command(harness.Binary(t), "serve", "-config", filepath.Join(d.Dir, name, "rookery.toml"))
+	if out, code := (operator{t, d, name}).serveOnce(); code != 7 || !strings.Contains(out, "removed from the cluster") {
+		t.Errorf("%s came back and ended with exit code %d:\n%.2000s", name, code, out)
+	}
+}
+
+// serveOnce runs a node that ends by itself, for at most a minute.
+func (o operator) serveOnce() (said string, code int) {
+	cmd := exec.Command(harness.Binary(o.t), "serve", "-config", filepath.Join(o.dev.Dir, o.at, "rookery.toml"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
 	if err := cmd.Start(); err != nil {
-		t.Error(err)
-		return
+		o.t.Error(err)
+		return "", -1
 	}
 	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 7 || !strings.Contains(text.String(), "removed from the cluster") {
-		t.Errorf("%s came back and ended with exit code %d:\n%.2000s", name, code, text.String())
-	}
+	return text.String(), cmd.ProcessState.ExitCode()
 }

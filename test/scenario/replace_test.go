@@ -165,3 +165,13 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// wholeOfAll reports that every node lives and every group is whole.
+func (s status) wholeOfAll() bool {
+	for _, n := range s.Nodes {
+		if !n.Alive {
+			return false
+		}
+	}
+	return s.whole()
+}
