@@ -1,6 +1,7 @@
 package node
 
 import (
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,11 @@ type disk struct {
 
 	mu    sync.Mutex
 	kinds map[string]int
+
+	// whole keeps a cut out of the two changes inside which the library's file
+	// system takes its lock against cuts twice, for reading: a cut that waits
+	// between them waits for ever, and so does everything else.
+	whole sync.Mutex
 }
 
 func newDisk(mem *vfs.MemFS, cutAt int64, cut func()) *disk {
@@ -105,8 +111,24 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 
 func (d *disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	d.tick("rename")
+	d.whole.Lock()
 	f, err := d.mem.ReuseForWrite(from, to, c)
+	d.whole.Unlock()
 	return d.wrap(to, f, err)
+}
+
+func (d *disk) Lock(name string) (io.Closer, error) {
+	d.whole.Lock()
+	defer d.whole.Unlock()
+	return d.mem.Lock(name)
+}
+
+// left is what a power cut at this moment leaves, percent of what was not
+// synced included.
+func (d *disk) left(percent int, dice *rand.Rand) *vfs.MemFS {
+	d.whole.Lock()
+	defer d.whole.Unlock()
+	return d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: dice})
 }
 
 func (d *disk) Rename(from, to string) error {

@@ -112,7 +112,7 @@ func (c *chain) cycle(cutAt int64) (err error) {
 		c.ledger.mu.Lock()
 		defer c.ledger.mu.Unlock()
 		if !c.ledger.off {
-			left = d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: dice})
+			left = d.left(percent, dice)
 			c.ledger.off = true
 			close(cut)
 		}

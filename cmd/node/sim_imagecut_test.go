@@ -37,7 +37,7 @@ func (c *sim) cutWhileStarting(x *simNode, at int64) {
 	var left *vfs.MemFS
 	x.disk = newDisk(x.mem, at, func() {
 		c.net.Cut(x.host+":0", true)
-		left = x.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survivors(c.rng), RNG: c.rng})
+		left = x.disk.left(survivors(c.rng), c.rng)
 		close(cut)
 	})
 	x.disk.lies.Store("")

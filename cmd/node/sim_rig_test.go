@@ -202,7 +202,7 @@ func (c *sim) powerCut(xs ...*simNode) {
 		c.net.Cut(x.host+":0", true)
 	}
 	for _, x := range xs {
-		x.mem = x.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survivors(c.rng), RNG: c.rng})
+		x.mem = x.disk.left(survivors(c.rng), c.rng)
 	}
 	var wg sync.WaitGroup
 	for _, x := range xs {

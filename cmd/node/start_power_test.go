@@ -46,11 +46,12 @@ func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand
 	// The identity lies on the real disk: it is taken back by hand to what it
 	// was when the power went.
 	var identity []byte
+	var d *disk
 	cut := func() {
 		identity, _ = os.ReadFile(filepath.Join(cfg.DataDir, identityFile))
-		left = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		left = d.left(percent, rng)
 	}
-	d := newDisk(mem, at, cut)
+	d = newDisk(mem, at, cut)
 	deps.FS = d
 	startAndStop(t, cfg, deps)
 	if d.changes.Load() < at {
