@@ -17,6 +17,7 @@ import (
 type Reader struct {
 	layout Layout
 	key    MessageKey
+	dict   *Dictionary
 	at     func(ctx context.Context, p []byte, off int64) error
 	gcm    cipher.AEAD
 	bad    error   // why the layout cannot be read
@@ -33,14 +34,19 @@ type Reader struct {
 // off; it is never asked beyond Layout.EncodedSize. A layout that makes no
 // sense shows as KindDamaged at the first read.
 func NewReader(layout Layout, key MessageKey, at func(ctx context.Context, p []byte, off int64) error) *Reader {
-	r := &Reader{layout: layout, key: key, at: at, gcm: chunkGCM(key, layout.Salt)}
+	return NewReaderWith(layout, key, nil, at)
+}
+
+// NewReaderWith is NewReader with the dictionary that the layout names; without
+// it, or with another, every read is KindUnavailable.
+func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, at func(ctx context.Context, p []byte, off int64) error) *Reader {
+	r := &Reader{layout: layout, key: key, dict: d, at: at, gcm: chunkGCM(key, layout.Salt)}
 	if err := layout.check(); err != nil {
 		r.bad = rookery.E("read message", rookery.KindDamaged, err)
 		return r
 	}
-	if layout.Dictionary != 0 {
-		r.bad = rookery.E("read message", rookery.KindUnavailable,
-			fmt.Errorf("the body needs zstd dictionary %d, which is not here", layout.Dictionary))
+	if layout.Dictionary != 0 && layout.Dictionary != d.ID() {
+		r.bad = missing("read message", layout.Dictionary)
 		return r
 	}
 	r.starts = make([]int64, len(layout.ChunkLens))
@@ -113,7 +119,7 @@ func (r *Reader) load(ctx context.Context, i int) error {
 	if err != nil {
 		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d fails its check: read it from another copy", i))
 	}
-	plain, ok := unpack(r.unpacked[:0:ChunkSize], packed)
+	plain, ok := unpack(r.unpacked[:0:ChunkSize], packed, r.dict)
 	if !ok || int64(len(plain)) != want {
 		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d does not hold %d bytes", i, want))
 	}
@@ -231,7 +237,7 @@ func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
 	if err := r.at(ctx, sealed, r.layout.ExtractOffset()); err != nil {
 		return nil, err
 	}
-	return Open(sealed, r.key)
+	return OpenWith(sealed, r.key, r.dict)
 }
 
 // Close gives the buffers back. The Reader, and what Section gave, must not be
