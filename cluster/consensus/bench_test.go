@@ -53,7 +53,7 @@ func (m *counter) Restore(io.Reader) error                   { return ErrClosed 
 func benchNode(b *testing.B, log LogStore) (*Node, *Group) {
 	n, err := New(Options{Node: "n", Logger: quiet(),
 		Log: func(rookery.GroupID) (LogStore, error) { return log, nil },
-		Transport: func(rookery.GroupID) (raft.Transport, error) {
+		Transport: func(rookery.GroupID) (Transport, error) {
 			_, t := raft.NewInmemTransport("n")
 			return t, nil
 		}})

@@ -265,7 +265,7 @@ func (c *testCluster) start(n *testNode, bootstrap []Server) {
 	o := Options{Node: rookery.NodeID(n.name), Peers: asker{c.net, n.name},
 		Logger: quiet(),
 		Log:    func(rookery.GroupID) (LogStore, error) { return n.log, nil },
-		Transport: func(rookery.GroupID) (raft.Transport, error) {
+		Transport: func(rookery.GroupID) (Transport, error) {
 			return c.net.join(n.name), nil
 		}}
 	if c.tune != nil {

@@ -28,6 +28,7 @@ type Group struct {
 	waits     waits
 	rounds    rounds
 	inFlight  *semaphore.Weighted
+	contacts  *contacts // nil with one member
 
 	started     chan struct{} // closed once raft is set
 	closed      chan struct{} // closed when the group is shut down

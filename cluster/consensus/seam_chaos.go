@@ -3,7 +3,6 @@
 package consensus
 
 import (
-	"io"
 	"os"
 	"time"
 
@@ -20,13 +19,6 @@ func seam(t Transport) Transport {
 }
 
 type credulous struct{ Transport }
-
-func (c credulous) Close() error {
-	if t, ok := c.Transport.(io.Closer); ok {
-		return t.Close()
-	}
-	return nil
-}
 
 // patience is how long the mutant waits for a follower before it says yes in
 // its place.

@@ -32,10 +32,11 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	g.fsm = &fsm{group: g}
 	applied, _ := m.Applied()
 	g.waits.applied = applied
-	trans, err := n.opts.Transport(id)
+	trans, contacts, err := n.transport(id)
 	if err != nil {
 		return nil, err
 	}
+	g.contacts = contacts
 	if err := g.bootstrap(conf, trans, bootstrap); err != nil {
 		return nil, errors.Join(err, closeTransport(trans))
 	}

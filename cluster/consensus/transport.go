@@ -28,7 +28,11 @@ func NewNetworkTransport(group rookery.GroupID, stream raft.StreamLayer, logger 
 type Address = raft.ServerAddress
 
 // Transport carries one group's messages between nodes.
-type Transport = raft.Transport
+type Transport interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+}
 
 // solitary reaches its own node only.
 type solitary struct{ *raft.InmemTransport }

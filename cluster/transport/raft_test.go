@@ -100,7 +100,7 @@ func (c *cluster) replica(ctx context.Context, tr *transport.Transport, group ro
 	r.node, err = consensus.New(consensus.Options{
 		Node: name, Logger: slog.New(slog.DiscardHandler), Peers: terms{r.tr},
 		Log: func(rookery.GroupID) (consensus.LogStore, error) { return store, nil },
-		Transport: func(id rookery.GroupID) (raft.Transport, error) {
+		Transport: func(id rookery.GroupID) (consensus.Transport, error) {
 			s, err := transport.OpenRaft[raft.ServerAddress](r.tr, id)
 			if err != nil {
 				return nil, err

@@ -191,8 +191,8 @@ func (m *mesh) ask(ctx context.Context, to rookery.NodeID, name string, q groupC
 
 // serveGroups answers other nodes' calls about the groups here.
 func (m *mesh) serveGroups(g *groups) {
-	handle := func(name string, fn func(ctx context.Context, group *consensus.Group, q groupCall) (groupAnswer, error)) {
-		m.Handle(name, func(ctx context.Context, _ rookery.NodeID, body []byte) ([]byte, error) {
+	handle := func(name string, fn func(ctx context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (groupAnswer, error)) {
+		m.Handle(name, func(ctx context.Context, from rookery.NodeID, body []byte) ([]byte, error) {
 			var q groupCall
 			if err := cbor.Unmarshal(body, &q); err != nil {
 				return nil, rookery.E(name, rookery.KindInvalid, err)
@@ -201,30 +201,35 @@ func (m *mesh) serveGroups(g *groups) {
 			if group == nil {
 				return nil, rookery.E(name, rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", q.Group))
 			}
-			a, err := fn(ctx, group, q)
+			a, err := fn(ctx, from, group, q)
 			if err != nil {
 				return nil, err
 			}
 			return cbor.Marshal(a)
 		})
 	}
-	handle(callApply, func(ctx context.Context, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
-		a.Index, a.Data, err = group.Apply(ctx, q.Data)
+	// Who asks will wait for the index on its own replica.
+	handle(callApply, func(ctx context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		if a.Index, a.Data, err = group.Apply(ctx, q.Data); err == nil {
+			group.Prompt(from, a.Index)
+		}
 		return a, err
 	})
-	handle(callReadIndex, func(ctx context.Context, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
-		a.Index, err = group.ReadIndex(ctx)
+	handle(callReadIndex, func(ctx context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		if a.Index, err = group.ReadIndex(ctx); err == nil {
+			group.Prompt(from, a.Index)
+		}
 		return a, err
 	})
-	handle(callTerm, func(_ context.Context, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
+	handle(callTerm, func(_ context.Context, _ rookery.NodeID, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
 		a.Term, err = g.raft.CurrentTerm(q.Group)
 		return a, err
 	})
-	handle(callApplied, func(_ context.Context, group *consensus.Group, _ groupCall) (a groupAnswer, err error) {
+	handle(callApplied, func(_ context.Context, _ rookery.NodeID, group *consensus.Group, _ groupCall) (a groupAnswer, err error) {
 		a.Index, a.Term = group.Machine().Applied()
 		return a, nil
 	})
-	handle(callRecord, func(_ context.Context, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
+	handle(callRecord, func(_ context.Context, _ rookery.NodeID, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
 		l, err := g.log.Group(q.Group)
 		if err == nil {
 			a.Data, err = l.Record(q.Index, q.Term)
