@@ -207,6 +207,9 @@ func replaceNode(s *site, rnd *rand.Rand) error {
 	if err := s.join(by, free); err != nil {
 		return fmt.Errorf("join %s: %w", space(free), err)
 	}
+	s.mu.Lock()
+	s.nodes[k].ending = true // it may end as soon as it is removed
+	s.mu.Unlock()
 	if err := s.patiently("remove", space(k)); err != nil {
 		return fmt.Errorf("remove %s: %w", space(k), err)
 	}

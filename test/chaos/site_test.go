@@ -29,15 +29,18 @@ type site struct {
 	mutant string
 	fabric *fabric
 
-	mu    sync.Mutex
-	nodes [slots]process
+	mu      sync.Mutex
+	nodes   [slots]process
+	stopped bool     // nothing is started any more
+	noRoom  int      // how often a node ended for want of room on its disk
+	ended   []string // nodes that ended by themselves for another reason
 }
 
 type process struct {
 	member bool // of the cluster
 	cmd    *exec.Cmd
 	done   chan struct{}
-	boots  int
+	ending bool // the test has ended it
 }
 
 // diskSize is each node's whole disk.
@@ -136,7 +139,7 @@ func (s *site) start(k int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.nodes[k]
-	if p.cmd != nil {
+	if p.cmd != nil || s.stopped {
 		return nil
 	}
 	log, err := os.OpenFile(s.path(space(k)+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -152,17 +155,8 @@ func (s *site) start(k int) error {
 		p.cmd = nil
 		return err
 	}
-	p.boots++
-	p.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		cmd.Wait()
-		s.mu.Lock()
-		if p.cmd == cmd {
-			p.cmd = nil
-		}
-		s.mu.Unlock()
-		close(done)
-	}(p.cmd, p.done)
+	p.done, p.ending = make(chan struct{}), false
+	go s.supervise(k, p.cmd, p.done)
 	return nil
 }
 
@@ -209,6 +203,7 @@ func (s *site) signal(k int, sig syscall.Signal) (chan struct{}, bool) {
 	if p.cmd == nil {
 		return nil, false
 	}
+	p.ending = p.ending || sig == syscall.SIGKILL || sig == syscall.SIGTERM
 	return p.done, p.cmd.Process.Signal(sig) == nil
 }
 
@@ -229,6 +224,9 @@ func (s *site) end(k int, sig syscall.Signal) error {
 }
 
 func (s *site) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	for k := range slots {
 		s.signal(k, syscall.SIGCONT)
 		s.end(k, syscall.SIGKILL)

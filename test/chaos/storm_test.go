@@ -172,6 +172,12 @@ func (s *storm) report(t *testing.T) {
 	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories, s.operations, s.doubts, s.undecided)
 	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node", acked, open)
 	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond), s.longestAt, s.site.fabric.lost)
+	s.site.mu.Lock()
+	fmt.Fprintf(&b, "\nended for want of room on its disk, and started again: %d", s.site.noRoom)
+	for _, e := range s.site.ended {
+		t.Error(e)
+	}
+	s.site.mu.Unlock()
 	t.Log(b.String())
 	for _, w := range s.wrong {
 		t.Error(w)
