@@ -33,9 +33,12 @@ func dialTLS(addr string) (*client, error) {
 
 func (c *client) close() { c.conn.Close() }
 
-// signIn opens an IMAP session.
-func signIn(s *side, user int) (*client, error) {
-	c, err := dialTLS(s.imaps)
+// signIn opens an IMAP session, at the user's node.
+func signIn(s *side, user int) (*client, error) { return signInAt(s, user, user) }
+
+// signInAt opens an IMAP session at the i-th node.
+func signInAt(s *side, user, i int) (*client, error) {
+	c, err := dialTLS(s.at(i).imaps)
 	if err != nil {
 		return nil, err
 	}

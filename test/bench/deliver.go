@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// deliver: S sessions send as fast as each is answered, each to its own user;
-// the clock stops when every message is visible over IMAP.
+// deliver: S sessions, spread over the nodes, send as fast as each is answered,
+// each to its own user; the clock stops when every message is visible over IMAP,
+// at the next node.
 func (b *bench) deliver() error {
 	for _, size := range []int{4 << 10, 64 << 10} {
 		for _, sessions := range []int{1, 10, 50} {
@@ -58,7 +59,7 @@ func deliverOnce(s *side, size, sessions, each int) (map[string]float64, error) 
 }
 
 func waitFor(ctx context.Context, s *side, user, n int) error {
-	c, err := signIn(s, user)
+	c, err := signInAt(s, user, user+1)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func waitFor(ctx context.Context, s *side, user, n int) error {
 }
 
 func sendMany(s *side, user, size, n int) error {
-	conn, err := net.Dial("tcp", s.smtp)
+	conn, err := net.Dial("tcp", s.at(user).smtp)
 	if err != nil {
 		return err
 	}

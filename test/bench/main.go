@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,25 +23,15 @@ func main() {
 		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle", "which loads to run")
 		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
 		big    = flag.Int("big", 100000, "messages in the big mailbox")
-		nodes  = flag.Int("nodes", 1, "nodes of Rookery, all on this machine")
+		nodes  = flag.String("nodes", "1", "nodes of Rookery, all on this machine; 3,1 measures both beside each other")
 		out    = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
 	b := &bench{runs: *runs, big: *big, table: &table{}}
-	r, err := startRookery(*binary, *nodes)
-	if err != nil {
+	defer b.stop()
+	if err := b.start(*binary, *nodes, *peers); err != nil {
+		b.stop()
 		log.Fatal(err)
-	}
-	defer r.stop()
-	b.sides = append(b.sides, r)
-	if *peers != "" {
-		p, err := startPeers(*peers)
-		if err != nil {
-			r.stop()
-			log.Fatal(err)
-		}
-		defer p.stop()
-		b.sides = append(b.sides, p)
 	}
 	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle}
 	for _, name := range strings.Split(*only, ",") {
@@ -60,6 +51,35 @@ func main() {
 		if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
 			log.Print(err)
 		}
+	}
+}
+
+// start starts every side: Rookery in each of the sizes, then the peers.
+func (b *bench) start(binary, sizes, peers string) error {
+	for i, size := range strings.Split(sizes, ",") {
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return fmt.Errorf("-nodes %s: write it like 1 or 3,1", sizes)
+		}
+		s, err := startRookery(binary, n, 13000+1000*i)
+		if err != nil {
+			return err
+		}
+		b.sides = append(b.sides, s)
+	}
+	if peers == "" {
+		return nil
+	}
+	s, err := startPeers(peers)
+	if err == nil {
+		b.sides = append(b.sides, s)
+	}
+	return err
+}
+
+func (b *bench) stop() {
+	for _, s := range b.sides {
+		s.stop()
 	}
 }
 
@@ -128,23 +148,20 @@ func (t *table) markdown(sides []*side) string {
 	for _, s := range sides {
 		b.WriteString(" " + s.name + " |")
 	}
-	if len(sides) > 1 {
-		b.WriteString(" times better |")
+	last := len(sides) - 1
+	for _, s := range sides[:last] {
+		fmt.Fprintf(&b, " %s: times %s |", s.name, sides[last].name)
 	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(sides)))
-	if len(sides) > 1 {
-		b.WriteString("---|")
-	}
-	b.WriteString("\n")
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(sides)+last) + "\n")
 	for _, f := range t.rows {
 		fmt.Fprintf(&b, "| %s (%s) |", f.name, f.unit)
 		for _, v := range f.by {
 			b.WriteString(" " + number(v) + " |")
 		}
-		if len(f.by) > 1 {
-			ratio := f.by[0] / f.by[1]
+		for _, v := range f.by[:last] {
+			ratio := v / f.by[last]
 			if f.less {
-				ratio = f.by[1] / f.by[0]
+				ratio = f.by[last] / v
 			}
 			fmt.Fprintf(&b, " %.2f |", ratio)
 		}

@@ -35,7 +35,7 @@ func (b *bench) pop3() error {
 }
 
 func download(s *side, user, n int) error {
-	c, err := dialTLS(s.pop3s)
+	c, err := dialTLS(s.at(user).pop3s)
 	if err != nil {
 		return err
 	}

@@ -18,13 +18,13 @@ import (
 
 // side is one server under test.
 type side struct {
-	name               string
-	smtp, imaps, pop3s string
-	login              func(i int) string // of user 1..users
-	address            func(i int) string
-	password           string
-	roots              func() []int // processes whose trees are measured
-	stop               func()
+	name     string
+	nodes    []doors
+	login    func(i int) string // of user 1..users
+	address  func(i int) string
+	password string
+	roots    func() []int // processes whose trees are measured
+	stop     func()
 	// restart, where set, begins the server's memory anew: what earlier loads
 	// left free would hide what connections take.
 	restart func() error
@@ -33,12 +33,18 @@ type side struct {
 	fill func(user, n int, message []byte) error
 }
 
+// doors are where one node of a side is reached.
+type doors struct{ smtp, imaps, pop3s string }
+
+// at is the node of the i-th user or session: load is spread over all.
+func (s *side) at(i int) doors { return s.nodes[i%len(s.nodes)] }
+
 const users = 100
 
 // conf trusts anybody: both sides are on loopback with throwaway certificates.
 var conf = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: nil}
 
-func startRookery(binary string, nodes int) (*side, error) {
+func startRookery(binary string, nodes, portBase int) (*side, error) {
 	dir, err := os.MkdirTemp("", "rookery-bench-*")
 	if err != nil {
 		return nil, err
@@ -47,13 +53,13 @@ func startRookery(binary string, nodes int) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", "13000", "-log-level", "warn")
+	cmd := exec.Command(binary, "dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", fmt.Sprint(portBase), "-log-level", "warn")
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &side{name: fmt.Sprintf("Rookery, nodes: %d", nodes), password: "pass"}
+	s := &side{name: title(nodes), password: "pass"}
 	s.stop = func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
@@ -65,8 +71,9 @@ func startRookery(binary string, nodes int) (*side, error) {
 		s.stop()
 		return nil, fmt.Errorf("%w\n%s", err, printed)
 	}
-	n := facts.Nodes[0]
-	s.smtp, s.imaps, s.pop3s = n.SMTP, n.IMAPS, n.POP3S
+	for _, n := range facts.Nodes {
+		s.nodes = append(s.nodes, doors{n.SMTP, n.IMAPS, n.POP3S})
+	}
 	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
 	s.login = s.address
 	s.roots = func() []int { return []int{cmd.Process.Pid} }
@@ -86,6 +93,13 @@ func startRookery(binary string, nodes int) (*side, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func title(nodes int) string {
+	if nodes == 1 {
+		return "one node"
+	}
+	return fmt.Sprintf("%d nodes", nodes)
 }
 
 type devFacts struct {
@@ -140,7 +154,7 @@ func startPeers(dir string) (*side, error) {
 		}
 		return nil
 	}
-	s := &side{name: "Postfix + Dovecot", password: "pass", smtp: "127.0.0.1:11025", imaps: "127.0.0.1:11993", pop3s: "127.0.0.1:11995"}
+	s := &side{name: "Postfix + Dovecot", password: "pass", nodes: []doors{{"127.0.0.1:11025", "127.0.0.1:11993", "127.0.0.1:11995"}}}
 	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
 	s.login = func(i int) string { return fmt.Sprintf("test%d", i) }
 	s.stop = func() {
