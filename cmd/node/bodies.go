@@ -30,6 +30,9 @@ type bodies struct {
 	store    blob.Store
 	reader   *pack.Bodies
 	packers  sync.Map // of *packing by rookery.GroupID
+	garbage  atomic.Pointer[Garbage]
+	budget   *pack.Budget // of rewriting
+	totals   sync.Map     // of garbageStatus by rookery.GroupID
 }
 
 // packing is a group's packer at work.
@@ -39,7 +42,7 @@ type packing struct {
 	done chan struct{} // closed when it has ended
 }
 
-func newBodies(n *Node) *bodies { return &bodies{node: n} }
+func newBodies(n *Node) *bodies { return &bodies{node: n, budget: pack.NewBudget(0)} }
 
 func (b *bodies) open(set *Store) (err error) {
 	if b.store, err = openStore(set, b.node.cfg.DataDir, b.node.deps.Logger); err != nil {
@@ -96,7 +99,8 @@ func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
 	p := pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
 		Group: id, Source: g.machine(id), Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
 		Packed:    func() { b.release(g, id) },
-		Deletable: b.deletable,
+		Deletable: b.deletable(id),
+		Clock:     b.packTime(g.machine(id)), NameLife: nameLife, Repack: b.repack, Budget: b.budget,
 	}))
 	ctx, stop := context.WithCancel(b.node.jobs)
 	w := &packing{p, stop, make(chan struct{})}
@@ -125,12 +129,6 @@ func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Comm
 		return err
 	}
 	return b.node.road.Wait(ctx, id, index)
-}
-
-// deletable lets go of packs that have been dead for a while: there are no
-// restore points yet that could need them.
-func (b *bodies) deletable(_ context.Context, p mailbox.Pack) (bool, error) {
-	return b.node.deps.Clock().Sub(time.Unix(0, p.Dead)) > deadFor, nil
 }
 
 // release lets the log recycle what lies below the oldest unpacked body.

@@ -70,6 +70,7 @@ func (n *Node) startJobs() {
 	n.job("missing bodies", n.fetchMissing)
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
+	n.job("holds", n.spreadHolds)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {
@@ -135,6 +136,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 			continue
 		}
 		n.limits.Store(&set.Limits)
+		n.bodies.useGarbage(&set.Garbage)
 		n.replication.Store(int32(set.Replication))
 		n.deadAfter.Store(int64(set.replaceAfter()))
 		n.deps.Logger.Info("settings are in force", "version", version)

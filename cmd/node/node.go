@@ -291,6 +291,7 @@ func (n *Node) openMail(ctx context.Context) error {
 			return err
 		}
 	}
+	n.bodies.useGarbage(&set.Garbage)
 	if err := n.bodies.open(&set.Store); err != nil {
 		return err
 	}

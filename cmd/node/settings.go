@@ -38,6 +38,8 @@ type Settings struct {
 	Limits Limits `toml:"limits"`
 	// Store is where message bodies live. It takes effect when a node starts.
 	Store Store `toml:"store"`
+	// Garbage says how stored bytes that nothing needs any more are cleared away.
+	Garbage Garbage `toml:"garbage"`
 	// Directories say who exists; the name is part of every account's key
 	// and must never change once mail has been received.
 	Directories map[string]Directory `toml:"directories"`
@@ -86,6 +88,24 @@ type Store struct {
 	CAFile string `toml:"ca_file"`
 }
 
+// Garbage says how stored bytes that nothing needs any more are cleared away.
+type Garbage struct {
+	// RepackBelow is the percentage of live bytes below which a pack is
+	// rewritten, 0 to 95; 0 is never.
+	RepackBelow int `toml:"repack_below"`
+	// RepackAfter is the age from which on a pack is rewritten, like "24h".
+	RepackAfter string `toml:"repack_after"`
+	// MergeAfter is the age from which on small packs are merged into larger
+	// ones, like "1h"; "0s" is never.
+	MergeAfter string `toml:"merge_after"`
+	// RepackRate bounds what rewriting and merging read and write, in MiB an
+	// hour on each node; 0 stops both.
+	RepackRate int64 `toml:"repack_mib_per_hour"`
+	// SweepEvery is how often one of the nodes looks for objects that no group
+	// knows and deletes them, like "168h"; "0s" is never.
+	SweepEvery string `toml:"sweep_every"`
+}
+
 // Directory is one LDAP directory.
 type Directory struct {
 	// URLs of its servers in order of preference: ldaps://host, or ldap://host
@@ -128,6 +148,7 @@ func DefaultSettings() Settings {
 			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
 		},
 		Store:       Store{Kind: "dir"},
+		Garbage:     DefaultGarbage(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -189,6 +210,7 @@ func (s *Settings) Validate() error {
 	}
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
+	s.Garbage.validate(bad)
 	for _, name := range s.directoryNames() {
 		d := s.Directories[name]
 		key := "directories." + name

@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/storage/command"
+	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
 
@@ -69,6 +70,9 @@ type GroupStatus struct {
 	Lag      map[string]int64 `json:"lag"`
 	Unpacked int              `json:"unpacked_bodies"`
 	Bytes    int64            `json:"unpacked_bytes"`
+	// Stored are the group's packs, null where it has no replica on the node
+	// asked.
+	Stored *mailbox.PackTotals `json:"stored,omitempty"`
 }
 
 // LogStatus is the node's log.
@@ -242,6 +246,11 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 			problem("group %d: %v", id, err)
 		}
 		gs.Unpacked, gs.Bytes = bodies, bytes
+		if t, err := n.bodies.packTotals(id, m); err == nil {
+			gs.Stored = &t
+		} else {
+			problem("group %d: %v", id, err)
+		}
 	}
 	return gs
 }

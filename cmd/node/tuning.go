@@ -24,6 +24,9 @@ type tuning struct {
 	snapshotEvery time.Duration
 	trailing      int64         // bytes of log that Raft keeps for followers
 	packAge       time.Duration // age of a body at which it is packed
+	packSweep     time.Duration // between looks for dead and worn packs
+	packDead      time.Duration // how long a dead pack stays for readers
+	packLife      time.Duration // of a pack's name
 	quorum        time.Duration // how long a start waits for a quorum
 	start         time.Duration // how long a start may take in all
 }
@@ -62,6 +65,16 @@ func (t tuning) raft(o consensus.Options) consensus.Options {
 }
 
 func (t tuning) pack(o pack.Options) pack.Options {
-	o.MaxAge = t.packAge
+	o.MaxAge, o.SweepEvery = t.packAge, t.packSweep
+	if t.packLife > 0 {
+		o.NameLife = t.packLife
+	}
 	return o
+}
+
+func (t tuning) deadTime() time.Duration {
+	if t.packDead > 0 {
+		return t.packDead
+	}
+	return deadFor
 }

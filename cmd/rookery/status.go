@@ -81,6 +81,7 @@ func statusTable(s *shell, st node.Status) error {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d bodies, %d KiB\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, g.Unpacked, g.Bytes>>10)
 	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
+	printStored(w, st.Groups)
 	if len(st.Problems) == 0 {
 		fmt.Fprint(w, "\nnothing is wrong\n")
 	}

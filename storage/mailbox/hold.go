@@ -228,3 +228,51 @@ func (m *Machine) Strangers(ids []command.PackID) (strangers []command.PackID, e
 	})
 	return strangers, err
 }
+
+// PackTotals sums a group's packs.
+type PackTotals struct {
+	Packs int `json:"packs"`
+	// Live and Waste are bytes in packs that something needs: what is needed,
+	// and what a rewriting would free.
+	Live  int64 `json:"live_bytes"`
+	Waste int64 `json:"waste_bytes"`
+	// Dead are packs nothing needs, DeadBytes their objects' bytes; Deletable
+	// of them are kept by nothing.
+	Dead      int   `json:"dead_packs"`
+	DeadBytes int64 `json:"dead_bytes"`
+	Deletable int64 `json:"deletable_bytes"`
+}
+
+// PackTotals looks at every pack of the group. What has been dead for at most
+// grace nanoseconds is not counted as deletable.
+func (m *Machine) PackTotals(grace int64) (t PackTotals, err error) {
+	now := m.group.Time()
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(newKey(tablePack), newKey(tablePack).end(), func(k, v []byte) (bool, error) {
+			p := Pack{ID: command.PackID(k[1:])}
+			if err := decodeCold(v, &p); err != nil {
+				return false, err
+			}
+			switch p.State {
+			case PackLive:
+				t.Packs++
+				t.Live += p.Live
+				t.Waste += p.Size - p.Live
+			case PackDead:
+				t.Dead++
+				t.DeadBytes += p.Size
+				if now-p.Dead > grace {
+					why, err := keeper(r, &p, now)
+					if err != nil {
+						return false, err
+					}
+					if why == "" {
+						t.Deletable += p.Size
+					}
+				}
+			}
+			return true, nil
+		})
+	})
+	return t, err
+}

@@ -132,7 +132,7 @@ func TestCheckFindsBodiesAstray(t *testing.T) {
 	stop()
 	x := r.objects()[0]
 	b := r.object(pack.Key(group, x.ID))
-	const id = "0000000000000000000000moved"
+	id := pack.NewID(time.Now())
 	w := pack.NewWriter(group, id, 0)
 	first, second := x.Entries[0], x.Entries[1]
 	if err := w.Add(first.Body, first.Layout, first.Len, func(p []byte, off int64) error { copy(p, b[first.Off+off:]); return nil }); err != nil {

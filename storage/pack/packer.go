@@ -19,6 +19,8 @@ type logPiece = mailbox.LogPiece
 type Source interface {
 	Unpacked(from command.BodyID, limit int) ([]mailbox.Body, error)
 	Packs(after command.PackID, limit int) ([]mailbox.Pack, error)
+	Body(id command.BodyID) (mailbox.Body, error)
+	PackRules() (mailbox.PackRules, error)
 }
 
 // Options are what a Packer works with. Group, Source, Log, Store and Propose
@@ -35,8 +37,18 @@ type Options struct {
 	// Packed is called each time bodies were packed, and at the start: the
 	// log's floor may have moved (see Floor).
 	Packed func()
-	// Deletable says whether no restore point, hold or reader needs a dead
-	// pack any more. Nil, false and an error keep it: this fails closed.
+	// Clock names packs and tells their age: group time or later, so that no
+	// name is old from the beginning. Default time.Now.
+	Clock func() time.Time
+	// NameLife is how long the group is to take a pack's name for good, which
+	// the Packer has it agree on once, 24 h.
+	NameLife time.Duration
+	// Repack says which packs are rewritten, Budget how fast; without either
+	// none is.
+	Repack func() Repack
+	Budget *Budget
+	// Deletable says whether no reader needs a dead pack any more and the
+	// group would let it go. Nil, false and an error keep it: this fails closed.
 	Deletable func(ctx context.Context, p mailbox.Pack) (bool, error)
 
 	MaxPack int64         // bytes at which a pack is sealed, 8 MiB
@@ -71,6 +83,10 @@ func (o *Options) setDefaults() {
 	span(&o.SweepEvery, time.Minute)
 	span(&o.RetryMin, 250*time.Millisecond)
 	span(&o.RetryMax, 15*time.Second)
+	span(&o.NameLife, 24*time.Hour)
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	if o.Packed == nil {
 		o.Packed = func() {}
 	}
@@ -89,10 +105,18 @@ type Packer struct {
 	arrived chan struct{} // something waits
 	full    chan struct{} // a whole pack waits
 
-	mu    sync.Mutex
-	stats Stats
+	mu       sync.Mutex
+	stats    Stats
+	failedAt time.Time // when the store or the group last failed
 
+	// What follows belongs to Run.
 	unreadable map[command.BodyID]bool // left out until the next sweep
+	gone       map[command.PackID]bool // deleted packs whose objects are known to be gone
+	shunned    map[command.PackID]bool // packs that cannot be rewritten
+	chores     *chores                 // packs to rewrite
+	due        []mailbox.Pack          // those that come next
+	swept      time.Time
+	took       time.Duration // the last sweep
 }
 
 // Stats say how the Packer fares.
@@ -100,15 +124,22 @@ type Stats struct {
 	Packs, Bodies uint64
 	Bytes         int64
 	Failures      uint64 // of the store or the group, each repeated
-	Unreadable    int    // bodies the log cannot give
-	LastError     string // "" while all goes well
+	// Rewritten counts old packs whose bodies were moved, RewrittenBytes the
+	// bytes of the new ones; Deleted the packs whose objects are gone.
+	Rewritten      uint64
+	RewrittenBytes int64
+	Deleted        uint64
+	Unreadable     int    // bodies the log cannot give
+	LastError      string // of the packing, "" while all goes well
+	Setback        string // of the clearing away and rewriting, "" while all goes well
 }
 
 // NewPacker makes a Packer.
 func NewPacker(o Options) *Packer {
 	o.setDefaults()
 	return &Packer{o: o, bodies: NewBodies(BodiesOptions{Log: o.Log, Logger: o.Logger}),
-		arrived: make(chan struct{}, 1), full: make(chan struct{}, 1), unreadable: map[command.BodyID]bool{}}
+		arrived: make(chan struct{}, 1), full: make(chan struct{}, 1), unreadable: map[command.BodyID]bool{},
+		gone: map[command.PackID]bool{}, shunned: map[command.PackID]bool{}}
 }
 
 // Unpacked tells the Packer of a body that waits, as mailbox.Events does. It
@@ -135,33 +166,34 @@ func (p *Packer) Stats() Stats {
 }
 
 // Run packs until ctx ends: first what waits already, then whenever a pack is
-// full or its oldest body has the age. It waits out failures by itself, for as
-// long as they last. At most one Run at a time.
+// full or its oldest body has the age. In between it clears away dead packs and
+// rewrites worn ones. It waits out failures by itself, for as long as they
+// last. At most one Run at a time.
 func (p *Packer) Run(ctx context.Context) {
 	p.o.Packed()
-	var swept time.Time
+	p.swept, p.chores, p.due = time.Time{}, nil, nil
+	clear(p.gone) // another leader may have gone on meanwhile
+	clear(p.shunned)
 	for ctx.Err() == nil {
 		p.drain(ctx)
-		if time.Since(swept) >= p.o.SweepEvery {
+		if time.Since(p.swept) >= p.sweepPause() {
 			p.sweep(ctx)
-			swept = time.Now()
 		}
-		p.wait(ctx)
+		p.wait(ctx, min(p.repack(ctx), p.sweepPause()))
 	}
 }
 
-// wait returns when a pack is due or a sweep is.
-func (p *Packer) wait(ctx context.Context) {
-	sweep := time.NewTimer(p.o.SweepEvery)
-	defer sweep.Stop()
+// sweepPause keeps sweeps of very many packs to a hundredth of the time.
+func (p *Packer) sweepPause() time.Duration { return max(p.o.SweepEvery, 100*p.took) }
+
+// wait returns when a pack is due or there is something else to do.
+func (p *Packer) wait(ctx context.Context, pause time.Duration) {
+	other := time.NewTimer(pause)
+	defer other.Stop()
 	select {
 	case <-ctx.Done():
 		return
-	case <-sweep.C:
-		clear(p.unreadable)
-		p.mu.Lock()
-		p.stats.Unreadable = 0
-		p.mu.Unlock()
+	case <-other.C:
 		return
 	case <-p.arrived:
 	}
@@ -252,6 +284,7 @@ func (p *Packer) failed(what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Failures++
+	p.failedAt = time.Now()
 	text := what + ": " + err.Error()
 	if p.stats.LastError == "" {
 		p.o.Logger.Warn("packing waits: "+what, "group", p.o.Group, "error", err)
@@ -259,6 +292,21 @@ func (p *Packer) failed(what string, err error) {
 		p.o.Logger.Debug("packing still waits: "+what, "group", p.o.Group, "error", err)
 	}
 	p.stats.LastError = text
+}
+
+// setback is a failure of the clearing away or the rewriting: live mail does
+// not wait for it, and it is tried again later.
+func (p *Packer) setback(what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Failures++
+	p.failedAt = time.Now()
+	level := slog.LevelWarn
+	if p.stats.Setback != "" {
+		level = slog.LevelDebug
+	}
+	p.stats.Setback = what + ": " + err.Error()
+	p.o.Logger.Log(context.Background(), level, "trying again later: "+what, "group", p.o.Group, "error", err)
 }
 
 func (p *Packer) recovered() {

@@ -73,7 +73,10 @@ type rig struct {
 	opts   pack.Options
 	sent   map[rookery.UID][]byte
 	packer atomic.Pointer[pack.Packer]
+	ahead  atomic.Int64 // of the clock that names packs and stamps commands: a duration
 }
+
+func (r *rig) clock() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 
 const group = rookery.GroupID(2)
 
@@ -90,10 +93,11 @@ func newRig(t *testing.T, o accounttest.Options) *rig {
 			p.Unpacked(n)
 		}
 	}
+	o.Clock = r.clock
 	r.node = accounttest.Open(t, o)
 	r.a = r.node.Account(t, "dir/1")
 	r.opts = pack.Options{Group: group, Source: r.node.Machine(group), Log: r.node.ReadLog, Store: r.blobs, Propose: r.node.Propose,
-		Packed:  func() { r.packed <- struct{}{} },
+		Clock: r.clock, Packed: func() { r.packed <- struct{}{} },
 		MaxPack: 64 << 10, Large: 40 << 10, MaxAge: 20 * time.Millisecond, SweepEvery: 30 * time.Millisecond, Rate: 1 << 40,
 		RetryMin: time.Millisecond, RetryMax: 4 * time.Millisecond}
 	return r
@@ -497,24 +501,40 @@ func TestDeadPacks(t *testing.T) {
 	r.deliver(10, 20)
 	r.start()
 	r.untilPacked()
-	inbox := r.inbox()
-	if _, _, err := r.a.Expunge(t.Context(), command.Expunge{Mailbox: inbox, UIDs: command.Range(1, 2), Force: true}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := r.a.Apply(t.Context(), &command.PurgeExpunged{Before: time.Now().Add(time.Hour).UnixNano()}); err != nil {
-		t.Fatal(err)
-	}
+	r.purge(1, 2)
 	r.until("deletion was asked for twice", func() bool { return asked.Load() >= 2 })
 	if n := len(r.objects()); n != 1 {
 		t.Errorf("%d objects: an error must keep the pack", n)
 	}
 	allowed.Store(true)
-	r.until("the record is gone", func() bool {
-		packs, err := r.node.Machine(group).Packs("", 10)
-		return err == nil && len(packs) == 0
-	})
-	if n := len(r.objects()); n != 0 {
-		t.Errorf("%d objects are left", n)
+	r.until("the object is gone", func() bool { return len(r.objects()) == 0 })
+	if packs := r.packs(); len(packs) != 1 || packs[0].State != mailbox.PackDeleted {
+		t.Errorf("%+v: the record must stay until the name expires", packs)
+	}
+	r.ahead.Store(int64(25 * time.Hour))
+	r.until("the record is gone", func() bool { return len(r.packs()) == 0 })
+}
+
+func (r *rig) packs() []mailbox.Pack {
+	r.t.Helper()
+	packs, err := r.node.Machine(group).Packs("", 10_000)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return packs
+}
+
+// purge removes messages for good.
+func (r *rig) purge(uids ...rookery.UID) {
+	r.t.Helper()
+	if _, _, err := r.a.Expunge(r.t.Context(), command.Expunge{Mailbox: r.inbox(), UIDs: command.NewUIDs(uids...), Force: true}); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, _, err := r.a.Apply(r.t.Context(), &command.PurgeExpunged{Before: r.clock().Add(time.Hour).UnixNano()}); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, u := range uids {
+		delete(r.sent, u)
 	}
 }
 

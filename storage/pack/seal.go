@@ -1,17 +1,14 @@
 package pack
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
 
 	"rookery"
-	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
@@ -34,7 +31,7 @@ func (p *Packer) seal(ctx context.Context, batch []mailbox.Body) (int64, bool) {
 		return 0, false
 	}
 	if err := p.store(ctx, s); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errStale) {
 			p.leaveOut(s.entries[0].Body, err)
 		}
 		return s.size, false
@@ -62,7 +59,7 @@ func (p *Packer) seal(ctx context.Context, batch []mailbox.Body) (int64, bool) {
 // build reads the bodies from the log: a small pack into memory, a large body
 // as a stream. A body the log cannot give is left out. Nil: nothing to pack.
 func (p *Packer) build(ctx context.Context, batch []mailbox.Body) *sealed {
-	id := NewID(time.Now())
+	id := NewID(p.o.Clock())
 	if b := batch[0]; len(batch) == 1 && b.Encoded > p.o.Large {
 		st := NewStream(p.o.Group, id, b.ID, b.Layout, b.Encoded, logBody(ctx, p.bodies, p.o.Group, b.Log))
 		return &sealed{id: id, size: st.Size(), entries: []Entry{st.Entry()}, sum: st.Sum, source: st, broken: st.Err}
@@ -83,9 +80,7 @@ func (p *Packer) build(ctx context.Context, batch []mailbox.Body) *sealed {
 	if len(w.Entries()) == 0 || ctx.Err() != nil {
 		return nil
 	}
-	object := w.Finish()
-	return &sealed{id: id, size: int64(len(object)), entries: w.Entries(), source: bytes.NewReader(object),
-		sum: func() [sha256.Size]byte { return sha256.Sum256(object) }, broken: func() error { return nil }}
+	return sealedIn(id, w)
 }
 
 // leaveOut sets a body aside until the next sweep, so that one damaged entry
@@ -99,27 +94,19 @@ func (p *Packer) leaveOut(id command.BodyID, err error) {
 		"body", id, "error", err)
 }
 
+// errStale is a pack whose name has become so old that the group might refuse
+// it: its bodies are packed again under a new one.
+var errStale = errors.New("its name is too old by now")
+
 // store puts the pack and reads it back, as often as it takes. The name stays
 // the same: a PUT whose answer was lost is overwritten by the same bytes. It
-// fails only when the source does or ctx ends.
+// fails only when the source does, the name becomes old or ctx ends.
 func (p *Packer) store(ctx context.Context, s *sealed) error {
-	key := Key(p.o.Group, s.id)
 	return p.persist(ctx, "cannot store a pack", func() (bool, error) {
-		if _, err := s.source.Seek(0, io.SeekStart); err != nil {
-			return true, err
+		if t, ok := s.id.Time(); ok && p.o.Clock().Sub(time.Unix(0, t)) > p.o.NameLife/2 {
+			return true, errStale
 		}
-		if err := p.o.Store.Put(ctx, key, s.source, s.size, blob.PutOptions{}); err != nil {
-			if broken := s.broken(); broken != nil {
-				return true, broken
-			}
-			return false, err
-		}
-		sum, n, err := digest(ctx, p.o.Store, key, 0, -1)
-		if err == nil && (n != s.size || sum != s.sum()) {
-			err = rookery.E("read back", rookery.KindDamaged,
-				fmt.Errorf("%s came back with %d bytes and another digest than the %d put", key, n, s.size))
-		}
-		return false, err
+		return p.attempt(ctx, s)
 	})
 }
 

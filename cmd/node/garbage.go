@@ -1,0 +1,192 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/pack"
+	"rookery/storage/system"
+)
+
+// DefaultGarbage is what keys that are left out mean.
+func DefaultGarbage() Garbage {
+	return Garbage{RepackBelow: 60, RepackAfter: "24h", MergeAfter: "1h", RepackRate: 4096, SweepEvery: "168h"}
+}
+
+func (g *Garbage) validate(bad report) {
+	if g.RepackBelow < 0 || g.RepackBelow > 95 {
+		bad("garbage.repack_below", "%d is out of range; set it between 0 and 95", g.RepackBelow)
+	}
+	if g.RepackRate < 0 || g.RepackRate > 1<<30 {
+		bad("garbage.repack_mib_per_hour", "%d is out of range; set it between 0 and %d", g.RepackRate, 1<<30)
+	}
+	for _, c := range []struct {
+		key, val string
+		min      time.Duration
+	}{{"garbage.repack_after", g.RepackAfter, time.Minute}, {"garbage.merge_after", g.MergeAfter, 0}, {"garbage.sweep_every", g.SweepEvery, 0}} {
+		if d, err := time.ParseDuration(c.val); err != nil || d < c.min || d > 8760*time.Hour {
+			bad(c.key, "%q is not between %v and 8760h; write it like 24h", c.val, c.min)
+		}
+	}
+}
+
+// span is a duration that Validate has looked at.
+func span(s string) time.Duration {
+	d, _ := time.ParseDuration(s)
+	return d
+}
+
+// nameLife is how long the name of a pack is good for, and so the age at which
+// an object that no group knows is an orphan.
+const nameLife = 24 * time.Hour
+
+// useGarbage puts changed settings of rewriting into force.
+func (b *bodies) useGarbage(g *Garbage) {
+	b.garbage.Store(g)
+	b.budget.Set(g.RepackRate << 20)
+}
+
+func (b *bodies) repack() pack.Repack {
+	g := b.garbage.Load()
+	return pack.Repack{Below: g.RepackBelow, After: span(g.RepackAfter), Merge: span(g.MergeAfter)}
+}
+
+// packTime names packs: never behind group time, which another node's clock
+// may have driven on.
+func (b *bodies) packTime(m *mailbox.Machine) func() time.Time {
+	return func() time.Time {
+		now := b.node.deps.Clock()
+		if agreed := time.Unix(0, m.Time()); agreed.After(now) {
+			return agreed
+		}
+		return now
+	}
+}
+
+// deletable lets go of a group's packs that have been dead for a while and are
+// kept by no hold, neither one that the group has nor one that it is still to
+// get.
+func (b *bodies) deletable(id rookery.GroupID) func(context.Context, mailbox.Pack) (bool, error) {
+	return func(_ context.Context, p mailbox.Pack) (bool, error) {
+		m := b.node.groups.machine(id)
+		if m == nil || b.node.deps.Clock().Sub(time.Unix(0, p.Dead)) <= b.node.deps.tuning.deadTime() {
+			return false, nil
+		}
+		if missing, err := b.node.holdsMissing(m); err != nil || len(missing) > 0 {
+			return false, err
+		}
+		why, err := m.Keeper(p)
+		return err == nil && why == "", err
+	}
+}
+
+// holdsMissing are the operators' holds that a group does not have yet.
+func (n *Node) holdsMissing(m *mailbox.Machine) (missing []system.Hold, err error) {
+	want, err := n.groups.system.Holds()
+	if err != nil || len(want) == 0 {
+		return nil, err
+	}
+	have, err := m.Holds()
+	for _, h := range want {
+		if !slices.ContainsFunc(have, func(x mailbox.Hold) bool { return x.Kind == command.HoldOperator && x.Name == h.Name }) {
+			missing = append(missing, h)
+		}
+	}
+	return missing, err
+}
+
+// holdsEvery is how often groups are looked at for holds they lack.
+const holdsEvery = 30 * time.Second
+
+// spreadHolds brings the operators' holds to the groups this node leads, those
+// that were added since included, and takes lifted ones off.
+func (n *Node) spreadHolds(ctx context.Context) error {
+	tick := time.NewTicker(holdsEvery)
+	defer tick.Stop()
+	for {
+		for _, id := range n.groups.here() {
+			if n.groups.leads(id) {
+				if err := n.spreadTo(ctx, id); err != nil && ctx.Err() == nil {
+					n.deps.Logger.Warn("the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", "group", id, "error", err)
+				}
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {
+	m := n.groups.machine(id)
+	if m == nil {
+		return nil
+	}
+	missing, err := n.holdsMissing(m)
+	if err != nil {
+		return err
+	}
+	for _, h := range missing {
+		if err := n.bodies.propose(ctx, id, holdOf(h)); err != nil {
+			return err
+		}
+	}
+	have, err := m.Holds()
+	if err != nil {
+		return err
+	}
+	for _, h := range have {
+		if h.Kind != command.HoldOperator {
+			continue
+		}
+		// The system group's word counts only behind a barrier: this node may
+		// not have heard of a hold that was just placed.
+		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+			return err
+		}
+		want, err := n.groups.system.Holds()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(want, func(x system.Hold) bool { return x.Name == h.Name }) {
+			if err := n.bodies.propose(ctx, id, &command.Release{Kind: h.Kind, Name: h.Name}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func holdOf(h system.Hold) *command.Hold {
+	return &command.Hold{Kind: command.HoldOperator, Name: h.Name, From: h.From, To: h.To, Reason: h.Reason}
+}
+
+// garbageStatus sums a group's packs for the status, at most once in a while:
+// there may be very many.
+type garbageStatus struct {
+	at     time.Time
+	totals mailbox.PackTotals
+}
+
+// statusEvery is how old the sums of the status may be.
+const statusEvery = 30 * time.Second
+
+// packTotals gives the sums of a group's packs.
+func (b *bodies) packTotals(id rookery.GroupID, m *mailbox.Machine) (mailbox.PackTotals, error) {
+	if s, ok := b.totals.Load(id); ok && time.Since(s.(garbageStatus).at) < statusEvery {
+		return s.(garbageStatus).totals, nil
+	}
+	t, err := m.PackTotals(int64(b.node.deps.tuning.deadTime()))
+	if err != nil {
+		return t, fmt.Errorf("packs: %w", err)
+	}
+	b.totals.Store(id, garbageStatus{time.Now(), t})
+	return t, nil
+}
