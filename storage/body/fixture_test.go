@@ -43,7 +43,7 @@ func TestStoredFormats(t *testing.T) {
 		if err := json.Unmarshal(data, &f); err != nil {
 			t.Fatal(err)
 		}
-		ring := &Keyring{keys: map[uint32][32]byte{1: f.Tenant}, current: 1}
+		ring := &Keyring{keys: map[uint32]*[32]byte{1: &f.Tenant}, current: 1}
 		acct, err := ring.OpenAccount(f.Account, f.Wrapped.Account)
 		if err != nil {
 			t.Fatal(err)

@@ -18,31 +18,32 @@ import (
 // way of printing it shows a key.
 type Keyring struct {
 	mu      sync.RWMutex
-	keys    map[uint32][32]byte
+	keys    map[uint32]*[32]byte
 	current uint32
 }
 
 // GenerateKeyring makes a keyring with one random key, version 1.
 func GenerateKeyring() *Keyring {
-	k := &Keyring{keys: make(map[uint32][32]byte)}
+	k := &Keyring{keys: make(map[uint32]*[32]byte)}
 	k.Rotate()
 	return k
 }
 
-// Rotate adds a random key and makes it the current one; it returns its version.
+// Rotate adds a random key and makes it the current one; it returns its
+// version. A cluster does it in two steps, so that every node has the key
+// before one uses it: NewTenantKey and Add, then Use.
 func (k *Keyring) Rotate() uint32 {
-	var key [32]byte
-	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.current++
-	k.keys[k.current] = key
+	key := NewTenantKey(k.current)
+	k.keys[k.current] = &key.secret
 	return k.current
 }
 
-// Destroy forgets the key of a version. Account keys still wrapped by it are
-// lost for ever once every saved copy of the ring has lost it too. The current
-// version is refused with KindDenied.
+// Destroy forgets the key of a version, and overwrites it in memory. Account
+// keys still wrapped by it are lost for ever once every saved copy of the ring
+// has lost it too. The current version is refused with KindDenied.
 func (k *Keyring) Destroy(version uint32) error {
 	const op = "destroy tenant key"
 	k.mu.Lock()
@@ -50,9 +51,11 @@ func (k *Keyring) Destroy(version uint32) error {
 	if version == k.current {
 		return rookery.E(op, rookery.KindDenied, fmt.Errorf("version %d is the current one: rotate first", version))
 	}
-	if _, ok := k.keys[version]; !ok {
+	key, ok := k.keys[version]
+	if !ok {
 		return rookery.E(op, rookery.KindNotFound, fmt.Errorf("the keyring has no version %d", version))
 	}
+	clear(key[:])
 	delete(k.keys, version)
 	return nil
 }
@@ -76,11 +79,13 @@ func (k *Keyring) Versions() []uint32 {
 	return vs
 }
 
-func (k *Keyring) key(version uint32) ([32]byte, bool) {
+func (k *Keyring) key(version uint32) (key [32]byte, ok bool) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	key, ok := k.keys[version]
-	return key, ok
+	if p := k.keys[version]; p != nil {
+		return *p, true
+	}
+	return key, false
 }
 
 // wrapFormat is the first byte of every wrapped key.
@@ -96,55 +101,72 @@ func accountAAD(account rookery.AccountID, version uint32) []byte {
 func (k *Keyring) NewAccountKey(account rookery.AccountID) (*AccountKey, []byte, error) {
 	var key [32]byte
 	rand.Read(key[:])
-	wrapped, err := k.wrap(account, key)
+	defer clear(key[:])
+	wrapped, err := k.wrap(account, key[:])
 	if err != nil {
 		return nil, nil, err
 	}
-	return newAccountKey(key), wrapped, nil
+	return newAccountKey(key[:], 0), wrapped, nil
 }
 
-func (k *Keyring) wrap(account rookery.AccountID, key [32]byte) ([]byte, error) {
+// wrap seals an account key: 32 bytes, or 64 with the secret of its thread
+// tokens, which a key that followed another one brings along.
+func (k *Keyring) wrap(account rookery.AccountID, key []byte) ([]byte, error) {
 	version := k.Current()
 	tenant, ok := k.key(version)
 	if !ok {
 		return nil, rookery.E("wrap account key", rookery.KindUnavailable, errors.New("the keyring is empty: generate or load it first"))
 	}
-	out := append(make([]byte, 0, 80), wrapFormat)
+	defer clear(tenant[:])
+	out := append(make([]byte, 0, 112), wrapFormat)
 	out = binary.AppendUvarint(out, uint64(version))
-	return sealRandom(newGCM(tenant), out, key[:], accountAAD(account, version)), nil
+	return sealRandom(newGCM(tenant), out, key, accountAAD(account, version)), nil
 }
 
-func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) (key [32]byte, err error) {
-	const op = "open account key"
+// WrappedUnder is the tenant key version that wraps an account key; 0 for what
+// is no wrapped account key.
+func WrappedUnder(wrapped []byte) uint32 {
+	version, _ := wrapVersion(wrapped)
+	return version
+}
+
+// wrapVersion reads the head of a wrapped account key and its length.
+func wrapVersion(wrapped []byte) (version uint32, head int) {
 	if len(wrapped) == 0 || wrapped[0] != wrapFormat {
-		return key, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key is not of a known format"))
+		return 0, 0
 	}
-	version, n := binary.Uvarint(wrapped[1:])
-	if n <= 0 || version > 1<<32-1 {
-		return key, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key has no tenant key version"))
+	v, n := binary.Uvarint(wrapped[1:])
+	if n <= 0 || v > 1<<32-1 {
+		return 0, 0
 	}
-	tenant, ok := k.key(uint32(version))
+	return uint32(v), 1 + n
+}
+
+// unwrap opens an account key. The caller clears it.
+func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, error) {
+	const op = "open account key"
+	version, head := wrapVersion(wrapped)
+	if head == 0 {
+		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key is not of a known format"))
+	}
+	tenant, ok := k.key(version)
 	if !ok {
-		return key, rookery.E(op, rookery.KindUnavailable,
+		return nil, rookery.E(op, rookery.KindUnavailable,
 			fmt.Errorf("tenant key version %d is not in the keyring: restore it, unless it was destroyed on purpose", version))
 	}
-	plain, ok := openRandom(newGCM(tenant), wrapped[1+n:], accountAAD(account, uint32(version)))
-	if !ok || len(plain) != len(key) {
-		return key, rookery.E(op, rookery.KindDamaged,
+	defer clear(tenant[:])
+	plain, ok := openRandom(newGCM(tenant), wrapped[head:], accountAAD(account, version))
+	if !ok || len(plain) != 32 && len(plain) != 64 {
+		return nil, rookery.E(op, rookery.KindDamaged,
 			fmt.Errorf("the key of account %s does not open with tenant key version %d", account, version))
 	}
-	copy(key[:], plain)
-	return key, nil
+	return plain, nil
 }
 
 // OpenAccount unwraps an account's key. KindUnavailable when its tenant key is
 // not in this ring (the account does exist), KindDamaged when it does not open.
 func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*AccountKey, error) {
-	key, err := k.unwrap(account, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	return newAccountKey(key), nil
+	return k.OpenKeys(account, AccountKeys{Key: wrapped})
 }
 
 // Rewrap wraps an account's key anew, under the current tenant key.
@@ -153,6 +175,7 @@ func (k *Keyring) Rewrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
+	defer clear(key)
 	return k.wrap(account, key)
 }
 
