@@ -51,10 +51,16 @@ const (
 	TypePackForget    Type = 22
 	TypeJump          Type = 23
 
-	TypeHold          Type = 36
-	TypeRelease       Type = 37
-	TypeRestoreWindow Type = 38
-	TypeNamePacks     Type = 39
+	TypeHold             Type = 36
+	TypeRelease          Type = 37
+	TypeRestoreWindow    Type = 38
+	TypeNamePacks        Type = 39
+	TypeKeyFloor         Type = 42
+	TypeRewrapAccounts   Type = 43
+	TypeRotateAccountKey Type = 44
+	TypeRewrapMessages   Type = 45
+	TypeDropAccountKey   Type = 46
+	TypeBarAccount       Type = 47
 
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
@@ -72,9 +78,12 @@ const (
 	TypeRecovered       Type = 76
 	TypeFoundGroup      Type = 77
 
-	TypePlaceHold Type = 92
-	TypeLiftHold  Type = 93
-	TypeSwept     Type = 94
+	TypePlaceHold      Type = 92
+	TypeLiftHold       Type = 93
+	TypeSwept          Type = 94
+	TypeSetTenantKey   Type = 84
+	TypeEraseAccounts  Type = 85
+	TypeAccountsErased Type = 86
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -214,6 +223,24 @@ func New(t Type) Command {
 		return new(LiftHold)
 	case TypeSwept:
 		return new(Swept)
+	case TypeKeyFloor:
+		return new(KeyFloor)
+	case TypeRewrapAccounts:
+		return new(RewrapAccounts)
+	case TypeRotateAccountKey:
+		return new(RotateAccountKey)
+	case TypeRewrapMessages:
+		return new(RewrapMessages)
+	case TypeDropAccountKey:
+		return new(DropAccountKey)
+	case TypeBarAccount:
+		return new(BarAccount)
+	case TypeSetTenantKey:
+		return new(SetTenantKey)
+	case TypeEraseAccounts:
+		return new(EraseAccounts)
+	case TypeAccountsErased:
+		return new(AccountsErased)
 	}
 	return nil
 }

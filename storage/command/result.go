@@ -160,6 +160,8 @@ func newResult(t Type) Result {
 		return new(PurgeResult)
 	case TypeEnsureAccount:
 		return new(EnsureResult)
+	case TypeRewrapAccounts, TypeRewrapMessages:
+		return new(RewrapResult)
 	case TypeSetSettings:
 		return new(SettingsResult)
 	case TypeCreateGroup, TypeFoundGroup, TypePlaceGroup:

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"rookery"
+	"rookery/storage/body"
 	"rookery/storage/command"
 )
 
@@ -12,6 +13,12 @@ func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if w.get(mailboxKey(tableGrave, c.Account, 0)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s was erased and is not yet gone", c.Account)
 	}
+	if w.get(barredKey(c.Account)) != nil {
+		return nil, refuse(rookery.KindConflict, "account %s was erased for ever", c.Account)
+	}
+	if err := w.checkFloor(c.Key); err != nil {
+		return nil, err
+	}
 	if c.Account == (rookery.AccountID{}) || c.Quota < 0 || len(c.Key) > maxKey || len(c.Roles) > 16 {
 		return nil, refuse(rookery.KindInvalid, "the new account has no id, a negative quota, a key that is too long or too many roles")
 	}
@@ -19,7 +26,7 @@ func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := w.open(&account{Account: Account{ID: c.Account, Key: c.Key, Quota: c.Quota, Created: w.tx.Time()}, nextMailbox: Inbox})
+	a := w.open(&account{Account: Account{ID: c.Account, Keys: Keys{AccountKeys: body.AccountKeys{Key: c.Key}}, Quota: c.Quota, Created: w.tx.Time()}, nextMailbox: Inbox})
 	a.dirty, a.listed = true, true
 	for _, r := range append([]command.Role{{Name: "INBOX"}}, roles...) {
 		w.makeMailbox(a, r.Name, r.Attr, c.Validity)

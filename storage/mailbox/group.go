@@ -3,6 +3,7 @@ package mailbox
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"rookery"
 	"rookery/storage/command"
@@ -220,7 +221,7 @@ func (m *Machine) Accounts(after rookery.AccountID, limit int) (accounts []Accou
 			if len(accounts) >= limit {
 				return false, nil
 			}
-			a, err := decodeAccount(rookery.AccountID(k[1:17]), v)
+			a, err := decodeAccount(rookery.AccountID(k[1:17]), slices.Clone(v))
 			if err != nil {
 				return false, err
 			}

@@ -36,6 +36,9 @@ const (
 	tablePack      byte = 0x27 // pack
 	tableHold      byte = 0x30 // kind name: interval
 	tablePackRules byte = 0x31 // one row: window, life of names
+
+	tableKeyFloor byte = 0x40 // nothing: the lowest tenant key version taken
+	tableBarred   byte = 0x41 // account: never to be created again
 )
 
 // key builds keys; the capacity fits most, so that it is one allocation.

@@ -123,6 +123,18 @@ func (w *work) run(cmd command.Command) (command.Result, error) {
 		return w.intentDone(c)
 	case *command.IntentForget:
 		return w.intentForget(c)
+	case *command.KeyFloor:
+		return w.keyFloor(c)
+	case *command.RewrapAccounts:
+		return w.rewrapAccounts(c)
+	case *command.RotateAccountKey:
+		return w.rotateAccountKey(c)
+	case *command.RewrapMessages:
+		return w.rewrapMessages(c)
+	case *command.DropAccountKey:
+		return w.dropAccountKey(c)
+	case *command.BarAccount:
+		return w.barAccount(c)
 	case *command.Jump:
 		return w.jump(c)
 	}

@@ -25,6 +25,7 @@ type modelIntent struct {
 }
 
 type modelAccount struct {
+	keys     modelKeys
 	quota    int64
 	modseq   rookery.ModSeq
 	validity uint32
@@ -142,6 +143,7 @@ func (a *modelAccount) release(id rookery.EmailID) {
 		return
 	}
 	delete(a.emails, id)
+	delete(a.keys.wraps, id)
 	delete(a.threads, id)
 	for t, holders := range a.holders {
 		holders = slices.DeleteFunc(holders, func(e rookery.EmailID) bool { return e == id })
@@ -207,6 +209,7 @@ func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.De
 		}
 		if _, ok := a.emails[c.Email]; !ok {
 			a.emails[c.Email] = index
+			a.keys.wraps[c.Email] = d.WrappedKey
 			a.sizes[c.Email] = c.Size
 			result.Body = index
 			a.threads[c.Email] = a.thread(c.Email, d.Threads)

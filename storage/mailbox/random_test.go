@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rookery"
+	"rookery/storage/body"
 	"rookery/storage/command"
 )
 
@@ -33,6 +34,8 @@ type storm struct {
 	packs  int
 	uids   map[boxKey]rookery.UID // highest UIDNEXT seen: it only rises
 	modseq map[rookery.AccountID]rookery.ModSeq
+	tenant byte // tenant key version in use
+	floor  byte
 }
 
 var equal = cmp.Options{
@@ -52,7 +55,7 @@ func TestRandomCommandsAgainstTheModel(t *testing.T) {
 	f := openFixture(t)
 	f.prep = func(m *Machine) { m.maxTombstones = 24 }
 	f.prep(f.m)
-	s := &storm{fixture: f, T: t, rng: rand.New(rand.NewPCG(seed, 1)), model: newModel(), uids: map[boxKey]rookery.UID{}, modseq: map[rookery.AccountID]rookery.ModSeq{}}
+	s := &storm{fixture: f, T: t, rng: rand.New(rand.NewPCG(seed, 1)), model: newModel(), uids: map[boxKey]rookery.UID{}, modseq: map[rookery.AccountID]rookery.ModSeq{}, tenant: 1}
 	for n := range 3 {
 		s.createAccount(accountID(n), []int64{0, 2000, 6000}[n])
 	}
@@ -105,7 +108,7 @@ func (s *storm) compareReplica() {
 
 func (s *storm) createAccount(id rookery.AccountID, quota int64) {
 	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: id, Key: []byte("k"), Quota: quota, Roles: command.DefaultRoles(), Validity: 1000})
-	a := &modelAccount{quota: quota, modseq: 1, validity: 999, next: Inbox, subs: map[string]bool{}, emails: map[rookery.EmailID]BodyID{}, sizes: map[rookery.EmailID]int64{},
+	a := &modelAccount{keys: modelKeys{Keys{AccountKeys: body.AccountKeys{Key: []byte("k")}}, map[rookery.EmailID][]byte{}}, quota: quota, modseq: 1, validity: 999, next: Inbox, subs: map[string]bool{}, emails: map[rookery.EmailID]BodyID{}, sizes: map[rookery.EmailID]int64{},
 		threads: map[rookery.EmailID]rookery.ThreadID{}, tokens: map[[8]byte]rookery.ThreadID{}, holders: map[[8]byte][]rookery.EmailID{}}
 	for _, r := range append([]command.Role{{Name: "INBOX"}}, command.DefaultRoles()...) {
 		a.create(r.Name, r.Attr, 1000, s.clock)
@@ -259,7 +262,9 @@ func (s *storm) step() string {
 		}
 		s.run(c, &command.PurgeResult{Purged: m.purge(c.Account, c.Before)}, 0)
 		return fmt.Sprintf("%+v", c)
-	case n < 95:
+	case n < 93:
+		return s.keysRandom()
+	case n < 96:
 		return s.packRandom()
 	default:
 		return s.stageRandom()
@@ -284,6 +289,10 @@ func (s *storm) deliverRandom() string {
 			d.Account = accountID(77)
 		case 2, 3, 4:
 			d.Mailbox = s.box(a).ID
+		}
+		d.WrappedKey = s.wrap(a.keys.Generation)
+		if s.rng.IntN(40) == 0 {
+			d.WrappedKey = s.wrap(uint32(s.rng.IntN(3)))
 		}
 		for range s.rng.IntN(3) {
 			if t := ([8]byte{byte(s.rng.IntN(12))}); !slices.Contains(d.Threads, t) {
@@ -311,6 +320,10 @@ func (s *storm) deliverRandom() string {
 				return "deliver of an absent stage"
 			}
 		}
+	}
+	if m.stale(c) && (c.FromIntent == nil || m.filed[*c.FromIntent] == nil) {
+		s.run(c, nil, rookery.KindConflict)
+		return fmt.Sprintf("stale %+v", c)
 	}
 	s.run(c, m.deliver(c, BodyID(s.index+1), s.now()), 0)
 	return fmt.Sprintf("%+v", c)
@@ -396,7 +409,7 @@ func (s *storm) compare() {
 	for id, a := range s.model.accounts {
 		v := s.view(id)
 		used, messages := a.used()
-		s.fail("account", Account{ID: id, Key: []byte("k"), Quota: a.quota, UsedBytes: used, UsedMessages: messages, ModSeq: a.modseq, Created: v.Account().Created}, v.Account())
+		s.fail("account", Account{ID: id, Keys: a.keys.Keys, Quota: a.quota, UsedBytes: used, UsedMessages: messages, ModSeq: a.modseq, Created: v.Account().Created}, v.Account())
 		if v.Account().ModSeq < s.modseq[id] {
 			s.T.Error("MODSEQ went back")
 		}
@@ -541,7 +554,7 @@ func (s *storm) compareExpunged(v *View, a *modelAccount) {
 			continue
 		}
 		e, err := v.Email(id)
-		if err != nil || e.Body != body || e.Thread != a.threads[id] || !bytes.Equal(e.Extract, []byte("x")) {
+		if err != nil || e.Body != body || e.Thread != a.threads[id] || !bytes.Equal(e.Extract, []byte("x")) || !bytes.Equal(e.Key, a.keys.wraps[id]) {
 			s.T.Errorf("email %s: %+v %v, want body %d", id, e, err, body)
 		}
 		b, err := v.Body(body)
@@ -639,5 +652,9 @@ func (s *storm) eraseAll() {
 			do[*command.Done](s.fixture, c)
 		}
 	}
-	s.fail("rows left after everything was erased", map[byte]int{}, s.tables())
+	left := map[byte]int{}
+	if s.floor > 0 {
+		left[tableKeyFloor] = 1
+	}
+	s.fail("rows left after everything was erased", left, s.tables())
 }

@@ -94,7 +94,8 @@ func (a *account) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(a.mailboxes))
 	b = binary.AppendUvarint(b, uint64(a.subscriptions))
 	b = binary.AppendUvarint(b, uint64(a.removed))
-	return binary.AppendUvarint(b, uint64(a.removedFloor))
+	b = binary.AppendUvarint(b, uint64(a.removedFloor))
+	return a.appendKeys(b)
 }
 
 func decodeAccount(id rookery.AccountID, b []byte) (*account, error) {
@@ -115,6 +116,7 @@ func decodeAccount(id rookery.AccountID, b []byte) (*account, error) {
 	a.subscriptions = uint32(r.uvarint())
 	a.removed = uint32(r.uvarint())
 	a.removedFloor = rookery.ModSeq(r.uvarint())
+	a.readKeys(&r)
 	if r.bad {
 		return nil, damaged("account")
 	}

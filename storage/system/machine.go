@@ -31,6 +31,8 @@ const (
 	tableRecovery byte = 0x17 // generation (8): record
 	tableHold     byte = 0x20 // name: record
 	tableSwept    byte = 0x21 // time (8)
+	tableTenant   byte = 0x40 // tenant key version (4): record
+	tableErasure  byte = 0x41 // account: record
 )
 
 // Bounds of the machine.
@@ -88,7 +90,7 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 		case *command.RegisterNode:
 			r, err = m.registerNode(tx, c)
 		case *command.ForgetAccount:
-			r, err = forgetAccount(tx, c)
+			r, err = m.forgetAccount(tx, c)
 		case *command.SetNodeState:
 			r, err = m.setNodeState(tx, c)
 		case *command.Invite:
@@ -115,6 +117,12 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = swept(tx, c)
 		case *command.Recovered:
 			r, err = m.recovered(tx, c)
+		case *command.SetTenantKey:
+			r, err = m.setTenantKey(tx, c)
+		case *command.EraseAccounts:
+			r, err = m.eraseAccounts(tx, c)
+		case *command.AccountsErased:
+			r, err = m.accountsErased(tx, c)
 		default:
 			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
 		}
@@ -199,6 +207,9 @@ func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error
 	if v := get(tx, keyKey(c.DirectoryKey)); v != nil {
 		p, err := decodePlace(v)
 		must(err)
+		if get(tx, erasureKey(p.Account)) != nil {
+			return nil, errErasing(p.Account)
+		}
 		return &command.EnsureResult{Account: p.Account, Group: p.Group}, nil
 	}
 	if c.Account == (rookery.AccountID{}) || c.Group <= rookery.SystemGroup {
@@ -213,12 +224,17 @@ func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error
 	return &command.EnsureResult{Account: c.Account, Group: c.Group, Created: true}, nil
 }
 
-// forgetAccount takes an account off the map; it is idempotent.
-func forgetAccount(tx state.Tx, c *command.ForgetAccount) (command.Result, error) {
+// forgetAccount takes an account off the map, and ends its erasure; it is
+// idempotent.
+func (m *Machine) forgetAccount(tx state.Tx, c *command.ForgetAccount) (command.Result, error) {
 	v := get(tx, accountKey(c.Account))
 	if len(v) >= 4 {
 		must(tx.Delete(keyKey(string(v[4:]))))
 		must(tx.Delete(accountKey(c.Account)))
+	}
+	if get(tx, erasureKey(c.Account)) != nil {
+		must(tx.Delete(erasureKey(c.Account)))
+		m.keysChanged(tx)
 	}
 	return &command.Done{}, nil
 }

@@ -29,7 +29,8 @@ func (m *Machine) read(fn func(state.Reader) error) error {
 	return fn(s)
 }
 
-// Account is the place of an account. The error is KindNotFound.
+// Account is the place of an account. The error is KindNotFound, or
+// KindUnavailable while the account is being erased; the place comes with that.
 func (m *Machine) Account(id rookery.AccountID) (p Place, err error) {
 	err = m.read(func(r state.Reader) error {
 		v, err := r.Get(accountKey(id))
@@ -42,13 +43,14 @@ func (m *Machine) Account(id rookery.AccountID) (p Place, err error) {
 			return damaged("account map")
 		}
 		p = Place{Account: id, Group: rookery.GroupID(binary.BigEndian.Uint32(v)), DirectoryKey: string(v[4:])}
-		return nil
+		return erasing(r, id)
 	})
 	return p, err
 }
 
 // ByKey is the place of a directory entry's account. The error is
-// KindNotFound.
+// KindNotFound, or KindUnavailable while the account is being erased; the place
+// comes with that.
 func (m *Machine) ByKey(directoryKey string) (p Place, err error) {
 	err = m.read(func(r state.Reader) error {
 		v, err := r.Get(keyKey(directoryKey))
@@ -60,6 +62,9 @@ func (m *Machine) ByKey(directoryKey string) (p Place, err error) {
 		}
 		p, err = decodePlace(v)
 		p.DirectoryKey = directoryKey
+		if err == nil {
+			err = erasing(r, p.Account)
+		}
 		return err
 	})
 	return p, err
