@@ -135,8 +135,7 @@ func (n *Node) factsHere(ctx context.Context, id rookery.GroupID, who rookery.Ac
 		return f, err
 	}
 	defer v.Close()
-	x := v.Account()
-	return account.Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes}, nil
+	return account.FactsOf(v.Account()), nil
 }
 
 // maxIntents bounds a page of intents.

@@ -46,6 +46,7 @@ type recipient struct {
 // KindUnknown are temporary; KindLimit is too many recipients.
 func (d *Deliverer) Deliver(ctx context.Context, r Request) error {
 	began := time.Now()
+	defer d.flight.begin()()
 	groups, err := d.open(ctx, r)
 	if err != nil {
 		return err
@@ -254,6 +255,7 @@ func (d *Deliverer) judge(cmd *command.Deliver, r *command.DeliverResult) error 
 // filed, however many like it exist. It returns when this node shows it.
 func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	defer d.flight.begin()()
 	key, err := a.Key(ctx)
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)

@@ -67,6 +67,7 @@ type Deliverer struct {
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	wake   chan struct{} // an own intent waits; room for one
+	flight flight
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted

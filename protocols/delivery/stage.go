@@ -96,11 +96,15 @@ func (c *carrier) deliver(cmd *command.Deliver) (*command.DeliverResult, rookery
 	} else {
 		cmd.Payload = c.buf
 	}
-	r, index, err := c.d.applyBody(c.ctx, c.group, cmd, len(cmd.Payload))
-	if err != nil {
-		return nil, index, err
+	for try := 1; ; try++ {
+		r, index, err := c.d.applyBody(c.ctx, c.group, cmd, len(cmd.Payload))
+		if err == nil {
+			return r.(*command.DeliverResult), index, nil
+		}
+		if !rookery.Is(err, rookery.KindConflict) || try == maxWraps || !c.d.rewrap(c.ctx, c.group, cmd) {
+			return nil, index, err
+		}
 	}
-	return r.(*command.DeliverResult), index, nil
 }
 
 // abandon drops what was staged, also when the sender's time is over. A Deliver

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rookery"
@@ -50,6 +51,9 @@ type Options struct {
 	// has no replica here. nil: nobody can be asked.
 	Remote func(context.Context, rookery.GroupID, rookery.AccountID) (Facts, error)
 	Keys   *body.Keyring
+	// Fetch brings tenant keys that this node's keyring lacks from another
+	// node. nil: nobody can be asked.
+	Fetch  func(context.Context) error
 	Bodies *pack.Bodies
 	// Groups are the mail groups that new accounts are spread over now; never
 	// empty.
@@ -64,8 +68,9 @@ type Options struct {
 
 // Store opens accounts. All methods may be called concurrently.
 type Store struct {
-	o     Options
-	watch watchers
+	o       Options
+	watch   watchers
+	changes atomic.Uint64 // of account keys
 
 	mu      sync.Mutex
 	open    *cache[rookery.AccountID, *Account]
@@ -98,8 +103,8 @@ type Account struct {
 	id    rookery.AccountID
 	group rookery.GroupID
 
-	mu  sync.Mutex
-	key *body.AccountKey
+	mu     sync.Mutex
+	opened opened
 }
 
 // Open gives the handle of an account that exists. KindNotFound: no such

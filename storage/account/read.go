@@ -9,37 +9,6 @@ import (
 	"rookery/storage/mailbox"
 )
 
-// Key is the account's key, unwrapped once and kept with the handle.
-// KindNotFound: no such account here. KindUnavailable: its tenant key is not in
-// this node's keyring. KindDamaged: the key does not open.
-func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
-	a.mu.Lock()
-	key := a.key
-	a.mu.Unlock()
-	if key != nil {
-		return key, nil
-	}
-	f, err := a.Facts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if key, err = a.store.o.Keys.OpenAccount(a.id, f.Key); err != nil {
-		return nil, rookery.E("open account key", 0, err)
-	}
-	a.mu.Lock()
-	a.key = key
-	a.mu.Unlock()
-	return key, nil
-}
-
-func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (body.MessageKey, error) {
-	key, err := a.Key(ctx)
-	if err != nil {
-		return body.MessageKey{}, err
-	}
-	return key.UnwrapMessage(e.ID, e.Key)
-}
-
 // Extract opens what was extracted from a message at delivery: header block,
 // envelope, structure, preview. KindDamaged: it fails its checks. Only a large
 // one (over body.MaxInlineExtract) is read from where the body lies, with the
@@ -155,12 +124,4 @@ func (s *Store) Group(ctx context.Context, id rookery.AccountID) (rookery.GroupI
 		place, err = s.o.System.Account(id)
 	}
 	return place.Group, err
-}
-
-// Forget drops what is kept in memory of an account: it was erased.
-func (s *Store) Forget(id rookery.AccountID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open.drop(id)
-	s.minted.dropIf(func(m minted) bool { return m.account == id })
 }

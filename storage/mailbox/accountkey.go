@@ -290,3 +290,33 @@ func (m *Machine) MessageKeys(id rookery.AccountID, after rookery.EmailID, limit
 	})
 	return keys, err
 }
+
+// Keys are an account's as of now. The error is KindNotFound.
+func (m *Machine) Keys(id rookery.AccountID) (Keys, error) {
+	v, err := m.View(id)
+	if err != nil {
+		return Keys{}, err
+	}
+	defer v.Close()
+	return v.Account().Keys, nil
+}
+
+// Owed reports whether an open intent of the group owes an account a message
+// whose key is wrapped by an older generation than one.
+func (m *Machine) Owed(id rookery.AccountID, generation uint32) (owed bool, err error) {
+	err = m.read(func(r state.Reader) error {
+		return r.Scan(newKey(tableIntent), newKey(tableIntent).end(), func(_, v []byte) (bool, error) {
+			var rec intentRecord
+			if err := decodeCold(v, &rec); err != nil {
+				return false, err
+			}
+			for _, g := range rec.Rest {
+				for _, d := range g.Deliveries {
+					owed = owed || d.Account == id && body.MessageKeyGeneration(d.WrappedKey) < generation
+				}
+			}
+			return !owed, nil
+		})
+	})
+	return owed, err
+}

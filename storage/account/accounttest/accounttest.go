@@ -110,6 +110,12 @@ func (e *events) Changed(a rookery.AccountID, m rookery.MailboxID, s rookery.Mod
 	}
 }
 
+func (e *events) KeyChanged(rookery.AccountID) {
+	if e.n.Store != nil {
+		e.n.Store.KeysChanged()
+	}
+}
+
 func (e *events) Unpacked(b mailbox.BodyID, bytes int64) {
 	if e.n.o.Unpacked != nil {
 		e.n.o.Unpacked(e.id, b, bytes)
