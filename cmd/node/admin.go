@@ -38,6 +38,7 @@ type adminServer struct {
 	state    func(ctx context.Context, name string, state command.NodeState) error
 	finalize func(ctx context.Context) error
 	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
+	rekey    func(ctx context.Context) (uint64, error)
 	storage  func(*http.ServeMux) // adds the orders of rookery storage
 	logger   *slog.Logger
 	http     http.Server
@@ -62,6 +63,7 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 		reply(w, struct{}{})
 	})
 	mux.HandleFunc("POST /v1/groups", a.postGroups)
+	mux.HandleFunc("POST /v1/gossip", a.postGossip)
 	a.storage(mux)
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second

@@ -51,7 +51,7 @@ func (n *Node) Nodes() { n.Groups() }
 
 // Groups implements system.Events.
 func (n *Node) Groups() {
-	for _, c := range []chan struct{}{n.moved, n.rearranged} {
+	for _, c := range []chan struct{}{n.moved, n.rearranged, n.rekeyed} {
 		select {
 		case c <- struct{}{}:
 		default:
@@ -71,6 +71,7 @@ func (n *Node) startJobs() {
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
 	n.job("holds", n.spreadHolds)
+	n.job("gossip keys", n.followGossipKeys)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {

@@ -87,6 +87,8 @@ type Node struct {
 	serving  atomic.Pointer[servers] // when its listeners are open
 	// rearranged is moved for the placement.
 	rearranged  chan struct{}
+	rekeyed     chan struct{} // moved for the gossip keys
+	ring        atomic.Uint64 // version of the gossip keys in use here
 	replication atomic.Int32
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
@@ -108,7 +110,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
 	deps.complete()
-	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1)}
+	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
 	n.over.ended = make(chan struct{})
 	n.health = newHealth(n)
 	n.jobs, n.stop = context.WithCancel(context.Background())
@@ -324,7 +326,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.mesh.handleGroup(callIntents, n.intentsHere)
 	n.serveChecks()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, storage: n.storageOrders, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

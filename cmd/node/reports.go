@@ -23,6 +23,8 @@ type nodeReport struct {
 	Up       int64             `cbor:"6,keyasint,omitempty"`
 	// Clock is the node's, in unix nanoseconds.
 	Clock int64 `cbor:"7,keyasint,omitempty"`
+	// Ring is the version of the gossip keys it uses.
+	Ring uint64 `cbor:"8,keyasint,omitempty"`
 	// ahead is by how much it was ahead of this node's when it answered.
 	ahead time.Duration
 }
@@ -30,7 +32,7 @@ type nodeReport struct {
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
+	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
 	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
 		if g := n.groups.raft.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()

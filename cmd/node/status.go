@@ -28,6 +28,8 @@ type Status struct {
 	// the version of commands that was finalised.
 	Generation string `json:"generation"`
 	Gate       uint32 `json:"version_gate"`
+	// Gossip is how far a change of the gossip key is.
+	Gossip GossipStatus `json:"gossip_keys"`
 }
 
 // NodeStatus is one node as this one sees it.
@@ -105,6 +107,7 @@ func (n *Node) status() Status {
 		names[x.ID] = x.Name
 	}
 	reports := n.reportsOf(members(nodes))
+	s.Gossip = n.gossipStatus(nodes, reports, problem)
 	wrong := wrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {

@@ -50,6 +50,7 @@ func samples() []Command {
 		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}}, &RotateAccountKey{acct, []byte("o"), []byte("n")},
 		&RewrapMessages{acct, rookery.EmailID{1}, LastEmail, []EmailKey{{rookery.EmailID{2}, []byte("k")}}}, &DropAccountKey{acct, 1}, &BarAccount{acct},
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
+		&SetGossipKeys{1, GossipUse, []string{"n", "o"}},
 	}
 }
 

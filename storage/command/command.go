@@ -84,6 +84,8 @@ const (
 	TypeSetTenantKey   Type = 84
 	TypeEraseAccounts  Type = 85
 	TypeAccountsErased Type = 86
+
+	TypeSetGossipKeys Type = 96
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -241,6 +243,8 @@ func New(t Type) Command {
 		return new(EraseAccounts)
 	case TypeAccountsErased:
 		return new(AccountsErased)
+	case TypeSetGossipKeys:
+		return new(SetGossipKeys)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ var introduced = map[Type]uint32{
 	TypeSetTenantKey:     4,
 	TypeEraseAccounts:    4,
 	TypeAccountsErased:   4,
+	TypeSetGossipKeys:    4,
 }
 
 // Introduced is the version that brought a type; 0 for an unknown type.

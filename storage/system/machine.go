@@ -33,6 +33,7 @@ const (
 	tableSwept    byte = 0x21 // time (8)
 	tableTenant   byte = 0x40 // tenant key version (4): record
 	tableErasure  byte = 0x41 // account: record
+	tableGossip   byte = 0x28 // record
 )
 
 // Bounds of the machine.
@@ -115,6 +116,8 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = liftHold(tx, c)
 		case *command.Swept:
 			r, err = swept(tx, c)
+		case *command.SetGossipKeys:
+			r, err = m.setGossipKeys(tx, c)
 		case *command.Recovered:
 			r, err = m.recovered(tx, c)
 		case *command.SetTenantKey:
