@@ -52,7 +52,7 @@ func (b *bodies) open(set *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Body: b.body, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
+	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Remote: b.node.groups.readRemote, Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
 }
 
@@ -183,6 +183,9 @@ func (b *bodies) pack(ctx context.Context, id rookery.GroupID, p *pack.Packer) e
 }
 
 func (b *bodies) close() error {
+	if b.reader != nil {
+		b.reader.Close()
+	}
 	if c, ok := b.store.(io.Closer); ok {
 		return c.Close()
 	}

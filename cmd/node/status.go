@@ -10,6 +10,7 @@ import (
 	"rookery/cluster/consensus"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 	"rookery/storage/system"
 )
 
@@ -23,7 +24,9 @@ type Status struct {
 	Nodes    []NodeStatus  `json:"nodes"`
 	Groups   []GroupStatus `json:"groups"`
 	Log      LogStatus     `json:"log"`
-	Problems []string      `json:"problems"`
+	// Reads is how this node reads bodies that are in the object store.
+	Reads    pack.ReadStats `json:"reads"`
+	Problems []string       `json:"problems"`
 	// Generation is of the cluster, empty before its first recovery. Gate is
 	// the version of commands that was finalised.
 	Generation string `json:"generation"`
@@ -85,6 +88,9 @@ type LogStatus struct {
 	Disk     string `json:"disk"`
 }
 
+// damageShown is how long the status shows a read that failed its check.
+const damageShown = time.Hour
+
 func (n *Node) status() Status {
 	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
@@ -129,6 +135,10 @@ func (n *Node) status() Status {
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
+	}
+	s.Reads = n.bodies.reader.Stats()
+	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
+		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
 	}
 	ls := n.groups.log.Stats()
 	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}

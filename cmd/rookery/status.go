@@ -82,6 +82,7 @@ func statusTable(s *shell, st node.Status) error {
 	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
 	printStored(w, st.Groups)
+	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets, st.Reads.Bytes>>20)
 	if len(st.Problems) == 0 {
 		fmt.Fprint(w, "\nnothing is wrong\n")
 	}

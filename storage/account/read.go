@@ -81,7 +81,7 @@ func (a *Account) reader(v *mailbox.View, e mailbox.Email, key body.MessageKey) 
 		return nil, rookery.E("open body", rookery.KindDamaged,
 			fmt.Errorf("body %d of group %d has %d bytes, its layout says %d", b.ID, a.group, b.Encoded, n))
 	}
-	return body.NewReader(layout, key, a.store.o.Bodies.At(a.group, b)), nil
+	return body.NewReader(layout, key, a.store.o.Bodies.Open(a.group, b)), nil
 }
 
 // openAccount finds the account's group. A node may not have seen the account

@@ -34,14 +34,14 @@ func encodeBytes(t testing.TB, msg []byte, key MessageKey) (Layout, []byte, Enco
 }
 
 // fromBytes reads encoded bytes from memory.
-func fromBytes(stored []byte) func(context.Context, []byte, int64) error {
-	return func(_ context.Context, p []byte, off int64) error {
+func fromBytes(stored []byte) Source {
+	return Only(func(_ context.Context, p []byte, off int64) error {
 		if off < 0 || off+int64(len(p)) > int64(len(stored)) {
 			return errors.New("asked beyond the encoded body")
 		}
 		copy(p, stored[off:])
 		return nil
-	}
+	})
 }
 
 func TestEncodeReadsBack(t *testing.T) {
@@ -172,7 +172,7 @@ func TestReaderRefusesDamage(t *testing.T) {
 		}
 	}
 	away := errors.New("away")
-	r := NewReader(layout, key, func(context.Context, []byte, int64) error { return away })
+	r := NewReader(layout, key, Only(func(context.Context, []byte, int64) error { return away }))
 	if _, err := r.ReadAt(ctx, make([]byte, 1), 0); err != away {
 		t.Errorf("the error of at became %v", err)
 	}

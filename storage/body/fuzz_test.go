@@ -124,7 +124,7 @@ func FuzzLayout(f *testing.F) {
 		if err := back.UnmarshalBinary(again); err != nil || !cmp.Equal(l, back) {
 			t.Fatalf("%+v became %+v, %v", l, back, err)
 		}
-		r := NewReader(l, MessageKey{}, func(context.Context, []byte, int64) error { return nil })
+		r := NewReader(l, MessageKey{}, Only(func(context.Context, []byte, int64) error { return nil }))
 		if _, err := r.ReadAt(context.Background(), make([]byte, 10), 0); err == nil {
 			t.Error("read something out of nothing")
 		}

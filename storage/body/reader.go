@@ -12,13 +12,39 @@ import (
 	"rookery"
 )
 
+// Source gives the encoded bytes of a body.
+type Source interface {
+	// ReadAt fills p with the bytes from off.
+	ReadAt(ctx context.Context, p []byte, off int64) error
+	// ReadCopy reads them once more because they failed their check: from the
+	// body's copy n, counted from 1, while there is one, then ErrNoCopy.
+	ReadCopy(ctx context.Context, p []byte, off int64, n int) error
+	// Copied tells how it went: copy n was good, or with err none.
+	Copied(off int64, n int, err error)
+}
+
+// Only is a Source without other copies.
+type Only func(ctx context.Context, p []byte, off int64) error
+
+// ReadAt implements Source.
+func (f Only) ReadAt(ctx context.Context, p []byte, off int64) error { return f(ctx, p, off) }
+
+// ReadCopy implements Source.
+func (Only) ReadCopy(context.Context, []byte, int64, int) error { return ErrNoCopy }
+
+// Copied implements Source.
+func (Only) Copied(int64, int, error) {}
+
+// ErrNoCopy says that all copies have been tried.
+var ErrNoCopy = rookery.E("read message", rookery.KindNotFound, errors.New("there is no other copy"))
+
 // Reader reads a message's plaintext by ranges. It keeps the last chunk and at
 // most two chunk buffers; it is for one goroutine at a time.
 type Reader struct {
 	layout Layout
 	key    MessageKey
 	dict   *Dictionary
-	at     func(ctx context.Context, p []byte, off int64) error
+	source Source
 	gcm    cipher.AEAD
 	bad    error   // why the layout cannot be read
 	starts []int64 // offsets of the encoded chunks
@@ -30,17 +56,17 @@ type Reader struct {
 	aad              [10]byte
 }
 
-// NewReader makes a Reader. at must fill p with the encoded body's bytes from
-// off; it is never asked beyond Layout.EncodedSize. A layout that makes no
-// sense shows as KindDamaged at the first read.
-func NewReader(layout Layout, key MessageKey, at func(ctx context.Context, p []byte, off int64) error) *Reader {
-	return NewReaderWith(layout, key, nil, at)
+// NewReader makes a Reader. The source is never asked beyond
+// Layout.EncodedSize. A layout that makes no sense shows as KindDamaged at the
+// first read.
+func NewReader(layout Layout, key MessageKey, source Source) *Reader {
+	return NewReaderWith(layout, key, nil, source)
 }
 
 // NewReaderWith is NewReader with the dictionary that the layout names; without
 // it, or with another, every read is KindUnavailable.
-func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, at func(ctx context.Context, p []byte, off int64) error) *Reader {
-	r := &Reader{layout: layout, key: key, dict: d, at: at, gcm: chunkGCM(key, layout.Salt)}
+func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, source Source) *Reader {
+	r := &Reader{layout: layout, key: key, dict: d, source: source, gcm: chunkGCM(key, layout.Salt)}
 	if err := layout.check(); err != nil {
 		r.bad = rookery.E("read message", rookery.KindDamaged, err)
 		return r
@@ -62,7 +88,8 @@ func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, at func(ctx con
 func (r *Reader) Size() int64 { return max(r.layout.PlainSize, 0) }
 
 // ReadAt fills p from offset off. It returns io.EOF when fewer than len(p)
-// bytes are left; KindDamaged when a check fails; the error of at as it is.
+// bytes are left; KindDamaged when a check fails for every copy; the error of
+// the source as it is.
 func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, rookery.E("read message", rookery.KindInvalid, fmt.Errorf("offset %d is negative", off))
@@ -105,10 +132,20 @@ func (r *Reader) load(ctx context.Context, i int) error {
 		r.sealed, r.unpacked = buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
 	}
 	r.plain = nil
-	sealed := r.sealed[:r.layout.ChunkLens[i]]
-	if err := r.at(ctx, sealed, r.starts[i]); err != nil {
+	var plain []byte
+	err := r.checked(ctx, r.sealed[:r.layout.ChunkLens[i]], r.starts[i], func(sealed []byte) (err error) {
+		plain, err = r.open(i, sealed)
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	r.have, r.plain = i, plain
+	return nil
+}
+
+// open decrypts chunk i in place and unpacks it.
+func (r *Reader) open(i int, sealed []byte) ([]byte, error) {
 	last := i == len(r.layout.ChunkLens)-1
 	want := int64(ChunkSize)
 	if last {
@@ -117,14 +154,38 @@ func (r *Reader) load(ctx context.Context, i int) error {
 	chunkNonce(&r.nonce, &r.aad, uint64(i), last)
 	packed, err := r.gcm.Open(sealed[:0], r.nonce[:], sealed, r.aad[:])
 	if err != nil {
-		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d fails its check: read it from another copy", i))
+		return nil, rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d fails its check", i))
 	}
 	plain, ok := unpack(r.unpacked[:0:ChunkSize], packed, r.dict)
 	if !ok || int64(len(plain)) != want {
-		return rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d does not hold %d bytes", i, want))
+		return nil, rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d does not hold %d bytes", i, want))
 	}
-	r.have, r.plain = i, plain
-	return nil
+	return plain, nil
+}
+
+// checked reads bytes and opens them, from one copy after the other until one
+// passes.
+func (r *Reader) checked(ctx context.Context, p []byte, off int64, open func([]byte) error) error {
+	if err := r.source.ReadAt(ctx, p, off); err != nil {
+		return err
+	}
+	bad := open(p)
+	if !rookery.Is(bad, rookery.KindDamaged) {
+		return bad
+	}
+	for n := 1; ; n++ {
+		err := r.source.ReadCopy(ctx, p, off, n)
+		switch {
+		case err == nil && open(p) == nil:
+			r.source.Copied(off, n, nil)
+			return nil
+		case errors.Is(err, ErrNoCopy):
+			r.source.Copied(off, n, bad)
+			return bad
+		case ctx.Err() != nil:
+			return rookery.E("read message", rookery.KindUnavailable, ctx.Err())
+		}
+	}
 }
 
 // WriteSection writes a range, cut to the message, to w, chunk by chunk.
@@ -233,11 +294,12 @@ func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
 	if r.layout.ExtractLen > maxExtract {
 		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("the layout claims an extract of %d bytes", r.layout.ExtractLen))
 	}
-	sealed := make([]byte, r.layout.ExtractLen)
-	if err := r.at(ctx, sealed, r.layout.ExtractOffset()); err != nil {
-		return nil, err
-	}
-	return OpenWith(sealed, r.key, r.dict)
+	var x *Extract
+	err := r.checked(ctx, make([]byte, r.layout.ExtractLen), r.layout.ExtractOffset(), func(sealed []byte) (err error) {
+		x, err = OpenWith(sealed, r.key, r.dict)
+		return err
+	})
+	return x, err
 }
 
 // Close gives the buffers back. The Reader, and what Section gave, must not be

@@ -89,7 +89,7 @@ func store(t testing.TB, messages [][]byte, d *body.Dictionary) (s stored) {
 		if i%7 != 0 {
 			continue
 		}
-		r := body.NewReaderWith(enc.Layout, key, d, func(_ context.Context, p []byte, off int64) error { copy(p, encoded[off:]); return nil })
+		r := body.NewReaderWith(enc.Layout, key, d, body.Only(func(_ context.Context, p []byte, off int64) error { copy(p, encoded[off:]); return nil }))
 		if err := r.Verify(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			for i := 0; b.Loop(); i++ {
 				k := all[i%len(all)]
-				r := body.NewReaderWith(k.layout, key, c.d, func(_ context.Context, p []byte, off int64) error { copy(p, k.encoded[off:]); return nil })
+				r := body.NewReaderWith(k.layout, key, c.d, body.Only(func(_ context.Context, p []byte, off int64) error { copy(p, k.encoded[off:]); return nil }))
 				if err := r.Verify(b.Context()); err != nil {
 					b.Fatal(err)
 				}

@@ -9,52 +9,50 @@ import (
 
 	"rookery"
 	"rookery/storage/blob"
+	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
-
-// fetchWindow is how much of a body one request to the store brings: small
-// bodies come whole, and phones that read a large one in 10 KB steps cost one
-// request a megabyte.
-const fetchWindow = 1 << 20
 
 // BodiesOptions are what Bodies reads from. Store and Cache may be nil: then
 // there is only the log.
 type BodiesOptions struct {
 	Log LogReader
+	// Remote reads the log of another replica. Nil: there is none.
+	Remote LogReader
 	// Body is a body's record as it is now. A reader holds an older one while
 	// the body is packed and the log let go.
-	Body   func(rookery.GroupID, mailbox.BodyID) (mailbox.Body, error)
+	Body func(rookery.GroupID, mailbox.BodyID) (mailbox.Body, error)
+	// Pack is a pack's record, for its size. Without it nothing is read ahead
+	// beyond the body that was asked for.
+	Pack   func(rookery.GroupID, command.PackID) (mailbox.Pack, error)
 	Store  blob.Store
 	Cache  *Cache
 	Logger *slog.Logger
 }
 
 // Bodies reads encoded bodies: from the log, else the cache, else the object
-// store. All methods may be called concurrently.
+// store, else the log of another replica. All methods may be called
+// concurrently.
 type Bodies struct {
-	o       BodiesOptions
-	windows windows
+	o      BodiesOptions
+	blocks *blocks
+	faults faults
 }
 
-// NewBodies makes Bodies. It does no I/O.
+// NewBodies makes Bodies. It does no I/O. Close ends what it reads ahead.
 func NewBodies(o BodiesOptions) *Bodies {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Bodies{o: o}
+	return &Bodies{o: o, blocks: newBlocks(o.Store, o.Cache)}
 }
 
-// At gives the function that body.NewReader reads through: it fills p with the
-// encoded body's bytes from off. Its errors are KindUnavailable (the store does
-// not answer, ctx ended), KindDamaged (the body is gone or garbled where it
-// should be) and the log's own.
-func (b *Bodies) At(group rookery.GroupID, x mailbox.Body) func(ctx context.Context, p []byte, off int64) error {
-	return func(ctx context.Context, p []byte, off int64) error {
-		return b.ReadAt(ctx, group, x, p, off)
-	}
-}
+// Close ends the requests under way and waits for them.
+func (b *Bodies) Close() { b.blocks.close() }
 
-// ReadAt fills p with the encoded bytes of a body from off.
+// ReadAt fills p with the encoded bytes of a body from off. Its errors are
+// KindUnavailable (the store does not answer, ctx ended), KindDamaged (the body
+// is gone or garbled where it should be) and the log's own.
 func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
 	const op = "read body"
 	if off < 0 || int64(len(p)) > x.Encoded-off {
@@ -66,7 +64,7 @@ func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 	}
 	logErr := errors.New("it lies in no log entry")
 	if len(x.Log) > 0 {
-		logErr = b.readLog(ctx, group, x.Log, p, off)
+		logErr = b.readLog(ctx, group, b.o.Log, x.Log, p, off)
 		if logErr == nil {
 			return nil
 		}
@@ -89,20 +87,24 @@ func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 		}
 		return rookery.E(op, kind, fmt.Errorf("body %d of group %d is in no pack yet: %w", x.ID, group, logErr))
 	}
-	if b.o.Store == nil {
-		return rookery.E(op, rookery.KindUnavailable, errors.New("no object store is set up"))
+	err := b.readPacks(ctx, group, x.Pack, p, off)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return b.readPacks(ctx, group, x.Pack, p, off)
+	return b.rescue(ctx, group, x, p, off, err)
 }
 
-func (b *Bodies) readLog(ctx context.Context, group rookery.GroupID, pieces []mailbox.LogPiece, p []byte, off int64) error {
+func (b *Bodies) readLog(ctx context.Context, group rookery.GroupID, log LogReader, pieces []mailbox.LogPiece, p []byte, off int64) error {
+	if log == nil || len(pieces) == 0 {
+		return rookery.E("read body", rookery.KindNotFound, errors.New("it lies in no log entry"))
+	}
 	for _, q := range pieces {
 		if off >= q.Len {
 			off -= q.Len
 			continue
 		}
 		n := min(int64(len(p)), q.Len-off)
-		if err := b.o.Log(ctx, group, q.Index, q.Term, p[:n], q.Off+off); err != nil {
+		if err := log(ctx, group, q.Index, q.Term, p[:n], q.Off+off); err != nil {
 			return err
 		}
 		if p, off = p[n:], 0; len(p) == 0 {
@@ -113,13 +115,23 @@ func (b *Bodies) readLog(ctx context.Context, group rookery.GroupID, pieces []ma
 }
 
 func (b *Bodies) readPacks(ctx context.Context, group rookery.GroupID, pieces []mailbox.PackPiece, p []byte, off int64) error {
+	return b.eachPiece(pieces, p, off, func(q mailbox.PackPiece, p []byte, off int64) error {
+		return b.readPiece(ctx, group, q, p, off)
+	})
+}
+
+// eachPiece calls read for the parts of p that lie in one piece each.
+func (b *Bodies) eachPiece(pieces []mailbox.PackPiece, p []byte, off int64, read func(q mailbox.PackPiece, p []byte, off int64) error) error {
+	if b.o.Store == nil {
+		return rookery.E("read body", rookery.KindUnavailable, errors.New("no object store is set up"))
+	}
 	for _, q := range pieces {
 		if off >= q.Len {
 			off -= q.Len
 			continue
 		}
 		n := min(int64(len(p)), q.Len-off)
-		if err := b.readPiece(ctx, Key(group, q.Pack), q, p[:n], off); err != nil {
+		if err := read(q, p[:n], off); err != nil {
 			return err
 		}
 		if p, off = p[n:], 0; len(p) == 0 {
@@ -129,64 +141,42 @@ func (b *Bodies) readPacks(ctx context.Context, group rookery.GroupID, pieces []
 	return rookery.E("read body", rookery.KindDamaged, errors.New("its pieces are shorter than the body"))
 }
 
-// readPiece reads through windows: parts of the piece of at most fetchWindow
-// bytes that are fetched and cached whole.
-func (b *Bodies) readPiece(ctx context.Context, key string, q mailbox.PackPiece, p []byte, off int64) error {
-	for len(p) > 0 {
-		start := off / fetchWindow * fetchWindow
-		w := window{key: key, off: q.Off + start, n: min(fetchWindow, q.Len-start)}
-		data, err := b.window(ctx, w)
+// readPiece reads through blocks of the pack. Where the object is shorter than
+// it should be, the bytes asked for may still be there.
+func (b *Bodies) readPiece(ctx context.Context, group rookery.GroupID, q mailbox.PackPiece, p []byte, off int64) error {
+	t := target{group, q.Pack, Key(group, q.Pack), q.Off + q.Len}
+	if b.o.Pack != nil {
+		if k, err := b.o.Pack(group, q.Pack); err == nil {
+			t.size = max(t.size, k.Size)
+		}
+	}
+	end := (q.Off + q.Len + blockSize - 1) / blockSize
+	for done := 0; done < len(p); {
+		at := q.Off + off + int64(done)
+		i, in := at/blockSize, int(at%blockSize)
+		n := min(blockSize-in, len(p)-done)
+		data, err := b.blocks.get(ctx, t, i, in+n, end-i)
+		if rookery.Is(err, rookery.KindDamaged) {
+			return b.readStore(ctx, group, q, p, off)
+		}
 		if err != nil {
 			return err
 		}
-		n := copy(p, data[off-start:])
-		p, off = p[n:], off+int64(n)
+		done += copy(p[done:done+n], data[in:])
 	}
 	return nil
 }
 
-// window names a range of an object.
-type window struct {
-	key    string
-	off, n int64
-}
-
-func (w window) name() string { return fmt.Sprintf("%s %d %d", w.key, w.off, w.n) }
-
-// window reads one from the cache or the store; several readers of the same
-// one share a request.
-func (b *Bodies) window(ctx context.Context, w window) ([]byte, error) {
-	if b.o.Cache != nil {
-		if data, ok := b.o.Cache.Get(w.name()); ok && int64(len(data)) == w.n {
-			return data, nil
-		}
-	}
-	return b.windows.do(ctx, w, func(ctx context.Context) ([]byte, error) {
-		data, err := b.fetch(ctx, w)
-		if err == nil && b.o.Cache != nil {
-			b.o.Cache.Put(w.name(), data)
-		}
-		return data, err
-	})
-}
-
-func (b *Bodies) fetch(ctx context.Context, w window) ([]byte, error) {
-	const op = "read body"
-	r, err := b.o.Store.Get(ctx, w.key, w.off, w.n)
-	if rookery.Is(err, rookery.KindNotFound) {
-		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("pack %s is missing in the object store: %w", w.key, err))
+// readStore reads just these bytes from the store.
+func (b *Bodies) readStore(ctx context.Context, group rookery.GroupID, q mailbox.PackPiece, p []byte, off int64) error {
+	key := Key(group, q.Pack)
+	r, err := b.o.Store.Get(ctx, key, q.Off+off, int64(len(p)))
+	if err == nil {
+		defer r.Close()
+		_, err = io.ReadFull(r, p)
 	}
 	if err != nil {
-		return nil, rookery.E(op, 0, err)
+		return failedRead(key, err)
 	}
-	defer r.Close()
-	data := make([]byte, w.n)
-	if _, err := io.ReadFull(r, data); err != nil {
-		kind := rookery.KindOf(err)
-		if kind == rookery.KindUnknown {
-			kind = rookery.KindUnavailable
-		}
-		return nil, rookery.E(op, kind, fmt.Errorf("pack %s: %w", w.key, err))
-	}
-	return data, nil
+	return nil
 }

@@ -22,19 +22,27 @@ import (
 )
 
 // Cache keeps what was fetched from the object store in files of a directory,
-// bounded in bytes; what was used longest ago goes first. The content is
-// ciphertext. Losing any of it does no harm, so nothing is synced and a file
-// that fails its checksum is dropped.
+// bounded in bytes. The content is ciphertext. Losing any of it does no harm, so
+// nothing is synced and a file that fails its checksum is dropped.
+//
+// It is a segmented LRU: what comes in is on trial, and what is used again later
+// is held, in at most four fifths of the room; what is on trial and was used
+// longest ago goes first. A sync of a whole mailbox, which uses everything once
+// or some times within moments, pushes out what is on trial and nothing that is
+// held. A held file has the owner's execute bit, so that a restart knows it.
 type Cache struct {
 	dir    string
 	max    int64
 	logger *slog.Logger
 	temp   atomic.Uint64
 
-	mu    sync.Mutex
-	size  int64
-	order list.List // front: used last
-	items map[cacheName]*list.Element
+	mu       sync.Mutex
+	size     int64 // of all, holding of those held
+	holding  int64
+	admitted int64     // bytes that ever came in
+	trial    list.List // of *cached; front: used last
+	held     list.List
+	items    map[cacheName]*list.Element
 }
 
 type cacheName [16]byte
@@ -42,7 +50,15 @@ type cacheName [16]byte
 type cached struct {
 	name cacheName
 	size int64
+	held bool
+	// at is what was admitted when it came: uses soon after are one use.
+	at int64
 }
+
+const (
+	trialMode fs.FileMode = 0o600
+	heldMode  fs.FileMode = 0o700
+)
 
 // fileOverhead is what an entry costs beside its content: checksum, inode and
 // half a block.
@@ -84,17 +100,67 @@ func (c *Cache) load() error {
 			return nil
 		}
 		if info, err := d.Info(); err == nil {
-			all = append(all, found{cached{cacheName(b), info.Size() + fileOverhead}, info.ModTime()})
+			x := cached{name: cacheName(b), size: info.Size() + fileOverhead, held: info.Mode()&0o100 != 0, at: -c.max}
+			all = append(all, found{x, info.ModTime()})
 		}
 		return nil
 	})
 	sort.Slice(all, func(i, j int) bool { return all[i].used.Before(all[j].used) })
 	for _, f := range all {
-		c.items[f.name] = c.order.PushFront(&f.cached)
-		c.size += f.size
+		c.add(&f.cached)
 	}
 	c.remove(c.overflow())
 	return err
+}
+
+// add enters an item; mu is held, or nobody else knows the cache yet.
+func (c *Cache) add(x *cached) {
+	c.size += x.size
+	if x.held {
+		c.holding += x.size
+		c.items[x.name] = c.held.PushFront(x)
+	} else {
+		c.items[x.name] = c.trial.PushFront(x)
+	}
+}
+
+// take takes an item off; mu is held.
+func (c *Cache) take(e *list.Element) *cached {
+	x := e.Value.(*cached)
+	c.size -= x.size
+	if x.held {
+		c.holding -= x.size
+		c.held.Remove(e)
+	} else {
+		c.trial.Remove(e)
+	}
+	delete(c.items, x.name)
+	return x
+}
+
+// use notes that an item was read and gives those whose mode is to change; mu
+// is held.
+func (c *Cache) use(e *list.Element) (changed []cached) {
+	x := e.Value.(*cached)
+	if x.held {
+		c.held.MoveToFront(e)
+		return nil
+	}
+	if c.admitted-x.at < c.max/16 {
+		c.trial.MoveToFront(e)
+		return nil // one who reads on in small steps
+	}
+	c.take(e)
+	x.held = true
+	c.add(x)
+	changed = append(changed, *x)
+	for c.holding > c.max/5*4 {
+		y := c.take(c.held.Back())
+		y.held, y.at = false, c.admitted
+		c.add(y)
+		changed = append(changed, *y)
+	}
+	return changed
 }
 
 // Get gives what was put under name. The caller owns it.
@@ -102,13 +168,15 @@ func (c *Cache) Get(name string) ([]byte, bool) {
 	n := nameOf(name)
 	c.mu.Lock()
 	e, ok := c.items[n]
+	var changed []cached
 	if ok {
-		c.order.MoveToFront(e)
+		changed = c.use(e)
 	}
 	c.mu.Unlock()
 	if !ok {
 		return nil, false
 	}
+	c.mark(changed)
 	b, err := os.ReadFile(c.path(n))
 	if err != nil || len(b) < 4 || crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -120,27 +188,47 @@ func (c *Cache) Get(name string) ([]byte, bool) {
 	return b[4:], true
 }
 
-// Put keeps data under name, if the disk lets it.
-func (c *Cache) Put(name string, data []byte) {
+// mark writes down what is held.
+func (c *Cache) mark(changed []cached) {
+	for _, x := range changed {
+		mode := trialMode
+		if x.held {
+			mode = heldMode
+		}
+		os.Chmod(c.path(x.name), mode) // lost, it is on trial again after a restart
+	}
+}
+
+// Has says whether there is something under name. It is no use of it.
+func (c *Cache) Has(name string) bool {
+	n := nameOf(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.items[n]
+	return ok
+}
+
+// Put keeps data under name, if the disk lets it, and says whether it did.
+func (c *Cache) Put(name string, data []byte) bool {
 	n := nameOf(name)
 	size := int64(len(data)) + fileOverhead
 	if size > c.max/4 {
-		return // would push out too much else
+		return false // would push out too much else
 	}
 	if err := c.write(n, data); err != nil {
 		c.logger.Debug("a body is not cached", "error", err)
-		return
+		return false
 	}
 	c.mu.Lock()
 	if e, ok := c.items[n]; ok {
-		c.size -= e.Value.(*cached).size
-		c.order.Remove(e)
+		c.take(e)
 	}
-	c.items[n] = c.order.PushFront(&cached{n, size})
-	c.size += size
+	c.admitted += size
+	c.add(&cached{name: n, size: size, at: c.admitted})
 	gone := c.overflow()
 	c.mu.Unlock()
 	c.remove(gone)
+	return true
 }
 
 func (c *Cache) write(n cacheName, data []byte) error {
@@ -150,7 +238,7 @@ func (c *Cache) write(n cacheName, data []byte) error {
 		return err
 	}
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(data)), crc32.Checksum(data, castagnoli))
-	err := os.WriteFile(temp, append(b, data...), 0o600)
+	err := os.WriteFile(temp, append(b, data...), trialMode)
 	if err == nil {
 		err = os.Rename(temp, path)
 	}
@@ -160,15 +248,14 @@ func (c *Cache) write(n cacheName, data []byte) error {
 	return err
 }
 
-// overflow takes what is over the bound off the list; mu is held.
+// overflow takes what is over the bound off the lists; mu is held.
 func (c *Cache) overflow() (gone []cacheName) {
 	for c.size > c.max {
-		e := c.order.Back()
-		x := e.Value.(*cached)
-		c.order.Remove(e)
-		delete(c.items, x.name)
-		c.size -= x.size
-		gone = append(gone, x.name)
+		e := c.trial.Back()
+		if e == nil {
+			e = c.held.Back()
+		}
+		gone = append(gone, c.take(e).name)
 	}
 	return gone
 }
@@ -179,12 +266,13 @@ func (c *Cache) remove(names []cacheName) {
 	}
 }
 
+// Drop forgets what was put under name.
+func (c *Cache) Drop(name string) { c.drop(nameOf(name)) }
+
 func (c *Cache) drop(n cacheName) {
 	c.mu.Lock()
 	if e, ok := c.items[n]; ok {
-		c.size -= e.Value.(*cached).size
-		c.order.Remove(e)
-		delete(c.items, n)
+		c.take(e)
 	}
 	c.mu.Unlock()
 	os.Remove(c.path(n))

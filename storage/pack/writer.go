@@ -144,5 +144,5 @@ func (s *Stream) Seek(offset int64, whence int) (int64, error) {
 
 // logBody gives the read function of a body in the log.
 func logBody(ctx context.Context, b *Bodies, group rookery.GroupID, pieces []logPiece) func(p []byte, off int64) error {
-	return func(p []byte, off int64) error { return b.readLog(ctx, group, pieces, p, off) }
+	return func(p []byte, off int64) error { return b.readLog(ctx, group, b.o.Log, pieces, p, off) }
 }

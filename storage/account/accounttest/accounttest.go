@@ -29,6 +29,7 @@ type Options struct {
 	Groups   []rookery.GroupID // mail groups; default 2 and 3
 	Blobs    blob.Store        // object store bodies are read from
 	Cache    *pack.Cache
+	Remote   pack.LogReader                                 // the log of another replica
 	Unpacked func(rookery.GroupID, rookery.LogIndex, int64) // see mailbox.Events
 	// Before sees every command on its way in and may refuse it; After sees it
 	// once it is applied and may lose the answer.
@@ -80,7 +81,8 @@ func Open(t testing.TB, o Options) *Node {
 			return n.machines[id]
 		})
 	}
-	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Body: n.body, Store: o.Blobs, Cache: o.Cache, Logger: logger})
+	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Remote: o.Remote, Body: n.body, Pack: n.pack, Store: o.Blobs, Cache: o.Cache, Logger: logger})
+	t.Cleanup(n.Bodies.Close)
 	n.Store = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
 		Groups: func() []rookery.GroupID { return o.Groups }, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})
 	return n
@@ -88,6 +90,10 @@ func Open(t testing.TB, o Options) *Node {
 
 func (n *Node) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, error) {
 	return n.machines[group].Body(id)
+}
+
+func (n *Node) pack(group rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
+	return n.machines[group].Pack(id)
 }
 
 func (n *Node) add(t testing.TB, id rookery.GroupID, make func(*state.Group) state.Machine) {

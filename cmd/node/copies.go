@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"rookery"
+	rlog "rookery/cluster/log"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// record is a pack's as it is now.
+func (b *bodies) record(group rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
+	m := b.node.groups.machine(group)
+	if m == nil {
+		return mailbox.Pack{}, away{b.node, group}.none()
+	}
+	return m.Pack(id)
+}
+
+// readRemote reads an entry's bytes in the log of another replica.
+func (g *groups) readRemote(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64, p []byte, off int64) error {
+	record, err := g.repair(ctx, id, index, term)
+	if err != nil {
+		return err
+	}
+	data, err := rlog.DataOf(record, id, index, term)
+	if err != nil {
+		return err
+	}
+	if off < 0 || off > int64(len(data)) || int64(len(p)) > int64(len(data))-off {
+		return rookery.E("read log", rookery.KindDamaged, fmt.Errorf("entry %d of group %d is shorter than its record says", index, id))
+	}
+	copy(p, data[off:])
+	return nil
+}
