@@ -1,10 +1,10 @@
 // Package s3 keeps objects in a bucket of an S3-compatible store.
 //
 // It owns the connection to the store: credentials, TLS, time-outs, repeated
-// requests, and the translation of the store's errors into kinds. It needs
-// plain PUT, ranged GET, HEAD, DELETE and LIST, nothing more; what else the
-// store can do is found out by Probe. It never caches, never uploads in parts
-// (one PUT takes up to MaxObject), sends no checksum trailers (many stores
+// requests, uploads in parts above 64 MiB, and the translation of the store's
+// errors into kinds. It needs plain PUT, ranged GET, HEAD, DELETE, LIST and, for
+// large objects, multipart uploads, nothing more; what else the store can do is
+// found out by Probe. It never caches, sends no checksum trailers (many stores
 // refuse them; content carries its own digests), and never logs a secret.
 package s3
 
@@ -28,7 +28,8 @@ import (
 	"rookery/storage/blob"
 )
 
-// MaxObject is the largest object one PUT may carry, S3's limit.
+// MaxObject is the largest object, in bytes: S3's limit for one PUT. In parts
+// it could be more.
 const MaxObject = 5 << 30
 
 // Config says where the bucket is. Endpoint, Bucket and credentials are
@@ -206,6 +207,9 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, o 
 	}
 	if size < 0 || size > MaxObject {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("size %d is not within 0 and %d", size, int64(MaxObject)))
+	}
+	if size > maxSingle && !o.IfAbsent {
+		return s.putParts(ctx, key, r, size)
 	}
 	// Over TLS the transport protects the bytes on their way; signing them too
 	// costs several times the CPU of the upload.
