@@ -58,6 +58,11 @@ func (l *Log) measure() {
 	l.mu.Lock()
 	was := l.stats.Disk
 	l.stats.Disk, l.stats.DiskFree = state, free
+	l.budget = l.opts.DiskBudget
+	if short := l.opts.SoftFree + l.opts.SoftFree/8 - free; l.opts.SoftFree > 0 && short > 0 {
+		// What is kept as a read cache is worth less than new mail.
+		l.budget = min(l.budget, l.size()-short)
+	}
 	l.mu.Unlock()
 	if was != state {
 		l.opts.Logger.Warn("log: the disk's state has changed", "was", was.String(), "is", state.String(), "free", free)
@@ -164,14 +169,18 @@ func (l *Log) live() map[*segment]int64 {
 	return sum
 }
 
-// over reports whether the segments and their spares exceed the budget.
-func (l *Log) over() bool {
-	var n int64
+// size is that of the segments and the wanted spares. The caller holds the lock.
+func (l *Log) size() int64 {
+	n := int64(l.opts.Spares) * l.opts.SegmentSize
 	for _, s := range l.segments {
 		n += s.slot.size
 	}
-	return n+int64(l.opts.Spares)*l.opts.SegmentSize > l.opts.DiskBudget
+	return n
 }
+
+// over reports whether the log exceeds the budget in force. The caller holds
+// the lock.
+func (l *Log) over() bool { return l.size() > l.budget }
 
 // retain recycles the oldest segments until the budget holds: those without a
 // live entry, and those under a tenth live, whose rest is copied forward.
@@ -212,9 +221,10 @@ func (l *Log) retain() {
 	if over != was {
 		l.mu.Lock()
 		l.stats.OverBudget = over
+		budget := l.budget
 		l.mu.Unlock()
 		if over {
-			l.opts.Logger.Warn("log: above its disk budget, and everything in it must stay", "budget", l.opts.DiskBudget)
+			l.opts.Logger.Warn("log: above its disk budget, and everything in it must stay", "budget", max(budget, 0))
 		}
 	}
 }

@@ -174,6 +174,44 @@ func TestDiskState(t *testing.T) {
 	})
 }
 
+// A disk short of space takes back what is kept as a read cache, far below the
+// budget, and never what must stay: else mail would be refused for ever after
+// the object store was away until the disk was full.
+func TestBudgetGivesWayToAShortDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &smallDisk{FS: vfs.NewMem()}
+		d.free.Store(100 * testSegment)
+		l := open(t, d, func(o *Options) { o.SoftFree, o.HardFree = 8*testSegment, testSegment })
+		a := group(t, l, 1)
+		fill(t, a, 1, 200, 1, 4000)
+		before := l.Stats()
+		d.free.Store(6 * testSegment) // 3 segments short
+		time.Sleep(2 * time.Second)
+		if s := l.Stats(); s.Freed != 0 || s.Disk != DiskSoft || !s.OverBudget {
+			t.Fatalf("nothing may go, yet: %+v", s)
+		}
+		if err := a.DeleteRange(1, 190); err != nil {
+			t.Fatal(err)
+		}
+		a.Keep(190)
+		time.Sleep(1500 * time.Millisecond)
+		s := l.Stats()
+		if s.Bytes > before.Bytes-3*testSegment {
+			t.Errorf("%d bytes of log, %d before: the disk is still short", s.Bytes, before.Bytes)
+		}
+		first, _ := a.FirstIndex()
+		wantEntries(t, a, max(first, 190), 200, 1, 4000)
+		d.free.Store(100 * testSegment)
+		time.Sleep(2 * time.Second)
+		freed := l.Stats().Freed
+		time.Sleep(5 * time.Second)
+		if s := l.Stats(); s.Freed != freed || s.OverBudget || s.Disk != DiskOK {
+			t.Errorf("with room again: %+v", s)
+		}
+		l.Close()
+	})
+}
+
 // When no spare can be made a write fails cleanly, and works again later.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

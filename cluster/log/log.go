@@ -57,6 +57,7 @@ type Log struct {
 	free     []*slot    // spare files
 	leaving  []*segment // freed, perhaps still being read
 	slots    uint32     // the next slot's number
+	budget   int64      // in force: Options.DiskBudget, less on a disk that is short
 	stats    Stats
 }
 
@@ -82,6 +83,7 @@ func Open(opts Options) (*Log, error) {
 		segments:  map[uint64]*segment{},
 		groups:    map[rookery.GroupID]*Group{},
 		stable:    map[rookery.GroupID]bool{},
+		budget:    opts.DiskBudget,
 	}
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, rookery.E("open log", rookery.KindUnavailable, err)

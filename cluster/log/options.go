@@ -45,8 +45,9 @@ type Options struct {
 	// CacheBytes bounds each group's cache of recent entries, default 8 MiB.
 	CacheBytes int64
 	// DiskBudget is the size of all segments above which the oldest segments
-	// that Raft and Keep both released are recycled, default 16 GiB. It never
-	// removes an entry that either still holds.
+	// that Raft and Keep both released are recycled, default 16 GiB; where the
+	// file system has less than SoftFree and an eighth left, it shrinks by what
+	// is missing. It never removes an entry that either still holds.
 	DiskBudget int64
 	// SoftFree and HardFree are the free bytes of the file system below which
 	// Stats().Disk reads DiskSoft and DiskHard. 0 switches the limit off.

@@ -159,8 +159,14 @@ func DefaultDirectory() Directory { return Directory{Profile: "auto", Timeout: "
 // ParseSettings reads a document over the defaults. Unknown keys are errors.
 func ParseSettings(doc []byte) (Settings, error) {
 	s := DefaultSettings()
-	if err := decodeStrict(doc, &s); err != nil {
-		return s, rookery.E("read settings", rookery.KindInvalid, err)
+	err := s.Overlay(doc)
+	return s, err
+}
+
+// Overlay changes what a document names and leaves the rest as it is.
+func (s *Settings) Overlay(doc []byte) error {
+	if err := decodeStrict(doc, s); err != nil {
+		return rookery.E("read settings", rookery.KindInvalid, err)
 	}
 	for name, d := range s.Directories {
 		def := DefaultDirectory()
@@ -172,7 +178,7 @@ func ParseSettings(doc []byte) (Settings, error) {
 		}
 		s.Directories[name] = d
 	}
-	return s, nil
+	return nil
 }
 
 // Document is the canonical text of the settings.

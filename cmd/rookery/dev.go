@@ -31,6 +31,9 @@ ports; several find each other only under those they had. Ports listen on
 What it printed stands in DIR/dev.json for scripts, once the nodes serve, with
 the process id of each node (0 while it is dead).
 
+-settings FILE changes the settings that the cluster begins with, such as
+[store] for an S3 service of your own; later there is rookery config.
+
 From another terminal a node is killed with SIGKILL and started again:
 
   rookery dev kill node2 -data DIR
@@ -41,13 +44,14 @@ Never for production: the directory and the CA are toys.
 Example: rookery dev -data ./rookery-data -nodes 3 -port-base 12000`
 
 func devVerb() verb {
-	v := verb{name: "dev", args: "[kill|start NAME] [-data DIR] [-nodes N] [-port-base N] [--json] [-log-level LEVEL]",
+	v := verb{name: "dev", args: "[kill|start NAME] [-data DIR] [-nodes N] [-port-base N] [-settings FILE] [--json] [-log-level LEVEL]",
 		short: "try it out: a whole mail cluster on this machine", long: devLong}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
 		data := f.String("data", "./rookery-data", "data directory, made if it is not there")
 		nodes := f.Int("nodes", 3, "how many nodes, 1 to 7")
 		base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
+		settings := f.String("settings", "", "file with settings other than dev's own, for the first start")
 		asJSON := f.Bool("json", false, "print the facts as JSON instead of a table")
 		level := f.String("log-level", "warn", "debug, info, warn or error")
 		rest, err := interleaved(f, args)
@@ -73,6 +77,11 @@ func devVerb() verb {
 		d := &dev{shell: s, dir: dir, logger: logger, level: *level}
 		if d.ports, err = choosePorts(*base, *nodes); err != nil {
 			return err
+		}
+		if *settings != "" {
+			if d.changes, err = os.ReadFile(*settings); err != nil {
+				return usagef("-settings: %v", err)
+			}
 		}
 		return d.run(ctx, *asJSON)
 	}
@@ -155,6 +164,7 @@ type dev struct {
 	ports   []ports
 	logger  *slog.Logger
 	level   string
+	changes []byte // of the settings, by -settings
 	secrets devSecrets
 	nodes   []*devProcess
 	mu      sync.Mutex // held while dev.json is written
@@ -297,7 +307,7 @@ func (d *dev) config(k int) node.Config {
 	return c
 }
 
-func (d *dev) settings() *node.Settings {
+func (d *dev) settings() (*node.Settings, error) {
 	s := node.DefaultSettings()
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
@@ -310,7 +320,10 @@ func (d *dev) settings() *node.Settings {
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase
 	l.Profile = "openldap"
 	s.Directories["main"] = l
-	return &s
+	if err := s.Overlay(d.changes); err != nil {
+		return nil, err
+	}
+	return &s, s.Validate()
 }
 
 func (d *dev) facts() devFacts {

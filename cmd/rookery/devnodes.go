@@ -151,7 +151,11 @@ func (d *dev) startNodes(ctx context.Context) error {
 	}
 	first := d.nodes[0]
 	if !exists(d.path(nodeName(0), "node.json")) {
-		if err := beginCluster(ctx, d.config(0), d.settings(), d.logger); err != nil {
+		set, err := d.settings()
+		if err != nil {
+			return err
+		}
+		if err := beginCluster(ctx, d.config(0), set, d.logger); err != nil {
 			return err
 		}
 	}
