@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -27,7 +26,8 @@ import (
 type bodies struct {
 	node     *Node
 	accounts atomic.Pointer[account.Store]
-	store    blob.Store
+	store    *liveStore
+	tried    triedStore
 	reader   *pack.Bodies
 	packers  sync.Map // of *packing by rookery.GroupID
 	garbage  atomic.Pointer[Garbage]
@@ -42,10 +42,12 @@ type packing struct {
 	done chan struct{} // closed when it has ended
 }
 
-func newBodies(n *Node) *bodies { return &bodies{node: n, budget: pack.NewBudget(0)} }
+func newBodies(n *Node) *bodies {
+	return &bodies{node: n, store: new(liveStore), budget: pack.NewBudget(0)}
+}
 
 func (b *bodies) open(set *Store) (err error) {
-	if b.store, err = openStore(set, b.node.cfg.DataDir, b.node.deps.Logger); err != nil {
+	if err := b.openStore(*set); err != nil {
 		return err
 	}
 	cache, err := pack.OpenCache(filepath.Join(b.node.cfg.DataDir, "cache"), b.node.cfg.Disk.Cache, b.node.deps.Logger)
@@ -54,6 +56,27 @@ func (b *bodies) open(set *Store) (err error) {
 	}
 	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Remote: b.node.groups.readRemote, Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
+}
+
+func (b *bodies) openStore(set Store) error {
+	s, err := openStore(&set, b.node.cfg.DataDir, b.node.deps.Logger)
+	if err == nil {
+		b.store.use(s, set)
+	}
+	return err
+}
+
+// reopenStore follows changed settings: new keys, another endpoint or CA are
+// used at once.
+func (b *bodies) reopenStore(set Store) error {
+	if !b.store.changed(set) {
+		return nil
+	}
+	if !b.store.same(set) {
+		b.node.deps.Logger.Warn("the settings name another object store: it is used when this node starts again; copy the objects there before")
+		return nil
+	}
+	return b.openStore(set)
 }
 
 // body is a body's record as it is now.
@@ -186,8 +209,5 @@ func (b *bodies) close() error {
 	if b.reader != nil {
 		b.reader.Close()
 	}
-	if c, ok := b.store.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
+	return b.store.Close()
 }

@@ -72,6 +72,7 @@ func (n *Node) startJobs() {
 	n.job("placement", n.place)
 	n.job("holds", n.spreadHolds)
 	n.job("gossip keys", n.followGossipKeys)
+	n.job("trying the object store", n.bodies.tryStore)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {
@@ -119,8 +120,9 @@ func (n *Node) releaseLog(ctx context.Context) error {
 	}
 }
 
-// followSettings puts changed settings into force. Directories, domains and
-// limits of connections change at once; the rest at the next start.
+// followSettings puts changed settings into force. Directories, domains, the
+// way to the object store and limits of connections change at once; the rest at
+// the next start.
 func (n *Node) followSettings(ctx context.Context) error {
 	for {
 		select {
@@ -130,7 +132,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 		}
 		set, version, err := n.settings.local()
 		if err == nil {
-			err = n.people.use(ctx, &set)
+			err = errors.Join(n.people.use(ctx, &set), n.bodies.reopenStore(set.Store))
 		}
 		if err != nil {
 			n.deps.Logger.Error("settings could not be put into force; the former ones stay", "version", version, "error", err)

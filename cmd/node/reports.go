@@ -25,6 +25,8 @@ type nodeReport struct {
 	Clock int64 `cbor:"7,keyasint,omitempty"`
 	// Ring is the version of the gossip keys it uses.
 	Ring uint64 `cbor:"8,keyasint,omitempty"`
+	// Packing is of the groups it leads.
+	Packing map[rookery.GroupID]packReport `cbor:"9,keyasint,omitempty"`
 	// ahead is by how much it was ahead of this node's when it answered.
 	ahead time.Duration
 }
@@ -32,12 +34,15 @@ type nodeReport struct {
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}}
+	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
 	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
 		if g := n.groups.raft.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()
 			if g.IsLeader() {
 				r.Leads = append(r.Leads, id)
+				if id != rookery.SystemGroup {
+					r.Packing[id] = n.bodies.packReport(id)
+				}
 			}
 		}
 	}

@@ -36,7 +36,8 @@ type Settings struct {
 	ReplaceAfter string `toml:"replace_after"`
 	// Limits bound what one message, connection or user may take.
 	Limits Limits `toml:"limits"`
-	// Store is where message bodies live. It takes effect when a node starts.
+	// Store is where message bodies live. Keys, endpoint and CA change at once;
+	// another bucket or path when a node starts: copy the objects there before.
 	Store Store `toml:"store"`
 	// Garbage says how stored bytes that nothing needs any more are cleared away.
 	Garbage Garbage `toml:"garbage"`

@@ -24,6 +24,9 @@ type Status struct {
 	Nodes    []NodeStatus  `json:"nodes"`
 	Groups   []GroupStatus `json:"groups"`
 	Log      LogStatus     `json:"log"`
+	// Store is what the object store can do, as the node asked tried it; empty
+	// until then.
+	Store string `json:"store"`
 	// Reads is how this node reads bodies that are in the object store.
 	Reads    pack.ReadStats `json:"reads"`
 	Problems []string       `json:"problems"`
@@ -78,6 +81,8 @@ type GroupStatus struct {
 	// Stored are the group's packs, null where it has no replica on the node
 	// asked.
 	Stored *mailbox.PackTotals `json:"stored,omitempty"`
+	// Oldest is for how many seconds the body that waits longest has waited.
+	Oldest int64 `json:"oldest_unpacked_seconds"`
 }
 
 // LogStatus is the node's log.
@@ -133,6 +138,9 @@ func (n *Node) status() Status {
 		}
 	}
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
+	s.Store = n.bodies.tried.says(problem)
+	n.waiting(s.Groups, reports)
+	n.storeTrouble(s.Groups, reports, problem)
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}

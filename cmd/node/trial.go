@@ -75,11 +75,12 @@ func TryStore(ctx context.Context, s *Store, data string) (found string, err err
 	if err != nil {
 		return "", err
 	}
+	defer closeStore(store)
 	able, err := store.(*s3.Store).Probe(ctx)
 	if err != nil {
 		return "", err
 	}
-	found = "writes, reads, lists and deletes"
+	found = "writes, reads, lists and deletes; " + able.String()
 	if len(able.Notes) > 0 {
 		found += "; note: " + strings.Join(able.Notes, "; ")
 	}

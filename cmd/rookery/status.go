@@ -78,11 +78,14 @@ func statusTable(s *shell, st node.Status) error {
 			}
 			members = append(members, fmt.Sprintf("%s (%s)", m, text))
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d bodies, %d KiB\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, g.Unpacked, g.Bytes>>10)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
 	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
 	printStored(w, st.Groups)
 	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets, st.Reads.Bytes>>20)
+	if st.Store != "" {
+		fmt.Fprintf(w, "object store: %s\n", st.Store)
+	}
 	if len(st.Problems) == 0 {
 		fmt.Fprint(w, "\nnothing is wrong\n")
 	}
@@ -93,6 +96,14 @@ func statusTable(s *shell, st node.Status) error {
 		fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// unpacked is what waits to go into the object store, and for how long.
+func unpacked(g node.GroupStatus) string {
+	if g.Unpacked == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d bodies, %d KiB, %s", g.Unpacked, g.Bytes>>10, time.Duration(g.Oldest)*time.Second)
 }
 
 func dash(s string) string {

@@ -129,9 +129,10 @@ type Stats struct {
 	Rewritten      uint64
 	RewrittenBytes int64
 	Deleted        uint64
-	Unreadable     int    // bodies the log cannot give
-	LastError      string // of the packing, "" while all goes well
-	Setback        string // of the clearing away and rewriting, "" while all goes well
+	Unreadable     int       // bodies the log cannot give
+	LastError      string    // of the packing, "" while all goes well
+	Setback        string    // of the clearing away and rewriting, "" while all goes well
+	Failing        time.Time // since when packing does not go well
 }
 
 // NewPacker makes a Packer.
@@ -287,6 +288,7 @@ func (p *Packer) failed(what string, err error) {
 	p.failedAt = time.Now()
 	text := what + ": " + err.Error()
 	if p.stats.LastError == "" {
+		p.stats.Failing = time.Now()
 		p.o.Logger.Warn("packing waits: "+what, "group", p.o.Group, "error", err)
 	} else {
 		p.o.Logger.Debug("packing still waits: "+what, "group", p.o.Group, "error", err)

@@ -62,6 +62,7 @@ type Dev struct {
 	nodes int
 	base  int
 	bin   string
+	flags []string
 	cmd   *exec.Cmd
 	log   *bytes.Buffer
 	done  chan error
@@ -77,9 +78,21 @@ func StartCluster(t testing.TB, dir string, nodes int) *Dev {
 	return startCluster(t, dir, nodes, Binary(t))
 }
 
-func startCluster(t testing.TB, dir string, nodes int, bin string) *Dev {
+// StartClusterOn is StartCluster with the object store at an S3 endpoint, in a
+// bucket of its own.
+func StartClusterOn(t testing.TB, dir string, nodes int, endpoint string) *Dev {
 	t.Helper()
-	d := &Dev{Dir: dir, nodes: nodes, bin: bin, base: FreePorts(t, 100*(nodes-1)+10)}
+	file := filepath.Join(t.TempDir(), "settings.toml")
+	text := fmt.Sprintf("[store]\nkind = \"s3\"\nendpoint = %q\nbucket = %q\naccess_key = \"testuser\"\nsecret_key = \"secretsecret\"\n", endpoint, Bucket(t, endpoint))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startCluster(t, dir, nodes, Binary(t), "-settings", file)
+}
+
+func startCluster(t testing.TB, dir string, nodes int, bin string, flags ...string) *Dev {
+	t.Helper()
+	d := &Dev{Dir: dir, nodes: nodes, bin: bin, flags: flags, base: FreePorts(t, 100*(nodes-1)+10)}
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +114,8 @@ func (d *Dev) Start() error {
 		return err
 	}
 	d.log = new(bytes.Buffer)
-	d.cmd = exec.Command(d.bin, "dev", "-nodes", fmt.Sprint(d.nodes), "-data", d.Dir, "-port-base", fmt.Sprint(d.base), "-log-level", "info")
+	args := []string{"dev", "-nodes", fmt.Sprint(d.nodes), "-data", d.Dir, "-port-base", fmt.Sprint(d.base), "-log-level", "info"}
+	d.cmd = exec.Command(d.bin, append(args, d.flags...)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	// The node dies with the test process, whatever kills that.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/minio/minio-go/v7"
+
 	"rookery"
 	"rookery/storage/blob"
 )
@@ -20,6 +22,7 @@ type Abilities struct {
 	MultiDelete    bool // DeleteObjects works
 	Versioning     bool // the bucket keeps old versions
 	ObjectLock     bool // the bucket can make objects undeletable
+	Multipart      bool // large objects can be uploaded in parts
 	Notes          []string
 }
 
@@ -47,6 +50,13 @@ func (s *Store) Probe(ctx context.Context) (Abilities, error) {
 	var note string
 	if a.ConditionalPut, note = s.probeRace(ctx, race); note != "" {
 		a.Notes = append(a.Notes, note)
+	}
+	parts := dir + "/parts"
+	keys = append(keys, parts)
+	if err := s.probeMultipart(ctx, parts); err == nil {
+		a.Multipart = true
+	} else {
+		a.Notes = append(a.Notes, "multipart upload: "+err.Error())
 	}
 	if v, err := s.core.GetBucketVersioning(ctx, s.cfg.Bucket); err != nil {
 		a.Notes = append(a.Notes, "versioning: "+fail("probe", s.cfg.Bucket, 0, 1, err).Error())
@@ -129,4 +139,70 @@ func (s *Store) probeRace(ctx context.Context, key string) (bool, string) {
 		return false, fmt.Sprintf("conditional PUT is not safe here: %d of %d writers won one name", won, probeRacers)
 	}
 	return true, ""
+}
+
+// probeMultipart uploads an object in one part, reads a range of it, and ends
+// another upload half way.
+func (s *Store) probeMultipart(ctx context.Context, key string) error {
+	const op = "probe multipart upload"
+	data := make([]byte, 100_000)
+	rand.Read(data)
+	begin := func() (string, error) {
+		id, err := s.core.NewMultipartUpload(ctx, s.cfg.Bucket, s.name(key), minio.PutObjectOptions{})
+		if err != nil {
+			return "", fail(op, key, 0, 1, err)
+		}
+		return id, nil
+	}
+	id, err := begin()
+	if err != nil {
+		return err
+	}
+	part, err := s.core.PutObjectPart(ctx, s.cfg.Bucket, s.name(key), id, 1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{})
+	if err == nil {
+		_, err = s.core.CompleteMultipartUpload(ctx, s.cfg.Bucket, s.name(key), id,
+			[]minio.CompletePart{{PartNumber: 1, ETag: part.ETag}}, minio.PutObjectOptions{})
+	}
+	if err != nil {
+		s.core.AbortMultipartUpload(context.WithoutCancel(ctx), s.cfg.Bucket, s.name(key), id)
+		return fail(op, key, 0, 1, err)
+	}
+	r, err := s.Get(ctx, key, 500, 1000)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data[500:1500]) {
+		return rookery.E(op, rookery.KindDamaged, fmt.Errorf("it came back with other bytes than were uploaded (%v)", err))
+	}
+	if id, err = begin(); err != nil {
+		return err
+	}
+	if err := s.core.AbortMultipartUpload(ctx, s.cfg.Bucket, s.name(key), id); err != nil {
+		return fail(op, key, 0, 1, err)
+	}
+	return nil
+}
+
+// String names what the endpoint can do and what it cannot.
+func (a Abilities) String() string {
+	var can, cannot []string
+	for _, x := range []struct {
+		what string
+		can  bool
+	}{
+		{"multipart upload", a.Multipart}, {"DeleteObjects", a.MultiDelete}, {"conditional PUT", a.ConditionalPut},
+		{"versioning", a.Versioning}, {"object lock", a.ObjectLock},
+	} {
+		if x.can {
+			can = append(can, x.what)
+		} else {
+			cannot = append(cannot, x.what)
+		}
+	}
+	text := "can: " + strings.Join(append([]string{"ranges"}, can...), ", ")
+	if len(cannot) > 0 {
+		text += "; cannot: " + strings.Join(cannot, ", ")
+	}
+	return text
 }

@@ -57,7 +57,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", a)
-	if !a.ConditionalPut || !a.MultiDelete {
+	if !a.ConditionalPut || !a.MultiDelete || !a.Multipart {
 		t.Errorf("the test server can put conditionally and delete many: %+v", a)
 	}
 	if err := s.List(t.Context(), "", func(i blob.Info) error { t.Errorf("%s is left", i.Key); return nil }); err != nil {

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rookery"
+	"rookery/storage/mailbox"
+	"rookery/storage/pack"
+	"rookery/storage/state"
+)
+
+// packReport is how the packing of a group fares on the node that leads it.
+type packReport struct {
+	// Oldest is when the body that waits longest was delivered, in unix
+	// nanoseconds; 0 where none waits.
+	Oldest int64 `cbor:"1,keyasint,omitempty"`
+	// Trouble is why packing waits, and Since when that began, in unix
+	// nanoseconds. Empty while all goes well.
+	Trouble string `cbor:"2,keyasint,omitempty"`
+	Since   int64  `cbor:"3,keyasint,omitempty"`
+	// Unreadable counts bodies that the log cannot give.
+	Unreadable int `cbor:"4,keyasint,omitempty"`
+}
+
+// packReport is of a group that this node leads.
+func (b *bodies) packReport(id rookery.GroupID) (r packReport) {
+	if w, ok := b.packers.Load(id); ok {
+		r.say(w.(*packing).Stats())
+	}
+	if m := b.node.groups.machine(id); m != nil {
+		if at, err := b.oldest(id, m); err == nil && !at.IsZero() {
+			r.Oldest = at.UnixNano()
+		}
+	}
+	return r
+}
+
+func (r *packReport) say(s pack.Stats) {
+	r.Unreadable = s.Unreadable
+	if s.LastError != "" {
+		r.Trouble, r.Since = s.LastError, s.Failing.UnixNano()
+	}
+}
+
+// oldest is when the body that waits longest came into the log; the zero time
+// where none waits.
+func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, error) {
+	waiting, err := m.Unpacked(0, 1)
+	if err != nil || len(waiting) == 0 || len(waiting[0].Log) == 0 {
+		return time.Time{}, err
+	}
+	first := waiting[0].Log[0]
+	// The envelope comes first in an entry, before the body.
+	head := make([]byte, min(first.Off, 512))
+	if err := b.node.groups.readLog(context.Background(), id, first.Index, first.Term, head, 0); err != nil {
+		return time.Time{}, err
+	}
+	if nanos, ok := state.EntryTime(head); ok {
+		return time.Unix(0, nanos), nil
+	}
+	return time.Time{}, nil
+}
+
+// storeTrouble tells of groups whose bodies do not get into the object store.
+func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) {
+	var waiting []string
+	var since int64
+	var why string
+	var bodies int
+	var bytes int64
+	for _, r := range reports {
+		for id, p := range r.Packing {
+			if p.Unreadable > 0 {
+				problem("group %d: %d bodies cannot be read from the log and are in no pack yet; see the leader's log", id, p.Unreadable)
+			}
+			if p.Trouble == "" {
+				continue
+			}
+			waiting = append(waiting, fmt.Sprint(id))
+			if since == 0 || p.Since < since {
+				since, why = p.Since, p.Trouble
+			}
+			for _, g := range groups {
+				if g.Group == id {
+					bodies, bytes = bodies+g.Unpacked, bytes+g.Bytes
+				}
+			}
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	slices.Sort(waiting)
+	problem("object store: for %s the bodies of groups %s wait in the logs (%d bodies, %d MiB): %s. Mail is accepted until the disk's soft limit",
+		n.deps.Clock().Sub(time.Unix(0, since)).Round(time.Second), strings.Join(waiting, ", "), bodies, bytes>>20, why)
+}
+
+// waiting fills in for how long each group's oldest body has waited.
+func (n *Node) waiting(groups []GroupStatus, reports map[rookery.NodeID]nodeReport) {
+	for i := range groups {
+		for _, r := range reports {
+			if p, ok := r.Packing[groups[i].Group]; ok && p.Oldest > 0 {
+				groups[i].Oldest = max(groups[i].Oldest, int64(n.deps.Clock().Sub(time.Unix(0, p.Oldest)).Seconds()))
+			}
+		}
+	}
+}
