@@ -36,6 +36,7 @@ type Group struct {
 	work        sync.WaitGroup // every goroutine of the group's own
 	snapshotNow chan struct{}
 	sinceBytes  atomic.Int64 // applied since the last snapshot was asked for
+	lean        atomic.Bool  // see Squeeze
 
 	mu           sync.Mutex
 	readyTerm    uint64        // term in which this node leads and has applied an entry of
@@ -111,10 +112,27 @@ func (g *Group) run(notify <-chan bool) {
 func (g *Group) trim() {
 	<-g.started
 	conf := g.raft.ReloadableConfig()
-	if n := g.tail.entriesWithin(g.node.TrailingBytes); n != conf.TrailingLogs {
+	n := uint64(minTrailing)
+	if !g.lean.Load() {
+		n = g.tail.entriesWithin(g.node.TrailingBytes)
+	}
+	if n != conf.TrailingLogs {
 		conf.TrailingLogs = n
 		if err := g.raft.ReloadConfig(conf); err != nil {
 			g.logger.Error("could not set how many entries are kept for followers", "entries", n, "err", err)
+		}
+	}
+}
+
+// Squeeze, while on, has Raft keep only its newest 64 applied entries and lets
+// go of the rest at once, for a disk that is nearly full: followers further behind
+// get an image. Without it a group that takes no more entries would release
+// nothing. To be called again as long as the disk is short.
+func (g *Group) Squeeze(on bool) {
+	if g.lean.Store(on); on {
+		select {
+		case g.snapshotNow <- struct{}{}:
+		default:
 		}
 	}
 }

@@ -158,6 +158,40 @@ func TestLogIsReleasedByBytes(t *testing.T) {
 	})
 }
 
+// A group that takes no more entries still lets go of its log when the disk is
+// short, and keeps what followers may need otherwise.
+func TestSqueeze(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, nil)
+		for i := range 300 {
+			c.apply(fmt.Sprintf("c%d=v", i))
+		}
+		kept := func() uint64 {
+			time.Sleep(time.Second)
+			first, _ := c.nodes[0].log.FirstIndex()
+			last, _ := c.nodes[0].log.LastIndex()
+			return last - first + 1
+		}
+		if n := kept(); n < 300 {
+			t.Errorf("%d entries are kept before", n)
+		}
+		for range 2 { // the second finds nothing new
+			c.nodes[0].group.Squeeze(true)
+			if n := kept(); n > minTrailing+2 {
+				t.Errorf("%d entries are kept on a short disk", n)
+			}
+		}
+		c.nodes[0].group.Squeeze(false)
+		for i := range 300 {
+			c.apply(fmt.Sprintf("d%d=v", i))
+		}
+		if n := kept(); n < 300 {
+			t.Errorf("%d entries are kept with room again", n)
+		}
+		c.close()
+	})
+}
+
 func TestCloseUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, nil)

@@ -59,9 +59,10 @@ func (l *Log) measure() {
 	was := l.stats.Disk
 	l.stats.Disk, l.stats.DiskFree = state, free
 	l.budget = l.opts.DiskBudget
-	if short := l.opts.SoftFree + l.opts.SoftFree/8 - free; l.opts.SoftFree > 0 && short > 0 {
+	missing := l.opts.SoftFree + l.opts.SoftFree/8 - free
+	if l.stats.Short = l.opts.SoftFree > 0 && missing > 0; l.stats.Short {
 		// What is kept as a read cache is worth less than new mail.
-		l.budget = min(l.budget, l.size()-short)
+		l.budget = min(l.budget, l.size()-missing)
 	}
 	l.mu.Unlock()
 	if was != state {

@@ -187,7 +187,7 @@ func TestBudgetGivesWayToAShortDisk(t *testing.T) {
 		before := l.Stats()
 		d.free.Store(6 * testSegment) // 3 segments short
 		time.Sleep(2 * time.Second)
-		if s := l.Stats(); s.Freed != 0 || s.Disk != DiskSoft || !s.OverBudget {
+		if s := l.Stats(); s.Freed != 0 || s.Disk != DiskSoft || !s.Short || !s.OverBudget {
 			t.Fatalf("nothing may go, yet: %+v", s)
 		}
 		if err := a.DeleteRange(1, 190); err != nil {
@@ -205,7 +205,7 @@ func TestBudgetGivesWayToAShortDisk(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		freed := l.Stats().Freed
 		time.Sleep(5 * time.Second)
-		if s := l.Stats(); s.Freed != freed || s.OverBudget || s.Disk != DiskOK {
+		if s := l.Stats(); s.Freed != freed || s.OverBudget || s.Short || s.Disk != DiskOK {
 			t.Errorf("with room again: %+v", s)
 		}
 		l.Close()

@@ -30,8 +30,11 @@ type Stats struct {
 	Repaired    uint64 // damaged entries fetched from peers since Open
 	Disk        DiskState
 	DiskFree    int64
-	OverBudget  bool // above DiskBudget with nothing that may be removed
-	Groups      map[rookery.GroupID]GroupStats
+	// Short is that the disk is so near to the soft limit, or below it, that
+	// everything should go that may.
+	Short      bool
+	OverBudget bool // above DiskBudget with nothing that may be removed
+	Groups     map[rookery.GroupID]GroupStats
 }
 
 // GroupStats is one group's part of the log.

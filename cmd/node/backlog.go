@@ -68,7 +68,7 @@ func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, erro
 // storeTrouble tells of groups whose bodies do not get into the object store.
 func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) {
 	var waiting []string
-	var since int64
+	var since, oldest int64
 	var why string
 	var bodies int
 	var bytes int64
@@ -86,7 +86,7 @@ func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nod
 			}
 			for _, g := range groups {
 				if g.Group == id {
-					bodies, bytes = bodies+g.Unpacked, bytes+g.Bytes
+					bodies, bytes, oldest = bodies+g.Unpacked, bytes+g.Bytes, max(oldest, g.Oldest)
 				}
 			}
 		}
@@ -95,8 +95,8 @@ func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nod
 		return
 	}
 	slices.Sort(waiting)
-	problem("object store: for %s the bodies of groups %s wait in the logs (%d bodies, %d MiB): %s. Mail is accepted until the disk's soft limit",
-		n.deps.Clock().Sub(time.Unix(0, since)).Round(time.Second), strings.Join(waiting, ", "), bodies, bytes>>20, why)
+	problem("object store: the bodies of groups %s wait in the logs (%d bodies, %d MiB, the oldest for %s): %s. Mail is accepted until the disk's soft limit",
+		strings.Join(waiting, ", "), bodies, bytes>>20, time.Duration(oldest)*time.Second, why)
 }
 
 // waiting fills in for how long each group's oldest body has waited.

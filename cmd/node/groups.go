@@ -176,6 +176,15 @@ func (g *groups) ready(ctx context.Context, r *road, id rookery.GroupID) error {
 	}
 }
 
+// squeeze has every group on this node let go of the log that it can do without.
+func (g *groups) squeeze(on bool) {
+	for _, id := range append(g.here(), rookery.SystemGroup) {
+		if r := g.raft.Group(id); r != nil {
+			r.Squeeze(on)
+		}
+	}
+}
+
 // readLog reads an entry's bytes where they lie.
 func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64, p []byte, off int64) error {
 	lg, err := g.log.Group(id)

@@ -14,8 +14,13 @@ import (
 // purgeEvery is how often expunged messages past their time are looked for.
 const purgeEvery = 10 * time.Minute
 
-// releaseEvery is how often the log is released on nodes that do not pack.
-const releaseEvery = 30 * time.Second
+// releaseEvery is how often the log is released on nodes that do not pack, and
+// squeezeEvery how often everything is let go of that can be while the disk is
+// short.
+const (
+	releaseEvery = 30 * time.Second
+	squeezeEvery = 5 * time.Second
+)
 
 // mailEvents are what one mail group's machine reports.
 type mailEvents struct {
@@ -106,11 +111,15 @@ func (n *Node) fetchMissing(ctx context.Context) error {
 // releaseLog lets every replica's log go as far as its bodies are packed, also
 // where another node leads and packs.
 func (n *Node) releaseLog(ctx context.Context) error {
-	tick := time.NewTicker(releaseEvery)
+	tick := time.NewTicker(squeezeEvery)
 	defer tick.Stop()
-	for {
-		for _, id := range n.groups.here() {
-			n.bodies.release(n.groups, id)
+	for i := 0; ; i++ {
+		short := n.groups.log.Stats().Short
+		if short || i%int(releaseEvery/squeezeEvery) == 0 {
+			for _, id := range n.groups.here() {
+				n.bodies.release(n.groups, id)
+			}
+			n.groups.squeeze(short)
 		}
 		select {
 		case <-tick.C:

@@ -27,6 +27,8 @@ type status struct {
 		Group   int      `json:"group"`
 		Leader  string   `json:"leader"`
 		Members []string `json:"members"`
+		Bodies  int      `json:"unpacked_bodies"`
+		Oldest  int64    `json:"oldest_unpacked_seconds"`
 	} `json:"groups"`
 	Problems []string `json:"problems"`
 }
