@@ -30,8 +30,9 @@ chaos: ## break three nodes in every way for CHAOS_TIME (default 30m); ROOKERY_S
 	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 90m -v -run TestKill$$ ./test/chaos
 	ROOKERY_CHAOS=30 $(GO) test -count=1 -timeout 90m -v -run TestKillNodes ./test/chaos
 
-interop: deps ## the whole corpus through real clients, slapd and the S3 server
+interop: deps ## the whole corpus through real clients, slapd and the S3 server; the object store also on MinIO
 	@test/run ./test/interop
+	@test/minio ./storage/blob/s3 ./storage/pack ./test/quirk ./test/interop
 
 format: ## keep a data directory of today's on-disk format as test/upgrade/testdata/NAME.tar.zst (NAME=2026-11)
 	@test -n "$(NAME)" || { echo "say which: make format NAME=2026-11 (year and month)" >&2; exit 1; }

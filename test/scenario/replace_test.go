@@ -22,6 +22,7 @@ type status struct {
 		Leads    int        `json:"leads"`
 		Holds    int        `json:"holds"`
 		Sessions int        `json:"sessions"`
+		Disk     string     `json:"disk"`
 	} `json:"nodes"`
 	Groups []struct {
 		Group   int      `json:"group"`
