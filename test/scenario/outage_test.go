@@ -40,8 +40,9 @@ func TestStoreOutage(t *testing.T) {
 	o.until(time.Minute, "every group is whole", func(s status) bool { return s.whole() })
 	l := startPaced(t, d, 20, 100*time.Millisecond, nodes...)
 	defer l.stop()
-	began := time.Now()
-	o.until(time.Minute, "bodies go into the store", func(status) bool { return store.Count(quirk.Put) >= 4 })
+	began, trials := time.Now(), store.Count(quirk.Put)
+	l.more("with the store there")
+	o.until(time.Minute, "bodies go into the store", func(status) bool { return store.Count(quirk.Put) >= trials+4 })
 	report(t, l, began, "with the store there")
 
 	began = time.Now()
