@@ -26,21 +26,34 @@ func adminFlags(f *flag.FlagSet) func() *node.AdminClient {
 }
 
 func statusVerb() verb {
-	v := verb{name: "status", args: "[-data DIR | -socket PATH] [--json]", short: "show nodes, groups, and what is wrong",
+	v := verb{name: "status", args: "[-data DIR | -socket PATH] [-watch] [-every TIME] [--json]", short: "show nodes, groups, and what is wrong",
 		long: `Shows the cluster as a node sees it: nodes, groups with their leaders and how
 far each member's state is behind, disk, and what is wrong. Exit code 1 when
 something is wrong.
 
-Example: rookery status -data /var/lib/rookery`}
+With -watch it looks again every two seconds (-every) until Ctrl-C, which ends it
+with exit code 0: in place on a terminal, else one table after the other; with
+--json one line of JSON each time.
+
+Example: rookery status -data /var/lib/rookery
+Example: rookery status -data /var/lib/rookery -watch -every 5s`}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
 		admin := adminFlags(f)
 		asJSON := f.Bool("json", false, "print JSON")
+		again := f.Bool("watch", false, "look again and again, until Ctrl-C")
+		every := f.Duration("every", 2*time.Second, "time between two looks of -watch, 200ms to 1h")
 		if err := parse(f, args); err != nil {
 			return err
 		}
 		if f.NArg() > 0 {
 			return usagef("takes no arguments, only flags")
+		}
+		if *every < watchLeast || *every > watchMost {
+			return usagef("-every %v: use %v to %v", *every, watchLeast, watchMost)
+		}
+		if *again {
+			return watch(ctx, s, admin(), *every, *asJSON)
 		}
 		st, err := admin().Status(ctx)
 		if err != nil {
