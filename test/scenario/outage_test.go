@@ -81,8 +81,11 @@ func TestStoreOutage(t *testing.T) {
 	waitFor(t, 4*time.Minute, "no 452 at the disk's limit", func() bool { said = full(); return said != "" })
 	stop()
 	t.Logf("refused at the limit, after %v: %s", time.Since(began).Round(time.Second), said)
-	if len(subjects(t, d, d.Facts.Users[0])) == 0 {
-		t.Error("nothing can be read at the limit")
+	before := map[string]map[imap.UID]string{}
+	for _, u := range d.Facts.Users {
+		if before[u.Login] = uids(t, d, nodes[2], u); len(before[u.Login]) == 0 {
+			t.Errorf("%s can read nothing at the limit", u.Login)
+		}
 	}
 
 	store.Set()
@@ -101,6 +104,12 @@ func TestStoreOutage(t *testing.T) {
 	for _, n := range []int{0, 2, 3} {
 		for _, u := range d.Facts.Users {
 			asSent(t, d, nodes[n], u, l.acknowledged)
+			after := uids(t, d, nodes[n], u)
+			for uid, subject := range before[u.Login] {
+				if after[uid] != subject {
+					t.Errorf("%s through %s: UID %d was %q and is %q", u.Login, nodes[n].Name, uid, subject, after[uid])
+				}
+			}
 		}
 	}
 }
@@ -201,18 +210,51 @@ func asSent(t *testing.T, d *harness.Dev, n harness.Node, u harness.User, acknow
 	}
 }
 
-func fetchAll(d *harness.Dev, t *testing.T, n harness.Node, u harness.User) (map[string]int, error) {
+// uids are the subjects of an inbox by UID, which rise with the sequence
+// numbers.
+func uids(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) map[imap.UID]string {
+	t.Helper()
+	c, err := inbox(t, d, n, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	all, err := c.Fetch(imap.SeqSet{{Start: 1, Stop: 0}}, &imap.FetchOptions{UID: true, Envelope: true}).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[imap.UID]string{}
+	last := imap.UID(0)
+	for _, m := range all {
+		if m.UID <= last {
+			t.Errorf("%s through %s: UID %d comes after %d", u.Login, n.Name, m.UID, last)
+		}
+		last, by[m.UID] = m.UID, m.Envelope.Subject
+	}
+	return by
+}
+
+func inbox(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) (*imapclient.Client, error) {
 	c, err := imapclient.DialTLS(n.IMAPS, &imapclient.Options{TLSConfig: d.TLS(t)})
 	if err != nil {
 		return nil, err
 	}
+	if err = c.Login(u.Login, u.Password).Wait(); err == nil {
+		_, err = c.Select("INBOX", nil).Wait()
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func fetchAll(d *harness.Dev, t *testing.T, n harness.Node, u harness.User) (map[string]int, error) {
+	c, err := inbox(t, d, n, u)
+	if err != nil {
+		return nil, err
+	}
 	defer c.Close()
-	if err := c.Login(u.Login, u.Password).Wait(); err != nil {
-		return nil, err
-	}
-	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
-		return nil, err
-	}
 	whole := &imap.FetchItemBodySection{Peek: true}
 	cmd := c.Fetch(imap.SeqSet{{Start: 1, Stop: 0}}, &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{whole}})
 	defer cmd.Close()
