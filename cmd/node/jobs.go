@@ -78,6 +78,7 @@ func (n *Node) startJobs() {
 	n.job("holds", n.spreadHolds)
 	n.job("gossip keys", n.followGossipKeys)
 	n.job("trying the object store", n.bodies.tryStore)
+	n.job("orphan sweep", n.sweepRegularly)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {

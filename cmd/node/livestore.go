@@ -76,3 +76,6 @@ func (l *liveStore) Delete(ctx context.Context, keys ...string) error {
 func (l *liveStore) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
 	return l.now.Load().List(ctx, prefix, fn)
 }
+
+// Unwrap gives the store in force, for what only some drivers can do.
+func (l *liveStore) Unwrap() blob.Store { return l.now.Load().Store }

@@ -325,6 +325,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.mesh.handleGroup(callIntents, n.intentsHere)
 	n.serveChecks()
+	n.serveGarbage()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {

@@ -66,10 +66,15 @@ func (t tuning) raft(o consensus.Options) consensus.Options {
 
 func (t tuning) pack(o pack.Options) pack.Options {
 	o.MaxAge, o.SweepEvery = t.packAge, t.packSweep
-	if t.packLife > 0 {
-		o.NameLife = t.packLife
-	}
+	o.NameLife = t.nameTime()
 	return o
+}
+
+func (t tuning) nameTime() time.Duration {
+	if t.packLife > 0 {
+		return t.packLife
+	}
+	return nameLife
 }
 
 func (t tuning) deadTime() time.Duration {

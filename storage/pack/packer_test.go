@@ -224,7 +224,7 @@ func (r *rig) read(v *mailbox.View, row mailbox.Row) ([]byte, error) {
 func (r *rig) objects() (packs []pack.Index) {
 	r.t.Helper()
 	var keys []string
-	if err := r.blobs.Store.List(r.t.Context(), "", func(i blob.Info) error { keys = append(keys, i.Key); return nil }); err != nil {
+	if err := r.blobs.Store.List(r.t.Context(), "b/", func(i blob.Info) error { keys = append(keys, i.Key); return nil }); err != nil {
 		r.t.Fatal(err)
 	}
 	for _, k := range keys {

@@ -1,0 +1,262 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/state"
+)
+
+// HoldStatus is something that keeps stored bytes, as operators see it.
+type HoldStatus struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// From and To are the interval; To is null without an end.
+	From   time.Time  `json:"from"`
+	To     *time.Time `json:"to"`
+	Reason string     `json:"reason"`
+	Placed time.Time  `json:"placed"`
+	// Groups have it, Missing are still to get it: they delete nothing until
+	// then. For what is not an operator's hold Missing is empty.
+	Groups  []rookery.GroupID `json:"groups"`
+	Missing []rookery.GroupID `json:"missing"`
+}
+
+// HoldList is every hold, restore point and pin, and the groups that could not
+// be asked.
+type HoldList struct {
+	Holds   []HoldStatus      `json:"holds"`
+	Unasked []rookery.GroupID `json:"groups_not_asked"`
+}
+
+// HoldOrder places an operator's hold.
+type HoldOrder struct {
+	Name   string    `json:"name"`
+	Reason string    `json:"reason"`
+	From   time.Time `json:"from"`         // zero is from now on
+	To     time.Time `json:"to,omitempty"` // zero is without an end
+}
+
+// HoldAnswer says where a hold was placed or lifted at once; the other groups
+// follow.
+type HoldAnswer struct {
+	Groups  []rookery.GroupID `json:"groups"`
+	Pending []rookery.GroupID `json:"pending"`
+}
+
+const callHolds = "holds"
+
+// holdWait bounds the wait for one group.
+const holdWait = 5 * time.Second
+
+// placeHold records a hold for the cluster and brings it to every group.
+func (n *Node) placeHold(ctx context.Context, o HoldOrder) (a HoldAnswer, err error) {
+	now := n.deps.Clock()
+	if o.From.IsZero() {
+		o.From = now
+	}
+	h := command.Hold{Kind: command.HoldOperator, Name: o.Name, Reason: o.Reason, From: max(0, o.From.UnixNano())}
+	if !o.To.IsZero() {
+		h.To = o.To.UnixNano()
+	}
+	if _, err := n.propose(ctx, &command.PlaceHold{Hold: h, Time: now.UnixNano()}); err != nil {
+		return a, err
+	}
+	n.deps.Logger.Info("a hold was placed", "name", o.Name, "reason", o.Reason)
+	return n.everyGroup(ctx, &h)
+}
+
+// liftHold takes a hold back.
+func (n *Node) liftHold(ctx context.Context, name string) (a HoldAnswer, err error) {
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return a, err
+	}
+	holds, err := n.groups.system.Holds()
+	if err != nil {
+		return a, err
+	}
+	known := false
+	for _, h := range holds {
+		known = known || h.Name == name
+	}
+	if !known {
+		return a, rookery.E("release hold", rookery.KindNotFound, fmt.Errorf("there is no hold %q; see: rookery storage hold list", name))
+	}
+	if _, err := n.propose(ctx, &command.LiftHold{Name: name}); err != nil {
+		return a, err
+	}
+	n.deps.Logger.Info("a hold was released", "name", name)
+	return n.everyGroup(ctx, &command.Release{Kind: command.HoldOperator, Name: name})
+}
+
+// everyGroup proposes a command to each mail group and says which took it.
+func (n *Node) everyGroup(ctx context.Context, c command.Command) (a HoldAnswer, err error) {
+	ids, err := n.placedMail()
+	if err != nil {
+		return a, err
+	}
+	a.Groups, a.Pending = []rookery.GroupID{}, []rookery.GroupID{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			wait, cancel := context.WithTimeout(ctx, holdWait)
+			defer cancel()
+			_, result, err := n.road.Apply(wait, id, command.Encode(c))
+			if err == nil {
+				err = state.ResultError("place hold", result)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				n.deps.Logger.Warn("a group did not take a hold or its release yet", "group", id, "error", err)
+				a.Pending = append(a.Pending, id)
+				return
+			}
+			a.Groups = append(a.Groups, id)
+		})
+	}
+	all.Wait()
+	slices.Sort(a.Groups)
+	slices.Sort(a.Pending)
+	return a, nil
+}
+
+func (n *Node) holdsHere(ctx context.Context, id rookery.GroupID) ([]mailbox.Hold, error) {
+	m := n.groups.machine(id)
+	if m == nil {
+		return nil, away{n, id}.none()
+	}
+	if err := n.road.Barrier(ctx, id); err != nil {
+		return nil, err
+	}
+	return m.Holds()
+}
+
+func (n *Node) holdsOf(ctx context.Context, id rookery.GroupID) (holds []mailbox.Hold, err error) {
+	ctx, cancel := context.WithTimeout(ctx, holdWait)
+	defer cancel()
+	if n.groups.machine(id) != nil {
+		return n.holdsHere(ctx, id)
+	}
+	a, err := n.askReplica(ctx, callHolds, groupCall{Group: id}, leaderWait+askWait)
+	if err == nil {
+		err = cbor.Unmarshal(a.Data, &holds)
+	}
+	return holds, err
+}
+
+// listHolds asks every group.
+func (n *Node) listHolds(ctx context.Context) (l HoldList, err error) {
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return l, err
+	}
+	operators, err := n.groups.system.Holds()
+	if err != nil {
+		return l, err
+	}
+	ids, err := n.placedMail()
+	if err != nil {
+		return l, err
+	}
+	l.Unasked = []rookery.GroupID{}
+	found := map[string]*HoldStatus{}
+	note := func(kind command.HoldKind, h mailbox.Hold) *HoldStatus {
+		key := fmt.Sprintf("%d %s", kind, h.Name)
+		s := found[key]
+		if s == nil {
+			s = &HoldStatus{Kind: kind.String(), Name: h.Name, From: time.Unix(0, h.From).UTC(), Reason: h.Reason, Placed: time.Unix(0, h.Placed).UTC(),
+				Groups: []rookery.GroupID{}, Missing: []rookery.GroupID{}}
+			if h.To > 0 {
+				to := time.Unix(0, h.To).UTC()
+				s.To = &to
+			}
+			found[key] = s
+		}
+		return s
+	}
+	for _, h := range operators {
+		note(command.HoldOperator, mailbox.Hold{Name: h.Name, From: h.From, To: h.To, Placed: h.Placed, Reason: h.Reason})
+	}
+	for _, id := range ids {
+		holds, err := n.holdsOf(ctx, id)
+		if err != nil {
+			l.Unasked = append(l.Unasked, id)
+			continue
+		}
+		for _, h := range holds {
+			s := note(h.Kind, h)
+			s.Groups = append(s.Groups, id)
+		}
+		for _, h := range operators {
+			if s := note(command.HoldOperator, mailbox.Hold{Name: h.Name}); !slices.Contains(s.Groups, id) {
+				s.Missing = append(s.Missing, id)
+			}
+		}
+	}
+	l.Holds = make([]HoldStatus, 0, len(found))
+	for _, s := range found {
+		l.Holds = append(l.Holds, *s)
+	}
+	slices.SortFunc(l.Holds, func(a, b HoldStatus) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return l, nil
+}
+
+// holdOrders adds rookery storage hold to the administration socket.
+func (n *Node) holdOrders(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
+		l, err := n.listHolds(r.Context())
+		if err != nil {
+			replyError(w, err)
+			return
+		}
+		reply(w, l)
+	})
+	order := func(do func(context.Context, HoldOrder) (HoldAnswer, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var o HoldOrder
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil || o.Name == "" {
+				replyError(w, rookery.E("read order", rookery.KindInvalid, errors.Join(errors.New("a hold needs a name"), err)))
+				return
+			}
+			a, err := do(r.Context(), o)
+			if err != nil {
+				replyError(w, err)
+				return
+			}
+			reply(w, a)
+		}
+	}
+	mux.HandleFunc("POST /v1/storage/hold", order(n.placeHold))
+	mux.HandleFunc("POST /v1/storage/release", order(func(ctx context.Context, o HoldOrder) (HoldAnswer, error) { return n.liftHold(ctx, o.Name) }))
+}
+
+// Holds lists what keeps stored bytes.
+func (c *AdminClient) Holds(ctx context.Context) (l HoldList, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/storage/holds", nil, &l)
+	return l, err
+}
+
+// PlaceHold keeps stored bytes of a time.
+func (c *AdminClient) PlaceHold(ctx context.Context, o HoldOrder) (a HoldAnswer, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/storage/hold", o, &a)
+	return a, err
+}
+
+// ReleaseHold takes a hold back.
+func (c *AdminClient) ReleaseHold(ctx context.Context, name string) (a HoldAnswer, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/storage/release", HoldOrder{Name: name}, &a)
+	return a, err
+}

@@ -1,0 +1,213 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/pack"
+	"rookery/storage/state"
+)
+
+// SweepOrder asks for an orphan sweep.
+type SweepOrder struct {
+	// Delete acts; without it the sweep only looks.
+	Delete bool `json:"delete"`
+}
+
+// SweepEvent is what a sweep tells while it runs; one of its fields is set.
+type SweepEvent struct {
+	Progress *pack.Swept  `json:"progress,omitempty"`
+	Orphan   *pack.Orphan `json:"orphan,omitempty"`
+}
+
+const callStrangers = "strangers"
+
+// sweepStorage is rookery storage sweep. The last event is the whole result.
+func (n *Node) sweepStorage(ctx context.Context, o SweepOrder, event func(any) error) error {
+	var told time.Time
+	done, err := n.sweepOrphans(ctx, o.Delete,
+		func(x pack.Orphan) error { return event(SweepEvent{Orphan: &x}) },
+		func(s pack.Swept) error {
+			if time.Since(told) < progressEvery {
+				return nil
+			}
+			told = time.Now()
+			return event(SweepEvent{Progress: &s})
+		})
+	if err != nil {
+		return err
+	}
+	return event(SweepEvent{Progress: &done})
+}
+
+// sweepOrphans looks through the object store for packs that no group knows.
+func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orphan) error, progress func(pack.Swept) error) (pack.Swept, error) {
+	cluster := n.mesh.creds.Current().Cluster
+	if err := pack.Claim(ctx, n.bodies.store, cluster); err != nil {
+		return pack.Swept{}, err
+	}
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil { // so that no group is taken for foreign
+		return pack.Swept{}, err
+	}
+	ids, err := n.placedMail()
+	if err != nil {
+		return pack.Swept{}, err
+	}
+	life := n.deps.tuning.nameTime()
+	mine := map[rookery.GroupID]bool{}
+	for _, id := range ids {
+		// Every group must answer, also one without objects: and its time moves
+		// on, which an idle group's does not by itself.
+		mine[id] = true
+		if err := n.moveTime(ctx, id, life); err != nil {
+			return pack.Swept{}, fmt.Errorf("group %d does not answer; nothing is deleted: %w", id, err)
+		}
+	}
+	began := n.deps.Clock()
+	done, err := pack.Sweep(ctx, pack.SweepOptions{
+		Store: n.bodies.store, Cluster: cluster, Before: began.Add(-life), Delete: act, Found: found, Progress: progress,
+		Strangers: func(ctx context.Context, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
+			if !mine[id] {
+				return nil, rookery.E("ask group", rookery.KindNotFound, fmt.Errorf("the cluster has no group %d", id))
+			}
+			return n.strangers(ctx, id, packs)
+		},
+	})
+	if err == nil && act && !done.More {
+		_, err = n.propose(ctx, &command.Swept{Time: n.deps.Clock().UnixNano(), Objects: uint64(done.Deleted), Bytes: done.Bytes})
+	}
+	return done, err
+}
+
+// moveTime has a group agree on the life of names, which it has long done, at
+// this time.
+func (n *Node) moveTime(ctx context.Context, id rookery.GroupID, life time.Duration) error {
+	_, result, err := n.road.Apply(ctx, id, command.Encode(&command.NamePacks{Life: int64(life)}))
+	if err == nil {
+		err = state.ResultError("ask group", result)
+	}
+	return err
+}
+
+// strangers asks a group, behind its read barrier.
+func (n *Node) strangers(ctx context.Context, id rookery.GroupID, packs []command.PackID) (strangers []command.PackID, err error) {
+	if n.groups.machine(id) != nil {
+		return n.strangersHere(ctx, id, packs)
+	}
+	q, err := cbor.Marshal(packs)
+	if err != nil {
+		return nil, err
+	}
+	a, err := n.askReplica(ctx, callStrangers, groupCall{Group: id, Data: q}, leaderWait+askWait)
+	if err == nil {
+		err = cbor.Unmarshal(a.Data, &strangers)
+	}
+	return strangers, notForeign(err)
+}
+
+// notForeign keeps an answer of a node from being taken for the word that
+// there is no such group.
+func notForeign(err error) error {
+	if rookery.Is(err, rookery.KindNotFound) {
+		return rookery.E("ask group", rookery.KindUnavailable, errors.New(err.Error()))
+	}
+	return err
+}
+
+func (n *Node) strangersHere(ctx context.Context, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
+	m := n.groups.machine(id)
+	if m == nil {
+		return nil, away{n, id}.none()
+	}
+	if err := n.road.Barrier(ctx, id); err != nil {
+		return nil, notForeign(err)
+	}
+	strangers, err := m.Strangers(packs)
+	return strangers, notForeign(err)
+}
+
+// serveGarbage answers nodes without a replica about a group's packs and holds.
+func (n *Node) serveGarbage() {
+	n.mesh.handleGroup(callStrangers, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
+		var packs []command.PackID
+		if err := cbor.Unmarshal(q.Data, &packs); err != nil {
+			return a, rookery.E(callStrangers, rookery.KindInvalid, errors.New("malformed question"))
+		}
+		strangers, err := n.strangersHere(ctx, q.Group, packs)
+		if err == nil {
+			a.Data, err = cbor.Marshal(strangers)
+		}
+		return a, err
+	})
+	n.mesh.handleGroup(callHolds, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
+		holds, err := n.holdsHere(ctx, q.Group)
+		if err == nil {
+			a.Data, err = cbor.Marshal(holds)
+		}
+		return a, err
+	})
+}
+
+// sweepLook is how often it is looked whether a sweep is due.
+const sweepLook = 10 * time.Minute
+
+// sweepRegularly runs the scheduled sweep on the node that leads the system
+// group, and claims the store for this cluster.
+func (n *Node) sweepRegularly(ctx context.Context) error {
+	wait := 5 * time.Second // the claim soon, also where the store is away at first
+	for claimed := false; ; {
+		if !claimed {
+			err := pack.Claim(ctx, n.bodies.store, n.mesh.creds.Current().Cluster)
+			if claimed = err == nil; claimed {
+				wait = sweepLook
+			} else {
+				wait = min(2*wait, sweepLook)
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		if claimed && n.groups.leads(rookery.SystemGroup) {
+			n.sweepIfDue(ctx)
+		}
+	}
+}
+
+func (n *Node) sweepIfDue(ctx context.Context) {
+	every := span(n.bodies.garbage.Load().SweepEvery)
+	gate, err := n.groups.system.Gate()
+	if err != nil || every <= 0 || gate < command.Introduced(command.TypeSwept) {
+		return
+	}
+	last, err := n.groups.system.Swept()
+	if err != nil || n.deps.Clock().Sub(time.Unix(0, last)) < every {
+		return
+	}
+	done, err := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })
+	switch {
+	case err != nil && ctx.Err() == nil:
+		n.deps.Logger.Warn("the object store could not be swept; trying again later", "error", err)
+	case err == nil:
+		n.deps.Logger.Info("the object store was swept", "objects", done.Objects, "orphans", done.Orphans, "bytes", done.Bytes, "deleted", done.Deleted, "uploads aborted", done.Aborted)
+	}
+}
+
+// SweepStorage has the node look for orphans and hands on what it tells.
+func (c *AdminClient) SweepStorage(ctx context.Context, o SweepOrder, fn func(SweepEvent) error) error {
+	return c.callStream(ctx, "/v1/storage/sweep", o, func(b json.RawMessage) error {
+		var e SweepEvent
+		if err := json.Unmarshal(b, &e); err != nil {
+			return err
+		}
+		return fn(e)
+	})
+}
