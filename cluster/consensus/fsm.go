@@ -46,6 +46,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	f.mu.Unlock()
 	f.group.backlog.applied(bytes)
 	f.group.applied(rookery.LogIndex(logs[len(logs)-1].Index), bytes)
+	f.group.caughtUp()
 	out := make([]any, len(logs))
 	for i, r := range results {
 		if r != nil {
@@ -82,7 +83,13 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	}
 	f.group.logger.Info("installed an image of the group's state", "index", index)
 	f.group.applied(index, 0)
-	return f.group.installed()
+	if err := f.group.installed(); err != nil {
+		return err
+	}
+	// Not before: until this returns without an error the library goes by the
+	// log it had.
+	f.group.caughtUp()
+	return nil
 }
 
 // installed has the node fetch what an image refers to.

@@ -33,7 +33,8 @@ type Group struct {
 	started     chan struct{} // closed once raft is set
 	closed      chan struct{} // closed when the group is shut down
 	stopping    atomic.Bool
-	work        sync.WaitGroup // every goroutine of the group's own
+	held        atomic.Pointer[Trace] // what an earlier replica forbids; nil for most
+	work        sync.WaitGroup        // every goroutine of the group's own
 	snapshotNow chan struct{}
 	sinceBytes  atomic.Int64 // applied since the last snapshot was asked for
 	lean        atomic.Bool  // see Squeeze
@@ -111,16 +112,24 @@ func (g *Group) run(notify <-chan bool) {
 // trim bounds what Raft keeps for followers by bytes.
 func (g *Group) trim() {
 	<-g.started
-	conf := g.raft.ReloadableConfig()
 	n := uint64(minTrailing)
 	if !g.lean.Load() {
 		n = g.tail.entriesWithin(g.node.TrailingBytes)
 	}
-	if n != conf.TrailingLogs {
-		conf.TrailingLogs = n
-		if err := g.raft.ReloadConfig(conf); err != nil {
-			g.logger.Error("could not set how many entries are kept for followers", "entries", n, "err", err)
-		}
+	g.reload(func(c *raft.ReloadableConfig) { c.TrailingLogs = n })
+}
+
+// reload changes a part of Raft's configuration while it runs.
+func (g *Group) reload(change func(*raft.ReloadableConfig)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	conf := g.raft.ReloadableConfig()
+	was := conf
+	if change(&conf); conf == was {
+		return
+	}
+	if err := g.raft.ReloadConfig(conf); err != nil {
+		g.logger.Error("could not change the configuration of Raft", "want", conf, "error", err)
 	}
 }
 

@@ -19,6 +19,10 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	if err := n.reconcile(ctx, id, log, m); err != nil {
 		return nil, err
 	}
+	trace, err := heldBelow(log, m)
+	if err != nil {
+		return nil, err
+	}
 	notify := make(chan bool, 16)
 	conf := n.opts.raftConfig(id, notify)
 	g := &Group{
@@ -37,6 +41,10 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 		return nil, err
 	}
 	g.contacts = contacts
+	if trace != nil {
+		// It was a member: it begins nothing.
+		trans, bootstrap = g.hold(trace, conf, trans), nil
+	}
 	if err := g.bootstrap(conf, trans, bootstrap); err != nil {
 		return nil, errors.Join(err, closeTransport(trans))
 	}
@@ -45,8 +53,19 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	}
 	close(g.started)
 	g.run(notify)
+	if h, ok := trans.(*held); ok {
+		g.work.Go(h.run)
+	}
 	g.campaign(conf, trans)
 	return g, nil
+}
+
+// hold keeps the replica from what its trace forbids.
+func (g *Group) hold(t *Trace, conf *raft.Config, trans Transport) Transport {
+	g.held.Store(t)
+	g.logger.Info("an earlier replica was on this disk: votes for nobody behind it until caught up", "term", t.Term, "last", t.Last)
+	conf.HeartbeatTimeout, conf.ElectionTimeout = never, never
+	return &held{Transport: trans, group: g, calls: make(chan raft.RPC)}
 }
 
 // campaign has a group's only voter lead at once: else it would wait out the
