@@ -33,6 +33,7 @@ type doing struct {
 	store    []*raft.Log
 	truncate uint64 // the new last
 	reset    bool
+	erase    bool
 	body     *raft.Log
 	term     uint64
 }
@@ -72,6 +73,10 @@ func (o *oracle) end(k *known) {
 		}
 		k.entries, k.permit = nil, 0
 	}
+	if d.erase {
+		k.entries, k.permit = nil, 0
+		clear(k.bodies)
+	}
 	if d.body != nil {
 		k.bodies[d.body.Index] = d.body
 	}
@@ -106,10 +111,11 @@ func (k *known) check(g *Group) error {
 	if k.doing.truncate > 0 {
 		lo = k.doing.truncate
 	}
-	if k.doing.reset {
+	empties := k.doing.reset || k.doing.erase
+	if empties {
 		lo = 0
 	}
-	if last < lo || last > hi || k.doing.reset && last != 0 && last != hi || k.doing.truncate > 0 && last != lo && last != hi {
+	if last < lo || last > hi || empties && last != 0 && last != hi || k.doing.truncate > 0 && last != lo && last != hi {
 		return fmt.Errorf("last is %d, acknowledged %d, may be up to %d (doing %+v)", last, lo, hi, k.doing)
 	}
 	if floor := min(k.permit, k.keep, last); last > 0 && lo > 0 && first > max(floor, k.first()) {
@@ -134,7 +140,7 @@ func (k *known) check(g *Group) error {
 		}
 	}
 	for i, w := range k.bodies {
-		if k.keep > 0 && i < k.keep {
+		if k.keep > 0 && i < k.keep || k.doing.erase {
 			continue
 		}
 		b := make([]byte, len(w.Data))
@@ -162,7 +168,7 @@ func (w *workload) op() error {
 	k, g := w.o.groups[id], w.gs[id]
 	d := doing{}
 	var run func() error
-	switch n := w.rng.IntN(40); {
+	switch n := w.rng.IntN(42); {
 	case n < 24:
 		next := k.last() + 1
 		if k.last() == 0 {
@@ -198,6 +204,10 @@ func (w *workload) op() error {
 			return nil
 		}
 		run = func() error { return g.PutBody(rookery.LogIndex(d.body.Index), d.body.Term, d.body.Data) }
+	case n >= 40 && len(k.entries) > 0:
+		d.erase = true
+		w.terms++
+		run = g.Erase
 	case len(k.entries) > 5: // Raft permits, the packer releases
 		w.o.mu.Lock()
 		upTo := k.last() - uint64(w.rng.IntN(5))
@@ -214,6 +224,9 @@ func (w *workload) op() error {
 		return err
 	}
 	w.o.end(k)
+	if d.erase {
+		g.Keep(0) // it comes back
+	}
 	return nil
 }
 

@@ -184,12 +184,14 @@ func (l *Log) size() int64 {
 func (l *Log) over() bool { return l.size() > l.budget }
 
 // retain recycles the oldest segments until the budget holds: those without a
-// live entry, and those under a tenth live, whose rest is copied forward.
+// live entry, and those under a tenth live, whose rest is copied forward. Thin
+// ones go whatever the budget.
 func (l *Log) retain() {
+	thin := l.thin()
 	l.mu.RLock()
 	over, live := l.over(), map[*segment]int64(nil)
 	var all []*segment
-	if over {
+	if over || len(thin) > 0 {
 		live = l.live()
 		for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 			if s := l.segments[id]; s != l.active {
@@ -200,8 +202,8 @@ func (l *Log) retain() {
 	was := l.stats.OverBudget
 	l.mu.RUnlock()
 	for _, s := range all {
-		if !over {
-			break
+		if !over && !thin[s] {
+			continue
 		}
 		if n := live[s]; n >= s.slot.size/10 && n > 0 {
 			continue

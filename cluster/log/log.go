@@ -54,10 +54,11 @@ type Log struct {
 	segments map[uint64]*segment
 	active   *segment // changed by the writer alone
 	groups   map[rookery.GroupID]*Group
-	free     []*slot    // spare files
-	leaving  []*segment // freed, perhaps still being read
-	slots    uint32     // the next slot's number
-	budget   int64      // in force: Options.DiskBudget, less on a disk that is short
+	free     []*slot         // spare files
+	leaving  []*segment      // freed, perhaps still being read
+	thinned  map[uint64]bool // segments in which something was erased, by id
+	slots    uint32          // the next slot's number
+	budget   int64           // in force: Options.DiskBudget, less on a disk that is short
 	stats    Stats
 }
 
@@ -84,6 +85,7 @@ func Open(opts Options) (*Log, error) {
 		groups:    map[rookery.GroupID]*Group{},
 		stable:    map[rookery.GroupID]bool{},
 		budget:    opts.DiskBudget,
+		thinned:   map[uint64]bool{},
 	}
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, rookery.E("open log", rookery.KindUnavailable, err)
