@@ -21,6 +21,9 @@ func (s *Snap) Cursor(from, to []byte) (*Cursor, error) {
 	if err := checkKey(from); err != nil {
 		return nil, err
 	}
+	if s.gone {
+		return nil, s.group.goneError()
+	}
 	lower, upper := s.group.span(from, to)
 	it, err := s.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {

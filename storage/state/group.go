@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -19,6 +20,7 @@ type Group struct {
 	end     []byte
 	machine Machine
 	retries *retries
+	gone    atomic.Bool // erased: it reads nothing and never comes back
 
 	mu      sync.RWMutex
 	applied position

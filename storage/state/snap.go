@@ -12,6 +12,7 @@ import (
 type Snap struct {
 	group      *Group
 	snap       *pebble.Snapshot
+	gone       bool // the group was erased, perhaps before the view was opened
 	generation uint64
 	key        []byte
 }
@@ -23,7 +24,11 @@ func (g *Group) Read() *Snap {
 	// The generation is read first: a restore in between makes the view
 	// newer than it says, which only costs a cache miss.
 	generation := g.Generation()
-	return &Snap{group: g, snap: g.store.db.NewSnapshot(), generation: generation}
+	s := &Snap{group: g, snap: g.store.db.NewSnapshot(), generation: generation}
+	// Looked at afterwards: what is missing from a view because it was erased
+	// is never taken for something that does not exist.
+	s.gone = g.gone.Load()
+	return s
 }
 
 // Close ends the view.
@@ -54,18 +59,28 @@ func (s *Snap) Get(key []byte) ([]byte, error) {
 }
 
 func (s *Snap) get(key []byte) ([]byte, error) {
+	if s.gone {
+		return nil, s.group.goneError()
+	}
 	s.key = append(append(s.key[:0], s.group.prefix[:]...), key...)
 	return get(s.snap, s.key)
 }
 
 // Scan is Reader's.
 func (s *Snap) Scan(from, to []byte, fn func(k, v []byte) (bool, error)) error {
-	return scan(s.snap, s.group, from, to, false, fn)
+	return s.scan(from, to, false, fn)
 }
 
 // ScanReverse is Reader's.
 func (s *Snap) ScanReverse(from, to []byte, fn func(k, v []byte) (bool, error)) error {
-	return scan(s.snap, s.group, from, to, true, fn)
+	return s.scan(from, to, true, fn)
+}
+
+func (s *Snap) scan(from, to []byte, reverse bool, fn func(k, v []byte) (bool, error)) error {
+	if s.gone {
+		return s.group.goneError()
+	}
+	return scan(s.snap, s.group, from, to, reverse, fn)
 }
 
 func (s *Snap) position() (position, error) {
