@@ -84,6 +84,7 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 	if err := refuseOld(g.system); err != nil {
 		return g, err
 	}
+	g.eraseRest()
 	m.serveGroups(g)
 	_, err = g.raft.Start(ctx, rookery.SystemGroup, sys, g.founders())
 	return g, err
@@ -109,11 +110,16 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 	if g.raft.Group(id) != nil {
 		return nil
 	}
-	sg, err := g.state.Group(id, func(sg *state.Group) state.Machine {
-		return mailbox.New(mailEvents{g.node, id})(sg)
-	})
+	if err := g.eraseHalf(id); err != nil {
+		return err
+	}
+	sg, err := g.mailState(id)
 	if err != nil {
 		return err
+	}
+	// All stays that is found now, until it is known what has to.
+	if lg, err := g.log.Group(id); err == nil {
+		lg.Keep(0)
 	}
 	g.mu.Lock()
 	g.mail[id] = sg.Machine().(*mailbox.Machine)

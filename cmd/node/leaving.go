@@ -30,9 +30,7 @@ func (n *Node) left(p system.GroupPlacement) bool {
 
 // stopLeft stops the groups that have left this node. The placement is read
 // behind a barrier: an older one, from before the group was placed here again,
-// would take a vote away that counts. What the group wrote stays on the disk:
-// placed here again without its log, the replica would vote for a member that
-// slept through the moves and lacks what this one had acknowledged.
+// would take a vote away that counts.
 func (n *Node) stopLeft(ctx context.Context) error {
 	stop, err := n.leftRunning()
 	if err != nil || len(stop) == 0 {

@@ -154,6 +154,9 @@ func (n *Node) followCluster(ctx context.Context) error {
 		if err := n.stopLeft(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Error("a group that has left this node did not stop in order", "error", err)
 		}
+		if err := n.eraseLeft(ctx); err != nil && ctx.Err() == nil {
+			n.deps.Logger.Error("what is here of a group that has left this node cannot be freed; trying again", "error", err)
+		}
 		select {
 		case <-n.moved:
 		case <-time.After(10 * time.Second): // also what failed before

@@ -188,6 +188,11 @@ func (o *offline) inspect(g *ReportedGroup) error {
 	if err != nil {
 		return err
 	}
+	if t, _, err := consensus.ReadTrace(lg); err != nil {
+		return err
+	} else if t.Erasing {
+		return rookery.E("inspect group", rookery.KindNotFound, errors.New("it has left this node, and what was here is half erased"))
+	}
 	if g.Position, err = consensus.Inspect(lg, sg); err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type tuning struct {
 	packLife      time.Duration // of a pack's name
 	quorum        time.Duration // how long a start waits for a quorum
 	start         time.Duration // how long a start may take in all
+	// erasing is told the steps of erasures; its error ends one.
+	erasing func(done string) error
 }
 
 func (t tuning) startWithin() time.Duration {
