@@ -23,24 +23,8 @@ type held struct {
 	calls chan raft.RPC
 }
 
-var (
-	_ raft.WithPreVote = (*held)(nil)
-	_ raft.WithClose   = (*held)(nil)
-)
-
 // Consumer implements raft.Transport.
 func (h *held) Consumer() <-chan raft.RPC { return h.calls }
-
-// RequestPreVote implements raft.WithPreVote.
-func (h *held) RequestPreVote(id raft.ServerID, target raft.ServerAddress, q *raft.RequestPreVoteRequest, a *raft.RequestPreVoteResponse) error {
-	if t, ok := h.Transport.(raft.WithPreVote); ok {
-		return t.RequestPreVote(id, target, q, a)
-	}
-	return errors.New("consensus: the transport carries no pre-votes")
-}
-
-// Close implements raft.WithClose.
-func (h *held) Close() error { return closeTransport(h.Transport) }
 
 // run passes on what may be answered, until the group is closed.
 func (h *held) run() {

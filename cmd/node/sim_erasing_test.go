@@ -1,11 +1,13 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
-	"rookery"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"rookery/cluster/consensus"
 	"rookery/storage/command"
 )
@@ -38,11 +40,65 @@ func (c *sim) heldHere(x *simNode) (held, traces int) {
 	return held, traces
 }
 
+// onUntilErasing starts a machine and takes its power at a step of an erasure,
+// be it during the start. then runs once it has started.
+func (c *sim) onUntilErasing(x *simNode, step string, then func()) {
+	c.t.Helper()
+	cut, gone := make(chan *vfs.MemFS, 1), errors.New("the power has gone")
+	over := false // touched by whoever erases: one goroutine at a time
+	x.deps.tuning.erasing = func(done string) error {
+		if done == step && !over {
+			over = true
+			c.net.Cut(x.host+":0", true)
+			cut <- x.disk.left(survivors(c.rng), c.rng)
+		}
+		if over {
+			return gone // a ghost
+		}
+		return nil
+	}
+	x.disk = newDisk(x.mem, 0, nil)
+	x.disk.lies.Store("")
+	x.deps.FS = x.disk
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	opened := make(chan *Node, 1)
+	go func() {
+		n, _ := Open(ctx, x.cfg, x.deps)
+		opened <- n
+	}()
+	var n *Node
+	var left *vfs.MemFS
+	select {
+	case n = <-opened:
+		if n == nil {
+			c.t.Fatalf("%s does not start", x.cfg.Name)
+		}
+		if then != nil {
+			then()
+		}
+		select {
+		case left = <-cut:
+		case <-time.After(10 * time.Minute):
+			c.t.Fatalf("the step %q never came", step)
+		}
+	case left = <-cut:
+		cancel()
+		n = <-opened
+	}
+	if n != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n.Close(ctx)
+	}
+	x.mem = left
+	c.net.Cut(x.host+":0", false)
+}
+
 // A drained node frees what it held, the power going between any two steps of
 // that and each time on another group; placed here again the groups catch up
 // by an image, vote, and everything acknowledged is there.
 func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
-	const steps = 3
 	bubble(t, nil, func(c *sim) {
 		first, drained, third, fourth := c.nodes[0], c.nodes[1], c.nodes[2], c.spare()
 		c.sendFor(5 * time.Second)
@@ -54,31 +110,12 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 		if bytes == 0 {
 			t.Fatal("the test's own premise: the groups hold nothing")
 		}
-		cuts, cut := 0, make(chan struct{}, 1)
-		gone := errors.New("the power has gone")
-		drained.deps.tuning.erasing = func(done string) error {
-			if cuts == steps {
-				return nil
-			}
-			if done != []string{"marked", "state erased", "log erased"}[cuts] {
-				return nil
-			}
-			cuts++
-			cut <- struct{}{}
-			return gone
-		}
 		c.off(drained)
+		c.onUntilErasing(drained, "marked", func() { c.setState(first, drained, command.NodeDraining) })
+		c.onUntilErasing(drained, "state erased", nil)
+		c.onUntilErasing(drained, "log erased", nil)
+		drained.deps.tuning.erasing = nil
 		c.on(drained)
-		c.setState(first, drained, command.NodeDraining)
-		for range steps {
-			select {
-			case <-cut:
-			case <-time.After(10 * time.Minute):
-				t.Fatal("nothing is erased")
-			}
-			c.powerCut(drained)
-			c.on(drained)
-		}
 		c.until(10*time.Minute, "the groups have moved", func() bool { return c.votesOn(first, third, fourth) })
 		c.until(time.Minute, "the drained node holds none", func() bool {
 			held, traces := c.heldHere(drained)
@@ -117,15 +154,27 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 	})
 }
 
-// With the gate below the version that knows of it nothing is erased.
-func TestErasingWaitsForTheGate(t *testing.T) {
+// Until the version that knows of traces is finalised nothing is erased: an
+// older binary may follow on the disk. Then what lies there is.
+func TestSimErasingWaitsForTheGate(t *testing.T) {
+	newest := CommandVersion
+	CommandVersion = erasesFrom - 1
+	defer func() { CommandVersion = newest }()
 	bubble(t, nil, func(c *sim) {
-		g := c.nodes[0].groups
-		if !g.erases() {
-			t.Error("a new cluster does not erase")
+		first, drained, third, fourth := c.nodes[0], c.nodes[1], c.nodes[2], c.spare()
+		c.setState(first, drained, command.NodeDraining)
+		c.until(10*time.Minute, "the groups have moved", func() bool { return c.votesOn(first, third, fourth) })
+		c.until(time.Minute, "the drained node runs none", func() bool { return drained.runs() == 0 })
+		time.Sleep(30 * time.Second)
+		if held, traces := c.heldHere(drained); held != mailGroups || traces != 0 {
+			t.Errorf("%d groups are held and %d traces are there before the upgrade is finalised", held, traces)
 		}
-		if rookery.SystemGroup == firstMail()[0] {
-			t.Fatal("the system group would be erased")
+		for _, x := range c.nodes {
+			c.off(x)
 		}
+		CommandVersion = newest
+		c.onAll(c.nodes)
+		c.until(time.Minute, "the upgrade is finalised", func() bool { return first.finalize(c.t.Context()) == nil })
+		c.until(time.Minute, "what has left is erased", func() bool { held, traces := c.heldHere(drained); return held == 0 && traces == mailGroups })
 	})
 }
