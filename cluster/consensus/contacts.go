@@ -42,7 +42,6 @@ type contact struct {
 	answer  raft.AppendEntriesResponse
 	target  raft.ServerAddress
 	header  raft.RPCHeader
-	leader  []byte
 	told    told
 	toldAt  time.Time
 	wanted  uint64 // to be told as committed, in the term of told
@@ -83,7 +82,7 @@ func (s *contacts) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 	}
 	if asked.After(c.asked) {
 		c.asked, c.answer = asked, *resp
-		c.target, c.header, c.leader = target, args.RPCHeader, args.Leader
+		c.target, c.header = target, args.RPCHeader
 	}
 	if !isHeartbeat(args) {
 		if args.Term != c.told.term {
@@ -141,7 +140,7 @@ func (s *contacts) tell(id raft.ServerID) {
 	}
 	c.telling = true
 	s.peers[id] = c
-	req := &raft.AppendEntriesRequest{RPCHeader: c.header, Leader: c.leader, Term: c.told.term,
+	req := &raft.AppendEntriesRequest{RPCHeader: c.header, Term: c.told.term,
 		PrevLogEntry: c.told.last, PrevLogTerm: c.told.lastTerm, LeaderCommitIndex: commit}
 	s.work.Go(func() {
 		err := s.AppendEntries(id, c.target, req, &raft.AppendEntriesResponse{})

@@ -46,7 +46,7 @@ func (d *Deps) complete() {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	if d.FS == nil {
-		d.FS = vfs.Default
+		d.FS = systemDisk()
 	}
 	if d.Network == nil {
 		d.Network = systemNetwork{}

@@ -2,10 +2,16 @@
 
 package node
 
-import "time"
+import (
+	"time"
 
-// The product has no seams: its clock is the machine's, its reads pass the
-// barrier.
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// The product has no seams: its clock and its disk are the machine's, its reads
+// pass the barrier.
 const noBarrier = false
 
 func systemClock() func() time.Time { return time.Now }
+
+func systemDisk() vfs.FS { return vfs.Default }

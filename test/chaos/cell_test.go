@@ -160,9 +160,10 @@ func (c *cell) act(s *session, n int, rnd *rand.Rand) error {
 	}
 	x := rnd.IntN(100)
 	if x < 20 && v.count < 25 || len(v.rows) == 0 {
-		id := c.storm.id()
+		id, size := c.storm.id(), rnd.IntN(3000)
+		c.storm.sent(id, size)
 		e := c.begin(n, input{kind: opAppend, box: box, id: id})
-		uid, sent, err := s.append(box, id, rnd.IntN(3000))
+		uid, sent, err := s.append(box, id, size)
 		c.finish(e, output{uid: uid}, err, sent)
 		return err
 	}
@@ -170,6 +171,9 @@ func (c *cell) act(s *session, n int, rnd *rand.Rand) error {
 		return c.status(s, n, rnd.IntN(2))
 	}
 	r := v.rows[rnd.IntN(len(v.rows))]
+	if x < 36 {
+		return c.read(s, r)
+	}
 	in := input{box: box, uid: r.uid}
 	command := ""
 	switch {
@@ -417,7 +421,10 @@ type storm struct {
 	cells                                    []*cell
 	busy                                     map[*cell]int // deliveries under way
 	outcomes                                 map[string]map[string]int
+	sizes                                    map[string]int // of texts, by the id of the message
 	faults                                   map[string]int
+	pairs                                    int // times that two were at once
+	texts                                    int // compared with what was sent, at the end
 	wrong                                    []string
 	histories, operations, doubts, undecided int
 	lastOK                                   time.Time
@@ -427,7 +434,7 @@ type storm struct {
 }
 
 func newStorm(s *site, seed uint64) *storm {
-	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, faults: map[string]int{}, lastOK: time.Now()}
+	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, lastOK: time.Now()}
 }
 
 func (s *storm) id() string { return fmt.Sprintf("m%07d", s.serial.Add(1)) }

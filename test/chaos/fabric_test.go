@@ -3,10 +3,12 @@ package chaos
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,9 +97,14 @@ type fabric struct {
 	tunnels [slots]*os.File
 	mu      sync.Mutex
 	links   [slots][slots]link
+	changes map[int]change // that are in force, by the order they came
+	serial  int
 	rnd     *rand.Rand
 	lost    int
 }
+
+// change makes a link worse.
+type change func(from, to int, l *link)
 
 func clientIP(slot int) string  { return fmt.Sprintf("10.77.1.%d", slot+1) }
 func clusterIP(slot int) string { return fmt.Sprintf("10.77.2.%d", slot+1) }
@@ -111,7 +118,7 @@ func newFabric(t *testing.T, seed uint64) *fabric {
 	sh := func(format string, args ...any) { t.Helper(); run(t, "sh", "-ec", fmt.Sprintf(format, args...)) }
 	sh("mount --make-rprivate /; mount -t tmpfs none /run; mkdir /run/netns; ip link set lo up; " +
 		"ip link add br0 type bridge; ip addr add " + directoryIP + "/24 dev br0; ip link set br0 up")
-	f := &fabric{rnd: rand.New(rand.NewPCG(seed, 77))}
+	f := &fabric{changes: map[int]change{}, rnd: rand.New(rand.NewPCG(seed, 77))}
 	for k := range slots {
 		sh("ip netns add %[1]s; ip link add v%[1]s type veth peer name eth0 netns %[1]s; ip link set v%[1]s master br0 up; "+
 			"ip -n %[1]s addr add %[2]s/24 dev eth0; ip -n %[1]s link set eth0 up; ip -n %[1]s link set lo up", space(k), clientIP(k))
@@ -196,14 +203,30 @@ func (f *fabric) carry(from int) {
 	}
 }
 
-// set changes the links for which fn says something else.
-func (f *fabric) set(fn func(from, to int, l *link)) {
+// add puts a change in force until it is taken back. Changes add up.
+func (f *fabric) add(c change) (remove func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for a := range slots {
-		for b := range slots {
-			if a != b {
-				fn(a, b, &f.links[a][b])
+	f.serial++
+	mine := f.serial
+	f.changes[mine] = c
+	f.compute()
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.changes, mine)
+		f.compute()
+	}
+}
+
+func (f *fabric) compute() {
+	f.links = [slots][slots]link{}
+	for _, k := range slices.Sorted(maps.Keys(f.changes)) {
+		for a := range slots {
+			for b := range slots {
+				if a != b {
+					f.changes[k](a, b, &f.links[a][b])
+				}
 			}
 		}
 	}

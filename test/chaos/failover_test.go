@@ -97,7 +97,9 @@ func (s *storm) deliverTo(k int, user string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write([]byte(messageText(s.id(), 500))); err != nil {
+	id := s.id()
+	s.sent(id, 500)
+	if _, err := w.Write([]byte(messageText(id, 500))); err != nil {
 		return err
 	}
 	return w.Close()

@@ -14,6 +14,8 @@ import (
 type fault struct {
 	name string
 	do   func(s *site, rnd *rand.Rand) error
+	// alone is that it needs or takes all nodes: nothing else is broken beside it.
+	alone bool
 }
 
 func some(rnd *rand.Rand, from, to time.Duration) time.Duration {
@@ -22,13 +24,28 @@ func some(rnd *rand.Rand, from, to time.Duration) time.Duration {
 
 func hold(rnd *rand.Rand, from, to time.Duration) { pause(context.Background(), some(rnd, from, to)) }
 
-// victim is the leader of a group, or any member.
+// victim is the leader of a group, or any member, but none that another fault
+// has. It is the caller's until spare.
 func (s *site) victim(rnd *rand.Rand) int {
 	any, group, lead := rnd.IntN(3), 1+rnd.IntN(5), rnd.IntN(3) > 0
-	if k, ok := s.leader(group); ok && lead {
-		return k
+	k, ok := s.leader(group)
+	if !ok || !lead {
+		k = s.place(any)
 	}
-	return s.place(any)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.nodes[k].broken || !s.nodes[k].member {
+		k = (k + 1) % slots
+	}
+	s.nodes[k].broken = true
+	return k
+}
+
+// spare ends a fault's hold on its victim.
+func (s *site) spare(k int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes[k].broken = false
 }
 
 // revive starts a node and waits until it answers. A node that a full disk
@@ -47,23 +64,30 @@ func (s *site) revive(k int) error {
 	}
 }
 
-func linkFault(name string, change func(rnd *rand.Rand, victim int) func(from, to int, l *link)) fault {
-	return fault{name, func(s *site, rnd *rand.Rand) error {
-		s.fabric.set(change(rnd, s.victim(rnd)))
-		hold(rnd, time.Second, 7*time.Second)
-		s.fabric.set(func(_, _ int, l *link) { *l = link{} })
-		return nil
+// nodeFault is a fault of one node.
+func nodeFault(name string, do func(s *site, k int, rnd *rand.Rand) error) fault {
+	return fault{name: name, do: func(s *site, rnd *rand.Rand) error {
+		k := s.victim(rnd)
+		defer s.spare(k)
+		return do(s, k, rnd)
 	}}
+}
+
+func linkFault(name string, worse func(rnd *rand.Rand, victim int) change) fault {
+	return nodeFault(name, func(s *site, k int, rnd *rand.Rand) error {
+		defer s.fabric.add(worse(rnd, k))()
+		hold(rnd, time.Second, 7*time.Second)
+		return nil
+	})
 }
 
 func faults() []fault {
 	return []fault{
-		{"kill -9", func(s *site, rnd *rand.Rand) error {
-			k := s.victim(rnd)
+		nodeFault("kill -9", func(s *site, k int, rnd *rand.Rand) error {
 			s.end(k, syscall.SIGKILL)
 			hold(rnd, 0, 3*time.Second)
 			return s.revive(k)
-		}},
+		}),
 		{"kill -9 of all", func(s *site, rnd *rand.Rand) error {
 			for _, k := range s.members() {
 				s.signal(k, syscall.SIGKILL)
@@ -82,47 +106,67 @@ func faults() []fault {
 				}
 			}
 			return nil
-		}},
-		{"stopped leader", func(s *site, rnd *rand.Rand) error {
-			k := s.victim(rnd)
+		}, true},
+		nodeFault("stopped leader", func(s *site, k int, rnd *rand.Rand) error {
 			s.signal(k, syscall.SIGSTOP)
 			hold(rnd, time.Second, 10*time.Second)
 			s.signal(k, syscall.SIGCONT)
 			return nil
-		}},
-		{"clean restart", func(s *site, rnd *rand.Rand) error {
-			k := s.victim(rnd)
+		}),
+		nodeFault("clean restart", func(s *site, k int, _ *rand.Rand) error {
 			if err := s.end(k, syscall.SIGTERM); err != nil {
 				return err
 			}
 			return s.revive(k)
-		}},
-		linkFault("two-way partition", func(_ *rand.Rand, v int) func(int, int, *link) {
-			return func(a, b int, l *link) { l.cut = a == v || b == v }
 		}),
-		linkFault("one-way partition", func(rnd *rand.Rand, v int) func(int, int, *link) {
+		linkFault("two-way partition", func(_ *rand.Rand, v int) change {
+			return func(a, b int, l *link) { l.cut = l.cut || a == v || b == v }
+		}),
+		linkFault("one-way partition", func(rnd *rand.Rand, v int) change {
 			out := rnd.IntN(2) == 0
-			return func(a, b int, l *link) { l.cut = out && a == v || !out && b == v }
+			return func(a, b int, l *link) { l.cut = l.cut || out && a == v || !out && b == v }
 		}),
-		linkFault("one link cut", func(rnd *rand.Rand, v int) func(int, int, *link) {
-			d := (v + 1 + rnd.IntN(2)) % 3
-			return func(a, b int, l *link) { l.cut = a == v && b == d || a == d && b == v }
+		linkFault("one link cut", func(rnd *rand.Rand, v int) change {
+			d := (v + 1 + rnd.IntN(slots-1)) % slots
+			return func(a, b int, l *link) { l.cut = l.cut || a == v && b == d || a == d && b == v }
 		}),
-		linkFault("slow links", func(rnd *rand.Rand, v int) func(int, int, *link) {
-			delay := some(rnd, 5*time.Millisecond, 150*time.Millisecond)
+		linkFault("slow links", func(rnd *rand.Rand, v int) change {
+			there, back := some(rnd, 5*time.Millisecond, 150*time.Millisecond), some(rnd, 0, 300*time.Millisecond)
+			if rnd.IntN(2) == 0 {
+				back = there
+			}
 			return func(a, b int, l *link) {
-				if a == v || b == v {
-					l.delay = delay
+				switch v {
+				case a:
+					l.delay += there
+				case b:
+					l.delay += back
 				}
 			}
 		}),
-		linkFault("lossy links", func(rnd *rand.Rand, _ int) func(int, int, *link) {
+		linkFault("lossy links", func(rnd *rand.Rand, _ int) change {
 			loss := 0.01 + rnd.Float64()*0.15
-			return func(_, _ int, l *link) { l.loss = loss }
+			return func(_, _ int, l *link) { l.loss = max(l.loss, loss) }
 		}),
-		{"full disk", fillDisk},
-		{"wrong clock", func(s *site, rnd *rand.Rand) error {
-			k := s.victim(rnd)
+		linkFault("loss in one direction", func(rnd *rand.Rand, v int) change {
+			loss, out := 0.1+rnd.Float64()*0.4, rnd.IntN(2) == 0
+			return func(a, b int, l *link) {
+				if out && a == v || !out && b == v {
+					l.loss = max(l.loss, loss)
+				}
+			}
+		}),
+		nodeFault("full disk", fillDisk),
+		nodeFault("slow disk", func(s *site, k int, rnd *rand.Rand) error {
+			return s.slowDisk(k, some(rnd, 10*time.Millisecond, 700*time.Millisecond), some(rnd, 3*time.Second, 10*time.Second))
+		}),
+		nodeFault("stuck disk", func(s *site, k int, rnd *rand.Rand) error {
+			if err := s.slowDisk(k, time.Minute, some(rnd, 2*time.Second, 9*time.Second)); err != nil {
+				return err
+			}
+			return s.revive(k)
+		}),
+		nodeFault("wrong clock", func(s *site, k int, rnd *rand.Rand) error {
 			off := some(rnd, -90*time.Second, 90*time.Second)
 			if rnd.IntN(2) == 0 {
 				off = some(rnd, -2*time.Second, 2*time.Second)
@@ -132,16 +176,26 @@ func faults() []fault {
 			}
 			hold(rnd, 2*time.Second, 8*time.Second)
 			return os.Remove(s.clock(k))
-		}},
-		{"drain", func(s *site, rnd *rand.Rand) error {
-			k := s.victim(rnd)
+		}),
+		nodeFault("drain", func(s *site, k int, rnd *rand.Rand) error {
 			if err := s.ask("drain", space(k)); err != nil {
 				return nil // no majority that moment, or away: nothing was broken
 			}
 			hold(rnd, time.Second, 5*time.Second)
 			return s.patiently("undrain", space(k))
-		}},
+		}),
+		{"replacement", replaceNode, true},
 	}
+}
+
+// slowDisk has every sync of a node's log and state take so much longer, for
+// some time.
+func (s *site) slowDisk(k int, by, span time.Duration) error {
+	if err := os.WriteFile(s.disk(k), []byte(by.String()), 0o600); err != nil {
+		return err
+	}
+	pause(context.Background(), span)
+	return os.Remove(s.disk(k))
 }
 
 // patiently repeats an operator's command until it is taken.
@@ -158,8 +212,7 @@ func (s *site) patiently(args ...string) error {
 
 // fillDisk leaves some or no room on a node's disk. A node that ends over it is
 // started again when there is room.
-func fillDisk(s *site, rnd *rand.Rand) error {
-	k := s.victim(rnd)
+func fillDisk(s *site, k int, rnd *rand.Rand) error {
 	leave := []int64{100 << 20, 30 << 20, 0}[rnd.IntN(3)]
 	path := s.path(space(k), "filler")
 	f, err := os.Create(path)
@@ -196,6 +249,7 @@ func replaceNode(s *site, rnd *rand.Rand) error {
 		return err
 	}
 	k, free := s.victim(rnd), -1
+	defer s.spare(k)
 	for slot := range slots {
 		s.mu.Lock()
 		if !s.nodes[slot].member {

@@ -106,6 +106,7 @@ func (s *storm) message(c *smtp.Client, rnd *rand.Rand) error {
 	if rnd.IntN(60) == 0 {
 		size = 300_000 + rnd.IntN(400_000) // travels in several entries
 	}
+	s.sent(id, size)
 	_, err = io.WriteString(w, messageText(id, size))
 	if err == nil {
 		err = w.Close()

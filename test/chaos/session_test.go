@@ -215,7 +215,7 @@ func flagList(bits uint8) string {
 
 func messageText(id string, size int) string {
 	return "From: load@example.net\r\nSubject: " + id + "\r\nMessage-ID: <" + id + "@example.net>\r\n\r\n" +
-		strings.Repeat("All work and no play makes a dull message.\r\n", size/44+1)
+		strings.Repeat(id+" is all work and no play, and dull.\r\n", size/44+1)
 }
 
 // append files a message. sent says whether the server may have it.

@@ -28,11 +28,12 @@ type site struct {
 	bin    string
 	mutant string
 	fabric *fabric
+	store  *store // nil: bodies lie in a directory
 
 	mu      sync.Mutex
 	nodes   [slots]process
 	stopped bool     // nothing is started any more
-	noRoom  int      // how often a node ended for want of room on its disk
+	disks   int      // how often a node ended over its disk: full, or stuck
 	ended   []string // nodes that ended by themselves for another reason
 }
 
@@ -41,6 +42,7 @@ type process struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 	ending bool // the test has ended it
+	broken bool // a fault has it
 }
 
 // diskSize is each node's whole disk.
@@ -70,12 +72,18 @@ func newSite(t *testing.T, seed uint64, users []string, mutant string) *site {
 	if err := ldap.AddUser(people...); err != nil {
 		t.Fatal(err)
 	}
+	if s.store, err = openStore(s); err != nil {
+		t.Fatal(err)
+	}
+	if s.store != nil {
+		t.Cleanup(s.store.stop)
+	}
 	for k := range slots {
 		s.makeDisk(k)
 	}
 	t.Cleanup(s.stop)
-	settings := fmt.Sprintf("domains = [\"example.test\"]\n[store]\npath = %q\n[directories.main]\nurls = [\"ldaps://%s:636\"]\nca_file = %q\nbind_dn = \"cn=admin,dc=example,dc=test\"\npassword = \"admin\"\nbase = \"dc=example,dc=test\"\nprofile = \"openldap\"\n",
-		s.path("objects"), directoryIP, s.path("cert.pem"))
+	settings := fmt.Sprintf("domains = [\"example.test\"]\n[store]\n%s[directories.main]\nurls = [\"ldaps://%s:636\"]\nca_file = %q\nbind_dn = \"cn=admin,dc=example,dc=test\"\npassword = \"admin\"\nbase = \"dc=example,dc=test\"\nprofile = \"openldap\"\n",
+		s.storeSettings(), directoryIP, s.path("cert.pem"))
 	if err := os.WriteFile(s.path("settings.toml"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +141,7 @@ pop3s = []
 }
 
 func (s *site) clock(k int) string { return s.path(space(k) + ".clock") }
+func (s *site) disk(k int) string  { return s.path(space(k) + ".disk") }
 
 // start runs a node's process; it does not wait until it serves.
 func (s *site) start(k int) error {
@@ -148,7 +157,7 @@ func (s *site) start(k int) error {
 	}
 	defer log.Close()
 	p.cmd = exec.Command("ip", "netns", "exec", space(k), s.bin, "serve", "-config", s.config(k), "-log-level", "info")
-	p.cmd.Env = append(os.Environ(), "ROOKERY_CLOCK="+s.clock(k), "ROOKERY_MUTANT="+s.mutant, "GOMAXPROCS=2")
+	p.cmd.Env = append(os.Environ(), "ROOKERY_CLOCK="+s.clock(k), "ROOKERY_DISK="+s.disk(k), "ROOKERY_MUTANT="+s.mutant, "GOMAXPROCS=2")
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -96,24 +96,53 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 // which node is the leader is the run's.
 func (s *storm) breakThings(ctx context.Context, t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 5))
-	kinds := append(faults(), fault{"replacement", replaceNode})
+	kinds := faults()
+	if s.site.store != nil {
+		kinds = append(kinds, storeFaults()...)
+	}
 	var order []int
-	for ctx.Err() == nil && !s.failed() {
+	next := func() fault {
 		if len(order) == 0 {
 			order = rnd.Perm(len(kinds)) // each kind comes before one comes again
 		}
 		f := kinds[order[0]]
 		order = order[1:]
-		mine := rand.New(rand.NewPCG(rnd.Uint64(), 1))
-		gap := some(rnd, 500*time.Millisecond, 4*time.Second)
-		s.mu.Lock()
-		s.now = f.name
-		s.faults[f.name]++
-		s.mu.Unlock()
-		t.Logf("%6.1f s: %s", time.Since(s.start).Seconds(), f.name)
-		if err := f.do(s.site, mine); err != nil {
-			s.fail([]string{f.name + ": " + err.Error()})
+		return f
+	}
+	for ctx.Err() == nil && !s.failed() {
+		now := []fault{next()}
+		// Every third time two nodes are broken at once: a majority is away
+		// until the first of them is back.
+		if two := rnd.IntN(3) == 0; two && !now[0].alone {
+			if len(order) > 0 && !kinds[order[0]].alone {
+				now = append(now, next())
+			}
 		}
+		gap := some(rnd, 500*time.Millisecond, 4*time.Second)
+		var names []string
+		for _, f := range now {
+			names = append(names, f.name)
+		}
+		s.mu.Lock()
+		s.now = strings.Join(names, " and ")
+		for _, n := range names {
+			s.faults[n]++
+		}
+		if len(now) > 1 {
+			s.pairs++
+		}
+		s.mu.Unlock()
+		t.Logf("%6.1f s: %s", time.Since(s.start).Seconds(), s.now)
+		var broken sync.WaitGroup
+		for _, f := range now {
+			mine := rand.New(rand.NewPCG(rnd.Uint64(), 1))
+			broken.Go(func() {
+				if err := f.do(s.site, mine); err != nil {
+					s.fail([]string{f.name + ": " + err.Error()})
+				}
+			})
+		}
+		broken.Wait()
 		pause(ctx, gap)
 	}
 }
@@ -150,6 +179,13 @@ func (s *storm) final(t *testing.T) {
 			for _, wrong := range s.ledger.observe(u, validity[u], box) {
 				t.Errorf("node %d: %s", n+1, wrong)
 			}
+			read, wrong, err := s.everyText(clientIP(s.site.place(n)), u)
+			if len(wrong) > 0 || err != nil {
+				t.Errorf("node %d: %d wrong texts of %s (%v): %.500v", n+1, len(wrong), u, err, wrong)
+			}
+			s.mu.Lock()
+			s.texts += read
+			s.mu.Unlock()
 		}
 	}
 }
@@ -164,16 +200,17 @@ func (s *storm) report(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(s.faults)) {
 		fmt.Fprintf(&b, " %s %d,", k, s.faults[k])
 	}
+	fmt.Fprintf(&b, " of them two at once: %d times", s.pairs)
 	fmt.Fprintf(&b, "\noperations (ok / no / unknown):")
 	for _, k := range slices.Sorted(maps.Keys(s.outcomes)) {
 		o := s.outcomes[k]
 		fmt.Fprintf(&b, "\n  %-16s %6d / %d / %d", k, o["ok"], o["no"], o["unknown"])
 	}
 	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories, s.operations, s.doubts, s.undecided)
-	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node", acked, open)
+	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node, %d texts compared", acked, open, s.texts)
 	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond), s.longestAt, s.site.fabric.lost)
 	s.site.mu.Lock()
-	fmt.Fprintf(&b, "\nended for want of room on its disk, and started again: %d", s.site.noRoom)
+	fmt.Fprintf(&b, "\nnodes ended by a full or stuck disk, and started again: %d", s.site.disks)
 	for _, e := range s.site.ended {
 		t.Error(e)
 	}
@@ -211,7 +248,7 @@ func mutant(t *testing.T, name string, span time.Duration, disturb func(ctx cont
 // Without the read barrier a node shows old mailboxes when packets to it are slow.
 func TestMutantWithoutBarrier(t *testing.T) {
 	mutant(t, "no-barrier", 45*time.Second, func(ctx context.Context, s *storm) {
-		s.site.fabric.set(func(a, b int, l *link) { l.delay = 15 * time.Millisecond })
+		defer s.site.fabric.add(func(a, b int, l *link) { l.delay = 15 * time.Millisecond })()
 		<-ctx.Done()
 	})
 }
@@ -223,9 +260,10 @@ func TestMutantCommitOnOneNode(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(1, 1))
 		for ctx.Err() == nil && !s.failed() {
 			k := s.site.victim(rnd)
-			s.site.fabric.set(func(a, b int, l *link) { l.cut = a == k || b == k })
+			mend := s.site.fabric.add(func(a, b int, l *link) { l.cut = a == k || b == k })
 			pause(ctx, 2*time.Second)
-			s.site.fabric.set(func(_, _ int, l *link) { *l = link{} })
+			mend()
+			s.site.spare(k)
 			pause(ctx, 2*time.Second)
 		}
 	})

@@ -14,7 +14,8 @@ import (
 const restartAfter = 500 * time.Millisecond
 
 // supervise waits for the end of a node's process. One that the test has not
-// ended is started again; only a full disk is a reason to end.
+// ended is started again; only a disk that is full or stuck is a
+// reason to end.
 func (s *site) supervise(k int, cmd *exec.Cmd, done chan struct{}) {
 	var from int64
 	if st, err := os.Stat(s.path(space(k) + ".log")); err == nil {
@@ -28,8 +29,9 @@ func (s *site) supervise(k int, cmd *exec.Cmd, done chan struct{}) {
 		p.cmd = nil
 	}
 	if again {
-		if words := s.lastWords(k, from); bytes.Contains(words, []byte("no space left on device")) {
-			s.noRoom++
+		words := s.lastWords(k, from)
+		if bytes.Contains(words, []byte("no space left on device")) || bytes.Contains(words, []byte("has been stuck for")) {
+			s.disks++
 		} else {
 			s.ended = append(s.ended, fmt.Sprintf("%s ended by itself (%v): ...%s", space(k), err, words[max(0, len(words)-3000):]))
 		}
