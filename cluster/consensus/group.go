@@ -73,8 +73,11 @@ func (g *Group) applied(index rookery.LogIndex, bytes int64) {
 func (g *Group) run(notify <-chan bool) {
 	observed := make(chan raft.Observation, 16)
 	observer := raft.NewObserver(observed, false, func(o *raft.Observation) bool {
-		_, ok := o.Data.(raft.LeaderObservation)
-		return ok
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			return true
+		}
+		return false
 	})
 	g.raft.RegisterObserver(observer)
 	g.work.Go(func() {
@@ -84,10 +87,14 @@ func (g *Group) run(notify <-chan bool) {
 			case leads := <-notify:
 				if leads {
 					term := g.raft.CurrentTerm()
+					g.logger.Info("elected", "term", term)
 					g.work.Go(func() { g.becomeReady(term) })
 				}
 				g.wakeWatchers()
-			case <-observed:
+			case o := <-observed:
+				if o.Data == raft.Candidate {
+					g.logger.Info("stands for election", "silence", time.Since(g.raft.LastContact()).Round(time.Millisecond))
+				}
 				g.wakeWatchers()
 			case <-g.closed:
 				return

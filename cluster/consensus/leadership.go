@@ -107,6 +107,7 @@ func (g *Group) becomeReady(term uint64) {
 			close(g.readyChanged)
 			g.readyChanged = make(chan struct{})
 			g.mu.Unlock()
+			g.logger.Info("leads: an entry of its term is committed", "term", term)
 			return
 		}
 		timer := time.NewTimer(readyRetry)
