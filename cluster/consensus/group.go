@@ -92,8 +92,8 @@ func (g *Group) run(notify <-chan bool) {
 				}
 				g.wakeWatchers()
 			case o := <-observed:
-				if o.Data == raft.Candidate {
-					g.logger.Info("stands for election", "silence", time.Since(g.raft.LastContact()).Round(time.Millisecond))
+				if last := g.raft.LastContact(); o.Data == raft.Candidate && !last.IsZero() {
+					g.logger.Info("stands for election", "silence", time.Since(last).Round(time.Millisecond))
 				}
 				g.wakeWatchers()
 			case <-g.closed:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -262,14 +263,12 @@ func replaceNode(s *site, rnd *rand.Rand) error {
 		return fmt.Errorf("join %s: %w", space(free), err)
 	}
 	s.mu.Lock()
-	s.nodes[k].ending = true // it may end as soon as it is removed
+	s.nodes[k].member = false // others are asked, and it may end at once
 	s.mu.Unlock()
-	if err := s.patiently("remove", space(k)); err != nil {
+	// An answer may be lost, and then the node is no more when asked again.
+	if err := s.patiently("remove", space(k)); err != nil && !strings.Contains(err.Error(), "there is no node") {
 		return fmt.Errorf("remove %s: %w", space(k), err)
 	}
-	s.mu.Lock()
-	s.nodes[k].member = false
-	s.mu.Unlock()
 	s.end(k, syscall.SIGKILL)
 	if err := os.RemoveAll(s.data(k)); err != nil {
 		return err
