@@ -9,6 +9,10 @@ import (
 	"github.com/hashicorp/raft"
 )
 
+// byLibrary is, for test/chaos alone, the mutant with the library's barrier in
+// the place of ours.
+var byLibrary = os.Getenv("ROOKERY_MUTANT") == "verify-leader"
+
 // seam makes, for test/chaos alone, the mutant that commits on one node: the
 // leader takes silence of its followers for a yes.
 func seam(t Transport) Transport {

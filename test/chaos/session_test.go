@@ -126,6 +126,7 @@ var (
 	subjectRE  = regexp.MustCompile(`Subject: (\S+)`)
 	appendRE   = regexp.MustCompile(`\[APPENDUID (\d+) (\d+)\]`)
 	copyRE     = regexp.MustCompile(`\[COPYUID (\d+) (\d+) (\d+)\]`)
+	nextUIDRE  = regexp.MustCompile(`UIDNEXT (\d+)`)
 	statusRE   = regexp.MustCompile(`(MESSAGES|UIDNEXT|HIGHESTMODSEQ|UIDVALIDITY) (\d+)`)
 )
 
