@@ -85,7 +85,10 @@ const (
 	TypeEraseAccounts  Type = 85
 	TypeAccountsErased Type = 86
 
-	TypeSetGossipKeys Type = 96
+	TypeSetGossipKeys    Type = 96
+	TypeAddDictionary    Type = 88
+	TypeAdoptDictionary  Type = 89
+	TypeResealDictionary Type = 90
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -219,6 +222,12 @@ func New(t Type) Command {
 		return new(RestoreWindow)
 	case TypeNamePacks:
 		return new(NamePacks)
+	case TypeAddDictionary:
+		return new(AddDictionary)
+	case TypeAdoptDictionary:
+		return new(AdoptDictionary)
+	case TypeResealDictionary:
+		return new(ResealDictionary)
 	case TypePlaceHold:
 		return new(PlaceHold)
 	case TypeLiftHold:

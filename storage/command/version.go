@@ -43,6 +43,10 @@ var introduced = map[Type]uint32{
 	TypeEraseAccounts:    4,
 	TypeAccountsErased:   4,
 	TypeSetGossipKeys:    4,
+
+	TypeAddDictionary:    4,
+	TypeAdoptDictionary:  4,
+	TypeResealDictionary: 4,
 }
 
 // Introduced is the version that brought a type; 0 for an unknown type.

@@ -34,6 +34,11 @@ const (
 	tableTenant   byte = 0x40 // tenant key version (4): record
 	tableErasure  byte = 0x41 // account: record
 	tableGossip   byte = 0x28 // record
+	// A dictionary's record and its sealed form are apart, since the record is
+	// read often; what is in use is adopted (4) | last (4).
+	tableDictionary byte = 0x30 // dictionary (4): record
+	tableSealed     byte = 0x31 // dictionary (4): sealed form
+	tableAdopted    byte = 0x32
 )
 
 // Bounds of the machine.
@@ -110,6 +115,12 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.confirmGroup(tx, c)
 		case *command.FinalizeVersion:
 			r, err = m.finalizeVersion(tx, c)
+		case *command.AddDictionary:
+			r, err = m.addDictionary(tx, c)
+		case *command.AdoptDictionary:
+			r, err = m.adoptDictionary(tx, c)
+		case *command.ResealDictionary:
+			r, err = m.resealDictionary(tx, c)
 		case *command.PlaceHold:
 			r, err = placeHold(tx, c)
 		case *command.LiftHold:
