@@ -79,6 +79,8 @@ func (n *Node) startJobs() {
 	n.job("gossip keys", n.followGossipKeys)
 	n.job("trying the object store", n.bodies.tryStore)
 	n.job("orphan sweep", n.sweepRegularly)
+	n.job("dictionaries", n.dicts.follow)
+	n.job("training of dictionaries", n.dicts.lead)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {
@@ -150,6 +152,8 @@ func (n *Node) followSettings(ctx context.Context) error {
 		}
 		n.limits.Store(&set.Limits)
 		n.bodies.useGarbage(&set.Garbage)
+		n.compression.Store(&set.Compression)
+		n.Dictionaries()
 		n.replication.Store(int32(set.Replication))
 		n.deadAfter.Store(int64(set.replaceAfter()))
 		n.deps.Logger.Info("settings are in force", "version", version)

@@ -72,6 +72,7 @@ type Node struct {
 	settings *settingsStore
 	people   *people
 	bodies   *bodies
+	dicts    *dictionaries
 	accounts *account.Store
 	deliver  *delivery.Deliverer
 	servers  *servers
@@ -90,6 +91,7 @@ type Node struct {
 	rekeyed     chan struct{} // moved for the gossip keys
 	ring        atomic.Uint64 // version of the gossip keys in use here
 	replication atomic.Int32
+	compression atomic.Pointer[Compression]
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
 
@@ -185,6 +187,7 @@ func openKeys(path string) (*body.Keyring, error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
+	n.dicts = newDictionaries(n)
 	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
 		return err
@@ -197,6 +200,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.road.away = n.away
 	n.serveReports()
 	n.serveAway()
+	n.serveDictionaries()
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
 	}
@@ -287,6 +291,8 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.replaceAfter()))
+	n.compression.Store(&set.Compression)
+	n.dicts.refresh()
 	n.people = newPeople(n.deps.Network, n.deps.Logger)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {
@@ -298,14 +304,14 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader, Remote: n.factsAway,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader, Remote: n.factsAway, Dictionaries: n.dicts,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenIntents: n.intentsAway,
+		Leader: n.groups.leads, OpenIntents: n.intentsAway, Dictionary: n.dicts.Current,
 	})
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {

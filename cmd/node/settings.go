@@ -41,6 +41,8 @@ type Settings struct {
 	Store Store `toml:"store"`
 	// Garbage says how stored bytes that nothing needs any more are cleared away.
 	Garbage Garbage `toml:"garbage"`
+	// Compression says how messages are made smaller.
+	Compression Compression `toml:"compression,omitzero"`
 	// Directories say who exists; the name is part of every account's key
 	// and must never change once mail has been received.
 	Directories map[string]Directory `toml:"directories"`
@@ -107,6 +109,21 @@ type Garbage struct {
 	SweepEvery string `toml:"sweep_every"`
 }
 
+// Compression says how messages are made smaller.
+type Compression struct {
+	// Dictionaries are "site" (trained on this site's own mail where there is
+	// enough of it, else the generic one), "generic" (the one that comes with
+	// the program) or "none". What is stored stays readable whatever this says.
+	Dictionaries string `toml:"dictionaries"`
+	// SharedBy is in the mail of how many accounts, and in how many
+	// conversations, a piece of text must occur to come into a dictionary,
+	// which outlives the accounts; 3 to 1000.
+	SharedBy int `toml:"shared_by"`
+	// TrainDays is how many days lie between two attempts to train a better
+	// dictionary; 1 to 365.
+	TrainDays int `toml:"train_days"`
+}
+
 // Directory is one LDAP directory.
 type Directory struct {
 	// URLs of its servers in order of preference: ldaps://host, or ldap://host
@@ -150,6 +167,7 @@ func DefaultSettings() Settings {
 		},
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
+		Compression: defaultCompression(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -218,6 +236,7 @@ func (s *Settings) Validate() error {
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
+	s.Compression.validate(bad)
 	for _, name := range s.directoryNames() {
 		d := s.Directories[name]
 		key := "directories." + name

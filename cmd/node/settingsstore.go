@@ -72,6 +72,9 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 		}
 		return nil
 	})
+	if err := next.Compression.omitDefault(s.system); err != nil {
+		return 0, err
+	}
 	doc, err := next.Document()
 	if err != nil {
 		return 0, err

@@ -8,4 +8,5 @@ func (n *Node) storageOrders(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/storage/sweep", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.sweepStorage) })
 	n.holdOrders(mux)
 	mux.HandleFunc("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.checkStorage) })
+	n.dictionaryOrders(mux)
 }

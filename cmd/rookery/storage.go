@@ -10,7 +10,7 @@ import (
 // storageOrders are the orders of rookery storage, each a verb of its own in a
 // file of its own whose name begins with "storage ".
 func storageOrders() []verb {
-	return []verb{storageCheckVerb(), storageSweepVerb(), storageHoldVerb()}
+	return []verb{storageCheckVerb(), storageSweepVerb(), storageHoldVerb(), storageDictionaryVerb()}
 }
 
 // storageVerb passes on to the orders.

@@ -51,7 +51,7 @@ func (d *Deliverer) Deliver(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	m := message{trace: r.Trace, spool: r.Spool}
+	m := message{trace: r.Trace, spool: r.Spool, dict: d.dictionary()}
 	cmd, index, err := d.file(ctx, &m, groups, len(r.Recipients) > fewAccounts)
 	if err != nil {
 		return err
@@ -128,6 +128,15 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 type message struct {
 	trace []byte
 	spool *Spool
+	dict  *body.Dictionary
+}
+
+// dictionary is what to compress with now, nil for none.
+func (d *Deliverer) dictionary() *body.Dictionary {
+	if d.o.Dictionary == nil {
+		return nil
+	}
+	return d.o.Dictionary()
 }
 
 // open reads the final bytes.
@@ -150,7 +159,7 @@ func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (
 		return nil, nil, err
 	}
 	defer r.Close()
-	enc, err := body.Encode(ctx, r, key, c.write)
+	enc, err := body.EncodeWith(ctx, r, key, m.dict, c.write)
 	if err != nil {
 		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
 	}
@@ -260,7 +269,7 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
 	}
-	m := message{spool: spool}
+	m := message{spool: spool, dict: d.dictionary()}
 	mk := body.NewMessageKey()
 	c := d.carrier(ctx, a.Group())
 	cmd, extract, err := m.encode(ctx, c, mk)

@@ -19,9 +19,13 @@ func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, 
 		return nil, err
 	}
 	if len(e.Extract) > 0 {
-		return body.Open(e.Extract, key)
+		d, err := a.dictionary(ctx, body.SealedWith(e.Extract))
+		if err != nil {
+			return nil, err
+		}
+		return body.OpenWith(e.Extract, key, d)
 	}
-	r, err := a.reader(nil, e, key)
+	r, err := a.reader(ctx, nil, e, key)
 	if err != nil {
 		return nil, err
 	}
@@ -40,11 +44,27 @@ func (a *Account) Header(ctx context.Context, e mailbox.Email) (*body.Extract, e
 	if err != nil {
 		return nil, err
 	}
-	x, err := body.OpenHeader(e.Extract, key)
+	d, err := a.dictionary(ctx, body.SealedWith(e.Extract))
+	if err != nil {
+		return nil, err
+	}
+	x, err := body.OpenHeaderWith(e.Extract, key, d)
 	if err == nil && x.HeaderTruncated {
-		return body.Open(e.Extract, key)
+		return body.OpenWith(e.Extract, key, d)
 	}
 	return x, err
+}
+
+// dictionary is what was compressed with, nil for the id 0.
+func (a *Account) dictionary(ctx context.Context, id rookery.DictionaryID) (*body.Dictionary, error) {
+	all := a.store.o.Dictionaries
+	switch {
+	case id == 0:
+		return nil, nil
+	case all == nil:
+		return nil, rookery.E("find dictionary", rookery.KindUnavailable, fmt.Errorf("dictionary %d is not on this node", id))
+	}
+	return all.Dictionary(ctx, id)
 }
 
 // Body opens the whole message for reading by ranges: from the log, else the
@@ -57,10 +77,10 @@ func (a *Account) Body(ctx context.Context, v *mailbox.View, e mailbox.Email) (*
 	if err != nil {
 		return nil, err
 	}
-	return a.reader(v, e, key)
+	return a.reader(ctx, v, e, key)
 }
 
-func (a *Account) reader(v *mailbox.View, e mailbox.Email, key body.MessageKey) (*body.Reader, error) {
+func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, key body.MessageKey) (*body.Reader, error) {
 	var b mailbox.Body
 	m, err := a.machine()
 	switch {
@@ -81,7 +101,11 @@ func (a *Account) reader(v *mailbox.View, e mailbox.Email, key body.MessageKey) 
 		return nil, rookery.E("open body", rookery.KindDamaged,
 			fmt.Errorf("body %d of group %d has %d bytes, its layout says %d", b.ID, a.group, b.Encoded, n))
 	}
-	return body.NewReader(layout, key, a.store.o.Bodies.Open(a.group, b)), nil
+	d, err := a.dictionary(ctx, layout.Dictionary)
+	if err != nil {
+		return nil, err
+	}
+	return body.NewReaderWith(layout, key, d, a.store.o.Bodies.Open(a.group, b)), nil
 }
 
 // openAccount finds the account's group. A node may not have seen the account

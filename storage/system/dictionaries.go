@@ -57,13 +57,13 @@ func readDictionaries(r state.Reader) (all []Dictionary, err error) {
 }
 
 // AdoptedDictionary is the dictionary that new mail is compressed with, 0
-// before the first.
-func (m *Machine) AdoptedDictionary() (id rookery.DictionaryID, err error) {
+// before the first; last is the highest that was ever added.
+func (m *Machine) AdoptedDictionary() (adopted, last rookery.DictionaryID, err error) {
 	err = m.read(func(r state.Reader) error {
-		id, _, err = readAdopted(r)
+		adopted, last, err = readAdopted(r)
 		return err
 	})
-	return id, err
+	return adopted, last, err
 }
 
 func readAdopted(r state.Reader) (adopted, last rookery.DictionaryID, err error) {

@@ -16,7 +16,7 @@ func add(id rookery.DictionaryID, sealed string) *command.AddDictionary {
 
 func (f *fixture) adopted(want rookery.DictionaryID) {
 	f.t.Helper()
-	if got, err := f.m.AdoptedDictionary(); got != want || err != nil {
+	if got, _, err := f.m.AdoptedDictionary(); got != want || err != nil {
 		f.t.Fatalf("dictionary %d is in use, %v; want %d", got, err, want)
 	}
 }
