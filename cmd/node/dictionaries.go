@@ -25,8 +25,8 @@ type dictionaries struct {
 	current atomic.Pointer[body.Dictionary] // for new mail; nil is none
 	changed chan struct{}                   // cap 1
 	seeking singleflight.Group
-	train   sync.Mutex // one training at a time; only tried
-	copied  time.Time  // when the copies were last looked at; the leader's job only
+	train   sync.Mutex  // one training at a time; only tried
+	stale   atomic.Bool // a dictionary was sealed anew and its copy was not
 
 	mu   sync.Mutex
 	open map[rookery.DictionaryID]*body.Dictionary // at most system.MaxDictionaries and the built-in ones
@@ -42,6 +42,8 @@ var dictionaryGate = command.Introduced(command.TypeAddDictionary)
 
 // seekWait bounds the search for a dictionary that the state here lacks.
 const seekWait = 5 * time.Second
+
+func (d *dictionaries) keys() *body.Keyring { return d.node.keys }
 
 // Current is what new mail is compressed with, nil for none.
 func (d *dictionaries) Current() *body.Dictionary { return d.current.Load() }
@@ -88,7 +90,7 @@ func (d *dictionaries) local(id rookery.DictionaryID) (*body.Dictionary, error) 
 	if err != nil {
 		return nil, err
 	}
-	x, err = d.node.keys.OpenDictionary(id, sealed)
+	x, err = d.keys().OpenDictionary(id, sealed)
 	return d.keep(x), err
 }
 
@@ -121,7 +123,7 @@ func (d *dictionaries) seek(ctx context.Context, id rookery.DictionaryID) (*body
 		if sealed, err = dictionary.Sealed(ctx, d.node.bodies.store, o); err != nil {
 			continue
 		}
-		if x, err = d.node.keys.OpenDictionary(id, sealed); err == nil {
+		if x, err = d.keys().OpenDictionary(id, sealed); err == nil {
 			return d.keep(x), nil
 		}
 	}

@@ -33,6 +33,7 @@ func (d *dictionaries) lead(ctx context.Context) error {
 	tick := time.NewTicker(dictionaryEvery)
 	defer tick.Stop()
 	next := d.node.deps.Clock().Add(firstTraining)
+	var copied time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -42,8 +43,15 @@ func (d *dictionaries) lead(ctx context.Context) error {
 		if gate, err := d.node.groups.system.Gate(); err != nil || gate < dictionaryGate || !d.node.groups.leads(rookery.SystemGroup) {
 			continue
 		}
-		err := errors.Join(d.adopt(ctx), d.reseal(ctx), d.copies(ctx))
-		if now := d.node.deps.Clock(); now.After(next) {
+		err := errors.Join(d.adopt(ctx), d.reseal(ctx))
+		now := d.node.deps.Clock()
+		if d.stale.Load() || now.Sub(copied) > copiesEvery {
+			cerr := d.copies(ctx)
+			if err = errors.Join(err, cerr); cerr == nil {
+				copied = now
+			}
+		}
+		if now.After(next) {
 			next = now.Add(firstTraining)
 			if d.due(now) {
 				_, terr := d.trainNow(ctx)
@@ -156,12 +164,13 @@ func (d *dictionaries) copyOf(ctx context.Context, id rookery.DictionaryID) erro
 	return err
 }
 
-// copies sees to it from time to time that every dictionary has its copy beside
-// the packs, and that none is left which a former tenant key seals.
+// copies sees to it that every dictionary has its copy beside the packs, and
+// that none is left which a former tenant key seals.
 func (d *dictionaries) copies(ctx context.Context) error {
-	now := d.node.deps.Clock()
-	if now.Sub(d.copied) < copiesEvery {
-		return nil
+	d.stale.Store(false)
+	// A state that is behind would bring back what was sealed anew.
+	if err := d.node.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return err
 	}
 	all, err := d.node.groups.system.Dictionaries()
 	if err != nil || len(all) == 0 {
@@ -189,35 +198,47 @@ func (d *dictionaries) copies(ctx context.Context) error {
 			}
 		}
 	}
-	d.copied = now
 	return nil
 }
 
-// reseal brings all dictionaries under the tenant key version in use. Before a
-// version is destroyed it must have returned nil on some node since that
-// version was the current one.
+// nothingUnder brings all dictionaries, and their copies beside the packs,
+// under the tenant key version in use. It must have returned nil before an older
+// version is destroyed: what only that opens is lost, and mail with it.
+func (d *dictionaries) nothingUnder(ctx context.Context) error {
+	if err := errors.Join(d.node.road.Barrier(ctx, rookery.SystemGroup), d.reseal(ctx)); err != nil {
+		return err
+	}
+	return d.copies(ctx)
+}
+
+// reseal brings all dictionaries in the state under the tenant key version in
+// use.
 func (d *dictionaries) reseal(ctx context.Context) error {
 	all, err := d.node.groups.system.Dictionaries()
 	if err != nil {
 		return err
 	}
-	version := d.node.keys.Current()
+	version := d.keys().Current()
 	for _, x := range all {
 		if x.Key >= version {
 			continue
 		}
+		d.stale.Store(true)
 		old, err := d.node.groups.system.SealedDictionary(x.ID)
 		if err != nil {
 			return err
 		}
-		sealed, err := d.node.keys.ResealDictionary(x.ID, old)
+		sealed, err := d.keys().ResealDictionary(x.ID, old)
 		if err != nil {
 			return err
 		}
-		if _, err := d.node.propose(ctx, &command.ResealDictionary{ID: x.ID, Old: sha256.Sum256(old), Sealed: sealed, Key: version}); err != nil {
+		index, _, err := d.node.proposeAt(ctx, &command.ResealDictionary{ID: x.ID, Old: sha256.Sum256(old), Sealed: sealed, Key: version})
+		if err == nil {
+			err = d.node.road.Wait(ctx, rookery.SystemGroup, index)
+		}
+		if err != nil {
 			return err
 		}
-		d.copied = time.Time{} // the copy is to be made anew
 	}
 	return nil
 }

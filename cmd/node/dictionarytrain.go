@@ -43,6 +43,9 @@ func (d *dictionaries) trainNow(ctx context.Context) (t Training, err error) {
 	if gate, err := d.node.groups.system.Gate(); err != nil || gate < dictionaryGate {
 		return t, errors.Join(err, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("version %d is not final yet: run rookery upgrade finalize", dictionaryGate)))
 	}
+	if use := d.node.compression.Load().Dictionaries; use != useSite {
+		return t, rookery.E(op, rookery.KindConflict, fmt.Errorf("compression.dictionaries is %q, so none of the site's own is used; set it to %q", use, useSite))
+	}
 	id, err := d.next(ctx)
 	if err != nil {
 		return t, err
@@ -95,7 +98,7 @@ func (d *dictionaries) next(ctx context.Context) (rookery.DictionaryID, error) {
 }
 
 func (d *dictionaries) propose(ctx context.Context, t Training, id rookery.DictionaryID, trained dictionary.Trained) error {
-	sealed, err := d.node.keys.SealDictionary(trained.Dictionary)
+	sealed, err := d.keys().SealDictionary(trained.Dictionary)
 	if err != nil {
 		return err
 	}

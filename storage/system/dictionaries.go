@@ -101,15 +101,35 @@ func dictionaryKey(table byte, id rookery.DictionaryID) []byte {
 	return binary.BigEndian.AppendUint32([]byte{table}, uint32(id))
 }
 
-func checkSealed(sealed []byte, key uint32) error {
+func checkSealed(tx state.Tx, sealed []byte, key uint32) error {
 	if len(sealed) == 0 || len(sealed) > command.MaxSealedDictionary || key == 0 {
 		return refuse(rookery.KindInvalid, "a sealed dictionary has 1 to %d bytes and a tenant key version", command.MaxSealedDictionary)
+	}
+	keys, err := readTenantKeys(tx)
+	must(err)
+	for _, k := range keys {
+		if k.Version == key && k.Destroyed > 0 {
+			return refuse(rookery.KindConflict, "tenant key version %d is destroyed", key)
+		}
+	}
+	return nil
+}
+
+// noDictionaryUnder refuses to give up a tenant key version that a dictionary
+// is sealed under.
+func noDictionaryUnder(tx state.Tx, version uint32) error {
+	all, err := readDictionaries(tx)
+	must(err)
+	for _, d := range all {
+		if d.Key == version {
+			return refuse(rookery.KindConflict, "dictionary %d is sealed under tenant key version %d; it is sealed anew within minutes: try again", d.ID, version)
+		}
 	}
 	return nil
 }
 
 func (m *Machine) addDictionary(tx state.Tx, c *command.AddDictionary) (command.Result, error) {
-	if err := checkSealed(c.Sealed, c.Key); err != nil {
+	if err := checkSealed(tx, c.Sealed, c.Key); err != nil {
 		return nil, err
 	}
 	adopted, last, err := readAdopted(tx)
@@ -174,7 +194,7 @@ func (m *Machine) adoptDictionary(tx state.Tx, c *command.AdoptDictionary) (comm
 }
 
 func (m *Machine) resealDictionary(tx state.Tx, c *command.ResealDictionary) (command.Result, error) {
-	if err := checkSealed(c.Sealed, c.Key); err != nil {
+	if err := checkSealed(tx, c.Sealed, c.Key); err != nil {
 		return nil, err
 	}
 	d, err := findDictionary(tx, c.ID)

@@ -90,3 +90,15 @@ func TestResealDictionary(t *testing.T) {
 		f.refused(rookery.KindInvalid, "a sealed dictionary has", c)
 	}
 }
+
+// A tenant key version is given up only when no dictionary needs it, and none comes under it later.
+func TestDictionaryHoldsItsTenantKey(t *testing.T) {
+	f := open(t)
+	f.nodes("a")
+	f.must(add(16, "old"), &command.SetTenantKey{Version: 2, Fingerprint: [16]byte{2}})
+	give := &command.SetTenantKey{Version: 1, Destroyed: true}
+	f.refused(rookery.KindConflict, "dictionary 16 is sealed under", give)
+	f.must(&command.ResealDictionary{ID: 16, Old: sha256.Sum256([]byte("old")), Sealed: []byte("new"), Key: 2}, give)
+	f.refused(rookery.KindConflict, "version 1 is destroyed", add(17, "late"))
+	f.refused(rookery.KindConflict, "version 1 is destroyed", &command.ResealDictionary{ID: 16, Old: sha256.Sum256([]byte("new")), Sealed: []byte("back"), Key: 1})
+}

@@ -125,6 +125,9 @@ func (m *Machine) setTenantKey(tx state.Tx, c *command.SetTenantKey) (command.Re
 	case c.Destroyed && c.Version >= now.Version:
 		return nil, refuse(rookery.KindConflict, "tenant key version %d is in use: rotate first", c.Version)
 	case c.Destroyed:
+		if err := noDictionaryUnder(tx, c.Version); err != nil {
+			return nil, err
+		}
 		have.Destroyed = tx.Time()
 	case have.Since > 0 && have.Fingerprint == c.Fingerprint:
 		return &command.Done{}, nil
