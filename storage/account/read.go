@@ -108,6 +108,27 @@ func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, 
 	return body.NewReaderWith(layout, key, d, a.store.o.Bodies.Open(a.group, b)), nil
 }
 
+// Verify reads a body from a source, with the key of one of its emails, and
+// checks it to the last byte: KindDamaged says that it is not what was
+// delivered.
+func (a *Account) Verify(ctx context.Context, b mailbox.Body, email rookery.EmailID, wrapped []byte, source body.Source) error {
+	key, err := a.messageKey(ctx, mailbox.Email{ID: email, Key: wrapped})
+	if err != nil {
+		return err
+	}
+	var layout body.Layout
+	if err := layout.UnmarshalBinary(b.Layout); err != nil {
+		return err
+	}
+	r := body.NewReader(layout, key, source)
+	defer r.Close()
+	if err := r.Verify(ctx); err != nil || layout.ExtractLen == 0 {
+		return err
+	}
+	_, err = r.Extract(ctx)
+	return err
+}
+
 // openAccount finds the account's group. A node may not have seen the account
 // yet, so it asks again behind a barrier before it says no.
 func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account, error) {

@@ -97,10 +97,13 @@ func (s *Serve) Certify(t testing.TB) {
 }
 
 // StartServe is PrepareServe and a node that is set up by its command line
-// alone, until the test ends.
-func StartServe(t testing.TB) *Serve {
+// alone, until the test ends. What was prepared may be adjusted in between.
+func StartServe(t testing.TB, adjust ...func(*Serve)) *Serve {
 	t.Helper()
 	s := PrepareServe(t)
+	for _, fn := range adjust {
+		fn(s)
+	}
 	s.init(t, fmt.Sprintf(`domains = ["example.test"]
 [store]
 kind = "s3"
