@@ -28,6 +28,8 @@ type CheckOrder struct {
 	// first.
 	From  rookery.GroupID `json:"from,omitempty"`
 	After command.PackID  `json:"after,omitempty"`
+	// Repair packs damaged bodies anew where a good copy of them is left.
+	Repair bool `json:"repair,omitempty"`
 }
 
 func (o *CheckOrder) validate() error {
@@ -41,6 +43,8 @@ func (o *CheckOrder) validate() error {
 type CheckEvent struct {
 	Progress *CheckProgress `json:"progress,omitempty"`
 	Finding  *pack.Finding  `json:"finding,omitempty"`
+	Affected *AffectedMail  `json:"affected,omitempty"`
+	Mended   *MendedBody    `json:"mended,omitempty"`
 }
 
 // CheckProgress is how far a check is. Groups before Group are done: Index of
@@ -189,6 +193,9 @@ func (n *Node) checkHere(ctx context.Context, o groupOrder, event func(CheckEven
 		}
 		return tell(false)
 	})
+	if err == nil {
+		err = n.mend(ctx, o, m, c, event)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,17 +18,21 @@ import (
 const defaultSample = "5%"
 
 func storageCheckVerb() verb {
-	v := verb{name: "storage check", args: "[-sample SHARE | -all] [-rate MIB] [-from GROUP/PACK] [-data DIR | -socket PATH] [--json]",
+	v := verb{name: "storage check", args: "[-sample SHARE | -all] [-repair] [-rate MIB] [-from GROUP/PACK] [-data DIR | -socket PATH] [--json]",
 		short: "read packs in the object store and find what is damaged",
 		long: `Reads a sample of the packs in the object store, or all of them, and compares
 them with the digests they carry and with the state of their groups: that the
 object is there with its size, that its header and footer can be read, that each
 body has its SHA-256, and that bodies lie where the state says. Each group is
 checked by a node that has a replica. What is wrong is named with its group,
-pack and body, and what to do. It changes nothing, and reads at most 32 MiB a
-second (-rate). Where it was interrupted it says with which -from to go on.
+pack and body; for mail it says whose, in which mailbox under which UID, and
+where a good copy is left. It reads at most 32 MiB a second (-rate). Where it was
+interrupted it says with which -from to go on.
 
-Exit code 6 when something is damaged that mail needs, 5 when the store or a
+With -repair damaged bodies are packed anew from a copy that passes all checks:
+another place in the store, this node's log or another's. Else nothing changes.
+
+Exit code 6 when a body stays damaged that mail needs, 5 when the store or a
 group did not answer and packs are left unchecked.
 
 Example: rookery storage check -sample 10% -data /var/lib/rookery`}
@@ -36,6 +41,7 @@ Example: rookery storage check -sample 10% -data /var/lib/rookery`}
 		admin := adminFlags(f)
 		sample := f.String("sample", defaultSample, "share of the packs to read: 5% or 0.05")
 		all := f.Bool("all", false, "read every pack, and look at every body's record")
+		repair := f.Bool("repair", false, "pack damaged bodies anew where a good copy is left")
 		rate := f.Int64("rate", 32, "MiB a second to read at most")
 		from := f.String("from", "", "go on behind this `GROUP/PACK`, as an interrupted check said")
 		asJSON := f.Bool("json", false, "print each finding and the result as a line of JSON")
@@ -49,7 +55,8 @@ Example: rookery storage check -sample 10% -data /var/lib/rookery`}
 		if err != nil {
 			return err
 		}
-		c := &checkCall{shell: s, json: *asJSON, bar: newProgress(s.err)}
+		o.Repair = *repair
+		c := &checkCall{repair: *repair, shell: s, json: *asJSON, bar: newProgress(s.err)}
 		return c.run(ctx, admin(), o)
 	}
 	return v
@@ -85,12 +92,19 @@ func checkOrder(sample string, all bool, rate int64, from string) (o node.CheckO
 // checkCall prints what a check tells.
 type checkCall struct {
 	*shell
-	json bool
-	bar  *progress
+	json   bool
+	repair bool
+	bar    *progress
 
 	done   map[rookery.GroupID]pack.Progress
 	last   node.CheckProgress
+	bodies map[damagedBody]bool // needed by mail; true: a good copy is left
 	result checkResult
+}
+
+type damagedBody struct {
+	group rookery.GroupID
+	body  command.BodyID
 }
 
 // checkResult is what rookery storage check --json prints last.
@@ -100,14 +114,18 @@ type checkResult struct {
 	Bytes     int64 `json:"bytes"`
 	Unchecked int   `json:"unchecked"`
 	Findings  int   `json:"findings"`
-	Needed    int   `json:"findings_that_mail_needs"`
-	Complete  bool  `json:"complete"`
+	// Damaged bodies are needed by mail; of them Mended were packed anew and
+	// Copies have a good copy left.
+	Damaged  int  `json:"damaged_bodies"`
+	Copies   int  `json:"with_a_good_copy"`
+	Mended   int  `json:"mended"`
+	Complete bool `json:"complete"`
 	// Resume is the -from to go on with, where it is not complete.
 	Resume string `json:"resume,omitempty"`
 }
 
 func (c *checkCall) run(ctx context.Context, admin *node.AdminClient, o node.CheckOrder) error {
-	c.done = map[rookery.GroupID]pack.Progress{}
+	c.done, c.bodies = map[rookery.GroupID]pack.Progress{}, map[damagedBody]bool{}
 	err := admin.CheckStorage(ctx, o, c.event)
 	c.bar.clear()
 	for _, p := range c.done {
@@ -115,6 +133,12 @@ func (c *checkCall) run(ctx context.Context, admin *node.AdminClient, o node.Che
 		c.result.Passed += p.Passed
 		c.result.Bytes += p.Bytes
 		c.result.Unchecked += p.Unchecked
+	}
+	c.result.Damaged = len(c.bodies)
+	for _, copied := range c.bodies {
+		if copied {
+			c.result.Copies++
+		}
 	}
 	if c.result.Complete = err == nil; err != nil && c.last.Group != 0 {
 		c.result.Resume = fmt.Sprintf("%d/%s", c.last.Group, c.last.Pack)
@@ -127,32 +151,51 @@ func (c *checkCall) run(ctx context.Context, admin *node.AdminClient, o node.Che
 		return rookery.E("check", 0, fmt.Errorf("%w; go on with -from %s", err, c.result.Resume))
 	case err != nil:
 		return err
-	case c.result.Needed > 0:
-		return rookery.E("check", rookery.KindDamaged, fmt.Errorf("%d findings concern mail", c.result.Needed))
+	case c.result.Damaged > c.result.Mended:
+		return rookery.E("check", rookery.KindDamaged, errors.New(c.advice()))
 	case c.result.Unchecked > 0:
 		return rookery.E("check", rookery.KindUnavailable, fmt.Errorf("%d packs could not be read now; check again", c.result.Unchecked))
 	}
 	return nil
 }
 
-func (c *checkCall) event(e node.CheckEvent) error {
+// advice says what to do about what stays damaged.
+func (c *checkCall) advice() string {
+	left, copied := c.result.Damaged-c.result.Mended, c.result.Copies-c.result.Mended
+	text := fmt.Sprintf("%d bodies that mail needs are damaged in the object store", left)
 	switch {
-	case e.Finding != nil:
-		c.result.Findings++
-		if e.Finding.Needed {
-			c.result.Needed++
-		}
-		c.bar.clear()
-		if c.json {
-			return json.NewEncoder(c.out).Encode(e)
-		}
-		return c.print(e.Finding)
-	case e.Progress != nil:
+	case copied == 0:
+		return text + "; no good copy of them was found: bring the objects back by what the store offers (versions, replicas) or restore the mail from a backup"
+	case c.repair:
+		return text + "; check again with -repair"
+	}
+	return fmt.Sprintf("%s; %d of them can be mended from a copy with -repair", text, copied)
+}
+
+func (c *checkCall) event(e node.CheckEvent) error {
+	if e.Progress != nil {
 		c.last = *e.Progress
 		c.done[e.Progress.Group] = e.Progress.Progress
 		c.bar.show(share(c.last), fmt.Sprintf("group %d, %d findings", c.last.Group, c.result.Findings))
+		return nil
 	}
-	return nil
+	c.bar.clear()
+	switch {
+	case e.Finding != nil:
+		c.result.Findings++
+		if f := e.Finding; f.Needed && f.Body != 0 {
+			c.bodies[damagedBody{f.Group, f.Body}] = false
+		}
+	case e.Affected != nil && e.Affected.Copy != "":
+		c.bodies[damagedBody{e.Affected.Group, e.Affected.Body}] = true
+	case e.Mended != nil:
+		c.bodies[damagedBody{e.Mended.Group, e.Mended.Body}] = true
+		c.result.Mended++
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(e)
+	}
+	return c.print(e)
 }
 
 // share is how much of the whole is done, each group counted alike.
@@ -164,7 +207,28 @@ func share(p node.CheckProgress) float64 {
 	return (float64(p.Index) + part) / float64(max(p.Groups, 1))
 }
 
-func (c *checkCall) print(f *pack.Finding) error {
+func (c *checkCall) print(e node.CheckEvent) (err error) {
+	switch {
+	case e.Finding != nil:
+		err = c.printFinding(e.Finding)
+	case e.Affected != nil:
+		a := e.Affected
+		place := fmt.Sprintf("UID %d of %q", a.UID, a.Mailbox)
+		if a.UID == 0 {
+			place = "among the recoverable messages"
+		}
+		left := "no good copy is left"
+		if a.Copy != "" {
+			left = "a good copy is in " + a.Copy
+		}
+		_, err = fmt.Fprintf(c.out, "  body %d is mail of account %s, %s; %s\n", a.Body, a.Account, place, left)
+	case e.Mended != nil:
+		_, err = fmt.Fprintf(c.out, "group %d: body %d was packed anew from %s\n", e.Mended.Group, e.Mended.Body, e.Mended.From)
+	}
+	return err
+}
+
+func (c *checkCall) printFinding(f *pack.Finding) error {
 	what := "pack " + string(f.Pack)
 	if f.Body != 0 {
 		what = fmt.Sprintf("body %d of pack %s", f.Body, f.Pack)
@@ -182,6 +246,6 @@ func (c *checkCall) finish() error {
 		return json.NewEncoder(c.out).Encode(map[string]checkResult{"result": c.result})
 	}
 	r := c.result
-	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings)
+	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, %d mended\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings, r.Damaged, r.Mended)
 	return err
 }

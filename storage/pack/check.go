@@ -59,6 +59,9 @@ type CheckOptions struct {
 	Sync func(context.Context) error
 	// Rate bounds what is read, in bytes a second; default 32 MiB.
 	Rate int64
+	// IndexOnly reads the packs' indexes only, and takes the digests in them
+	// for right.
+	IndexOnly bool
 	// Found is told what is wrong. Its error ends the check.
 	Found func(Finding) error
 }
@@ -70,8 +73,10 @@ type Checker struct {
 	// damaged are packs some of whose bodies were not found where the state
 	// says: with them Bodies looks up which those are. A nil map means all.
 	damaged map[command.PackID]map[command.BodyID]bool
-	// needed are the bodies known to be bad that the state refers to.
-	needed []command.BodyID
+	// needed are the bodies known to be bad that the state refers to, elsewhere
+	// where packs say that some of them are.
+	needed    []command.BodyID
+	elsewhere map[command.BodyID]mailbox.PackPiece
 }
 
 // The most that a Checker remembers of what is wrong; a store in a worse state
@@ -92,7 +97,7 @@ func NewChecker(o CheckOptions) *Checker {
 	if o.Found == nil {
 		o.Found = func(Finding) error { return nil }
 	}
-	return &Checker{o: o, damaged: map[command.PackID]map[command.BodyID]bool{}}
+	return &Checker{o: o, damaged: map[command.PackID]map[command.BodyID]bool{}, elsewhere: map[command.BodyID]mailbox.PackPiece{}}
 }
 
 // maxWhole is the size in bytes up to which a pack is read at once.
@@ -116,6 +121,9 @@ func (c *Checker) Pack(ctx context.Context, p mailbox.Pack) (read int64, err err
 	if err := c.compare(ctx, p, o); err != nil {
 		return o.size, err
 	}
+	if c.o.IndexOnly {
+		return int64(len(o.tail)), ctx.Err()
+	}
 	return o.size, pause(ctx, o.size, c.o.Rate, began)
 }
 
@@ -130,7 +138,7 @@ type object struct {
 // ends.
 func (c *Checker) open(ctx context.Context, p mailbox.Pack) (*object, error) {
 	key := Key(c.o.Group, p.ID)
-	if p.Size <= maxWhole {
+	if p.Size <= maxWhole && !c.o.IndexOnly {
 		r, err := c.o.Store.Get(ctx, key, 0, -1)
 		if err != nil {
 			return nil, err
@@ -165,7 +173,7 @@ func (c *Checker) compare(ctx context.Context, p mailbox.Pack, o *object) error 
 	}
 	start, err := c.header(p, o.head)
 	if err != nil {
-		if err := c.found(p, 0, FaultHeader, err.Error(), p.LiveBodies > 0); err != nil {
+		if err := c.found(p, 0, FaultHeader, err.Error(), false); err != nil { // its bodies can be read
 			return err
 		}
 	}
@@ -201,9 +209,11 @@ func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries
 		if err != nil {
 			return nil, err
 		}
-		sum, err := o.digest(ctx, e.Off, e.Len)
-		if err != nil {
-			return nil, err
+		sum := e.SHA256
+		if !c.o.IndexOnly {
+			if sum, err = o.digest(ctx, e.Off, e.Len); err != nil {
+				return nil, err
+			}
 		}
 		if needed {
 			placed[e.Body] = true
@@ -212,6 +222,7 @@ func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries
 		case sum != e.SHA256:
 			err = c.found(p, e.Body, FaultDigest, fmt.Sprintf("the %d bytes at %d fail their SHA-256", e.Len, e.Off), needed)
 		case needed && (piece.Off != e.Off || piece.Len != e.Len):
+			c.elsewhere[e.Body] = placeOf(p.ID, e)
 			err = c.found(p, e.Body, FaultPlace, fmt.Sprintf("the pack holds it at %d+%d, the state says %d+%d", e.Off, e.Len, piece.Off, piece.Len), true)
 		}
 		if err != nil {
@@ -219,6 +230,10 @@ func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries
 		}
 	}
 	return placed, nil
+}
+
+func placeOf(id command.PackID, e Entry) mailbox.PackPiece {
+	return mailbox.PackPiece{Pack: id, Off: e.Off, Len: e.Len}
 }
 
 // piece is where the state says that a body lies in a pack, if it says so.
@@ -269,8 +284,8 @@ func (c *Checker) remember(id command.PackID, placed map[command.BodyID]bool) er
 }
 
 func (c *Checker) found(p mailbox.Pack, id command.BodyID, f Fault, detail string, needed bool) error {
-	if id != 0 && needed {
-		if len(c.needed) == maxBadBodies {
+	if id != 0 && needed && f != FaultRecord { // the state itself is at fault there
+		if len(c.needed) >= maxBadBodies {
 			return rookery.E("check packs", rookery.KindLimit,
 				fmt.Errorf("more than %d bodies of group %d are damaged: find out what befell the store first", maxBadBodies, c.o.Group))
 		}
@@ -334,6 +349,13 @@ func (c *Checker) Suspicious() bool { return len(c.damaged) > 0 }
 
 // Needed are the bodies found bad that mail needs, in the order found.
 func (c *Checker) Needed() []command.BodyID { return c.needed }
+
+// Elsewhere is where a pack says that a body lies, in place of where the state
+// says.
+func (c *Checker) Elsewhere(id command.BodyID) (mailbox.PackPiece, bool) {
+	q, ok := c.elsewhere[id]
+	return q, ok
+}
 
 // parseTail reads the index of a pack of size bytes that ends with tail.
 func parseTail(tail []byte, start, size int64) ([]Entry, error) {

@@ -79,16 +79,41 @@ func (s source) ReadCopy(ctx context.Context, p []byte, off int64, n int) error 
 	if now, err := s.now(); err == nil {
 		x = now // it may have moved since
 	}
+	if n == 1 {
+		s.b.faults.fail()
+	}
+	read := s.b.Copy(s.group, x, n)
+	if read == nil {
+		return body.ErrNoCopy
+	}
+	return read(ctx, p, off)
+}
+
+// copies are where a body may lie, from 1 on.
+var copies = [...]string{1: "the object store", 2: "this node's log", 3: "another node's log"}
+
+// Copies is how many copies of a body there may be.
+const Copies = len(copies) - 1
+
+// CopyName says where copy n lies.
+func CopyName(n int) string { return copies[n] }
+
+// Copy reads a body's copy n, from 1 to Copies and without the cache, nil where
+// there is no such copy. What it gives is checked by nobody yet.
+func (b *Bodies) Copy(group rookery.GroupID, x mailbox.Body, n int) BodyReader {
 	switch n {
 	case 1:
-		s.b.faults.fail()
-		return s.b.readAgain(ctx, s.group, x, p, off)
+		return func(ctx context.Context, p []byte, off int64) error { return b.readAgain(ctx, group, x, p, off) }
 	case 2:
-		return s.b.readLog(ctx, s.group, s.b.o.Log, x.Log, p, off)
+		return func(ctx context.Context, p []byte, off int64) error {
+			return b.readLog(ctx, group, b.o.Log, x.Log, p, off)
+		}
 	case 3:
-		return s.b.readLog(ctx, s.group, s.b.o.Remote, x.Log, p, off)
+		return func(ctx context.Context, p []byte, off int64) error {
+			return b.readLog(ctx, group, b.o.Remote, x.Log, p, off)
+		}
 	}
-	return body.ErrNoCopy
+	return nil
 }
 
 func (s source) now() (mailbox.Body, error) {
@@ -106,9 +131,8 @@ func (s source) Copied(off int64, n int, err error) {
 		return
 	}
 	s.b.faults.healed.Add(1)
-	from := [...]string{1: "the object store", 2: "this node's log", 3: "another node's log"}
 	s.b.o.Logger.Warn("a body failed its check and was read from another copy; see rookery storage check",
-		"group", s.group, "body", s.x.ID, "offset", off, "from", from[n])
+		"group", s.group, "body", s.x.ID, "offset", off, "from", CopyName(n))
 }
 
 // readAgain reads from the store what was read before and was bad.

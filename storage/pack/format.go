@@ -136,9 +136,7 @@ func parseFooter(b []byte, start, end int64) ([]Entry, error) {
 	// An entry takes at least 36 bytes: a count can claim no more memory.
 	entries := make([]Entry, 0, min(count, int64(len(b)/36)))
 	for i := int64(0); i < count && r.err == nil; i++ {
-		e := Entry{Body: command.BodyID(r.number(math.MaxInt64)), Off: r.number(math.MaxInt64), Len: r.number(math.MaxInt64)}
-		copy(e.SHA256[:], r.bytes(sha256.Size))
-		e.Layout = bytes.Clone(r.bytes(int(r.number(maxLayout))))
+		e, _ := r.entry()
 		if r.err == nil && (e.Off < start || e.Len <= 0 || e.Len > end-e.Off) {
 			r.err = fmt.Errorf("body %d lies outside the pack", e.Body)
 		}
@@ -160,6 +158,13 @@ type footerReader struct {
 }
 
 var errShort = errors.New("it is cut short")
+
+func (r *footerReader) entry() (Entry, error) {
+	e := Entry{Body: command.BodyID(r.number(math.MaxInt64)), Off: r.number(math.MaxInt64), Len: r.number(math.MaxInt64)}
+	copy(e.SHA256[:], r.bytes(sha256.Size))
+	e.Layout = bytes.Clone(r.bytes(int(r.number(maxLayout))))
+	return e, r.err
+}
 
 func (r *footerReader) number(max uint64) int64 {
 	if r.err != nil {

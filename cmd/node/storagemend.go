@@ -1,0 +1,165 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"rookery"
+	"rookery/storage/body"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/pack"
+)
+
+// AffectedMail is a message whose body is damaged in the object store.
+type AffectedMail struct {
+	Group   rookery.GroupID `json:"group"`
+	Body    command.BodyID  `json:"body"`
+	Account string          `json:"account"`
+	Email   string          `json:"email"`
+	// Mailbox and UID are where it is filed; "" and 0: among the recoverable
+	// messages only.
+	Mailbox string      `json:"mailbox"`
+	UID     rookery.UID `json:"uid"`
+	// Copy is where a good copy is left, "" where none was found.
+	Copy string `json:"copy"`
+}
+
+// MendedBody is a body that was packed anew.
+type MendedBody struct {
+	Group rookery.GroupID `json:"group"`
+	Body  command.BodyID  `json:"body"`
+	From  string          `json:"from"`
+}
+
+// goodCopy is a copy of a body that was read whole and passed its checks.
+type goodCopy struct {
+	read pack.BodyReader
+	from string
+}
+
+// mend says whose mail the damaged bodies are and where copies of them are
+// left, and packs them anew where that is ordered.
+func (n *Node) mend(ctx context.Context, o groupOrder, m *mailbox.Machine, c *pack.Checker, event func(CheckEvent) error) error {
+	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
+	if len(ids) == 0 {
+		return nil
+	}
+	wanted := map[command.BodyID]bool{}
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	found, err := m.Owners(wanted)
+	if err != nil {
+		return err
+	}
+	owners := map[command.BodyID][]mailbox.Owner{}
+	for _, w := range found {
+		owners[w.Body] = append(owners[w.Body], w)
+	}
+	var bodies []mailbox.Body
+	good := map[command.BodyID]goodCopy{}
+	for _, id := range ids {
+		b, err := m.Body(id)
+		if rookery.Is(err, rookery.KindNotFound) {
+			continue // it was purged meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		g := n.findCopy(ctx, o.Group, b, owners[id], c)
+		if ctx.Err() != nil {
+			return rookery.E("check packs", rookery.KindUnavailable, ctx.Err())
+		}
+		if g.read != nil {
+			bodies, good[id] = append(bodies, b), g
+		}
+		if err := tellAffected(o.Group, b.ID, owners[id], g.from, event); err != nil {
+			return err
+		}
+	}
+	if !o.Repair {
+		return nil
+	}
+	return n.packAnew(ctx, o.Group, m, bodies, good, event)
+}
+
+func tellAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(CheckEvent) error) error {
+	for _, w := range owners {
+		places := w.Places
+		if len(places) == 0 {
+			places = []mailbox.Place{{}}
+		}
+		for _, p := range places {
+			a := &AffectedMail{Group: group, Body: id, Account: w.Account.String(), Email: w.Email.String(), Mailbox: p.Name, UID: p.UID, Copy: from}
+			if err := event(CheckEvent{Affected: a}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// findCopy looks for a copy that is good to the last byte. Without an owner,
+// whose key could open it, only a log is believed, for its own checksums.
+func (n *Node) findCopy(ctx context.Context, group rookery.GroupID, b mailbox.Body, owners []mailbox.Owner, c *pack.Checker) goodCopy {
+	var tries []goodCopy
+	if q, ok := c.Elsewhere(b.ID); ok {
+		moved := b
+		moved.Pack = []mailbox.PackPiece{q}
+		tries = append(tries, goodCopy{n.bodies.reader.Copy(group, moved, 1), "its pack, at another place"})
+	}
+	for i := 1; i <= pack.Copies; i++ {
+		tries = append(tries, goodCopy{n.bodies.reader.Copy(group, b, i), pack.CopyName(i)})
+	}
+	if len(owners) == 0 {
+		tries = tries[len(tries)-pack.Copies+1:]
+	}
+	for _, g := range tries {
+		if ctx.Err() == nil && n.proves(ctx, b, owners, g.read) == nil {
+			return g
+		}
+	}
+	return goodCopy{}
+}
+
+// proves reads a copy whole.
+func (n *Node) proves(ctx context.Context, b mailbox.Body, owners []mailbox.Owner, read pack.BodyReader) error {
+	if len(owners) == 0 {
+		p := make([]byte, 64<<10)
+		for off := int64(0); off < b.Encoded; off += int64(len(p)) {
+			if err := read(ctx, p[:min(int64(len(p)), b.Encoded-off)], off); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	a, err := n.accounts.Open(ctx, owners[0].Account)
+	if err != nil {
+		return err
+	}
+	return a.Verify(ctx, b, owners[0].Email, owners[0].Key, body.Only(read))
+}
+
+func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(CheckEvent) error) error {
+	readers := map[command.BodyID]pack.BodyReader{}
+	for id, g := range good {
+		readers[id] = g.read
+	}
+	mended, err := pack.Mend(ctx, n.deps.tuning.pack(pack.Options{
+		Group: group, Source: m, Store: n.bodies.store, Propose: n.bodies.propose, Clock: n.bodies.packTime(m), NameLife: nameLife, Logger: n.deps.Logger,
+	}), bodies, readers)
+	for _, id := range mended {
+		if terr := event(CheckEvent{Mended: &MendedBody{group, id, good[id].from}}); terr != nil {
+			return terr
+		}
+	}
+	if len(mended) > 0 {
+		n.deps.Logger.Info("damaged bodies were packed anew", "group", group, "bodies", len(mended))
+	}
+	if err != nil {
+		return rookery.E("repair packs", rookery.KindUnavailable, fmt.Errorf("%d of %d bodies were mended: %w", len(mended), len(bodies), err))
+	}
+	return nil
+}

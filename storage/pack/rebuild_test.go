@@ -1,0 +1,162 @@
+package pack_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"rookery"
+	"rookery/storage/account/accounttest"
+	"rookery/storage/command"
+	"rookery/storage/pack"
+)
+
+// rebuilt gives every body found, and the packs that were salvaged or lost.
+func (r *rig) rebuilt() (bodies map[command.BodyID]pack.Entry, salvaged, lost int) {
+	r.t.Helper()
+	bodies = map[command.BodyID]pack.Entry{}
+	if err := pack.Rebuild(r.t.Context(), r.blobs, func(x pack.Rebuilt) error {
+		if x.Group != group || pack.Key(x.Group, x.ID) != x.Key {
+			r.t.Errorf("%s is named group %d pack %s", x.Key, x.Group, x.ID)
+		}
+		switch {
+		case x.Err != nil:
+			if !rookery.Is(x.Err, rookery.KindDamaged) {
+				r.t.Error(x.Err)
+			}
+			lost++
+		case x.Salvaged:
+			salvaged++
+		}
+		for _, e := range x.Entries {
+			bodies[e.Body] = e
+		}
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return bodies, salvaged, lost
+}
+
+func TestRebuildFindsEveryBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage         func(b []byte) []byte
+		salvaged, lost int
+		bodies         int // of 4
+	}{
+		"in order":                            {func(b []byte) []byte { return b }, 0, 0, 4},
+		"a header is garbled":                 {func(b []byte) []byte { b[3] ^= 1; return b }, 0, 0, 4},
+		"a trailer is garbled":                {func(b []byte) []byte { b[len(b)-3] ^= 1; return b }, 1, 0, 4},
+		"a trailer is cut off":                {func(b []byte) []byte { return b[:len(b)-24] }, 1, 0, 4},
+		"something was added":                 {func(b []byte) []byte { return append(b, "more"...) }, 1, 0, 4},
+		"the last entry is garbled":           {func(b []byte) []byte { b[len(b)-60] ^= 1; return b }, 1, 0, 4},
+		"a body is garbled, with the trailer": {func(b []byte) []byte { b[200] ^= 1; b[len(b)-3] ^= 1; return b }, 1, 0, 3},
+		"cut off in the bodies":               {func(b []byte) []byte { return b[:3000] }, 1, 1, 1},
+		"empty":                               {func([]byte) []byte { return nil }, 1, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, accounttest.Options{})
+			r.deliver(2000, 3000, 1000, 100_000)
+			_, stop := r.start()
+			r.untilPacked()
+			stop()
+			known, _, _ := r.rebuilt()
+			if len(known) != 4 {
+				t.Fatalf("found %d of 4 bodies in a store in order", len(known))
+			}
+			for _, x := range r.objects() {
+				if len(x.Entries) == 3 {
+					key := pack.Key(group, x.ID)
+					r.rewrite(key, c.damage(r.object(key)))
+				}
+			}
+			got, salvaged, lost := r.rebuilt()
+			if len(got) != c.bodies || salvaged+lost > 0 && salvaged+lost != max(c.salvaged, c.lost) || lost != c.lost {
+				t.Errorf("%d bodies, %d packs salvaged, %d lost; want %d, %d, %d", len(got), salvaged, lost, c.bodies, c.salvaged, c.lost)
+			}
+			for id, e := range got {
+				if want := known[id]; e.Off != want.Off || e.Len != want.Len || e.SHA256 != want.SHA256 || !bytes.Equal(e.Layout, want.Layout) && !strings.Contains(name, "entry") {
+					t.Errorf("body %d is said to be at %d+%d, it is at %d+%d", id, e.Off, e.Len, want.Off, want.Len)
+				}
+			}
+		})
+	}
+}
+
+// A large pack is searched by its end, and its body proved by streaming.
+func TestRebuildSalvagesLargePacks(t *testing.T) {
+	r := newRig(t, accounttest.Options{})
+	r.deliver(17 << 20)
+	_, stop := r.start()
+	r.untilPacked()
+	stop()
+	x := r.objects()[0]
+	key := pack.Key(group, x.ID)
+	b := r.object(key)
+	b[len(b)-1] ^= 1
+	r.rewrite(key, b)
+	if got, salvaged, lost := r.rebuilt(); len(got) != 1 || salvaged != 1 || lost != 0 {
+		t.Errorf("%d bodies, %d salvaged, %d lost", len(got), salvaged, lost)
+	}
+}
+
+// Bodies that the state has lost from sight are found in packs it does not know
+// of, and packed anew.
+func TestMendFromAnotherPack(t *testing.T) {
+	r := newRig(t, accounttest.Options{})
+	r.deliver(2000, 3000, 100_000)
+	_, stop := r.start()
+	r.untilPacked()
+	stop()
+	r.dropLog()
+	// Every object goes away and lies under another name.
+	for i, x := range r.objects() {
+		key := pack.Key(group, x.ID)
+		b := r.object(key)
+		w := pack.NewWriter(group, command.PackID(fmt.Sprintf("copy%d", i)), len(b))
+		for _, e := range x.Entries {
+			if err := w.Add(e.Body, e.Layout, e.Len, func(p []byte, off int64) error { copy(p, b[e.Off+off:]); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.rewrite(pack.Key(group, command.PackID(fmt.Sprintf("copy%d", i))), w.Finish())
+		if err := r.blobs.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, c := r.faults()
+	sought := map[command.BodyID]bool{}
+	for _, id := range c.Needed() {
+		sought[id] = true
+	}
+	if len(sought) != 3 {
+		t.Fatalf("%d bodies are sought, want 3", len(sought))
+	}
+	if err := pack.Rebuild(t.Context(), r.blobs, func(x pack.Rebuilt) error { c.Places(x, sought); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	bodies, err := r.node.Machine(group).Bodies(0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := map[command.BodyID]pack.BodyReader{}
+	for _, b := range bodies {
+		q, ok := c.Elsewhere(b.ID)
+		if !ok {
+			t.Fatalf("body %d was not found", b.ID)
+		}
+		b.Pack[0] = q
+		good[b.ID] = r.node.Bodies.Copy(group, b, 1)
+	}
+	mended, err := pack.Mend(t.Context(), r.opts, bodies, good)
+	if err != nil || len(mended) != 3 {
+		t.Fatalf("mended %v of %v, %v", mended, slices.Collect(maps.Keys(sought)), err)
+	}
+	r.check()
+	if _, _, c := r.faults(); len(c.Needed()) > 0 {
+		t.Errorf("%v are damaged after the repair", c.Needed())
+	}
+}
