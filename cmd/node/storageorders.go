@@ -9,4 +9,5 @@ func (n *Node) storageOrders(mux *http.ServeMux) {
 	n.holdOrders(mux)
 	mux.HandleFunc("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.checkStorage) })
 	n.dictionaryOrders(mux)
+	mux.HandleFunc("POST /v1/storage/rebuild-index", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.rebuildStorage) })
 }

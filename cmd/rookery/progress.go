@@ -9,11 +9,10 @@ import (
 )
 
 // progress draws a bar with the time left on a terminal, and nothing
-// elsewhere. The zero value of until draws at once.
+// elsewhere.
 type progress struct {
 	w     io.Writer // nil: no terminal
 	began time.Time
-	first float64 // what was done when it began
 	drawn bool
 }
 
@@ -44,10 +43,10 @@ func (p *progress) show(done float64, text string) {
 // left words the time that is left, from the pace so far.
 func (p *progress) left(done float64) string {
 	gone := time.Since(p.began)
-	if done-p.first < 0.005 || gone < time.Second {
+	if done < 0.005 || gone < time.Second {
 		return "left: ?"
 	}
-	left := time.Duration(float64(gone) * (1 - done) / (done - p.first))
+	left := time.Duration(float64(gone) * (1 - done) / done)
 	return "left: " + left.Round(time.Second).String()
 }
 
@@ -56,5 +55,13 @@ func (p *progress) clear() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.drawn = false
+	}
+}
+
+// count shows work whose end is not known.
+func (p *progress) count(text string) {
+	if p.w != nil {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+		p.drawn = true
 	}
 }

@@ -10,7 +10,7 @@ import (
 // storageOrders are the orders of rookery storage, each a verb of its own in a
 // file of its own whose name begins with "storage ".
 func storageOrders() []verb {
-	return []verb{storageCheckVerb(), storageSweepVerb(), storageHoldVerb(), storageDictionaryVerb()}
+	return []verb{storageCheckVerb(), storageRebuildVerb(), storageSweepVerb(), storageHoldVerb(), storageDictionaryVerb()}
 }
 
 // storageVerb passes on to the orders.
@@ -19,7 +19,7 @@ func storageVerb() verb {
 	var long strings.Builder
 	long.WriteString("Looks after the object store. The orders are:\n\n")
 	for _, o := range storageOrders() {
-		fmt.Fprintf(&long, "  %-14s %s\n", storageOrder(o), o.short)
+		fmt.Fprintf(&long, "  %-15s %s\n", storageOrder(o), o.short)
 	}
 	long.WriteString("\nrookery storage ORDER -h explains one.\n\nExample: rookery storage check -data /var/lib/rookery")
 	v.long = long.String()

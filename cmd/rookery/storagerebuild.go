@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"rookery"
+	"rookery/cmd/node"
+)
+
+func storageRebuildVerb() verb {
+	v := verb{name: "storage rebuild-index", args: "[-out FILE] [-repair] [-data DIR | -socket PATH | -settings FILE | -store URL|DIR ...] [--json]",
+		short: "find every body by the packs alone",
+		long: `Lists the packs in the object store, reads the index that each carries, and where
+an index is damaged the whole object, and writes where every body lies to a file:
+a line of JSON for each pack, with the place, SHA-256 and layout of its bodies.
+
+Asked of a running node (the default), it also compares: bodies that are not
+where the state of a group says are named with whose mail they are, and where
+they were found. With -repair they are packed anew and the state is corrected.
+Groups without a replica on that node are indexed but not compared: ask a node
+that holds them.
+
+With -settings or -store it reads the store itself, for a disaster in which no
+node runs: it needs no state and no key, and changes nothing.
+
+Exit code 6 when a pack or a body that mail needs could not be found.
+
+Example: rookery storage rebuild-index -data /var/lib/rookery -out index.jsonl
+Example: rookery storage rebuild-index -store https://s3.example.com -bucket mail -access-key rookery -secret-key-file key -out index.jsonl`}
+	v.run = func(ctx context.Context, s *shell, args []string) error {
+		f := s.flags(v)
+		admin := adminFlags(f)
+		offline := storeFlags(f)
+		out := f.String("out", "rookery-index.jsonl", "file to write; replaced when all is read")
+		repair := f.Bool("repair", false, "pack bodies anew that are not where the state says and were found")
+		asJSON := f.Bool("json", false, "print findings and the result as lines of JSON")
+		if err := parse(f, args); err != nil {
+			return err
+		}
+		if f.NArg() > 0 {
+			return usagef("takes no arguments, only flags")
+		}
+		set, err := offline()
+		if err != nil {
+			return err
+		}
+		if set != nil && *repair {
+			return usagef("-repair needs a running node, not -settings or -store")
+		}
+		c := &rebuildCall{checkCall: &checkCall{shell: s, json: *asJSON, repair: *repair, bar: newProgress(s.err), bodies: map[damagedBody]bool{}}}
+		return c.run(*out, func() error {
+			if set != nil {
+				return node.RebuildIndex(ctx, set, ".", slog.New(slog.DiscardHandler), c.pack)
+			}
+			return admin().RebuildIndex(ctx, node.RebuildOrder{Repair: *repair}, c.event)
+		})
+	}
+	return v
+}
+
+// storeFlags adds the flags that name a store; nil where none is given.
+func storeFlags(f *flag.FlagSet) func() (*node.Store, error) {
+	settings := f.String("settings", "", "read the store that this settings file names, without a node")
+	store := f.String("store", "", "read this store, without a node: URL of an S3 service, or a directory")
+	ca := f.String("store-ca", "", "PEM file with the authority of its certificate")
+	bucket := f.String("bucket", "", "bucket of the S3 service")
+	region := f.String("region", "", "region as the S3 service calls it")
+	access := f.String("access-key", "", "identity at the S3 service")
+	secret := f.String("secret-key-file", "", "file that holds its secret key")
+	return func() (*node.Store, error) {
+		set := node.DefaultSettings()
+		if *settings != "" {
+			doc, err := readInput(*settings)
+			if err == nil {
+				set, err = node.ParseSettings(doc)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if *store != "" {
+			setStore(&set.Store, *store)
+		}
+		x := &set.Store
+		err := errors.Join(override(&x.CAFile, *ca), override(&x.Bucket, *bucket), override(&x.Region, *region),
+			override(&x.AccessKey, *access), takeFile(&x.SecretKey, *secret))
+		if err != nil || *settings == "" && *store == "" {
+			return nil, err
+		}
+		return x, nil
+	}
+}
+
+// rebuildCall writes the index and prints what a node tells beside it.
+type rebuildCall struct {
+	*checkCall
+	index  *json.Encoder
+	result rebuildResult
+}
+
+// rebuildResult is what rookery storage rebuild-index --json prints last.
+type rebuildResult struct {
+	Packs    int `json:"packs"`
+	Bodies   int `json:"bodies"`
+	Salvaged int `json:"salvaged_packs"`
+	// Lost packs gave nothing.
+	Lost  int    `json:"lost_packs"`
+	Index string `json:"index"`
+	// Sought bodies are not where the state says; of them Found are in some
+	// pack and Mended were packed anew.
+	Sought int `json:"sought_bodies"`
+	Found  int `json:"found_bodies"`
+	Mended int `json:"mended"`
+	// NotCompared are groups without a replica on the node asked.
+	NotCompared []rookery.GroupID `json:"not_compared,omitempty"`
+}
+
+func (c *rebuildCall) run(out string, read func() error) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(out), ".index-*")
+	if err != nil {
+		return rookery.E("write index", rookery.KindDenied, err)
+	}
+	defer os.Remove(temp.Name()) // unless it was renamed
+	defer temp.Close()
+	b := bufio.NewWriter(temp)
+	c.index = json.NewEncoder(b)
+	err = read()
+	c.bar.clear()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.Flush(), temp.Sync(), os.Rename(temp.Name(), out)); err != nil {
+		return rookery.E("write index", rookery.KindDenied, err)
+	}
+	c.result.Index, c.result.Mended = out, c.checkCall.result.Mended
+	if err := c.finish(); err != nil {
+		return err
+	}
+	switch {
+	case c.result.Lost > 0:
+		return rookery.E("rebuild index", rookery.KindDamaged, fmt.Errorf("%d packs gave nothing", c.result.Lost))
+	case len(c.bodies) > c.result.Mended:
+		return rookery.E("rebuild index", rookery.KindDamaged, fmt.Errorf("%d bodies are not where the state says, %d of them were mended", len(c.bodies), c.result.Mended))
+	}
+	return nil
+}
+
+func (c *rebuildCall) event(e node.RebuildEvent) error {
+	switch {
+	case e.Pack != nil:
+		return c.pack(e.Pack)
+	case e.Compared != nil:
+		c.result.Sought += e.Compared.Sought
+		c.result.Found += e.Compared.Found
+		return nil
+	case e.NotHere != 0:
+		c.result.NotCompared = append(c.result.NotCompared, e.NotHere)
+		return nil
+	}
+	return c.checkCall.event(e.CheckEvent)
+}
+
+func (c *rebuildCall) pack(p *node.IndexedPack) error {
+	c.result.Packs++
+	c.result.Bodies += len(p.Bodies)
+	if p.Salvaged {
+		c.result.Salvaged++
+	}
+	if p.Error != "" {
+		c.result.Lost++
+		c.bar.clear()
+		if !c.json {
+			fmt.Fprintf(c.out, "group %d: pack %s: %s\n", p.Group, p.Pack, p.Error)
+		}
+	}
+	if c.result.Packs%100 == 0 {
+		c.bar.count(fmt.Sprintf("%d packs, %d bodies", c.result.Packs, c.result.Bodies))
+	}
+	return c.index.Encode(p)
+}
+
+func (c *rebuildCall) finish() error {
+	r := c.result
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]rebuildResult{"result": r})
+	}
+	_, err := fmt.Fprintf(c.out, "%d bodies in %d packs (%d salvaged, %d lost): %s\n", r.Bodies, r.Packs, r.Salvaged, r.Lost, r.Index)
+	if err == nil && r.Sought > 0 {
+		_, err = fmt.Fprintf(c.out, "%d bodies are not where the state says: %d found in packs, %d packed anew\n", r.Sought, r.Found, r.Mended)
+	}
+	if err == nil && len(r.NotCompared) > 0 {
+		_, err = fmt.Fprintf(c.out, "not compared, for they have no replica on this node: groups %v\n", r.NotCompared)
+	}
+	return err
+}
