@@ -56,8 +56,7 @@ Example: rookery storage check -sample 10% -data /var/lib/rookery`}
 			return err
 		}
 		o.Repair = *repair
-		c := &checkCall{repair: *repair, shell: s, json: *asJSON, bar: newProgress(s.err)}
-		return c.run(ctx, admin(), o)
+		return newCheckCall(s, *asJSON, *repair).run(ctx, admin(), o)
 	}
 	return v
 }
@@ -102,6 +101,11 @@ type checkCall struct {
 	result checkResult
 }
 
+func newCheckCall(s *shell, asJSON, repair bool) *checkCall {
+	return &checkCall{shell: s, json: asJSON, repair: repair, bar: newProgress(s.err),
+		done: map[rookery.GroupID]pack.Progress{}, bodies: map[damagedBody]bool{}}
+}
+
 type damagedBody struct {
 	group rookery.GroupID
 	body  command.BodyID
@@ -125,7 +129,6 @@ type checkResult struct {
 }
 
 func (c *checkCall) run(ctx context.Context, admin *node.AdminClient, o node.CheckOrder) error {
-	c.done, c.bodies = map[rookery.GroupID]pack.Progress{}, map[damagedBody]bool{}
 	err := admin.CheckStorage(ctx, o, c.event)
 	c.bar.clear()
 	for _, p := range c.done {

@@ -55,7 +55,7 @@ Example: rookery storage rebuild-index -store https://s3.example.com -bucket mai
 		if set != nil && *repair {
 			return usagef("-repair needs a running node, not -settings or -store")
 		}
-		c := &rebuildCall{checkCall: &checkCall{shell: s, json: *asJSON, repair: *repair, bar: newProgress(s.err), bodies: map[damagedBody]bool{}}}
+		c := &rebuildCall{checkCall: newCheckCall(s, *asJSON, *repair)}
 		return c.run(*out, func() error {
 			if set != nil {
 				return node.RebuildIndex(ctx, set, ".", slog.New(slog.DiscardHandler), c.pack)
