@@ -93,6 +93,11 @@ func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, 
 	if err != nil {
 		return nil, err
 	}
+	return a.open(ctx, b, key, a.store.o.Bodies.Open(a.group, b))
+}
+
+// open makes the reader of a body that a source gives.
+func (a *Account) open(ctx context.Context, b mailbox.Body, key body.MessageKey, source body.Source) (*body.Reader, error) {
 	var layout body.Layout
 	if err := layout.UnmarshalBinary(b.Layout); err != nil {
 		return nil, err
@@ -105,7 +110,7 @@ func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, 
 	if err != nil {
 		return nil, err
 	}
-	return body.NewReaderWith(layout, key, d, a.store.o.Bodies.Open(a.group, b)), nil
+	return body.NewReaderWith(layout, key, d, source), nil
 }
 
 // Verify reads a body from a source, with the key of one of its emails, and
@@ -116,13 +121,12 @@ func (a *Account) Verify(ctx context.Context, b mailbox.Body, email rookery.Emai
 	if err != nil {
 		return err
 	}
-	var layout body.Layout
-	if err := layout.UnmarshalBinary(b.Layout); err != nil {
+	r, err := a.open(ctx, b, key, source)
+	if err != nil {
 		return err
 	}
-	r := body.NewReader(layout, key, source)
 	defer r.Close()
-	if err := r.Verify(ctx); err != nil || layout.ExtractLen == 0 {
+	if err := r.Verify(ctx); err != nil || !r.HoldsExtract() {
 		return err
 	}
 	_, err = r.Extract(ctx)

@@ -281,6 +281,9 @@ func (r *Reader) Verify(ctx context.Context) error {
 	return nil
 }
 
+// HoldsExtract says whether the sealed extract trails the encoded body.
+func (r *Reader) HoldsExtract() bool { return r.layout.ExtractLen > 0 }
+
 // Extract opens the sealed extract that trails the encoded body.
 // KindDamaged if there is none: then it should have been in state.
 func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
