@@ -40,6 +40,7 @@ type adminServer struct {
 	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
 	rekey    func(ctx context.Context) (uint64, error)
 	storage  func(*http.ServeMux) // adds the orders of rookery storage
+	keys     func(*http.ServeMux) // adds the orders of rookery key and account erase
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -65,6 +66,7 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	mux.HandleFunc("POST /v1/groups", a.postGroups)
 	mux.HandleFunc("POST /v1/gossip", a.postGossip)
 	a.storage(mux)
+	a.keys(mux)
 	a.http.Handler = mux
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)

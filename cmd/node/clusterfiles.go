@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/storage/body"
 )
 
 // The files of a node's membership, below its data directory.
@@ -40,17 +42,19 @@ type welcome struct {
 	Generation   string `cbor:"6,keyasint,omitempty"`
 }
 
-// secretFiles are the files that all nodes share.
+// secretFiles are the files that all nodes share as they are. The tenant
+// keyring is not among them: each node keeps it in a source of its own.
 func (w *welcome) secretFiles() map[string]*[]byte {
-	return map[string]*[]byte{tenantKeys: &w.TenantKeys, settingsKey: &w.SettingsKey, gossipKey: &w.GossipKey, authorityKey: &w.AuthorityKey}
+	return map[string]*[]byte{settingsKey: &w.SettingsKey, gossipKey: &w.GossipKey, authorityKey: &w.AuthorityKey}
 }
 
-func readWelcome(dir string, seeds []Seed) ([]byte, error) {
+// readWelcome is what a joiner gets, with the tenant keyring as Encode wrote it.
+func readWelcome(dir string, keyring []byte, seeds []Seed) ([]byte, error) {
 	id, err := readIdentity(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := welcome{Seeds: seeds, Generation: id.Generation}
+	w := welcome{TenantKeys: keyring, Seeds: seeds, Generation: id.Generation}
 	for name, into := range w.secretFiles() {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -61,14 +65,22 @@ func readWelcome(dir string, seeds []Seed) ([]byte, error) {
 	return cbor.Marshal(w)
 }
 
-func writeWelcome(dir string, payload []byte) error {
+func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
 	const op = "write cluster keys"
+	dir := cfg.DataDir
 	var w welcome
 	if err := cbor.Unmarshal(payload, &w); err != nil {
 		return rookery.E(op, rookery.KindDamaged, err)
 	}
 	if err := makeDurably(filepath.Join(dir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
+	}
+	ring, err := body.ParseKeyring(w.TenantKeys, "the keyring that the cluster gave")
+	if err == nil {
+		err = cfg.keySource().save(ctx, ring)
+	}
+	if err != nil {
+		return err
 	}
 	for name, b := range w.secretFiles() {
 		if len(*b) == 0 {

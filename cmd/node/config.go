@@ -44,6 +44,19 @@ type Config struct {
 	Admin string `toml:"admin"`
 	// Tuning of the storage on this machine.
 	Disk Disk `toml:"disk"`
+	// Keys is how the node keeps the tenant keyring, which opens all mail.
+	Keys Keys `toml:"keys"`
+}
+
+// Keys is how the node keeps the tenant keyring.
+type Keys struct {
+	// Command seals the keyring's file, so that who steals the disk reads
+	// nothing: a program with arguments, run with one more of "wrap" or
+	// "unwrap", that reads a key of 32 bytes (or what wrapping it gave) from
+	// its standard input and writes the other to its standard output within
+	// 30 s, such as by a KMS or an HSM. Empty: the file is protected by its
+	// mode alone.
+	Command []string `toml:"command"`
 }
 
 // TLSFiles name PEM files. They are read again when they change.
@@ -172,6 +185,9 @@ func (c *Config) Validate() error {
 				bad("listen."+l.name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)
 			}
 		}
+	}
+	if len(c.Keys.Command) > 0 && !filepath.IsAbs(c.Keys.Command[0]) {
+		bad("keys.command", "%q is not an absolute path; write it like [\"/usr/local/bin/rookery-kms\"]", c.Keys.Command[0])
 	}
 	if c.Disk.HardFree < 0 || c.Disk.SoftFree < c.Disk.HardFree {
 		bad("disk.soft_free", "must be at least disk.hard_free, and both at least 0")

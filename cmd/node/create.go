@@ -23,7 +23,7 @@ import (
 // create makes the data directory of a new cluster's first node: its CA, its
 // identity and the keys that all nodes share. KindExists: it is a node
 // already.
-func create(cfg Config, disk vfs.FS, now time.Time) error {
+func create(ctx context.Context, cfg Config, disk vfs.FS, now time.Time) error {
 	const op = "create cluster"
 	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
 		return err
@@ -54,22 +54,21 @@ func create(cfg Config, disk vfs.FS, now time.Time) error {
 	if err := makeDurably(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
-	if _, err := body.LoadKeyring(filepath.Join(cfg.DataDir, tenantKeys)); rookery.Is(err, rookery.KindNotFound) {
-		err = body.GenerateKeyring().Save(filepath.Join(cfg.DataDir, tenantKeys))
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+	ring, err := cfg.keySource().load(ctx)
+	if rookery.Is(err, rookery.KindNotFound) {
+		ring, err = body.GenerateKeyring(), nil
+	}
+	if err != nil {
 		return err
 	}
-	if w.TenantKeys, err = os.ReadFile(filepath.Join(cfg.DataDir, tenantKeys)); err != nil {
-		return rookery.E(op, rookery.KindUnavailable, err)
+	if w.TenantKeys, err = ring.Encode(); err != nil {
+		return err
 	}
 	payload, err := cbor.Marshal(w)
 	if err != nil {
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
-	if err := errors.Join(writeWelcome(cfg.DataDir, payload), ident.Save(filepath.Join(cfg.DataDir, identityDir))); err != nil {
+	if err := errors.Join(writeWelcome(ctx, cfg, payload), ident.Save(filepath.Join(cfg.DataDir, identityDir))); err != nil {
 		return err
 	}
 	// The last file makes the directory a node.
@@ -155,7 +154,7 @@ func Join(ctx context.Context, cfg Config, deps Deps, token string, addresses []
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeWelcome(cfg.DataDir, payload), ident.Save(filepath.Join(cfg.DataDir, identityDir))); err != nil {
+	if err := errors.Join(writeWelcome(ctx, cfg, payload), ident.Save(filepath.Join(cfg.DataDir, identityDir))); err != nil {
 		return err
 	}
 	var w welcome
@@ -199,7 +198,11 @@ func WriteRecoveryKit(dataDir, path string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	payload, err := readWelcome(dataDir, nil)
+	ring, err := os.ReadFile(filepath.Join(dataDir, tenantKeys)) // sealed where a command seals it
+	if err != nil {
+		return rookery.E(op, rookery.KindUnavailable, err)
+	}
+	payload, err := readWelcome(dataDir, ring, nil)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ var dictionaryGate = command.Introduced(command.TypeAddDictionary)
 // seekWait bounds the search for a dictionary that the state here lacks.
 const seekWait = 5 * time.Second
 
-func (d *dictionaries) keys() *body.Keyring { return d.node.keys }
+func (d *dictionaries) keys() *body.Keyring { return d.node.tenant.ring }
 
 // Current is what new mail is compressed with, nil for none.
 func (d *dictionaries) Current() *body.Dictionary { return d.current.Load() }

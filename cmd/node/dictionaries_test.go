@@ -21,7 +21,7 @@ import (
 func bookNode(t *testing.T, ring *body.Keyring, store blob.Store, cmds ...command.Command) *Node {
 	t.Helper()
 	c := defaultCompression()
-	n := &Node{groups: &groups{system: registry(t, cmds...)}, keys: ring, bodies: &bodies{store: new(liveStore)}, jobs: t.Context()}
+	n := &Node{groups: &groups{system: registry(t, cmds...)}, tenant: &tenantRing{ring: ring}, bodies: &bodies{store: new(liveStore)}, jobs: t.Context()}
 	n.bodies.store.use(store, Store{})
 	n.deps.Logger = slog.New(slog.DiscardHandler)
 	n.road = newRoad(identity{Node: "me"}, time.Now, nil)

@@ -75,6 +75,9 @@ func (n *Node) startJobs() {
 	n.job("missing bodies", n.fetchMissing)
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
+	n.job("tenant keys", n.followKeys)
+	n.job("rewrapping of keys", n.rewrapKeys)
+	n.job("erasure of accounts", n.eraseJob)
 	n.job("holds", n.spreadHolds)
 	n.job("gossip keys", n.followGossipKeys)
 	n.job("trying the object store", n.bodies.tryStore)
@@ -185,16 +188,25 @@ func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 	days := time.Duration(n.limits.Load().ExpungedDays)
 	before := n.deps.Clock().Add(-days * 24 * time.Hour).UnixNano()
 	for {
-		_, result, err := n.road.Apply(ctx, id, command.Encode(&command.PurgeExpunged{Before: before}))
-		if err != nil {
-			return err
-		}
-		if err := state.ResultError("purge expunged messages", result); err != nil {
-			return err
-		}
-		r, err := command.DecodeResult(command.TypePurgeExpunged, state.DecodeResult(result).Value)
-		if err != nil || !r.(*command.PurgeResult).More {
+		if more, err := n.purgeBefore(ctx, id, before); err != nil || !more {
 			return err
 		}
 	}
+}
+
+// purgeBefore purges some of what was expunged before a time, and of what
+// deleted mailboxes and erased accounts left; more says that it goes on.
+func (n *Node) purgeBefore(ctx context.Context, id rookery.GroupID, before int64) (more bool, err error) {
+	_, result, err := n.road.Apply(ctx, id, command.Encode(&command.PurgeExpunged{Before: before}))
+	if err != nil {
+		return false, err
+	}
+	if err := state.ResultError("purge expunged messages", result); err != nil {
+		return false, err
+	}
+	r, err := command.DecodeResult(command.TypePurgeExpunged, state.DecodeResult(result).Value)
+	if err != nil {
+		return false, err
+	}
+	return r.(*command.PurgeResult).More, nil
 }

@@ -277,7 +277,12 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 	if err := n.learnMembers(); err != nil {
 		return a, err
 	}
-	a.Payload, err = readWelcome(n.cfg.DataDir, n.mesh.seeds())
+	ring, err := n.tenant.ring.Encode()
+	if err != nil {
+		return a, err
+	}
+	defer clear(ring)
+	a.Payload, err = readWelcome(n.cfg.DataDir, ring, n.mesh.seeds())
 	n.deps.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
 	return a, err
 }

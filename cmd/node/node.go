@@ -16,7 +16,6 @@ import (
 	"rookery"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
-	"rookery/storage/body"
 )
 
 // Deps are what a node takes from outside; the zero value is a real node.
@@ -65,7 +64,7 @@ type Node struct {
 	deps     Deps
 	id       identity
 	lock     *os.File
-	keys     *body.Keyring
+	tenant   *tenantRing
 	sealer   *sealer
 	groups   *groups
 	road     *road
@@ -99,6 +98,10 @@ type Node struct {
 	// once. Open sets it, then the following of the cluster.
 	current bool
 
+	keysMoved, erasing, rewrapMoved chan struct{} // something of the keys changed; cap 1
+	rewraps                         sync.Map      // of true by the rookery.GroupID whose keys to look at
+	eraseProgress                   progress
+
 	over over // why the node cannot go on
 
 	jobs context.Context // ends with the background jobs
@@ -114,6 +117,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
 	n.over.ended = make(chan struct{})
+	n.keysMoved, n.erasing, n.rewrapMoved = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.health = newHealth(n)
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
@@ -138,9 +142,9 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 }
 
 // openDir takes the data directory and reads who this node is.
-func (n *Node) openDir(context.Context) error {
+func (n *Node) openDir(ctx context.Context) error {
 	if n.deps.Create {
-		if err := create(n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
+		if err := create(ctx, n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
 			return err
 		}
 	}
@@ -168,21 +172,11 @@ func (n *Node) openDir(context.Context) error {
 	if err := n.id.refuseEmpty(n.cfg.DataDir, n.deps.FS); err != nil {
 		return err
 	}
-	if n.keys, err = openKeys(filepath.Join(n.cfg.DataDir, tenantKeys)); err != nil {
+	if n.tenant, err = openTenantRing(ctx, n); err != nil {
 		return err
 	}
 	n.sealer, err = openSealer(filepath.Join(n.cfg.DataDir, settingsKey))
 	return err
-}
-
-// openKeys reads the tenant keyring, without which no message can be read.
-func openKeys(path string) (*body.Keyring, error) {
-	k, err := body.LoadKeyring(path)
-	if rookery.Is(err, rookery.KindNotFound) {
-		return nil, rookery.E("open tenant keys", rookery.KindDamaged,
-			fmt.Errorf("%s is missing, and nothing can be read without it; bring it back from the recovery kit", path))
-	}
-	return k, err
 }
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
@@ -201,6 +195,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.serveReports()
 	n.serveAway()
 	n.serveDictionaries()
+	n.serveKeys()
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
 	}
@@ -288,6 +283,9 @@ func (n *Node) openMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.tenant.find(ctx); err != nil {
+		return err
+	}
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.replaceAfter()))
@@ -304,7 +302,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.keys, Bodies: n.bodies.reader, Remote: n.factsAway, Dictionaries: n.dicts,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway, Dictionaries: n.dicts,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
@@ -330,10 +328,11 @@ func (n *Node) openMail(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.mesh.handleGroup(callIntents, n.intentsHere)
+	n.serveKeyGroups()
 	n.serveChecks()
 	n.serveGarbage()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, keys: n.keyOrders, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

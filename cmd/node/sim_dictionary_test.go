@@ -282,12 +282,12 @@ func (c *sim) rotate() (version uint32) {
 	c.t.Helper()
 	path := func(x *simNode) string { return x.cfg.DataDir + "/" + tenantKeys }
 	first := c.nodes[0]
-	version = first.keys.Rotate()
-	if err := first.keys.Save(path(first)); err != nil {
+	version = first.tenant.ring.Rotate()
+	if err := first.tenant.ring.Save(path(first)); err != nil {
 		c.t.Fatal(err)
 	}
 	for _, x := range c.nodes[1:] {
-		if err := first.keys.Save(path(x)); err != nil {
+		if err := first.tenant.ring.Save(path(x)); err != nil {
 			c.t.Fatal(err)
 		}
 		c.off(x)

@@ -29,7 +29,7 @@ type verb struct {
 
 func verbs() []verb {
 	first := []verb{devVerb(), initVerb(), tokenVerb(), joinVerb(), serveVerb(), statusVerb(), configVerb()}
-	return append(append(first, nodeVerbs()...), groupVerb(), gossipVerb(), storageVerb(), recoverVerb(), upgradeVerb(), versionVerb())
+	return append(append(first, nodeVerbs()...), groupVerb(), gossipVerb(), storageVerb(), keyVerb(), accountVerb(), recoverVerb(), upgradeVerb(), versionVerb())
 }
 
 // shell is what a verb may touch of the outside.

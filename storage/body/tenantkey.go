@@ -93,6 +93,9 @@ func (k *Keyring) Add(t TenantKey) error {
 		}
 		return nil
 	}
+	if k.keys == nil {
+		k.keys = make(map[uint32]*[32]byte)
+	}
 	secret := t.secret
 	k.keys[t.Version] = &secret
 	return nil
@@ -162,4 +165,14 @@ func (k *Keyring) NextAccountKey(account rookery.AccountID, wrapped []byte) ([]b
 	rand.Read(next[:32])
 	copy(next[32:], thread[:])
 	return k.wrap(account, next)
+}
+
+// Clear overwrites all keys of the ring in memory and forgets them.
+func (k *Keyring) Clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range k.keys {
+		clear(key[:])
+	}
+	clear(k.keys)
 }

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/system"
+)
+
+// Erasing accounts is the system leader's work, and all of it is in the state:
+// bar them in their groups, bring a new tenant key into use, wait until all
+// other account keys are wrapped under it, destroy the older ones on every
+// node, and take the accounts off the map. However many are erased together,
+// it costs one rotation. Every step may be repeated; where one cannot be done,
+// nothing is given up, and it is tried again.
+
+// progress is what holds an erasure up, or how far it is, for operators.
+type progress struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (p *progress) say(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text = fmt.Sprintf(format, args...)
+}
+
+func (p *progress) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text
+}
+
+// Keys implements system.KeyEvents.
+func (n *Node) Keys(erasing []rookery.AccountID) {
+	if a := n.bodies.accounts.Load(); a != nil {
+		for _, id := range erasing {
+			a.Forget(id)
+		}
+	}
+	for _, c := range []chan struct{}{n.keysMoved, n.erasing} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	select {
+	case n.rewrapMoved <- struct{}{}:
+	default:
+	}
+}
+
+// KeyChanged implements mailbox.KeyEvents.
+func (e mailEvents) KeyChanged(id rookery.AccountID) {
+	if a := e.node.bodies.accounts.Load(); a != nil {
+		a.KeysChanged()
+	}
+	e.node.pokeRewrap(e.group)
+}
+
+// eraseJob finishes the erasures that were begun, where this node leads the
+// system group.
+func (n *Node) eraseJob(ctx context.Context) error {
+	for {
+		if n.groups.leads(rookery.SystemGroup) {
+			if err := n.erase(ctx); err != nil && ctx.Err() == nil {
+				n.eraseProgress.say("%v", err)
+				n.deps.Logger.Info("an erasure waits; trying again", "error", err)
+			}
+		}
+		select {
+		case <-n.erasing:
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// erase takes all erasures as far as they go.
+func (n *Node) erase(ctx context.Context) error {
+	all, err := n.groups.system.Erasures()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if err := n.keysCurrent(ctx); err != nil {
+		return err
+	}
+	if all, err = n.barAll(ctx); err != nil {
+		return err
+	}
+	records, err := n.groups.system.TenantKeys()
+	if err != nil {
+		return err
+	}
+	use := system.InUse(records).Version
+	if slices.ContainsFunc(all, func(e system.Erasure) bool { return e.Under >= use }) {
+		n.eraseProgress.say("%d accounts are barred; a new tenant key is made", len(all))
+		r, err := n.rotateTenant(ctx)
+		if err != nil {
+			return err
+		}
+		use = r.Version
+	}
+	n.eraseProgress.say("tenant key %d is in use; the keys of all other accounts are rewrapped under it", use)
+	if _, err := n.destroyTenant(ctx); err != nil {
+		return err
+	}
+	for _, e := range all {
+		// Accounts that were barred since wait for the next round.
+		if e.Under < use {
+			if _, err := n.propose(ctx, &command.ForgetAccount{Account: e.Account}); err != nil {
+				return err
+			}
+			n.deps.Logger.Info("an account is erased", "account", e.Account, "began", time.Unix(0, e.Since).UTC())
+		}
+	}
+	n.eraseProgress.say("%d accounts are erased", len(all))
+	return nil
+}
+
+// barAll erases accounts in their groups, waits until these hold nothing of
+// them, and records it.
+func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
+	all, err := n.groups.system.Erasures()
+	if err != nil {
+		return nil, err
+	}
+	var barred []rookery.AccountID
+	groups := map[rookery.GroupID]bool{}
+	for _, e := range all {
+		if e.Barred {
+			continue
+		}
+		p, err := n.groups.system.Account(e.Account)
+		if p.Account != e.Account {
+			return nil, errors.Join(err, rookery.E("erase account", rookery.KindNotFound, fmt.Errorf("account %s is not in the map", e.Account)))
+		}
+		n.eraseProgress.say("account %s is erased in group %d", e.Account, p.Group)
+		if err := n.proposeTo(ctx, p.Group, &command.BarAccount{Account: e.Account}); err != nil {
+			return nil, err
+		}
+		groups[p.Group] = true
+		barred = append(barred, e.Account)
+	}
+	for id := range groups {
+		if err := n.reap(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	for len(barred) > 0 {
+		some := barred[:min(len(barred), command.MaxErase)]
+		barred = barred[len(some):]
+		if _, err := n.propose(ctx, &command.AccountsErased{Accounts: some}); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return nil, err
+	}
+	return n.groups.system.Erasures()
+}
+
+// reap has a group remove what erased accounts left in it.
+func (n *Node) reap(ctx context.Context, id rookery.GroupID) error {
+	for {
+		more, err := n.purgeBefore(ctx, id, 1) // nothing was expunged then: graves only
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// beginErasure begins the erasure of accounts named by id or address, all or
+// none of them.
+func (n *Node) beginErasure(ctx context.Context, who []string) (ids []rookery.AccountID, err error) {
+	const op = "erase accounts"
+	if len(who) == 0 || len(who) > command.MaxErase {
+		return nil, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%d accounts at once; name 1 to %d", len(who), command.MaxErase))
+	}
+	if err := n.keysCurrent(ctx); err != nil {
+		return nil, err
+	}
+	for _, w := range who {
+		id, err := n.findAccount(ctx, w)
+		if err != nil {
+			return nil, rookery.E(op, 0, fmt.Errorf("%s: %w; nothing was begun", w, err))
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	index, _, err := n.proposeAt(ctx, &command.EraseAccounts{Accounts: ids})
+	if err != nil {
+		return nil, err
+	}
+	n.deps.Logger.Warn("the erasure of accounts begins", "accounts", len(ids))
+	return ids, n.road.Wait(ctx, rookery.SystemGroup, index)
+}

@@ -1,0 +1,330 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/body"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/system"
+)
+
+// RotatedKey is a tenant key version that came into use.
+type RotatedKey struct {
+	Version uint32 `json:"version"`
+	// Without are the nodes that are down and fetch the key when they are back.
+	Without []string `json:"without"`
+}
+
+// rotateTenant makes a new tenant key, brings it to every node, and only then
+// has it used. A node that lives and does not take it stops the rotation; dead
+// ones do not, as long as a majority of every group has it.
+func (n *Node) rotateTenant(ctx context.Context) (r RotatedKey, err error) {
+	const op = "rotate tenant key"
+	if err := n.keysCurrent(ctx); err != nil {
+		return r, err
+	}
+	nodes, err := n.keyMembers()
+	if err != nil {
+		return r, err
+	}
+	next := n.tenant.ring.Current()
+	held, _ := n.heldBy(ctx, nodes)
+	for _, h := range held {
+		for v := range h.Held {
+			next = max(next, v)
+		}
+	}
+	records, err := n.groups.system.TenantKeys()
+	if err != nil {
+		return r, err
+	}
+	for _, x := range records {
+		next = max(next, x.Version)
+	}
+	key := body.NewTenantKey(next + 1)
+	defer key.Clear()
+	errs := n.spreadKey(ctx, nodes, key)
+	if err := n.enoughHave(nodes, errs); err != nil {
+		return r, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	if _, err := n.propose(ctx, &command.SetTenantKey{Version: key.Version, Fingerprint: key.Fingerprint()}); err != nil {
+		return r, err
+	}
+	r = RotatedKey{Version: key.Version, Without: []string{}}
+	for _, x := range nodes {
+		if errs[x.ID] != nil {
+			r.Without = append(r.Without, x.Name)
+		}
+	}
+	n.deps.Logger.Info("a tenant key came into use", "version", key.Version, "without", r.Without)
+	n.syncKeys(ctx, nodes)
+	return r, nil
+}
+
+// keysCurrent brings what this node knows of the keys up to now.
+func (n *Node) keysCurrent(ctx context.Context) error {
+	if err := n.behindGate(command.Encode(&command.KeyFloor{})); err != nil {
+		return err
+	}
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return err
+	}
+	return n.tenant.sync(ctx)
+}
+
+// spreadKey brings a key to every node, and says which have not taken it.
+func (n *Node) spreadKey(ctx context.Context, nodes []system.Node, key body.TenantKey) map[rookery.NodeID]error {
+	return eachMember(nodes, func(x system.Node) error {
+		if x.ID == n.id.Node {
+			return n.tenant.put(ctx, key)
+		}
+		b, err := cbor.Marshal(sentKey{key.Version, key.Secret()})
+		if err != nil {
+			return err
+		}
+		defer clear(b)
+		_, err = n.askKeys(ctx, x.ID, callKeyPut, b)
+		return err
+	})
+}
+
+// enoughHave refuses to use a key that a living node has not taken, or that is
+// on no majority of the members or of some group.
+func (n *Node) enoughHave(nodes []system.Node, errs map[rookery.NodeID]error) error {
+	for _, x := range nodes {
+		if err := errs[x.ID]; err != nil && (x.ID == n.id.Node || n.lives.of(x.ID).alive) {
+			return fmt.Errorf("node %s lives and has not taken the new key: %w; nothing has changed, try again", x.Name, err)
+		}
+	}
+	if 2*len(errs) >= len(nodes) && len(errs) > 0 {
+		return fmt.Errorf("%d of %d nodes are down: start them first, so that the new key is on a majority", len(errs), len(nodes))
+	}
+	groups, err := n.groups.system.Groups()
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		away := 0
+		for _, v := range g.Voters {
+			if errs[v] != nil {
+				away++
+			}
+		}
+		if !g.Void && 2*away >= len(g.Voters) && away > 0 {
+			return fmt.Errorf("%d of the %d voters of group %d are down: start them first", away, len(g.Voters), g.Group)
+		}
+	}
+	return nil
+}
+
+// syncKeys has every node follow the record now. Who does not will by itself.
+func (n *Node) syncKeys(ctx context.Context, nodes []system.Node) map[rookery.NodeID]error {
+	return eachMember(nodes, func(x system.Node) error {
+		if x.ID == n.id.Node {
+			return n.keysCurrent(ctx)
+		}
+		_, err := n.askKeys(ctx, x.ID, callKeysSync, nil)
+		return err
+	})
+}
+
+// heldBy asks nodes which keys they hold.
+func (n *Node) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]heldKeys, map[rookery.NodeID]error) {
+	all := make([]heldKeys, len(nodes))
+	at := map[rookery.NodeID]*heldKeys{}
+	for i, x := range nodes {
+		at[x.ID] = &all[i]
+	}
+	errs := eachMember(nodes, func(x system.Node) (err error) {
+		*at[x.ID], err = n.keysHeld(ctx, x.ID)
+		return err
+	})
+	held := map[rookery.NodeID]heldKeys{}
+	for id, h := range at {
+		if errs[id] == nil {
+			held[id] = *h
+		}
+	}
+	return held, errs
+}
+
+// destroyTenant destroys tenant key versions below the one in use, all where
+// none is named, on every node. It fails closed: a node that does not answer, a
+// group without a leader, or an account that a version still wraps, and nothing
+// is destroyed. Repeating it is right after every error.
+func (n *Node) destroyTenant(ctx context.Context, versions ...uint32) (destroyed []uint32, err error) {
+	const op = "destroy tenant key"
+	if err := n.keysCurrent(ctx); err != nil {
+		return nil, err
+	}
+	nodes, err := n.keyMembers()
+	if err != nil {
+		return nil, err
+	}
+	held, errs := n.heldBy(ctx, nodes)
+	if err := n.namely(nodes, errs); err != nil {
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("a key is destroyed on every node or on none, and these do not answer: %w; start them, or take them off with rookery remove", err))
+	}
+	use := n.tenant.ring.Current()
+	if len(versions) == 0 {
+		versions = below(held, use)
+	}
+	if len(versions) == 0 {
+		return []uint32{}, nil
+	}
+	if top := slices.Max(versions); top >= use {
+		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("version %d is in use: run rookery key rotate first", top))
+	}
+	if err := errors.Join(n.dicts.nothingUnder(ctx), n.nothingUnder(ctx, slices.Max(versions))); err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		if _, err := n.propose(ctx, &command.SetTenantKey{Version: v, Destroyed: true}); err != nil {
+			return nil, err
+		}
+	}
+	n.deps.Logger.Info("tenant keys are destroyed", "versions", versions)
+	errs = n.syncKeys(ctx, nodes)
+	held, more := n.heldBy(ctx, nodes)
+	maps.Copy(errs, more)
+	for id, h := range held {
+		for _, v := range versions {
+			if _, still := h.Held[v]; still {
+				errs[id] = fmt.Errorf("it still holds version %d", v)
+			}
+		}
+	}
+	if err := n.namely(nodes, errs); err != nil {
+		return versions, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the versions %v are given up, but not yet gone from: %w; they go when these nodes are back. Run it again to be sure", versions, err))
+	}
+	return versions, nil
+}
+
+// below are the versions below one that some node holds, rising.
+func below(held map[rookery.NodeID]heldKeys, use uint32) []uint32 {
+	seen := map[uint32]bool{}
+	for _, h := range held {
+		for v := range h.Held {
+			if v < use {
+				seen[v] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// namely is the errors of nodes with their names, nil where there are none.
+func (n *Node) namely(nodes []system.Node, errs map[rookery.NodeID]error) error {
+	var all []string
+	for _, x := range nodes {
+		if err := errs[x.ID]; err != nil {
+			all = append(all, fmt.Sprintf("%s (%v)", x.Name, err))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(all, ", "))
+}
+
+// nothingUnder makes sure that no group has, or ever takes again, an account
+// key wrapped under a version up to top.
+func (n *Node) nothingUnder(ctx context.Context, top uint32) error {
+	const op = "destroy tenant key"
+	groups, err := n.groups.system.Groups()
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if g.Group == rookery.SystemGroup || g.Void {
+			continue
+		}
+		// The floor comes first: what it lets through, the count sees.
+		if err := n.proposeTo(ctx, g.Group, &command.KeyFloor{Version: top + 1}); err != nil {
+			return err
+		}
+		c, err := n.census(ctx, g.Group)
+		if err != nil {
+			return err
+		}
+		left := 0
+		for v, count := range c.Under {
+			if v <= top {
+				left += count
+			}
+		}
+		if left > 0 {
+			return rookery.E(op, rookery.KindConflict, fmt.Errorf("%d accounts of group %d are still wrapped under version %d or older: its leader rewraps them; how far it is shows in rookery key status", left, g.Group, top))
+		}
+	}
+	return nil
+}
+
+// proposeTo has a mail group agree on a command.
+func (n *Node) proposeTo(ctx context.Context, group rookery.GroupID, c command.Command) error {
+	return n.bodies.propose(ctx, group, c)
+}
+
+const callCensus = "keycensus"
+
+// census counts a group's accounts by tenant key version, as of now.
+func (n *Node) census(ctx context.Context, id rookery.GroupID) (c mailbox.KeyCensus, err error) {
+	if n.groups.machine(id) != nil {
+		return n.censusHere(ctx, id)
+	}
+	a, err := n.askReplica(ctx, callCensus, groupCall{Group: id}, leaderWait+askWait)
+	if err == nil {
+		err = cbor.Unmarshal(a.Data, &c)
+	}
+	return c, err
+}
+
+func (n *Node) censusHere(ctx context.Context, id rookery.GroupID) (c mailbox.KeyCensus, err error) {
+	m := n.groups.machine(id)
+	if m == nil {
+		return c, away{n, id}.none()
+	}
+	if err := n.road.Barrier(ctx, id); err != nil {
+		return c, err
+	}
+	if c, err = m.KeyCensus(); err == nil {
+		for v := range c.Under {
+			if v < n.tenant.ring.Current() {
+				n.pokeRewrap(id)
+			}
+		}
+	}
+	return c, err
+}
+
+// settleAll returns when no node wraps or carries a message under an account
+// key that was rotated before the call. It fails closed.
+func (n *Node) settleAll(ctx context.Context) error {
+	nodes, err := n.keyMembers()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	errs := eachMember(nodes, func(x system.Node) error {
+		if x.ID == n.id.Node {
+			return n.settle(ctx)
+		}
+		_, err := n.mesh.Call(ctx, x.ID, callSettle, nil)
+		return err
+	})
+	if err := n.namely(nodes, errs); err != nil {
+		return rookery.E("rotate account key", rookery.KindUnavailable, fmt.Errorf("both keys stay until every node answers: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"rookery"
+	"rookery/storage/body"
+)
+
+// keySource is where a node keeps its tenant keyring: a file, which a command
+// of the operator may seal, so that a stolen disk tells nothing.
+type keySource struct {
+	path    string
+	command []string
+}
+
+// What the command may take.
+const (
+	keyCommandTime   = 30 * time.Second
+	keyCommandOutput = 64 << 10
+)
+
+// sealedKeyring is the file where a command seals it: the keyring under a
+// random key, which alone passes through the command.
+type sealedKeyring struct {
+	Format  int    `json:"format"` // 2
+	Wrapped []byte `json:"wrapped_key"`
+	Sealed  []byte `json:"sealed"`
+}
+
+var sealedKeyringAAD = []byte("rookery sealed keyring 2")
+
+func (s keySource) String() string {
+	if len(s.command) > 0 {
+		return "command " + s.command[0]
+	}
+	return "file"
+}
+
+// load reads the keyring: KindNotFound where there is none, else as
+// body.LoadKeyring. A file that is not sealed yet opens too, so that a command
+// can be brought in later.
+func (s keySource) load(ctx context.Context) (*body.Keyring, error) {
+	if err := body.ClearKeyFile(s.path); err != nil {
+		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
+	}
+	if len(s.command) == 0 {
+		k, err := body.LoadKeyring(s.path)
+		if rookery.Is(err, rookery.KindDamaged) && s.isSealed() {
+			return nil, rookery.E("load keyring", rookery.KindInvalid, fmt.Errorf("%s is sealed by a command: set keys.command in the node file", s.path))
+		}
+		return k, err
+	}
+	b, err := os.ReadFile(s.path)
+	if err != nil || !isSealed(b) {
+		clear(b)
+		k, err := body.LoadKeyring(s.path)
+		if err == nil {
+			err = s.save(ctx, k) // seal it now
+		}
+		return k, err
+	}
+	var f sealedKeyring
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, s.damaged("is cut short")
+	}
+	key, err := s.run(ctx, "unwrap", f.Wrapped)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	if len(key) != 32 {
+		return nil, rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("keys.command unwrap gave %d bytes, not the 32 it was given to wrap", len(key)))
+	}
+	gcm, err := keyGCM(key)
+	if err != nil {
+		return nil, err
+	}
+	n := gcm.NonceSize()
+	if len(f.Sealed) < n {
+		return nil, s.damaged("is cut short")
+	}
+	plain, err := gcm.Open(nil, f.Sealed[:n], f.Sealed[n:], sealedKeyringAAD)
+	if err != nil {
+		return nil, s.damaged("does not open with what keys.command unwrap gave")
+	}
+	defer clear(plain)
+	return body.ParseKeyring(plain, s.path)
+}
+
+func (s keySource) damaged(why string) error {
+	return rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("%s %s: bring it back from the recovery kit, or move it away and the node fetches another from its cluster", s.path, why))
+}
+
+// save keeps a keyring durably in place of the former.
+func (s keySource) save(ctx context.Context, k *body.Keyring) error {
+	if len(s.command) == 0 {
+		return k.Save(s.path)
+	}
+	plain, err := k.Encode()
+	if err != nil {
+		return err
+	}
+	defer clear(plain)
+	key := make([]byte, 32)
+	defer clear(key)
+	rand.Read(key)
+	f := sealedKeyring{Format: 2}
+	if f.Wrapped, err = s.run(ctx, "wrap", key); err != nil {
+		return err
+	}
+	gcm, err := keyGCM(key)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, gcm.NonceSize())
+	rand.Read(nonce)
+	f.Sealed = gcm.Seal(nonce, nonce, plain, sealedKeyringAAD)
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return rookery.E("save keyring", rookery.KindInvalid, err)
+	}
+	return body.SaveKeyFile(s.path, append(b, '\n'))
+}
+
+func (s keySource) isSealed() bool {
+	b, err := os.ReadFile(s.path)
+	defer clear(b)
+	return err == nil && isSealed(b)
+}
+
+func isSealed(b []byte) bool {
+	var f struct {
+		Format int `json:"format"`
+	}
+	return json.Unmarshal(b, &f) == nil && f.Format == 2
+}
+
+func keyGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, rookery.E("seal keyring", rookery.KindInvalid, err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// run has the command wrap or unwrap a key: the key comes on its standard
+// input, the result on its standard output. Nothing secret is in an argument
+// or in the environment.
+func (s keySource) run(ctx context.Context, what string, in []byte) ([]byte, error) {
+	op := "run keys.command " + what
+	ctx, cancel := context.WithTimeout(ctx, keyCommandTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.command[0], append(append([]string{}, s.command[1:]...), what)...)
+	cmd.WaitDelay = time.Second
+	out := &bounded{max: keyCommandOutput}
+	said := &bounded{max: 500, cut: true}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), out, said
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it took more than %v", keyCommandTime)
+	case out.over:
+		err = fmt.Errorf("it wrote more than %d bytes", out.max)
+	case err == nil && len(out.b) == 0:
+		err = errors.New("it wrote nothing to its standard output")
+	}
+	if err != nil {
+		clear(out.b)
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w; it said: %s", s.command[0], err, strings.TrimSpace(string(said.b))))
+	}
+	return out.b, nil
+}
+
+// bounded keeps at most max bytes of what is written to it: more is an error,
+// or cut.
+type bounded struct {
+	b    []byte
+	max  int
+	cut  bool
+	over bool
+}
+
+func (w *bounded) Write(p []byte) (int, error) {
+	if room := w.max - len(w.b); len(p) > room {
+		if !w.cut {
+			w.over = true
+			return 0, io.ErrShortBuffer
+		}
+		w.b = append(w.b, p[:room]...)
+		return len(p), nil
+	}
+	w.b = append(w.b, p...)
+	return len(p), nil
+}

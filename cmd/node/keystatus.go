@@ -1,0 +1,315 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/system"
+)
+
+// KeyStatus is what is known of the keys and the erasures, never a key.
+type KeyStatus struct {
+	InUse    uint32          `json:"in_use"`
+	Versions []KeyVersion    `json:"versions"`
+	Nodes    []KeyNode       `json:"nodes"`
+	Rotating int             `json:"rotating_accounts"`
+	Erasures []ErasureStatus `json:"erasures"`
+	// Progress says how far the erasures are, or what holds them up.
+	Progress string   `json:"progress"`
+	Problems []string `json:"problems"`
+}
+
+// KeyVersion is one version of the tenant key.
+type KeyVersion struct {
+	Version uint32 `json:"version"`
+	// State is in use, old or destroyed.
+	State       string     `json:"state"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Since       *time.Time `json:"since,omitempty"`
+	Destroyed   *time.Time `json:"destroyed,omitempty"`
+	// Accounts are those whose keys it wraps.
+	Accounts int `json:"accounts"`
+}
+
+// KeyNode is what a node holds.
+type KeyNode struct {
+	Name   string   `json:"name"`
+	Source string   `json:"source"`
+	InUse  uint32   `json:"in_use"`
+	Held   []uint32 `json:"held"`
+	Error  string   `json:"error,omitempty"`
+}
+
+// ErasureStatus is an account that is being erased.
+type ErasureStatus struct {
+	Account rookery.AccountID `json:"-"`
+	ID      string            `json:"account"`
+	Since   time.Time         `json:"since"`
+	// Barred is that its group holds nothing of it any more.
+	Barred bool `json:"barred"`
+}
+
+// keyStatus asks every node and every group.
+func (n *Node) keyStatus(ctx context.Context) (s KeyStatus, err error) {
+	s = KeyStatus{InUse: n.tenant.ring.Current(), Versions: []KeyVersion{}, Nodes: []KeyNode{}, Erasures: []ErasureStatus{}, Problems: []string{}}
+	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		problem("what follows may be old: %v", err)
+	}
+	nodes, err := n.keyMembers()
+	if err != nil {
+		return s, err
+	}
+	records, err := n.groups.system.TenantKeys()
+	if err != nil {
+		return s, err
+	}
+	held, errs := n.heldBy(ctx, nodes)
+	for _, x := range nodes {
+		k := KeyNode{Name: x.Name, Held: []uint32{}}
+		if err := errs[x.ID]; err != nil {
+			k.Error = err.Error()
+			problem("node %s does not say which keys it holds", x.Name)
+		} else {
+			h := held[x.ID]
+			k.Source, k.InUse, k.Held = h.Source, h.InUse, slices.Sorted(maps.Keys(h.Held))
+			judgeHeld(x.Name, h, held[n.id.Node], records, problem)
+		}
+		s.Nodes = append(s.Nodes, k)
+	}
+	under, rotating := n.censusAll(ctx, problem)
+	s.Rotating = rotating
+	s.Versions = keyVersions(records, held, under, s.InUse)
+	erasures, err := n.groups.system.Erasures()
+	for _, e := range erasures {
+		s.Erasures = append(s.Erasures, ErasureStatus{e.Account, e.Account.String(), time.Unix(0, e.Since).UTC(), e.Barred})
+	}
+	if len(erasures) > 0 {
+		s.Progress = n.askProgress(ctx)
+	}
+	return s, err
+}
+
+// judgeHeld says what is wrong with a node's ring.
+func judgeHeld(name string, h, ours heldKeys, records []system.TenantKey, problem func(string, ...any)) {
+	for _, r := range records {
+		print, have := h.Held[r.Version]
+		switch {
+		case r.Destroyed > 0 && have:
+			problem("node %s still holds tenant key %d, which is destroyed", name, r.Version)
+		case r.Since > 0 && r.Destroyed == 0 && !have:
+			problem("node %s lacks tenant key %d", name, r.Version)
+		case r.Since > 0 && have && print != r.Fingerprint:
+			problem("node %s holds another key as tenant key %d", name, r.Version)
+		}
+	}
+	for v, print := range h.Held {
+		if mine, have := ours.Held[v]; have && mine != print {
+			problem("node %s and this one hold different keys as tenant key %d", name, v)
+		}
+	}
+}
+
+// censusAll counts over all groups.
+func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (under map[uint32]int, rotating int) {
+	under = map[uint32]int{}
+	groups, err := n.groups.system.Groups()
+	if err != nil {
+		problem("groups: %v", err)
+	}
+	for _, g := range groups {
+		if g.Group == rookery.SystemGroup || g.Void || !g.Begun() && g.Founder != "" {
+			continue
+		}
+		c, err := n.census(ctx, g.Group)
+		if err != nil {
+			problem("group %d does not say which keys wrap its accounts: %v", g.Group, err)
+			continue
+		}
+		for v, count := range c.Under {
+			under[v] += count
+		}
+		rotating += c.Rotating
+	}
+	return under, rotating
+}
+
+func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, under map[uint32]int, use uint32) []KeyVersion {
+	all := map[uint32]*KeyVersion{}
+	at := func(v uint32) *KeyVersion {
+		if all[v] == nil {
+			all[v] = &KeyVersion{Version: v, State: "old"}
+		}
+		return all[v]
+	}
+	for _, h := range held {
+		for v, print := range h.Held {
+			at(v).Fingerprint = print.String()
+		}
+	}
+	for v, count := range under {
+		at(v).Accounts = count
+	}
+	stamp := func(ns int64) *time.Time {
+		if ns == 0 {
+			return nil
+		}
+		t := time.Unix(0, ns).UTC()
+		return &t
+	}
+	for _, r := range records {
+		k := at(r.Version)
+		if k.Since, k.Destroyed = stamp(r.Since), stamp(r.Destroyed); r.Destroyed > 0 {
+			k.State = "destroyed"
+		}
+	}
+	out := []KeyVersion{}
+	for _, v := range slices.Sorted(maps.Keys(all)) {
+		switch {
+		case v == use:
+			all[v].State = "in use"
+		case v > use:
+			all[v].State = "not in use yet"
+		}
+		out = append(out, *all[v])
+	}
+	return out
+}
+
+const callProgress = "eraseprogress"
+
+// askProgress asks the system leader, who does the work.
+func (n *Node) askProgress(ctx context.Context) string {
+	l := lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh}
+	to, err := l.leader()
+	if err != nil {
+		return "the system group has no leader: it waits"
+	}
+	if to == "" {
+		return n.eraseProgress.String()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	b, err := n.mesh.Call(ctx, to, callProgress, nil)
+	if err != nil {
+		return fmt.Sprintf("the node that does it does not answer: %v", err)
+	}
+	return string(b)
+}
+
+// serveKeyGroups answers other nodes about the keys in the groups here.
+func (n *Node) serveKeyGroups() {
+	n.mesh.Handle(callProgress, func(context.Context, rookery.NodeID, []byte) ([]byte, error) {
+		return []byte(n.eraseProgress.String()), nil
+	})
+	n.mesh.handleGroup(callOwed, n.owedHere)
+	n.mesh.handleGroup(callCensus, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
+		c, err := n.censusHere(ctx, q.Group)
+		if err == nil {
+			a.Data, err = cbor.Marshal(c)
+		}
+		return a, err
+	})
+}
+
+// keysBody is what travels over the administration socket.
+type keysBody struct {
+	Account  string   `json:"account,omitempty"`
+	Accounts []string `json:"accounts,omitempty"`
+	Versions []uint32 `json:"versions,omitempty"`
+}
+
+// keyOrders adds the orders of rookery key and rookery account erase.
+func (n *Node) keyOrders(mux *http.ServeMux) {
+	order := func(pattern string, fn func(ctx context.Context, in keysBody) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			var in keysBody
+			if r.Method == http.MethodPost {
+				if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in); err != nil {
+					replyError(w, rookery.E("read order", rookery.KindInvalid, err))
+					return
+				}
+			}
+			// An order may take longer than a request to read.
+			if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+				replyError(w, rookery.E("read order", rookery.KindUnavailable, err))
+				return
+			}
+			out, err := fn(r.Context(), in)
+			if err != nil {
+				replyError(w, err)
+				return
+			}
+			reply(w, out)
+		})
+	}
+	order("GET /v1/keys", func(ctx context.Context, _ keysBody) (any, error) { return n.keyStatus(ctx) })
+	order("POST /v1/keys/rotate", func(ctx context.Context, in keysBody) (any, error) {
+		if in.Account != "" {
+			id, err := n.rotateAccount(ctx, in.Account)
+			return keysBody{Account: id.String()}, err
+		}
+		return n.rotateTenant(ctx)
+	})
+	order("POST /v1/keys/destroy", func(ctx context.Context, in keysBody) (any, error) {
+		destroyed, err := n.destroyTenant(ctx, in.Versions...)
+		return keysBody{Versions: destroyed}, err
+	})
+	order("POST /v1/accounts/erase", func(ctx context.Context, in keysBody) (any, error) {
+		ids, err := n.beginErasure(ctx, in.Accounts)
+		out := keysBody{}
+		for _, id := range ids {
+			out.Accounts = append(out.Accounts, id.String())
+		}
+		return out, err
+	})
+}
+
+// Keys reads the state of the keys and the erasures.
+func (c *AdminClient) Keys(ctx context.Context) (s KeyStatus, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/keys", nil, &s)
+	return s, err
+}
+
+// RotateKey brings a new tenant key into use.
+func (c *AdminClient) RotateKey(ctx context.Context) (r RotatedKey, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/keys/rotate", keysBody{}, &r)
+	return r, err
+}
+
+// RotateAccountKey begins the rotation of an account's own key and gives its id.
+func (c *AdminClient) RotateAccountKey(ctx context.Context, who string) (string, error) {
+	var out keysBody
+	err := c.call(ctx, http.MethodPost, "/v1/keys/rotate", keysBody{Account: who}, &out)
+	return out.Account, err
+}
+
+// DestroyKeys destroys versions of the tenant key, all old ones where none is
+// named, and gives those that were destroyed.
+func (c *AdminClient) DestroyKeys(ctx context.Context, versions ...uint32) ([]uint32, error) {
+	var out keysBody
+	err := c.call(ctx, http.MethodPost, "/v1/keys/destroy", keysBody{Versions: versions}, &out)
+	return out.Versions, err
+}
+
+// Erase begins the erasure of accounts, named by id or address, and gives their
+// ids; Keys tells when they are gone.
+func (c *AdminClient) Erase(ctx context.Context, who []string) ([]string, error) {
+	var out keysBody
+	err := c.call(ctx, http.MethodPost, "/v1/accounts/erase", keysBody{Accounts: who}, &out)
+	return out.Accounts, err
+}
+
+// Patient gives the node more time for an answer.
+func (c *AdminClient) Patient(most time.Duration) *AdminClient {
+	c.http.Timeout = most
+	return c
+}

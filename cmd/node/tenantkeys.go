@@ -1,0 +1,391 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/storage/body"
+	"rookery/storage/system"
+)
+
+// tenantRing is this node's keyring of tenant keys, in memory and in its
+// source, kept up with what the cluster has agreed on: every node holds the
+// versions that wrap something, no node one that was destroyed. Keys travel
+// between nodes over mutual TLS and in no other way.
+type tenantRing struct {
+	node   *Node
+	ring   *body.Keyring
+	source keySource
+	// lost is that the source had none at the start: the cluster gives it.
+	lost bool
+
+	mu sync.Mutex // one change at a time, in memory and on disk
+}
+
+// The calls about tenant keys.
+const (
+	callKeysHeld = "keysheld"
+	callKeyGet   = "keyget"
+	callKeyPut   = "keyput"
+	callKeysSync = "keyssync"
+	callSettle   = "keysettle"
+)
+
+// keyWait bounds one node's answer about its keys: it may have to run a
+// command and write a file.
+const keyWait = keyCommandTime + 10*time.Second
+
+// heldKeys is what a node says of its ring.
+type heldKeys struct {
+	InUse  uint32                      `cbor:"1,keyasint"`
+	Held   map[uint32]body.Fingerprint `cbor:"2,keyasint"`
+	Source string                      `cbor:"3,keyasint,omitempty"`
+}
+
+// sentKey is a tenant key on its way.
+type sentKey struct {
+	Version uint32 `cbor:"1,keyasint"`
+	Secret  []byte `cbor:"2,keyasint,omitempty"`
+}
+
+func (c *Config) keySource() keySource {
+	return keySource{filepath.Join(c.DataDir, tenantKeys), c.Keys.Command}
+}
+
+// openTenantRing reads the keyring, without which no message can be read.
+// Where it is missing, the rest of the cluster is asked once it can be.
+func openTenantRing(ctx context.Context, n *Node) (*tenantRing, error) {
+	t := &tenantRing{node: n, source: n.cfg.keySource()}
+	var err error
+	if t.ring, err = t.source.load(ctx); rookery.Is(err, rookery.KindNotFound) {
+		t.ring, t.lost, err = new(body.Keyring), true, nil
+	}
+	return t, err
+}
+
+// find ends a start without keys: the cluster gives them, or it cannot go on.
+func (t *tenantRing) find(ctx context.Context) error {
+	if err := t.sync(ctx); err != nil && !t.lost {
+		t.node.deps.Logger.Warn("the tenant keys are not those of the cluster yet", "error", err)
+	}
+	if !t.lost {
+		return nil
+	}
+	return rookery.E("open tenant keys", rookery.KindDamaged,
+		fmt.Errorf("%s is missing, nothing can be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit", t.source.path))
+}
+
+// change changes the ring where its source takes the change first.
+func (t *tenantRing) change(ctx context.Context, fn func(*body.Keyring) error) error {
+	next := t.ring.Clone()
+	defer next.Clear()
+	if err := fn(next); err != nil {
+		return err
+	}
+	if err := t.source.save(ctx, next); err != nil {
+		return err
+	}
+	return fn(t.ring)
+}
+
+func (t *tenantRing) held() heldKeys {
+	return heldKeys{t.ring.Current(), t.ring.Fingerprints(), t.source.String()}
+}
+
+// sync follows the cluster's record: it fetches what is missing, forgets what
+// was destroyed, and uses what is in use.
+func (t *tenantRing) sync(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	records, err := t.node.groups.system.TenantKeys()
+	if err != nil {
+		return err
+	}
+	fetched, err := t.fetch(ctx, records)
+	if err != nil {
+		return err
+	}
+	use := system.InUse(records).Version
+	stale := t.destroyed(records)
+	if use > t.ring.Current() || len(stale) > 0 {
+		err = t.change(ctx, func(k *body.Keyring) error {
+			if use > 0 {
+				if err := k.Use(use); err != nil {
+					return err
+				}
+			}
+			for _, v := range stale {
+				if err := k.Destroy(v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		t.node.deps.Logger.Info("tenant keys", "in_use", t.ring.Current(), "held", t.ring.Versions(), "destroyed", stale)
+	}
+	if a := t.node.bodies.accounts.Load(); a != nil && (fetched || len(stale) > 0) {
+		a.KeysChanged()
+	}
+	return nil
+}
+
+// destroyed are the versions in the ring that were given up.
+func (t *tenantRing) destroyed(records []system.TenantKey) (stale []uint32) {
+	for _, r := range records {
+		if _, held := t.ring.Tenant(r.Version); held && r.Destroyed > 0 {
+			stale = append(stale, r.Version)
+		}
+	}
+	return stale
+}
+
+// fetch brings the keys that this node lacks from the others: those of the
+// record, and, where it has none at all, all.
+func (t *tenantRing) fetch(ctx context.Context, records []system.TenantKey) (fetched bool, err error) {
+	missing := t.missing(records)
+	if len(missing) == 0 && !t.lost {
+		return false, nil
+	}
+	errs := []error{errors.New("no other node has it")}
+	for _, to := range t.node.groups.others() {
+		if err := t.fetchFrom(ctx, to, records); err != nil {
+			errs = append(errs, fmt.Errorf("node %s: %w", to, err))
+			continue
+		}
+		fetched = true
+		if missing = t.missing(records); len(missing) == 0 && !t.lost {
+			return true, nil
+		}
+	}
+	return fetched, rookery.E("fetch tenant keys", rookery.KindUnavailable, fmt.Errorf("versions %v are missing here: %w", missing, errors.Join(errs...)))
+}
+
+// missing are the versions of the record that are not in the ring, or as
+// another key than the one that came into use.
+func (t *tenantRing) missing(records []system.TenantKey) (versions []uint32) {
+	held := t.ring.Fingerprints()
+	for _, r := range records {
+		if r.Since > 0 && r.Destroyed == 0 && held[r.Version] != r.Fingerprint {
+			versions = append(versions, r.Version)
+		}
+	}
+	return versions
+}
+
+// fetchFrom takes over from one node what is missing here.
+func (t *tenantRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []system.TenantKey) error {
+	theirs, err := t.node.keysHeld(ctx, to)
+	if err != nil {
+		return err
+	}
+	gone := map[uint32]bool{}
+	proper := map[uint32]body.Fingerprint{}
+	for _, r := range records {
+		gone[r.Version] = r.Destroyed > 0
+		if r.Since > 0 {
+			proper[r.Version] = r.Fingerprint
+		}
+	}
+	mine := t.ring.Fingerprints()
+	var keys []body.TenantKey
+	defer func() {
+		for i := range keys {
+			keys[i].Clear()
+		}
+	}()
+	for v, print := range theirs.Held {
+		want, known := proper[v]
+		if gone[v] || mine[v] == print || known && want != print || !known && !t.lost {
+			continue
+		}
+		k, err := t.node.getKey(ctx, to, v)
+		if err != nil {
+			return err
+		}
+		if k.Fingerprint() != print {
+			return rookery.E("fetch tenant key", rookery.KindDamaged, fmt.Errorf("version %d is another key than announced", v))
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return rookery.E("fetch tenant keys", rookery.KindNotFound, errors.New("it has none that is missing here"))
+	}
+	err = t.change(ctx, func(ring *body.Keyring) error {
+		for _, k := range keys {
+			if print, have := mine[k.Version]; have && print != k.Fingerprint() {
+				if err := ring.Destroy(k.Version); err != nil {
+					return err // a rotation of this node that lost against another
+				}
+			}
+			if err := ring.Add(k); err != nil {
+				return err
+			}
+		}
+		if t.lost {
+			return ring.Use(theirs.InUse)
+		}
+		return nil
+	})
+	if err == nil && t.lost {
+		t.lost = false
+		t.node.deps.Logger.Warn("the tenant keyring was missing and came from another node", "from", to, "keyring", t.ring)
+	}
+	return err
+}
+
+// put takes in a key that is about to come into use.
+func (t *tenantRing) put(ctx context.Context, k body.TenantKey) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if have, ok := t.ring.Tenant(k.Version); ok && have.Fingerprint() == k.Fingerprint() {
+		return nil
+	}
+	return t.change(ctx, func(ring *body.Keyring) error { return ring.Add(k) })
+}
+
+// serveKeys answers other nodes about tenant keys. Who asks is a member: the
+// transport has seen its certificate.
+func (n *Node) serveKeys() {
+	n.mesh.Handle(callKeysHeld, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.tenant.held()) })
+	n.mesh.Handle(callKeyGet, func(_ context.Context, from rookery.NodeID, b []byte) ([]byte, error) {
+		var q sentKey
+		if err := cbor.Unmarshal(b, &q); err != nil {
+			return nil, rookery.E(callKeyGet, rookery.KindInvalid, err)
+		}
+		k, ok := n.tenant.ring.Tenant(q.Version)
+		if !ok {
+			return nil, rookery.E(callKeyGet, rookery.KindNotFound, fmt.Errorf("tenant key version %d is not here", q.Version))
+		}
+		defer k.Clear()
+		n.deps.Logger.Info("a tenant key goes to another node", "version", q.Version, "to", from)
+		return cbor.Marshal(sentKey{q.Version, k.Secret()})
+	})
+	n.mesh.Handle(callKeyPut, func(ctx context.Context, _ rookery.NodeID, b []byte) ([]byte, error) {
+		k, err := parseSent(b)
+		if err != nil {
+			return nil, err
+		}
+		defer k.Clear()
+		return nil, n.tenant.put(ctx, k)
+	})
+	n.mesh.Handle(callKeysSync, func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
+		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+			return nil, err
+		}
+		if err := n.tenant.sync(ctx); err != nil {
+			return nil, err
+		}
+		return cbor.Marshal(n.tenant.held())
+	})
+	n.mesh.Handle(callSettle, func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) { return nil, n.settle(ctx) })
+}
+
+// settle returns when this node wraps no message by an account key that was
+// rotated before the call, and none that it wrapped so is on its way.
+func (n *Node) settle(ctx context.Context) error {
+	if n.serving.Load() == nil {
+		return rookery.E("settle", rookery.KindUnavailable, errors.New("this node is starting"))
+	}
+	n.accounts.KeysChanged()
+	return n.deliver.Settle(ctx)
+}
+
+func parseSent(b []byte) (body.TenantKey, error) {
+	defer clear(b)
+	var s sentKey
+	if err := cbor.Unmarshal(b, &s); err != nil {
+		return body.TenantKey{}, rookery.E("read tenant key", rookery.KindInvalid, errors.New("it is malformed")) // the text may quote the key
+	}
+	defer clear(s.Secret)
+	return body.ParseTenantKey(s.Version, s.Secret)
+}
+
+// askKeys calls a member, this node included.
+func (n *Node) askKeys(ctx context.Context, to rookery.NodeID, name string, q []byte) (h heldKeys, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keyWait)
+	defer cancel()
+	b, err := n.mesh.Call(ctx, to, name, q)
+	if err == nil && len(b) > 0 {
+		err = cbor.Unmarshal(b, &h)
+	}
+	return h, err
+}
+
+func (n *Node) keysHeld(ctx context.Context, to rookery.NodeID) (heldKeys, error) {
+	if to == n.id.Node {
+		return n.tenant.held(), nil
+	}
+	return n.askKeys(ctx, to, callKeysHeld, nil)
+}
+
+func (n *Node) getKey(ctx context.Context, to rookery.NodeID, version uint32) (body.TenantKey, error) {
+	q, err := cbor.Marshal(sentKey{Version: version})
+	if err != nil {
+		return body.TenantKey{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyWait)
+	defer cancel()
+	b, err := n.mesh.Call(ctx, to, callKeyGet, q)
+	if err != nil {
+		return body.TenantKey{}, err
+	}
+	return parseSent(b)
+}
+
+// keyMembers are the nodes of the cluster, in order.
+func (n *Node) keyMembers() ([]system.Node, error) {
+	nodes, err := n.groups.system.Nodes()
+	return slices.DeleteFunc(nodes, func(x system.Node) bool { return !x.Member() }), err
+}
+
+// eachMember calls fn for every member side by side.
+func eachMember(nodes []system.Node, fn func(system.Node) error) map[rookery.NodeID]error {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	errs := map[rookery.NodeID]error{}
+	for _, x := range nodes {
+		all.Go(func() {
+			if err := fn(x); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs[x.ID] = err
+			}
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// followKeys keeps the ring up with the cluster's record.
+func (n *Node) followKeys(ctx context.Context) error {
+	for {
+		if err := n.tenant.sync(ctx); err != nil && ctx.Err() == nil {
+			n.deps.Logger.Warn("the tenant keys cannot be brought up to the cluster's; trying again", "error", err)
+		}
+		select {
+		case <-n.keysMoved:
+		case <-time.After(10 * time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// fetchKeys is account.Options.Fetch: an account is wrapped under a version
+// that is not here.
+func (n *Node) fetchKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	return n.tenant.sync(ctx)
+}
