@@ -70,6 +70,7 @@ func (n *Node) startJobs() {
 	n.job("settings", n.followSettings)
 	n.job("purge", n.purge)
 	n.job("members", n.followCluster)
+	n.job("room on the disk", n.followDisk)
 	n.job("certificate", n.renewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)

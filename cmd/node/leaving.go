@@ -68,10 +68,15 @@ func (n *Node) leftRunning() (ids []rookery.GroupID, err error) {
 func (n *Node) stopGroup(ctx context.Context, id rookery.GroupID) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
-	n.road.remove(id)
-	n.groups.hide(id)
+	n.hideGroup(id)
 	n.bodies.removePacker(id)
 	return n.groups.raft.Stop(ctx, id)
+}
+
+// hideGroup has commands and sessions look for a group elsewhere.
+func (n *Node) hideGroup(id rookery.GroupID) {
+	n.road.remove(id)
+	n.groups.hide(id)
 }
 
 // hide takes a group's machine from those who would read here.

@@ -92,6 +92,9 @@ func (n *Node) enlist(ctx context.Context) error {
 // down may count its vote until the move is confirmed. A group that this node
 // founds is begun here.
 func (n *Node) startPlaced(ctx context.Context) error {
+	if n.full.Load() {
+		return nil // until there is room
+	}
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		return err
@@ -144,6 +147,9 @@ func (n *Node) followCluster(ctx context.Context) error {
 		}
 		if err := n.learnMembers(); err != nil {
 			n.deps.Logger.Error("the registry of nodes cannot be read", "error", err)
+		}
+		if err := n.stopFull(ctx); err != nil && ctx.Err() == nil {
+			n.deps.Logger.Error("a group did not stop in order on a full disk", "error", err)
 		}
 		if err := n.startPlaced(ctx); err != nil {
 			n.deps.Logger.Error("a group cannot be started on this node", "error", err)

@@ -85,6 +85,7 @@ type Node struct {
 	lives    *lives
 	reports  reports
 	serving  atomic.Pointer[servers] // when its listeners are open
+	full     atomic.Bool             // no mail group runs here until the disk has room
 	// rearranged is moved for the placement.
 	rearranged  chan struct{}
 	rekeyed     chan struct{} // moved for the gossip keys
@@ -236,6 +237,10 @@ func (n *Node) awaitSystem(ctx context.Context) error {
 // openMailGroups starts the groups placed here and waits for those that have
 // everything they need to serve.
 func (n *Node) openMailGroups(ctx context.Context) error {
+	if n.full.Store(n.noRoom()); n.full.Load() {
+		n.deps.Logger.Warn("the disk is below its hard limit: no mail group runs on this node until there is room")
+		return nil
+	}
 	if err := n.startPlaced(ctx); err != nil {
 		return err
 	}
@@ -363,7 +368,9 @@ func (n *Node) Close(ctx context.Context) error {
 		note("listeners", n.servers.drain(ctx))
 	}
 	n.stop()
-	n.wg.Wait()
+	if err := n.unlessFull(ctx, func() error { n.wg.Wait(); return nil }); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
 	if n.lives != nil {
 		note("gossip", n.lives.close(ctx))
 	}
@@ -371,7 +378,11 @@ func (n *Node) Close(ctx context.Context) error {
 		note("directories", n.people.close())
 	}
 	if n.groups != nil {
-		note("groups", n.groups.close(ctx))
+		err := n.unlessFull(ctx, func() error { return n.groups.close(ctx) })
+		note("groups", err)
+		if errors.Is(err, errDiskFull) {
+			return errors.Join(errs...)
+		}
 	}
 	if n.mesh != nil {
 		note("transport", n.mesh.Close(ctx))

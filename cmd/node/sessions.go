@@ -103,8 +103,14 @@ func (s *sessions) leave() error {
 			left[p.Group] = true
 		}
 	}
+	s.end(left)
+	return nil
+}
+
+// end ends the sessions here of accounts in these groups.
+func (s *sessions) end(left map[rookery.GroupID]bool) {
 	if len(left) == 0 {
-		return nil
+		return
 	}
 	gone := func(id rookery.AccountID) bool {
 		place, err := s.node.groups.system.Account(id)
@@ -112,7 +118,6 @@ func (s *sessions) leave() error {
 	}
 	s.node.servers.imap.Leave(gone)
 	s.node.servers.pop3.Leave(gone)
-	return nil
 }
 
 // Open implements proxy.Nodes: it tries the nodes that hold the account's

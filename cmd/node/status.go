@@ -179,6 +179,8 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 		}
 	case !answers:
 		problem("node %s lives but answers no calls at %s", x.Name, x.Address)
+	case r.Disk == "hard":
+		problem("node %s is short of disk space (hard limit): its mail groups are stopped on it until there is room", x.Name)
 	case r.Disk != "ok":
 		problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
 	}

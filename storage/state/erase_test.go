@@ -103,9 +103,10 @@ func TestEraseFreesTheDisk(t *testing.T) {
 	if err := s.Erase(7); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); s.db.Metrics().Total().TablesSize > had/10; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); s.db.Metrics().Total().TablesSize > had/10; {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes of tables were %d", s.db.Metrics().Total().TablesSize, had)
 		}
+		<-time.After(10 * time.Millisecond)
 	}
 }

@@ -31,6 +31,7 @@ type Options struct {
 type Store struct {
 	db       *pebble.DB
 	fs       vfs.FS
+	patient  *patient
 	dir      string
 	incoming string
 	logger   *slog.Logger
@@ -56,7 +57,7 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	if opts.OnFailure == nil {
 		opts.OnFailure = func(err error) { panic(err) }
 	}
-	s := &Store{fs: fs, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
+	s := &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
 		fail: opts.OnFailure, groups: map[rookery.GroupID]*Group{}}
 	// Half-written images of a crashed restore are of no use.
 	if err := fs.RemoveAll(s.incoming); err != nil {
@@ -77,6 +78,7 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 		return nil, rookery.E(op, kind, fmt.Errorf("%s: %w", dir, err))
 	}
 	s.db = db
+	s.patient.waits.Store(true)
 	return s, nil
 }
 
@@ -100,7 +102,7 @@ func (s *Store) syncDirs() error {
 
 func (s *Store) pebbleOptions(opts Options) *pebble.Options {
 	o := &pebble.Options{
-		FS: s.fs,
+		FS: s.patient,
 		// Pebble takes what memtables use out of the cache's budget: the one
 		// being written, and one being flushed or kept for the next.
 		CacheSize: opts.CacheBytes + 2*int64(opts.MemTableBytes),

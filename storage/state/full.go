@@ -1,0 +1,146 @@
+package state
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// tryFull is how often a change that found the disk full is tried again.
+const tryFull = 100 * time.Millisecond
+
+// patient is a file system on which a change that finds the disk full waits
+// for room: the database ends the process over an error where its journal or
+// its list of tables is concerned. What waits is known to nobody as done. Who
+// reads does not wait. An fsync that fails is never repeated: the system may
+// have dropped what it was about.
+type patient struct {
+	vfs.FS
+	logger  *slog.Logger
+	waits   atomic.Bool  // from the end of Open on
+	waiting atomic.Int64 // changes that wait
+}
+
+// isFull reports whether an error says that the disk, or a quota on it, is full.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// do runs a change until it meets room, or another error.
+func (p *patient) do(change func() error) error {
+	err := change()
+	if !isFull(err) || !p.waits.Load() {
+		return err
+	}
+	if p.waiting.Add(1) == 1 {
+		p.logger.Error("the disk is full: changes of the state wait until there is room", "error", err)
+	}
+	began := time.Now()
+	for isFull(err) {
+		time.Sleep(tryFull)
+		err = change()
+	}
+	if p.waiting.Add(-1) == 0 {
+		p.logger.Info("the disk has room again", "waited", time.Since(began).Round(tryFull))
+	}
+	return err
+}
+
+// open runs a change that gives a file.
+func (p *patient) open(change func() (vfs.File, error)) (vfs.File, error) {
+	var f vfs.File
+	err := p.do(func() (err error) { f, err = change(); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &patientFile{f, p}, nil
+}
+
+// Create implements vfs.FS.
+func (p *patient) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return p.open(func() (vfs.File, error) { return p.FS.Create(name, c) })
+}
+
+// ReuseForWrite implements vfs.FS. A first attempt may have renamed the file.
+func (p *patient) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	again := false
+	return p.open(func() (vfs.File, error) {
+		if _, err := p.FS.Stat(from); again && errors.Is(err, os.ErrNotExist) {
+			return p.FS.OpenReadWrite(to, c)
+		}
+		again = true
+		return p.FS.ReuseForWrite(from, to, c)
+	})
+}
+
+// OpenReadWrite implements vfs.FS.
+func (p *patient) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	return p.open(func() (vfs.File, error) { return p.FS.OpenReadWrite(name, c, o...) })
+}
+
+// OpenDir implements vfs.FS.
+func (p *patient) OpenDir(name string) (vfs.File, error) {
+	return p.open(func() (vfs.File, error) { return p.FS.OpenDir(name) })
+}
+
+// Link implements vfs.FS.
+func (p *patient) Link(from, to string) error {
+	return p.do(func() error { return p.FS.Link(from, to) })
+}
+
+// Rename implements vfs.FS.
+func (p *patient) Rename(from, to string) error {
+	return p.do(func() error { return p.FS.Rename(from, to) })
+}
+
+// MkdirAll implements vfs.FS.
+func (p *patient) MkdirAll(dir string, mode os.FileMode) error {
+	return p.do(func() error { return p.FS.MkdirAll(dir, mode) })
+}
+
+// Unwrap implements vfs.FS.
+func (p *patient) Unwrap() vfs.FS { return p.FS }
+
+type patientFile struct {
+	vfs.File
+	on *patient
+}
+
+// Write implements io.Writer: what a full disk has taken of it stays.
+func (f *patientFile) Write(b []byte) (done int, err error) {
+	err = f.on.do(func() error {
+		n, err := f.File.Write(b[done:])
+		done += n
+		return err
+	})
+	return done, err
+}
+
+// WriteAt implements io.WriterAt.
+func (f *patientFile) WriteAt(b []byte, off int64) (done int, err error) {
+	err = f.on.do(func() error {
+		n, err := f.File.WriteAt(b[done:], off+int64(done))
+		done += n
+		return err
+	})
+	return done, err
+}
+
+// Preallocate implements vfs.File: without room it is left out, and the write
+// for which it was meant waits.
+func (f *patientFile) Preallocate(off, length int64) error {
+	if err := f.File.Preallocate(off, length); !isFull(err) {
+		return err
+	}
+	return nil
+}
+
+// Full reports whether changes of the state wait for room on the disk. Then
+// what Apply and Sync are asked for may not return before there is some; views
+// are given, and show what was applied before.
+func (s *Store) Full() bool { return s.patient.waiting.Load() > 0 }
