@@ -20,20 +20,21 @@ func main() {
 	var (
 		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
 		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
-		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle", "which loads to run")
+		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup too, with three nodes")
 		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
+		away   = flag.Int("away", 100000, "messages that come in while a node is away")
 		big    = flag.Int("big", 100000, "messages in the big mailbox")
 		nodes  = flag.String("nodes", "1", "nodes of Rookery, all on this machine; 3,1 measures both beside each other")
 		out    = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
-	b := &bench{runs: *runs, big: *big, table: &table{}}
+	b := &bench{runs: *runs, big: *big, away: *away, table: &table{}}
 	defer b.stop()
 	if err := b.start(*binary, *nodes, *peers); err != nil {
 		b.stop()
 		log.Fatal(err)
 	}
-	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle}
+	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {
@@ -87,6 +88,7 @@ type bench struct {
 	sides []*side
 	runs  int
 	big   int
+	away  int
 	table *table
 }
 

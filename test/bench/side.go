@@ -25,6 +25,7 @@ type side struct {
 	password string
 	roots    func() []int // processes whose trees are measured
 	stop     func()
+	cluster  *cluster // of Rookery
 	// restart, where set, begins the server's memory anew: what earlier loads
 	// left free would hide what connections take.
 	restart func() error
@@ -77,13 +78,11 @@ func startRookery(binary string, nodes, portBase int) (*side, error) {
 	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
 	s.login = s.address
 	s.roots = func() []int { return []int{cmd.Process.Pid} }
+	s.cluster = &cluster{binary: binary, data: filepath.Join(dir, "data"), size: nodes}
 	s.restart = func() error {
-		for k := range facts.Nodes {
-			for _, order := range []string{"kill", "start"} {
-				out, err := exec.Command(binary, "dev", order, fmt.Sprintf("node%d", k+1), "-data", filepath.Join(dir, "data")).CombinedOutput()
-				if err != nil {
-					return fmt.Errorf("dev %s: %w: %s", order, err, out)
-				}
+		for k := range nodes {
+			if err := errors.Join(s.cluster.order("kill", k), s.cluster.order("start", k)); err != nil {
+				return err
 			}
 		}
 		return nil
