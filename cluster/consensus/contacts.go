@@ -205,11 +205,13 @@ func (n *Node) transport(id rookery.GroupID) (Transport, *contacts, error) {
 }
 
 // Prompt has a follower told at once that index is committed, so that who
-// waits for it there (Wait) waits no longer than it takes. index is what Apply
-// or ReadIndex of this node gave. It returns at once and promises nothing: the
-// follower learns of it soon in any case.
+// waits for it there (Wait) waits no longer than it takes. It must be asked of
+// the leader, returns at once and promises nothing: what this node does not know
+// as committed yet is not told, and the follower learns of it soon in any case.
 func (g *Group) Prompt(follower rookery.NodeID, index rookery.LogIndex) {
-	if g.contacts != nil {
-		g.contacts.prompt(raft.ServerID(follower), uint64(index), g.raft.CurrentTerm())
+	if g.contacts == nil {
+		return
 	}
+	known := min(uint64(index), g.raft.CommitIndex()) // before the term is looked at
+	g.contacts.prompt(raft.ServerID(follower), known, g.raft.CurrentTerm())
 }

@@ -186,7 +186,7 @@ func TestPromptEndsTheWait(t *testing.T) {
 			follower := c.nodes[(indexOf(c, lead)+1+round%2)%3]
 			index := c.apply("c0=v0")
 			began := time.Now()
-			lead.group.Prompt(rookery.NodeID(follower.name), index)
+			lead.group.Prompt(rookery.NodeID(follower.name), index+rookery.LogIndex(round)) // no more than is committed is told
 			if err := follower.group.Wait(ctxFor(t, time.Minute), index); err != nil {
 				t.Fatal(err)
 			}

@@ -46,6 +46,7 @@ const (
 	callReadIndex = "readindex"
 	callTerm      = "term"
 	callApplied   = "applied"
+	callPrompt    = "prompt"
 	callRecord    = "record"
 	streamImage   = "image"
 )
@@ -208,18 +209,19 @@ func (m *mesh) serveGroups(g *groups) {
 			return cbor.Marshal(a)
 		})
 	}
-	// Who asks will wait for the index on its own replica.
-	handle(callApply, func(ctx context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
-		if a.Index, a.Data, err = group.Apply(ctx, q.Data); err == nil {
-			group.Prompt(from, a.Index)
-		}
+	handle(callApply, func(ctx context.Context, _ rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		a.Index, a.Data, err = group.Apply(ctx, q.Data)
 		return a, err
 	})
 	handle(callReadIndex, func(ctx context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
 		if a.Index, err = group.ReadIndex(ctx); err == nil {
-			group.Prompt(from, a.Index)
+			group.Prompt(from, a.Index) // it waits for it
 		}
 		return a, err
+	})
+	handle(callPrompt, func(_ context.Context, from rookery.NodeID, group *consensus.Group, q groupCall) (a groupAnswer, err error) {
+		group.Prompt(from, q.Index)
+		return a, nil
 	})
 	handle(callTerm, func(_ context.Context, _ rookery.NodeID, _ *consensus.Group, q groupCall) (a groupAnswer, err error) {
 		a.Term, err = g.raft.CurrentTerm(q.Group)
@@ -307,5 +309,5 @@ func (l lead) Barrier(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.Wait(ctx, index)
+	return l.Group.Wait(ctx, index)
 }
