@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"rookery"
@@ -252,7 +251,7 @@ func TestQuietSiteUnmerged(t *testing.T) {
 var quietHours = flag.Int("quiet", 4, "simulated hours of a quiet site")
 
 func quiet(t *testing.T, hours int, what pack.Repack) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		r := newRig(t, accounttest.Options{})
 		r.opts.MaxPack, r.opts.Large, r.opts.MaxAge, r.opts.SweepEvery, r.opts.RetryMax = 0, 0, 0, 0, 0
 		r.opts.Packed = nil
