@@ -37,6 +37,8 @@ type chain struct {
 	lies, liesServing string
 	// bare cuts leave nothing that was not synced.
 	bare bool
+	// also is what else goes on until the power goes; nil: nothing.
+	also func(context.Context, *Node) error
 }
 
 type chainStats struct {
@@ -172,6 +174,9 @@ func (c *chain) load(n *Node, cut <-chan struct{}, power func()) error {
 	for _, p := range c.ledger.people {
 		cl := &client{reader: reader{c.ledger, n.accounts}, p: p, deliver: n.deliver, rng: rand.New(rand.NewPCG(c.rng.Uint64(), 4))}
 		run = append(run, cl.run)
+	}
+	if c.also != nil {
+		run = append(run, func(ctx context.Context) error { return c.also(ctx, n) })
 	}
 	errs := make(chan error, len(run))
 	for _, fn := range run {

@@ -50,6 +50,7 @@ type steps struct {
 	label, mode string
 	hit         bool
 	die         func()
+	over        context.Context // of the packer
 	stalled     chan struct{}
 	resume      chan struct{}
 }
@@ -90,8 +91,12 @@ func (s *steps) do(kind string, do func() error) error {
 		return errFault
 	case "rival", "rival and sweep":
 		close(s.stalled)
-		<-s.resume
-		return do()
+		select {
+		case <-s.resume:
+			return do()
+		case <-s.over.Done():
+			return errFault // it stalled as it was stopped
+		}
 	}
 	return errFault
 }
@@ -170,21 +175,26 @@ func (c *crashRig) run(phase string, done func() bool) {
 	c.mu.Unlock()
 	for !done() {
 		ctx, die := context.WithCancel(c.t.Context())
-		c.die = die
+		c.die, c.over = die, ctx
 		p := pack.NewPacker(c.opts)
 		c.packer.Store(p)
 		ended := make(chan struct{})
 		go func() { defer close(ended); p.Run(ctx) }()
-		c.until(phase+" is done or the packer dies", func() bool {
+		stalled := func() {
 			select {
 			case <-c.stalled:
 				c.stalled = make(chan struct{})
 				c.rival(done)
 			default:
 			}
+		}
+		c.until(phase+" is done or the packer dies", func() bool {
+			stalled()
 			return ctx.Err() != nil || done()
 		})
-		time.Sleep(time.Second) // what stalled or failed goes on
+		time.Sleep(time.Second / 2) // what stalled or failed goes on
+		stalled()
+		time.Sleep(time.Second / 2)
 		die()
 		<-ended
 		c.dropLog()
