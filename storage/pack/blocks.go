@@ -33,12 +33,22 @@ const (
 )
 
 // target is the pack that is read. size is its length in bytes, or how much of
-// it is known to be there.
+// it is known to be there; whole, where set, asks for its length.
 type target struct {
 	group rookery.GroupID
 	pack  command.PackID
 	key   string
 	size  int64
+	whole func() int64
+}
+
+// sized is the target with its length. It costs a look into the state, so only
+// requests ask.
+func (t target) sized() target {
+	if t.whole != nil {
+		t.size, t.whole = max(t.size, t.whole()), nil
+	}
+	return t
 }
 
 func (t target) blocks() int64 { return (t.size + blockSize - 1) / blockSize }
@@ -169,6 +179,7 @@ func (s *blocks) elsewhere(t target, i int64, need int, rest int64) ([]byte, *co
 			return data, nil
 		}
 	}
+	t = t.sized()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if data, c := s.held(id, need); data != nil || c != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"rookery"
 	"rookery/storage/blob"
@@ -88,6 +89,13 @@ func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 		return rookery.E(op, kind, fmt.Errorf("body %d of group %d is in no pack yet: %w", x.ID, group, logErr))
 	}
 	err := b.readPacks(ctx, group, x.Pack, p, off)
+	if rookery.Is(err, rookery.KindDamaged) && b.o.Body != nil {
+		// An old view's pack may have been rewritten and cleared away since.
+		if now, nerr := b.o.Body(group, x.ID); nerr == nil && !slices.Equal(now.Pack, x.Pack) {
+			x = now
+			err = b.readPacks(ctx, group, x.Pack, p, off)
+		}
+	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -144,10 +152,14 @@ func (b *Bodies) eachPiece(pieces []mailbox.PackPiece, p []byte, off int64, read
 // readPiece reads through blocks of the pack. Where the object is shorter than
 // it should be, the bytes asked for may still be there.
 func (b *Bodies) readPiece(ctx context.Context, group rookery.GroupID, q mailbox.PackPiece, p []byte, off int64) error {
-	t := target{group, q.Pack, Key(group, q.Pack), q.Off + q.Len}
+	t := target{group: group, pack: q.Pack, key: Key(group, q.Pack), size: q.Off + q.Len}
 	if b.o.Pack != nil {
-		if k, err := b.o.Pack(group, q.Pack); err == nil {
-			t.size = max(t.size, k.Size)
+		t.whole = func() int64 {
+			k, err := b.o.Pack(group, q.Pack)
+			if err != nil {
+				return 0 // then no more is known to be there
+			}
+			return k.Size
 		}
 	}
 	end := (q.Off + q.Len + blockSize - 1) / blockSize

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/storage/account/accounttest"
+	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
 
@@ -274,4 +275,38 @@ func TestCacheHoldsWhatIsUsedAgain(t *testing.T) {
 	if c.Size() > 1<<20 {
 		t.Errorf("%d bytes", c.Size())
 	}
+}
+
+// A reader of an old view follows a body whose pack was rewritten and cleared
+// away.
+func TestReadFollowsAMovedBody(t *testing.T) {
+	r := newRig(t, accounttest.Options{})
+	r.deliver(3000)
+	_, stop := r.start()
+	r.untilPacked()
+	stop()
+	r.dropLog()
+	old, err := r.node.Machine(group).Bodies(0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := old[0]
+	if _, err := pack.Mend(t.Context(), r.opts, old, map[rookery.LogIndex]pack.BodyReader{x.ID: r.node.Bodies.Copy(group, x, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.blobs.Delete(t.Context(), pack.Key(group, x.Pack[0].Pack)); err != nil {
+		t.Fatal(err)
+	}
+	b := pack.NewBodies(pack.BodiesOptions{Store: r.blobs, Body: func(_ rookery.GroupID, id rookery.LogIndex) (mailbox.Body, error) {
+		return r.node.Machine(group).Body(id)
+	}})
+	defer b.Close()
+	x.Log = nil
+	if err := b.ReadAt(t.Context(), group, x, make([]byte, x.Encoded), 0); err != nil {
+		t.Error(err)
+	}
+	if s := b.Stats(); s.Failed != 0 {
+		t.Errorf("a body that moved counts as damage: %+v", s)
+	}
+	r.check()
 }
