@@ -36,7 +36,12 @@ type storageEvent struct {
 // exit code.
 func checkStorage(t *testing.T, d *harness.Dev, flags ...string) (events []storageEvent, code int) {
 	t.Helper()
-	args := append([]string{"storage", "check", "-data", filepath.Join(d.Dir, "node1"), "--json"}, flags...)
+	return checkStorageAt(t, d, "node1", flags...)
+}
+
+func checkStorageAt(t *testing.T, d *harness.Dev, node string, flags ...string) (events []storageEvent, code int) {
+	t.Helper()
+	args := append([]string{"storage", "check", "-data", filepath.Join(d.Dir, node), "--json"}, flags...)
 	cmd := exec.Command(harness.Binary(t), args...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
