@@ -54,7 +54,9 @@ func proxied(t *testing.T) (*Store, *between) {
 		t.Skip("the proxy speaks HTTP only")
 	}
 	b := &between{counts: map[string]int{}}
-	p := &httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = u.Scheme, u.Host }} // Host stays: it is signed
+	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { // the host stays: it is signed
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = u.Scheme, u.Host, r.In.Host
+	}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind := kindOf(r)
 		b.mu.Lock()
