@@ -208,6 +208,11 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, o 
 	if size < 0 || size > MaxObject {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("size %d is not within 0 and %d", size, int64(MaxObject)))
 	}
+	if size == 0 { // nothing would read the source
+		if _, err := blob.Exactly(r, 0).Read(make([]byte, 1)); err != io.EOF {
+			return err
+		}
+	}
 	if size > maxSingle && !o.IfAbsent {
 		return s.putParts(ctx, key, r, size)
 	}
@@ -238,13 +243,6 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, o 
 		_, err := s.core.Client.PutObject(ctx, s.cfg.Bucket, s.name(key), src, size, opts)
 		if cause := src.Err(); cause != nil && ctx.Err() == nil {
 			return final{cause} // the client hides or garbles its source's error
-		}
-		if err == nil && size == 0 {
-			// Nothing has read the source so far.
-			if _, err := src.Read(make([]byte, 1)); err != io.EOF {
-				s.core.RemoveObject(ctx, s.cfg.Bucket, s.name(key), minio.RemoveObjectOptions{})
-				return final{err}
-			}
 		}
 		if o.IfAbsent && !conflict(err) {
 			return once(err)
