@@ -77,6 +77,8 @@ type Checker struct {
 	// where packs say that some of them are.
 	needed    []command.BodyID
 	elsewhere map[command.BodyID]mailbox.PackPiece
+	// some objects are missing or of another size, as a listing shows.
+	some bool
 }
 
 // The most that a Checker remembers of what is wrong; a store in a worse state

@@ -254,3 +254,52 @@ func TestCheckKeepsItsRate(t *testing.T) {
 		t.Errorf("8 KB at one byte a second took less than 50 ms: %v", err)
 	}
 }
+
+// A sample that reads nothing still finds objects that are missing or cut, by a
+// listing; with all in place it asks for none of them.
+func TestSampleFindsMissingObjects(t *testing.T) {
+	r := newRig(t, accounttest.Options{})
+	_, stop := r.start()
+	for i := range 5 {
+		r.deliver(100 + i)
+		r.untilPacked()
+	}
+	stop()
+	stats := &statCounter{Store: r.blobs.Store}
+	run := func() (faults []string) {
+		c := pack.NewChecker(pack.CheckOptions{Group: group, State: r.node.Machine(group), Store: stats,
+			Found: func(f pack.Finding) error {
+				if f.Body == 0 {
+					faults = append(faults, string(f.Fault))
+				}
+				return nil
+			}})
+		if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return false }, func(pack.Progress) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(faults)
+		return faults
+	}
+	if got := run(); len(got) > 0 || stats.n != 0 {
+		t.Errorf("all in place: %q, %d objects asked for", got, stats.n)
+	}
+	xs := r.objects()
+	if err := r.blobs.Delete(t.Context(), pack.Key(group, xs[1].ID)); err != nil {
+		t.Fatal(err)
+	}
+	b := r.object(pack.Key(group, xs[3].ID))
+	r.rewrite(pack.Key(group, xs[3].ID), b[:len(b)-1])
+	if got := run(); !slices.Equal(got, []string{"missing", "size"}) || stats.n != 5 {
+		t.Errorf("found %q, %d objects asked for", got, stats.n)
+	}
+}
+
+type statCounter struct {
+	blob.Store
+	n int
+}
+
+func (s *statCounter) Stat(ctx context.Context, key string) (blob.Info, error) {
+	s.n++
+	return s.Store.Stat(ctx, key)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"rookery"
+	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
@@ -24,15 +25,22 @@ type Progress struct {
 }
 
 // Run checks the group's packs behind after that pick chooses, in the order of
-// their ids, then Bodies where some are damaged or all were asked for. It tells
-// progress after each pack. Packs that the store does not give now are counted
-// and passed over; a store that fails three times in a row ends the check with
-// its error.
+// their ids, then Bodies where some are damaged or all were asked for. Of packs
+// that are passed over it still notices that their objects are not there, or
+// not of their size: by a listing of the store, and where that shows fewer than
+// there should be, one by one. It tells progress after each pack. Packs that the
+// store does not give now are counted and passed over; a store that fails three
+// times in a row ends the check with its error.
 func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick func(mailbox.Pack) bool, progress func(Progress) error) error {
 	s := Progress{Pack: after}
 	var err error
 	if s.Of, err = c.count(after); err != nil {
 		return err
+	}
+	if !all {
+		if c.some, err = c.someMissing(ctx); err != nil {
+			return err
+		}
 	}
 	row := 0
 	for {
@@ -61,13 +69,22 @@ func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick 
 
 // step checks one pack, or counts why not. row counts failures in a row.
 func (c *Checker) step(ctx context.Context, p mailbox.Pack, pick func(mailbox.Pack) bool, s *Progress, row *int) error {
-	if !pick(p) {
+	picked := pick(p)
+	if !picked && !c.some {
 		s.Passed++
 		return ctx.Err()
 	}
-	n, err := c.Pack(ctx, p)
+	var n int64
+	var err error
+	if picked {
+		n, err = c.Pack(ctx, p)
+	} else {
+		err = c.there(ctx, p)
+	}
 	s.Bytes += n
 	switch {
+	case err == nil && !picked:
+		s.Passed++
 	case err == nil:
 		s.Packs++
 		*row = 0
@@ -80,6 +97,54 @@ func (c *Checker) step(ctx context.Context, p mailbox.Pack, pick func(mailbox.Pa
 		*row++
 	}
 	return nil
+}
+
+// someMissing says whether a listing shows fewer of the group's objects, with
+// their sizes, than the state has packs. What changes meanwhile makes it doubt,
+// never trust.
+func (c *Checker) someMissing(ctx context.Context) (bool, error) {
+	expected := 0
+	for after := command.PackID(""); ; {
+		packs, err := c.o.State.Packs(after, 4*page)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range packs {
+			if after = p.ID; p.State != mailbox.PackDeleted {
+				expected++
+			}
+		}
+		if len(packs) < 4*page {
+			break
+		}
+	}
+	err := c.o.Store.List(ctx, "b/", func(i blob.Info) error {
+		group, id, ok := parseKey(i.Key)
+		if !ok || group != c.o.Group {
+			return nil
+		}
+		p, err := c.record(id)
+		if p != nil && p.Size == i.Size {
+			expected--
+		}
+		return err
+	})
+	return expected > 0, err
+}
+
+// there asks the store for a pack's object without reading it.
+func (c *Checker) there(ctx context.Context, p mailbox.Pack) error {
+	if p.State == mailbox.PackDeleted {
+		return nil
+	}
+	info, err := c.o.Store.Stat(ctx, Key(c.o.Group, p.ID))
+	switch {
+	case rookery.Is(err, rookery.KindNotFound):
+		return c.lost(ctx, p, FaultMissing, "there is no object "+Key(c.o.Group, p.ID))
+	case err == nil && info.Size != p.Size:
+		return c.lost(ctx, p, FaultSize, fmt.Sprintf("the object has %d bytes, the state says %d", info.Size, p.Size))
+	}
+	return err
 }
 
 func (c *Checker) count(after command.PackID) (n int, err error) {
