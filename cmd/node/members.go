@@ -92,16 +92,13 @@ func (n *Node) enlist(ctx context.Context) error {
 // down may count its vote until the move is confirmed. A group that this node
 // founds is begun here.
 func (n *Node) startPlaced(ctx context.Context) error {
-	if n.full.Load() {
-		return nil // until there is room
-	}
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		return err
 	}
 	for _, p := range placed {
 		founds := n.founds(p)
-		if p.Group == rookery.SystemGroup || p.Void {
+		if p.Group == rookery.SystemGroup || p.Void || n.full.Load() && !n.drains(p.Group) {
 			continue
 		}
 		if !founds && !slices.Contains(p.Members, n.id.Node) {

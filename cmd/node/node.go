@@ -237,12 +237,13 @@ func (n *Node) awaitSystem(ctx context.Context) error {
 // openMailGroups starts the groups placed here and waits for those that have
 // everything they need to serve.
 func (n *Node) openMailGroups(ctx context.Context) error {
-	if n.full.Store(n.noRoom()); n.full.Load() {
-		n.deps.Logger.Warn("the disk is below its hard limit: no mail group runs on this node until there is room")
-		return nil
-	}
+	n.full.Store(n.noRoom())
 	if err := n.startPlaced(ctx); err != nil {
 		return err
+	}
+	if n.full.Load() {
+		n.deps.Logger.Warn("the disk is below its hard limit: only mail groups with bodies to store run on this node until there is room")
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/storage/mailbox"
 )
 
 // roomEvery is how often the room on the disk is looked at.
@@ -51,6 +52,22 @@ func (n *Node) followDisk(ctx context.Context) error {
 	}
 }
 
+// drains reports whether a group has to run on a disk below its hard limit: the
+// log holds bodies of it that go when they are in the object store, and with
+// every node like this nobody else would bring them there. New mail is refused
+// long before. Where the state waits for room nothing gets there.
+func (n *Node) drains(id rookery.GroupID) bool {
+	if n.groups.state.Full() {
+		return false
+	}
+	sg, err := n.groups.mailState(id)
+	if err != nil {
+		return false
+	}
+	bodies, err := sg.Machine().(*mailbox.Machine).Unpacked(0, 1)
+	return err == nil && len(bodies) > 0
+}
+
 // stopFull stops the mail groups of a node whose disk has no room: what they
 // would write next could be what does not fit. Others serve them, sessions go
 // there. Where the state waits for room already a replica ends only when there
@@ -61,7 +78,9 @@ func (n *Node) stopFull(ctx context.Context) error {
 	}
 	stop := map[rookery.GroupID]bool{}
 	for _, id := range n.groups.here() {
-		stop[id] = true
+		if !n.drains(id) {
+			stop[id] = true
+		}
 	}
 	if len(stop) == 0 {
 		return nil
