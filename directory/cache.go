@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -50,7 +51,12 @@ type Cache struct {
 	opts    CacheOptions
 	answers *lru[answer]
 	flights singleflight.Group
+	hits    atomic.Uint64
+	misses  atomic.Uint64
 }
+
+// Stats are how many recipients were remembered, and how many were asked for.
+func (c *Cache) Stats() (hits, misses uint64) { return c.hits.Load(), c.misses.Load() }
 
 type answer struct {
 	entry   Entry
@@ -69,8 +75,10 @@ func (c *Cache) Recipient(ctx context.Context, addr rookery.Address) (Entry, err
 	addr = Base(addr)
 	key := addr.Key()
 	if a, ok := c.answers.get(key); ok && c.opts.Now().Before(a.expires) {
+		c.hits.Add(1)
 		return a.entry, a.err
 	}
+	c.misses.Add(1)
 	// The look-up outlives an impatient caller: others may wait for it too.
 	flight := c.flights.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)

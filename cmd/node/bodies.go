@@ -29,6 +29,7 @@ type bodies struct {
 	store    *liveStore
 	tried    triedStore
 	reader   *pack.Bodies
+	cache    *pack.Cache
 	packers  sync.Map // of *packing by rookery.GroupID
 	garbage  atomic.Pointer[Garbage]
 	budget   *pack.Budget // of rewriting
@@ -54,6 +55,7 @@ func (b *bodies) open(set *Store) (err error) {
 	if err != nil {
 		return err
 	}
+	b.cache = cache
 	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Remote: b.node.groups.readRemote, Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
 }
@@ -61,7 +63,7 @@ func (b *bodies) open(set *Store) (err error) {
 func (b *bodies) openStore(set Store) error {
 	s, err := openStore(&set, b.node.cfg.DataDir, b.node.deps.Logger)
 	if err == nil {
-		b.store.use(s, set)
+		b.store.use(meteredStore{s, b.node.metrics}, set)
 	}
 	return err
 }

@@ -84,6 +84,16 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
+// ends is when the certificate in use ends; false before there is one.
+func (c *certificate) ends() (time.Time, bool) {
+	if c == nil {
+		return time.Time{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pair.Leaf.NotAfter, c.pair.Leaf != nil
+}
+
 // tlsConfig is what all mail listeners offer: TLS 1.2 for the devices that
 // need it, and no client certificates.
 func (c *certificate) tlsConfig() *tls.Config {

@@ -98,6 +98,9 @@ type Listen struct {
 	// Health answers load balancers over plain HTTP: /ready, /ready/smtp,
 	// /ready/imap, /ready/pop3 and /live. Off unless set, such as to :7718.
 	Health []string `toml:"health"`
+	// Metrics answers monitoring over plain HTTP: /metrics in the text format
+	// of Prometheus. Off unless set, such as to 127.0.0.1:7719.
+	Metrics []string `toml:"metrics"`
 }
 
 // Disk bounds what the node keeps on its disk.
@@ -179,7 +182,7 @@ func (c *Config) Validate() error {
 			bad("trusted_proxies", "%q is not a network; write it like 192.0.2.0/24", p)
 		}
 	}
-	for _, l := range append(c.Listen.all(), listener{"health", c.Listen.Health}) {
+	for _, l := range append(c.Listen.all(), listener{"health", c.Listen.Health}, listener{"metrics", c.Listen.Metrics}) {
 		for _, a := range l.addrs {
 			if _, _, err := net.SplitHostPort(a); err != nil {
 				bad("listen."+l.name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)

@@ -38,7 +38,9 @@ type gate struct {
 	mu     sync.Mutex
 	total  int
 	byAddr map[netip.Addr]int
-	failed error
+	// admitted and refused count since the start.
+	admitted, refused uint64
+	failed            error
 }
 
 func listen(ctx context.Context, network Network, name, addr string, trusted []netip.Prefix, max, perIP func() int, logger *slog.Logger) (*gate, error) {
@@ -116,7 +118,10 @@ func (g *gate) admit(c net.Conn) {
 	ip := addrOf(c.RemoteAddr())
 	g.mu.Lock()
 	full := g.total >= g.max() || g.byAddr[ip] >= g.perIP()
-	if !full {
+	if full {
+		g.refused++
+	} else {
+		g.admitted++
 		g.total++
 		g.byAddr[ip]++
 	}

@@ -105,6 +105,8 @@ type Node struct {
 
 	over over // why the node cannot go on
 
+	metering // what monitoring sees
+
 	jobs context.Context // ends with the background jobs
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -120,6 +122,8 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	n.over.ended = make(chan struct{})
 	n.keysMoved, n.erasing, n.rewrapMoved = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.health = newHealth(n)
+	n.metrics = newMetrics()
+	n.scraped = &metricsServer{node: n}
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -133,7 +137,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	defer cancel()
 	stop := n.over.cancels(cancel)
 	defer stop()
-	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
+	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.scraped.open, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
 		if err := errors.Join(step(ctx), n.over.why()); err != nil {
 			return n, err
 		}
@@ -184,6 +188,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
 	n.dicts = newDictionaries(n)
 	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
+	n.road.committed, n.road.waited = n.metrics.committed, n.metrics.barriers.Observe
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
 		return err
 	}
@@ -297,7 +302,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deadAfter.Store(int64(set.replaceAfter()))
 	n.compression.Store(&set.Compression)
 	n.dicts.refresh()
-	n.people = newPeople(n.deps.Network, n.deps.Logger)
+	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {
 			return err
@@ -315,18 +320,19 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenIntents: n.intentsAway, Dictionary: n.dicts.Current,
+		Leader: n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered, Dictionary: n.dicts.Current,
 	})
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
 		return err
 	}
+	n.mailCertificate = cert
 	n.onward = newSessions(n)
 	n.servers = newServers(edge{
 		nodes: n.onward,
 		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
 		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
-		disk: n.groups.log.Disk,
+		disk: n.groups.log.Disk, metrics: n.metrics,
 	})
 	return nil
 }
@@ -392,6 +398,7 @@ func (n *Node) Close(ctx context.Context) error {
 		note("object store", n.bodies.close())
 	}
 	note("health", n.health.close())
+	note("metrics", n.scraped.close())
 	if n.lock != nil {
 		note("data directory", n.lock.Close())
 	}

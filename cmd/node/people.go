@@ -19,15 +19,19 @@ import (
 type people struct {
 	network Network
 	logger  *slog.Logger
+	observe func(request string, err error, took time.Duration)
 
 	mu      sync.Mutex
 	current *generation
+	// hits and misses are of the caches of former generations.
+	hits, misses uint64
 }
 
 // generation is what the settings of one time have opened. Requests that began
 // under it end under it: it is closed after the last of them.
 type generation struct {
 	directory.Directory
+	cache  *directory.Cache
 	opened []*ldap.Directory
 	users  sync.WaitGroup
 }
@@ -44,8 +48,8 @@ func (g *generation) close() error {
 	return errors.Join(errs...)
 }
 
-func newPeople(network Network, logger *slog.Logger) *people {
-	return &people{network: network, logger: logger}
+func newPeople(network Network, logger *slog.Logger, observe func(request string, err error, took time.Duration)) *people {
+	return &people{network: network, logger: logger, observe: observe}
 }
 
 // use opens the directories of the settings and puts them in the place of the
@@ -74,7 +78,8 @@ func (p *people) use(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return fail(err)
 	}
-	old := p.swap(&generation{Directory: directory.NewCache(set, directory.CacheOptions{}), opened: opened})
+	cache := directory.NewCache(set, directory.CacheOptions{})
+	old := p.swap(&generation{Directory: cache, cache: cache, opened: opened})
 	if err := old.close(); err != nil {
 		p.logger.Warn("close directory", "error", err)
 	}
@@ -85,6 +90,10 @@ func (p *people) swap(next *generation) (old *generation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, p.current = p.current, next
+	if old != nil {
+		hits, misses := old.cache.Stats()
+		p.hits, p.misses = p.hits+hits, p.misses+misses
+	}
 	return old
 }
 
@@ -130,7 +139,10 @@ func (p *people) Recipient(ctx context.Context, addr rookery.Address) (directory
 		return directory.Entry{}, err
 	}
 	defer d.users.Done()
-	return d.Recipient(ctx, addr)
+	began := time.Now()
+	e, err := d.Recipient(ctx, addr)
+	p.observe("recipient", err, time.Since(began))
+	return e, err
 }
 
 // Authenticate is directory.Directory's.
@@ -140,7 +152,10 @@ func (p *people) Authenticate(ctx context.Context, login, password string) (dire
 		return directory.Entry{}, err
 	}
 	defer d.users.Done()
-	return d.Authenticate(ctx, login, password)
+	began := time.Now()
+	e, err := d.Authenticate(ctx, login, password)
+	p.observe("sign-in", err, time.Since(began))
+	return e, err
 }
 
 // Local is directory.Directory's.
@@ -175,4 +190,32 @@ func (p *people) trouble() map[string]error {
 		}
 	}
 	return bad
+}
+
+// peopleStats are the numbers of the directories.
+type peopleStats struct {
+	hits, misses uint64
+	servers      []serverState
+}
+
+type serverState struct {
+	directory, url string
+	up             bool
+}
+
+func (p *people) stats() (s peopleStats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.hits, s.misses = p.hits, p.misses
+	if p.current == nil {
+		return s
+	}
+	hits, misses := p.current.cache.Stats()
+	s.hits, s.misses = s.hits+hits, s.misses+misses
+	for _, d := range p.current.opened {
+		for _, h := range d.Health() {
+			s.servers = append(s.servers, serverState{d.Name(), h.URL, h.Up})
+		}
+	}
+	return s
 }

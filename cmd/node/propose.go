@@ -31,6 +31,10 @@ type road struct {
 	// ended is closed when the node closes: nothing is sent any more.
 	ended <-chan struct{}
 
+	// committed and waited hear how long commands and reads waited; nil: nobody.
+	committed func(id rookery.GroupID, err error, took time.Duration)
+	waited    func(seconds float64)
+
 	// away is the way to a group without a replica here; nil: there is none.
 	away func(rookery.GroupID) (group, error)
 
@@ -96,6 +100,16 @@ func (r *road) proposer(id rookery.GroupID) *state.Proposer {
 
 // Apply is account.Log's. An error is about the road only.
 func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
+	if r.committed == nil {
+		return r.apply(ctx, id, cmd)
+	}
+	began := time.Now()
+	index, result, err := r.apply(ctx, id, cmd)
+	r.committed(id, err, time.Since(began))
+	return index, result, err
+}
+
+func (r *road) apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
 	if _, err := r.find(id); err != nil {
 		return 0, nil, err
 	}
@@ -164,6 +178,15 @@ const leaderWait = 4 * time.Second
 
 // Barrier is account.Log's.
 func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
+	began := time.Now()
+	err := r.barrier(ctx, id)
+	if r.waited != nil && err == nil {
+		r.waited(time.Since(began).Seconds())
+	}
+	return err
+}
+
+func (r *road) barrier(ctx context.Context, id rookery.GroupID) error {
 	g, err := r.find(id)
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ type edge struct {
 	logger   *slog.Logger
 	clock    func() time.Time
 	disk     func() rlog.DiskState
+	metrics  *metrics
 }
 
 // roomy takes new mail only while the disk has room for it: below the soft
@@ -89,17 +90,17 @@ func newServers(e edge) *servers {
 	}
 	s.smtp = smtp.New(smtp.Options{
 		Directory: e.people, Accounts: e.accounts, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		Postmaster: postmaster, Sender: sender, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+		Postmaster: postmaster, Sender: sender, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
 	s.imap = imap.New(imap.Options{
 		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock, Observe: e.metrics.imapCommand,
 		Limits: imap.Limits{Connections: set.Limits.Connections, PerAccountIP: set.Limits.SessionsPerUser},
 	})
 	s.pop3 = pop3.New(pop3.Options{
 		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		DefaultQuota: set.Limits.Quota, Logger: e.logger,
+		DefaultQuota: set.Limits.Quota, Logger: e.logger, Observe: e.metrics.pop3Command,
 		Limits: pop3.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress},
 	})
 	return s

@@ -257,7 +257,7 @@ func TestTakenPortEndsTheStart(t *testing.T) {
 // A request that has begun ends in the directory it began in, however often
 // the settings change meanwhile.
 func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
-	p := newPeople(systemNetwork{}, testDeps(t, nil).Logger)
+	p := newPeople(systemNetwork{}, testDeps(t, nil).Logger, newMetrics().lookedUp)
 	set := testSettings(directoryServer(t))
 	if err := p.use(t.Context(), set); err != nil {
 		t.Fatal(err)

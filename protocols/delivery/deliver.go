@@ -46,6 +46,18 @@ type recipient struct {
 // KindUnknown are temporary; KindLimit is too many recipients.
 func (d *Deliverer) Deliver(ctx context.Context, r Request) error {
 	began := time.Now()
+	err := d.deliver(ctx, r, began)
+	d.observe("smtp", err, r.Spool.Size(), began)
+	return err
+}
+
+func (d *Deliverer) observe(road string, err error, size int64, began time.Time) {
+	if d.o.Observe != nil {
+		d.o.Observe(road, err, size, time.Since(began))
+	}
+}
+
+func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
 	defer d.flight.begin()()
 	groups, err := d.open(ctx, r)
 	if err != nil {
@@ -263,6 +275,14 @@ func (d *Deliverer) judge(cmd *command.Deliver, r *command.DeliverResult) error 
 // does not exist, KindOverQuota when it is full. An appended message is always
 // filed, however many like it exist. It returns when this node shows it.
 func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery.MailboxID,
+	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	began := time.Now()
+	f, err := d.append(ctx, a, into, flags, keywords, date, spool)
+	d.observe("append", err, spool.Size(), began)
+	return f, err
+}
+
+func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
 	defer d.flight.begin()()
 	key, err := a.Key(ctx)

@@ -63,6 +63,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock tells how old an intent is; default time.Now.
 	Clock func() time.Time
+	// Observe hears what became of every message, by the road it came: smtp or
+	// append. nil: nobody hears.
+	Observe func(road string, err error, size int64, took time.Duration)
 }
 
 // Deliverer files messages. All methods may be called concurrently.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"rookery"
 	"rookery/protocols/imap/wire"
@@ -23,7 +24,7 @@ func (s *session) lexLimits() wire.Limits {
 func (s *session) command() error {
 	s.measure()
 	s.lex.Begin(s.lexLimits())
-	s.tag = "*"
+	s.tag, s.name, s.ran = "*", "unknown", time.Time{}
 	if s.lex.AtEnd() { // an empty line is no command
 		s.lex.End()
 		return s.answer(bad("a command needs a tag and a name"))
@@ -48,6 +49,7 @@ func (s *session) command() error {
 	case c.in&s.state == 0:
 		return s.answer(bad("%s", wrongState(c, s.state)))
 	}
+	s.name = c.name
 	args := c.parse(s, s.lex)
 	if s.lex.OK() && !c.openEnded && !s.lex.Ended() {
 		s.lex.Syntax("unexpected text after the command's arguments")
@@ -56,6 +58,9 @@ func (s *session) command() error {
 		return s.answer(s.lex.Err())
 	}
 	s.done = reply{"OK", "", strings.ToUpper(name) + " completed"}
+	if !c.waits {
+		s.ran = time.Now()
+	}
 	return s.answer(s.run(c, args))
 }
 
@@ -118,6 +123,7 @@ func (s *session) answer(err error) error {
 	} else {
 		s.bads = 0
 	}
+	s.observe(r.status)
 	s.status(s.tag, r)
 	if flood != nil {
 		return flood
@@ -157,4 +163,16 @@ func (s *session) status(tag string, r *reply) {
 		s.out.Byte('[').Text(r.code).Text("] ")
 	}
 	s.out.Text(r.text).CRLF()
+}
+
+func (s *session) observe(status string) {
+	observe := s.srv.o.Observe
+	if observe == nil {
+		return
+	}
+	var took time.Duration
+	if !s.ran.IsZero() {
+		took = time.Since(s.ran)
+	}
+	observe(s.name, status, took)
 }

@@ -12,7 +12,7 @@ import (
 // idleFamily holds IDLE (RFC 9051 6.3.13).
 func idleFamily() family {
 	return family{
-		commands: []*cmd{lasting(plain("IDLE", signedIn, tellNothing, (*session).runIdle))},
+		commands: []*cmd{waiting(plain("IDLE", signedIn, tellNothing, (*session).runIdle))},
 		caps:     caps(anyState, "IDLE"),
 	}
 }

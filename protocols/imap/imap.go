@@ -49,6 +49,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock tells the time to SEARCH keys relative to now; default time.Now.
 	Clock func() time.Time
+	// Observe hears of every answered command: its name, or "unknown", the
+	// status of its answer, and how long it ran (0: it waited by its nature).
+	// nil: nobody hears.
+	Observe func(command, status string, took time.Duration)
 }
 
 // Mode is what a listener speaks from the first octet.

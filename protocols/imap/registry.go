@@ -32,6 +32,8 @@ type cmd struct {
 	openEnded bool
 	// long: the command ends with its work or its client, not by the clock.
 	long bool
+	// waits: its time says nothing of the server, for it is the client's.
+	waits bool
 	// view says what the session may be told of its mailbox afterwards.
 	view viewRule
 }
@@ -54,6 +56,12 @@ func define[A any](name string, in states, view viewRule, parse func(*session, *
 		parse: func(s *session, l *wire.Lexer) any { return parse(s, l) },
 		run:   func(s *session, ctx context.Context, a any) error { return run(s, ctx, a.(A)) },
 	}
+}
+
+// waiting is lasting for commands that are as long as their client likes.
+func waiting(c *cmd) *cmd {
+	c.waits = true
+	return lasting(c)
 }
 
 // lasting takes the clock off a command.

@@ -52,8 +52,10 @@ type session struct {
 	bads     int // BAD answers in a row
 
 	tag  string
-	done reply // the tagged reply of the command that runs, where it is OK
-	bye  bool  // close after this command
+	name string    // of the command that runs, "unknown" before it is known
+	ran  time.Time // when it began, zero where it is not measured
+	done reply     // the tagged reply of the command that runs, where it is OK
+	bye  bool      // close after this command
 
 	mu      sync.Mutex
 	leaving bool // the account is not served here any more

@@ -19,7 +19,7 @@ func signInFamily() family {
 		commands: []*cmd{
 			plain("STARTTLS", notAuthenticated, tellNothing, (*session).runStartTLS),
 			define("LOGIN", notAuthenticated, tellNothing, parseLogin, (*session).runLogin),
-			lasting(define("AUTHENTICATE", notAuthenticated, tellNothing, parseAuthenticate, (*session).runAuthenticate)),
+			waiting(define("AUTHENTICATE", notAuthenticated, tellNothing, parseAuthenticate, (*session).runAuthenticate)),
 		},
 		caps: []capability{
 			{"STARTTLS", notAuthenticated, func(s *session) bool { return !s.secure && s.srv.o.TLS != nil }},

@@ -107,7 +107,14 @@ func (c *conn) command(ctx context.Context, line []byte) (more bool) {
 			more = false
 		}
 	}()
-	return c.session.do(ctx, line)
+	s := &c.session
+	s.name, s.refused = "unknown", false
+	began := time.Now()
+	more = s.do(ctx, line)
+	if c.server.o.Observe != nil {
+		c.server.o.Observe(s.name, !s.refused, time.Since(began))
+	}
+	return more
 }
 
 // use makes nc the connection's stream. What was buffered in clear is dropped.
@@ -224,8 +231,11 @@ func (c *conn) drain() {
 	}
 }
 
-func (c *conn) ok(format string, a ...any)  { c.line("+OK "+format, a...) }
-func (c *conn) err(format string, a ...any) { c.line("-ERR "+format, a...) }
+func (c *conn) ok(format string, a ...any) { c.line("+OK "+format, a...) }
+func (c *conn) err(format string, a ...any) {
+	c.session.refused = true
+	c.line("-ERR "+format, a...)
+}
 
 func (c *conn) line(format string, a ...any) {
 	fmt.Fprintf(c.w, format, a...)

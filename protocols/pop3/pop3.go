@@ -61,6 +61,9 @@ type Options struct {
 	DefaultQuota int64
 	Limits       Limits
 	Logger       *slog.Logger
+	// Observe hears of every command: its name, or "unknown", whether the
+	// answer was +OK, and how long it took. nil: nobody hears.
+	Observe func(command string, ok bool, took time.Duration)
 }
 
 // Limits bound what a client costs. Zero values mean the defaults given.

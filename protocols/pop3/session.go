@@ -25,6 +25,8 @@ type session struct {
 	errors   int
 	failures int
 	fetched  int
+	name     string // of the command that runs
+	refused  bool   // it was answered with -ERR
 }
 
 // transferTime bounds the sending of one message. A client that takes no bytes
@@ -49,6 +51,7 @@ func (s *session) do(ctx context.Context, line []byte) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	s.name = strings.ToUpper(string(name))
 	return cmd.run(s, ctx, string(rest))
 }
 

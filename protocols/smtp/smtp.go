@@ -94,6 +94,10 @@ type Options struct {
 	Logger       *slog.Logger
 	// Clock stamps trace fields; default time.Now.
 	Clock func() time.Time
+	// Observe hears of MAIL, RCPT, DATA (which BDAT is too) and AUTH: the code
+	// they were answered with and how long they took, for DATA the message's
+	// way here included. nil: nobody hears.
+	Observe func(command string, code int, took time.Duration)
 }
 
 // Limits bound what a client costs. Zero values mean the defaults given.

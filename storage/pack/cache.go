@@ -35,6 +35,8 @@ type Cache struct {
 	max    int64
 	logger *slog.Logger
 	temp   atomic.Uint64
+	hits   atomic.Uint64
+	misses atomic.Uint64
 
 	mu       sync.Mutex
 	size     int64 // of all, holding of those held
@@ -163,8 +165,31 @@ func (c *Cache) use(e *list.Element) (changed []cached) {
 	return changed
 }
 
+// CacheStats are the numbers of a Cache.
+type CacheStats struct {
+	Hits, Misses uint64 // since it was opened
+	Bytes        int64
+}
+
+// Stats reads the cache's numbers.
+func (c *Cache) Stats() CacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return CacheStats{c.hits.Load(), c.misses.Load(), c.size}
+}
+
 // Get gives what was put under name. The caller owns it.
 func (c *Cache) Get(name string) ([]byte, bool) {
+	b, ok := c.get(name)
+	if ok {
+		c.hits.Add(1)
+	} else {
+		c.misses.Add(1)
+	}
+	return b, ok
+}
+
+func (c *Cache) get(name string) ([]byte, bool) {
 	n := nameOf(name)
 	c.mu.Lock()
 	e, ok := c.items[n]
