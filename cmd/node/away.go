@@ -40,7 +40,8 @@ func (n *Node) away(id rookery.GroupID) (group, error) {
 }
 
 // replicas are the nodes to ask for a group, from the placement of this
-// moment: those that answer before the others, else in any order.
+// moment: those that answer before the others, those of this node's zone before
+// farther ones, else in any order.
 func (n *Node) replicas(id rookery.GroupID) ([]rookery.NodeID, error) {
 	p, err := n.groups.system.Group(id)
 	if err != nil {
@@ -50,17 +51,47 @@ func (n *Node) replicas(id rookery.GroupID) ([]rookery.NodeID, error) {
 	nodes := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Members, p.Voters))))
 	nodes = slices.DeleteFunc(nodes, func(x rookery.NodeID) bool { return x == n.id.Node })
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	rank := func(x rookery.NodeID) int {
-		if !n.lives.of(x).alive {
-			return 2
+	byUse(nodes, func(x rookery.NodeID) use {
+		return use{
+			alive:   n.lives.of(x).alive,
+			settled: slices.Contains(p.Voters, x) && slices.Contains(p.Members, x),
+			near:    n.near(x),
 		}
-		if !slices.Contains(p.Voters, x) || !slices.Contains(p.Members, x) {
-			return 1 // on its way in or out
+	})
+	return nodes, nil
+}
+
+// use is what a replica is good for.
+type use struct {
+	alive   bool
+	settled bool // not on its way in or out
+	near    bool // in this node's zone
+}
+
+// byUse puts the best first and keeps the order of equals.
+func byUse(nodes []rookery.NodeID, of func(rookery.NodeID) use) {
+	uses := make(map[rookery.NodeID]use, len(nodes))
+	for _, x := range nodes {
+		uses[x] = of(x)
+	}
+	rank := func(u use) int {
+		switch {
+		case !u.alive:
+			return 3
+		case !u.settled:
+			return 2
+		case !u.near:
+			return 1
 		}
 		return 0
 	}
-	slices.SortStableFunc(nodes, func(a, b rookery.NodeID) int { return rank(a) - rank(b) })
-	return nodes, nil
+	slices.SortStableFunc(nodes, func(a, b rookery.NodeID) int { return rank(uses[a]) - rank(uses[b]) })
+}
+
+// near reports whether a node stands in this one's zone.
+func (n *Node) near(id rookery.NodeID) bool {
+	x, err := n.groups.system.Node(id)
+	return err == nil && x.Zone != "" && x.Zone == n.cfg.Cluster.Zone
 }
 
 // askReplica asks one replica after the other until one has run the call. What
