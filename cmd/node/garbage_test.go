@@ -71,8 +71,11 @@ func TestSweepThroughANode(t *testing.T) {
 	if n := len(c.keys()); n > known+2 || n < 3 {
 		t.Errorf("%d objects are left, want at most %d", n, known+2)
 	}
-	if at, err := c.groups.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, at)) > time.Minute {
-		t.Errorf("swept at %d, %v", at, err)
+	if last, err := c.groups.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, last.Time)) > time.Minute || last.Objects != 4 || last.Bytes != 16 {
+		t.Errorf("last swept %+v, %v", last, err)
+	}
+	if st, err := c.client().Status(t.Context()); err != nil || st.Swept == nil || st.Swept.Objects != 4 {
+		t.Errorf("%+v %v", st.Swept, err)
 	}
 	for i := range 6 {
 		if got := c.texts(login(i), "INBOX"); len(got) != 1 || !strings.HasSuffix(got[0], "me") && !strings.HasSuffix(got[0], "me\r\n") {

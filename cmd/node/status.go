@@ -34,6 +34,8 @@ type Status struct {
 	// the version of commands that was finalised.
 	Generation string `json:"generation"`
 	Gate       uint32 `json:"version_gate"`
+	// Swept is the last orphan sweep that deleted, null before the first.
+	Swept *SweepStatus `json:"last_sweep"`
 	// Gossip is how far a change of the gossip key is.
 	Gossip GossipStatus `json:"gossip_keys"`
 }
@@ -108,6 +110,9 @@ func (n *Node) status() Status {
 	s.Generation = n.id.Generation
 	if s.Gate, err = n.groups.system.Gate(); err != nil {
 		problem("version gate: %v", err)
+	}
+	if s.Swept, err = n.lastSweep(); err != nil {
+		problem("orphan sweep: %v", err)
 	}
 	nodes, err := n.groups.system.Nodes()
 	if err != nil {

@@ -189,7 +189,7 @@ func (n *Node) sweepIfDue(ctx context.Context) {
 		return
 	}
 	last, err := n.groups.system.Swept()
-	if err != nil || n.deps.Clock().Sub(time.Unix(0, last)) < every {
+	if err != nil || n.deps.Clock().Sub(time.Unix(0, last.Time)) < every {
 		return
 	}
 	done, err := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })
@@ -210,4 +210,19 @@ func (c *AdminClient) SweepStorage(ctx context.Context, o SweepOrder, fn func(Sw
 		}
 		return fn(e)
 	})
+}
+
+// SweepStatus is an orphan sweep as the status shows it.
+type SweepStatus struct {
+	Time    time.Time `json:"time"`
+	Objects uint64    `json:"deleted"`
+	Bytes   int64     `json:"deleted_bytes"`
+}
+
+func (n *Node) lastSweep() (*SweepStatus, error) {
+	last, err := n.groups.system.Swept()
+	if err != nil || last.Time == 0 {
+		return nil, err
+	}
+	return &SweepStatus{time.Unix(0, last.Time).UTC(), last.Objects, last.Bytes}, nil
 }

@@ -94,7 +94,7 @@ func statusTable(s *shell, st node.Status) error {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
 	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
-	printStored(w, st.Groups)
+	printStored(w, st)
 	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets, st.Reads.Bytes>>20)
 	if st.Store != "" {
 		fmt.Fprintf(w, "object store: %s\n", st.Store)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -10,10 +11,10 @@ import (
 )
 
 // printStored sums what lies in the object store for the status.
-func printStored(w io.Writer, groups []node.GroupStatus) {
+func printStored(w io.Writer, st node.Status) {
 	var t mailbox.PackTotals
 	unknown := 0
-	for _, g := range groups {
+	for _, g := range st.Groups {
 		switch {
 		case g.Stored != nil:
 			t.Packs, t.Live, t.Waste = t.Packs+g.Stored.Packs, t.Live+g.Stored.Live, t.Waste+g.Stored.Waste
@@ -27,4 +28,7 @@ func printStored(w io.Writer, groups []node.GroupStatus) {
 		fmt.Fprintf(w, " (%d groups without a replica here are not counted)", unknown)
 	}
 	fmt.Fprintln(w)
+	if st.Swept != nil {
+		fmt.Fprintf(w, "last swept %s: %d orphans, %d KiB deleted\n", st.Swept.Time.Format(time.RFC3339), st.Swept.Objects, st.Swept.Bytes>>10)
+	}
 }

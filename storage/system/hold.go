@@ -1,8 +1,6 @@
 package system
 
 import (
-	"encoding/binary"
-
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
@@ -70,29 +68,39 @@ func (m *Machine) Holds() (holds []Hold, err error) {
 	return holds, err
 }
 
-// swept keeps when the last orphan sweep ended.
+// Sweep is what the last orphan sweep did.
+type Sweep struct {
+	// Time is when it ended, unix nanoseconds; 0 is that there was none.
+	Time int64 `cbor:"1,keyasint"`
+	// Objects were orphans that it deleted, of so many bytes.
+	Objects uint64 `cbor:"2,keyasint,omitempty"`
+	Bytes   int64  `cbor:"3,keyasint,omitempty"`
+}
+
+// swept keeps what the last orphan sweep did.
 func swept(tx state.Tx, c *command.Swept) (command.Result, error) {
-	if c.Time <= 0 {
+	if c.Time <= 0 || c.Bytes < 0 {
 		return nil, refuse(rookery.KindInvalid, "the sweep has no time")
 	}
-	if v := get(tx, []byte{tableSwept}); len(v) == 8 && int64(binary.BigEndian.Uint64(v)) >= c.Time {
-		return &command.Done{}, nil
+	if v := get(tx, []byte{tableSwept}); v != nil {
+		var last Sweep
+		must(decode("sweep", v, &last))
+		if last.Time >= c.Time {
+			return &command.Done{}, nil
+		}
 	}
-	must(tx.Set([]byte{tableSwept}, binary.BigEndian.AppendUint64(nil, uint64(c.Time))))
+	put(tx, []byte{tableSwept}, &Sweep{c.Time, c.Objects, c.Bytes})
 	return &command.Done{}, nil
 }
 
-// Swept is when the last orphan sweep ended, unix nanoseconds; 0 is never.
-func (m *Machine) Swept() (at int64, err error) {
+// Swept is the last orphan sweep.
+func (m *Machine) Swept() (last Sweep, err error) {
 	err = m.read(func(r state.Reader) error {
 		v, err := r.Get([]byte{tableSwept})
-		if err == nil && v != nil && len(v) != 8 {
-			err = damaged("sweep")
-		}
 		if err == nil && v != nil {
-			at = int64(binary.BigEndian.Uint64(v))
+			err = decode("sweep", v, &last)
 		}
 		return err
 	})
-	return at, err
+	return last, err
 }

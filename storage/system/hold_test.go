@@ -40,9 +40,9 @@ func TestOperatorHolds(t *testing.T) {
 func TestSweepsAreRemembered(t *testing.T) {
 	f := open(t)
 	for _, c := range []struct{ end, want int64 }{{50, 50}, {40, 50}, {60, 60}} {
-		f.must(&command.Swept{Time: c.end})
-		if at, err := f.m.Swept(); at != c.want || err != nil {
-			t.Errorf("after %d: %d %v", c.end, at, err)
+		f.must(&command.Swept{Time: c.end, Objects: uint64(c.end), Bytes: c.end})
+		if last, err := f.m.Swept(); last != (Sweep{c.want, uint64(c.want), c.want}) || err != nil {
+			t.Errorf("after %d: %+v %v", c.end, last, err)
 		}
 	}
 	f.refused(rookery.KindInvalid, "", &command.Swept{})

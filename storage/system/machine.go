@@ -30,7 +30,7 @@ const (
 	tableGate     byte = 0x16 // version (4)
 	tableRecovery byte = 0x17 // generation (8): record
 	tableHold     byte = 0x20 // name: record
-	tableSwept    byte = 0x21 // time (8)
+	tableSwept    byte = 0x21 // one row: record
 	tableTenant   byte = 0x40 // tenant key version (4): record
 	tableErasure  byte = 0x41 // account: record
 	tableGossip   byte = 0x28 // record
