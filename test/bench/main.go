@@ -20,7 +20,7 @@ func main() {
 	var (
 		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
 		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
-		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup too, with three nodes")
+		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup too, with three nodes; compress needs no servers")
 		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away   = flag.Int("away", 100000, "messages that come in while a node is away")
 		big    = flag.Int("big", 100000, "messages in the big mailbox")
@@ -30,11 +30,14 @@ func main() {
 	flag.Parse()
 	b := &bench{runs: *runs, big: *big, away: *away, table: &table{}}
 	defer b.stop()
-	if err := b.start(*binary, *nodes, *peers); err != nil {
-		b.stop()
-		log.Fatal(err)
+	servers := *only != "compress"
+	if servers {
+		if err := b.start(*binary, *nodes, *peers); err != nil {
+			b.stop()
+			log.Fatal(err)
+		}
 	}
-	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup}
+	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup, "compress": b.compress}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {
@@ -46,7 +49,11 @@ func main() {
 			log.Printf("%s: %v", name, err)
 		}
 	}
-	text := fmt.Sprintf("%d cores, %s, medians of %d\n\n%s", runtime.NumCPU(), runtime.Version(), b.runs, b.table.markdown(b.sides))
+	text := fmt.Sprintf("%d cores, %s, medians of %d\n", runtime.NumCPU(), runtime.Version(), b.runs)
+	if servers {
+		text += "\n" + b.table.markdown(b.sides)
+	}
+	text += b.more
 	fmt.Print("\n" + text)
 	if *out != "" {
 		if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
@@ -90,6 +97,7 @@ type bench struct {
 	big   int
 	away  int
 	table *table
+	more  string // what fits no table of servers
 }
 
 // figure is one number of one side: higher is better unless less is set.

@@ -5,6 +5,8 @@ package corpus
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -24,12 +26,29 @@ type Message struct {
 // sets of broken or odd messages.
 func (m Message) Plain() bool { return strings.Contains(m.Name, "spamassassin") }
 
-// Messages reads all messages, in the order of names.
-func Messages(t testing.TB) (all []Message) {
+// ErrNone is that there is no corpus here.
+var ErrNone = errors.New("no corpus: set ROOKERY_CORPUS to an archive of real mail (tar.xz)")
+
+// Messages reads all messages, in the order of names, for a test.
+func Messages(t testing.TB) []Message {
 	t.Helper()
-	dir := t.TempDir()
-	unpack(t, dir)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	all, err := Read(t.TempDir())
+	if errors.Is(err, ErrNone) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Read is Messages outside of tests; the archive is unpacked into an empty
+// directory of the caller's.
+func Read(dir string) (all []Message, err error) {
+	if err := unpack(dir); err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || !isMail(path) {
 			return err
 		}
@@ -41,13 +60,10 @@ func Messages(t testing.TB) (all []Message) {
 		all = append(all, Message{name, canonical(raw)})
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err == nil && len(all) == 0 {
+		err = ErrNone
 	}
-	if len(all) == 0 {
-		t.Skip("the corpus has no messages")
-	}
-	return all
+	return all, err
 }
 
 // archive is the corpus's path, "" for none.
@@ -64,15 +80,15 @@ func archive() string {
 	return ""
 }
 
-func unpack(t testing.TB, dir string) {
-	t.Helper()
+func unpack(dir string) error {
 	path := archive()
 	if path == "" {
-		t.Skip("no corpus: set ROOKERY_CORPUS to an archive of real mail (tar.xz)")
+		return ErrNone
 	}
 	if out, err := exec.Command("tar", "-xJf", path, "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", path, err, out)
+		return fmt.Errorf("cannot unpack %s: %w: %s", path, err, out)
 	}
+	return nil
 }
 
 func isMail(path string) bool {
