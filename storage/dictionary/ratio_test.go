@@ -123,28 +123,25 @@ func TestRatio(t *testing.T) {
 	t.Logf("trained on %d messages of %d accounts in %d conversations in %v: %d pieces, %d bytes", trained.Samples, trained.Accounts,
 		trained.Talks, time.Since(began).Round(time.Millisecond), len(trained.Pieces), len(trained.Dictionary))
 	generic, _ := BuiltIn(Generic)
-	var everything, made [][]byte
-	for _, m := range all {
-		everything = append(everything, m.Text)
-	}
-	for i := range 300 {
+	var made [][]byte
+	for i := range 60 {
 		made = append(made, newsletter(i))
 	}
 	own := read(t, trained.Dictionary)
-	for _, set := range []struct {
+	for i, set := range []struct {
 		name     string
 		messages [][]byte
 	}{
-		{"ordinary mail, the other half", rest}, {"the whole corpus (half of the ordinary mail was trained on)", everything}, {"invented HTML mail with attachments", made},
+		{"ordinary mail, the other half", rest}, {"invented HTML mail with attachments", made},
 	} {
 		none, gen, site := store(t, set.messages, nil), store(t, set.messages, read(t, generic)), store(t, set.messages, own)
 		t.Logf("%s: %d messages\n no dictionary: %v\n generic:       %v\n trained:       %v", set.name, len(set.messages), none, gen, site)
 		if gen.packs > none.packs || site.packs > none.packs*1001/1000 || gen.extracts > none.extracts || site.extracts > none.extracts {
 			t.Errorf("%s: a dictionary does harm", set.name)
 		}
-	}
-	if r := store(t, rest, own).ratio(); r > 0.40 {
-		t.Errorf("ordinary mail takes %.3f of what was received, the goal is 0.40", r)
+		if i == 0 && site.ratio() > 0.40 {
+			t.Errorf("ordinary mail takes %.3f of what was received, the goal is 0.40", site.ratio())
+		}
 	}
 }
 
