@@ -67,7 +67,9 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	mux.HandleFunc("POST /v1/gossip", a.postGossip)
 	a.storage(mux)
 	a.keys(mux)
-	a.http.Handler = mux
+	ending, end := context.WithCancel(context.WithoutCancel(ctx))
+	a.http.RegisterOnShutdown(end)
+	a.http.Handler = endLong(ending, mux)
 	a.http.ReadTimeout = 30 * time.Second
 	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
 	go a.http.Serve(ln)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"rookery"
@@ -54,6 +55,20 @@ func stream[In any](w http.ResponseWriter, r *http.Request, fn func(ctx context.
 		return
 	}
 	send(streamLine{End: true})
+}
+
+// endLong ends the orders that may last when the server closes: it waits for
+// all others.
+func endLong(ending context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/storage/") {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(ending, cancel)()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // callStream sends a long order and hands its events to fn as they come.

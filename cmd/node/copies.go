@@ -19,8 +19,11 @@ func (b *bodies) record(group rookery.GroupID, id command.PackID) (mailbox.Pack,
 	return m.Pack(id)
 }
 
-// readRemote reads an entry's bytes in the log of another replica.
+// readRemote reads an entry's bytes in the log of another replica. A body waits
+// for it, so dead nodes must not hold it up.
 func (g *groups) readRemote(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64, p []byte, off int64) error {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
 	record, err := g.repair(ctx, id, index, term)
 	if err != nil {
 		return err
