@@ -2,7 +2,10 @@ package pack_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/storage/account/accounttest"
+	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/pack"
 )
@@ -159,4 +163,54 @@ func TestMendFromAnotherPack(t *testing.T) {
 	if _, _, c := r.faults(); len(c.Needed()) > 0 {
 		t.Errorf("%v are damaged after the repair", c.Needed())
 	}
+}
+
+// oneObject is a store that holds one pack.
+type oneObject struct {
+	blob.Store
+	key string
+	b   []byte
+}
+
+func (o oneObject) List(_ context.Context, _ string, fn func(blob.Info) error) error {
+	return fn(blob.Info{Key: o.key, Size: int64(len(o.b))})
+}
+
+func (o oneObject) Get(_ context.Context, _ string, off, n int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(o.b[off : off+n])), nil
+}
+
+// Whatever an object holds, what is salvaged from it has the digests that its
+// index says.
+func FuzzRebuild(f *testing.F) {
+	const id = "01h00000000000000000000000"
+	w := pack.NewWriter(group, id, 0)
+	for i := range 3 {
+		if err := w.Add(command.BodyID(i+300), []byte("layout"), 50, func(p []byte, _ int64) error { p[0] = byte(i); return nil }); err != nil {
+			f.Fatal(err)
+		}
+	}
+	good := w.Finish()
+	f.Add(good)
+	f.Add(good[:len(good)-24])
+	f.Add(good[:100])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		err := pack.Rebuild(t.Context(), oneObject{key: pack.Key(group, id), b: b}, func(x pack.Rebuilt) error {
+			for _, e := range x.Entries {
+				if e.Off < 0 || e.Len <= 0 || e.Off+e.Len > int64(len(b)) {
+					t.Errorf("body %d is said to be at %d+%d of %d", e.Body, e.Off, e.Len, len(b))
+				} else if x.Salvaged && sha256.Sum256(b[e.Off:e.Off+e.Len]) != e.SHA256 {
+					t.Errorf("body %d was salvaged with other bytes", e.Body)
+				}
+			}
+			if (x.Err == nil) == (len(x.Entries) == 0) && x.Salvaged {
+				t.Errorf("%d entries and %v", len(x.Entries), x.Err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
