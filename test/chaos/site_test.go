@@ -218,11 +218,11 @@ func (s *site) signal(k int, sig syscall.Signal) (chan struct{}, bool) {
 
 // end sends a signal and waits for the end.
 func (s *site) end(k int, sig syscall.Signal) error {
-	done, ok := s.signal(k, sig)
-	if !ok {
+	done, _ := s.signal(k, sig)
+	if done == nil {
 		return nil
 	}
-	select {
+	select { // one that has ended by itself is waited for too
 	case <-done:
 		return nil
 	case <-time.After(40 * time.Second):

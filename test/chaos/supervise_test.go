@@ -33,7 +33,7 @@ func (s *site) supervise(k int, cmd *exec.Cmd, done chan struct{}) {
 		if bytes.Contains(words, []byte("no space left on device")) || bytes.Contains(words, []byte("has been stuck for")) {
 			s.disks++
 		} else {
-			s.ended = append(s.ended, fmt.Sprintf("%s ended by itself (%v): ...%s", space(k), err, words[max(0, len(words)-3000):]))
+			s.ended = append(s.ended, fmt.Sprintf("%s ended by itself (%v): ...%s", space(k), err, words[max(0, len(words)-20000):]))
 		}
 	}
 	s.mu.Unlock()
@@ -44,9 +44,8 @@ func (s *site) supervise(k int, cmd *exec.Cmd, done chan struct{}) {
 	}
 }
 
-// lastWords is the end of what a process has logged.
+// lastWords is what a process has logged.
 func (s *site) lastWords(k int, from int64) []byte {
 	b, _ := os.ReadFile(s.path(space(k) + ".log"))
-	b = b[min(from, int64(len(b))):]
-	return b[max(0, len(b)-20000):]
+	return b[min(from, int64(len(b))):]
 }
