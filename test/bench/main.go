@@ -173,6 +173,10 @@ func (t *table) markdown(sides []*side) string {
 			if f.less {
 				ratio = f.by[last] / v
 			}
+			if v == 0 || f.by[last] == 0 {
+				b.WriteString(" - |")
+				continue
+			}
 			fmt.Fprintf(&b, " %.2f |", ratio)
 		}
 		b.WriteString("\n")

@@ -254,6 +254,7 @@ type report struct {
 	Nodes []struct {
 		Name, State string
 		Alive       bool
+		Holds       int // groups, as the registry has it
 	}
 	Groups []struct {
 		Group   int
@@ -319,7 +320,8 @@ func (s *site) leader(group int) (int, bool) {
 	return 0, false
 }
 
-// settled waits until every group has a leader and all members.
+// settled waits until every group has a leader and all members, and the
+// registry says so: until then sessions may be served by another node.
 func (s *site) settled(within time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -332,6 +334,11 @@ func (s *site) settled(within time.Duration) error {
 			}
 			for _, g := range r.Groups {
 				if g.Leader == "" || len(g.Members) < 3 {
+					return false, nil
+				}
+			}
+			for _, n := range r.Nodes {
+				if n.State == "active" && n.Holds < len(r.Groups) {
 					return false, nil
 				}
 			}
