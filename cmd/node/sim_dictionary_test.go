@@ -276,25 +276,14 @@ func (c *sim) introduce(o *office, id rookery.DictionaryID) {
 	o.postAll(x, 1)
 }
 
-// rotate gives every machine one new tenant key version, first as a key that
-// opens, as a rotation does.
+// rotate brings a new tenant key into use.
 func (c *sim) rotate() (version uint32) {
 	c.t.Helper()
-	path := func(x *simNode) string { return x.cfg.DataDir + "/" + tenantKeys }
-	first := c.nodes[0]
-	version = first.tenant.ring.Rotate()
-	if err := first.tenant.ring.Save(path(first)); err != nil {
+	r, err := c.nodes[0].rotateTenant(c.t.Context())
+	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, x := range c.nodes[1:] {
-		if err := first.tenant.ring.Save(path(x)); err != nil {
-			c.t.Fatal(err)
-		}
-		c.off(x)
-		c.on(x)
-		c.catchesUp(x)
-	}
-	return version
+	return r.Version
 }
 
 // copiesUnder counts the copies beside the packs, -1 if one is under another

@@ -116,6 +116,7 @@ type thief struct {
 	t     *testing.T
 	rings []*body.Keyring
 	files map[string][]byte
+	dicts *dictionaries // of a node: no secret of an account
 }
 
 func (c *sim) thief() *thief {
@@ -123,7 +124,7 @@ func (c *sim) thief() *thief {
 	th := &thief{t: c.t, files: map[string][]byte{}}
 	for _, x := range c.nodes {
 		if x.Node != nil {
-			th.rings = append(th.rings, x.tenant.ring)
+			th.rings, th.dicts = append(th.rings, x.tenant.ring), x.dicts
 			c.takeImages(th, x)
 		}
 		if ring, err := x.cfg.keySource().load(context.Background()); err == nil {
@@ -230,7 +231,13 @@ func (th *thief) reads(v *victim) (messages int, where []string) {
 			// The sealed extract must still lie somewhere, or there is nothing to open.
 			for _, b := range th.files {
 				if len(e.Extract) > 0 && bytes.Contains(b, e.Extract) {
-					x, err := body.Open(e.Extract, mk)
+					var d *body.Dictionary
+					if id := body.SealedWith(e.Extract); id != 0 {
+						if d, err = th.dicts.Dictionary(context.Background(), id); err != nil {
+							th.t.Fatal(err)
+						}
+					}
+					x, err := body.OpenWith(e.Extract, mk, d)
 					opened = opened || err == nil && strings.Contains(x.Envelope.Subject, "secret of")
 				}
 			}
