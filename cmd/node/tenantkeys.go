@@ -132,6 +132,10 @@ func (t *tenantRing) sync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		select {
+		case t.node.rewrapMoved <- struct{}{}: // there may be accounts to rewrap now
+		default:
+		}
 		t.node.deps.Logger.Info("tenant keys", "in_use", t.ring.Current(), "held", t.ring.Versions(), "destroyed", stale)
 	}
 	if a := t.node.bodies.accounts.Load(); a != nil && (fetched || len(stale) > 0) {
