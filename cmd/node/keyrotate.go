@@ -37,21 +37,12 @@ func (n *Node) rotateTenant(ctx context.Context) (r RotatedKey, err error) {
 	if err != nil {
 		return r, err
 	}
-	next := n.tenant.ring.Current()
 	held, _ := n.heldBy(ctx, nodes)
-	for _, h := range held {
-		for v := range h.Held {
-			next = max(next, v)
-		}
-	}
 	records, err := n.groups.system.TenantKeys()
 	if err != nil {
 		return r, err
 	}
-	for _, x := range records {
-		next = max(next, x.Version)
-	}
-	key := body.NewTenantKey(next + 1)
+	key := n.nextKey(held, records)
 	defer key.Clear()
 	errs := n.spreadKey(ctx, nodes, key)
 	if err := n.enoughHave(nodes, errs); err != nil {
@@ -69,6 +60,32 @@ func (n *Node) rotateTenant(ctx context.Context) (r RotatedKey, err error) {
 	n.deps.Logger.Info("a tenant key came into use", "version", key.Version, "without", r.Without)
 	n.syncKeys(ctx, nodes)
 	return r, nil
+}
+
+// nextKey is the key to bring into use: the one that an earlier rotation, which
+// did not come to its end, has brought to nodes, else a new one. So rings do
+// not grow with every attempt.
+func (n *Node) nextKey(held map[rookery.NodeID]heldKeys, records []system.TenantKey) body.TenantKey {
+	top := n.tenant.ring.Current()
+	for _, r := range records {
+		top = max(top, r.Version)
+	}
+	known := top
+	for _, h := range held {
+		for v := range h.Held {
+			top = max(top, v)
+		}
+	}
+	begun, ok := n.tenant.ring.Tenant(top)
+	if !ok || top == known {
+		return body.NewTenantKey(top + 1)
+	}
+	for _, h := range held {
+		if print, has := h.Held[top]; has && print != begun.Fingerprint() {
+			return body.NewTenantKey(top + 1)
+		}
+	}
+	return begun
 }
 
 // keysCurrent brings what this node knows of the keys up to now.

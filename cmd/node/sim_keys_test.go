@@ -419,6 +419,30 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 	})
 }
 
+// A node that lives and cannot keep the new key stops a rotation, however
+// often it is tried, and no ring grows by that.
+func TestSimRotationWaitsForTheLiving(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		n, stuck := c.nodes[0].Node, c.nodes[2]
+		good := stuck.tenant.source
+		stuck.tenant.source.command = []string{"/bin/false"}
+		for range 3 {
+			_, err := n.rotateTenant(c.t.Context())
+			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
+				t.Errorf("the rotation went on: %v", err)
+			}
+			if n.tenant.ring.Current() != 1 || len(n.tenant.ring.Versions()) > 2 {
+				t.Errorf("the ring is %v", n.tenant.ring)
+			}
+		}
+		stuck.tenant.source = good
+		if r, err := c.nodes[1].rotateTenant(c.t.Context()); err != nil || r.Version != 2 {
+			t.Errorf("%+v %v", r, err)
+		}
+		c.mustCheck()
+	})
+}
+
 // A node that joins after a rotation gets the keys over mutual TLS, and one
 // whose keyring is lost gets it again; alone it says what is wrong.
 func TestSimKeysComeFromOtherNodes(t *testing.T) {
