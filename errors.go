@@ -24,6 +24,7 @@ const (
 	KindConflict                // the state has changed underneath
 	KindUnavailable             // something needed is away: temporary
 	KindDamaged                 // stored data fails its checks
+	KindMoved                   // the account is on its way to another group, or there: temporary
 	kindEnd
 )
 
@@ -38,7 +39,7 @@ func Kinds() []Kind {
 
 var kindNames = [kindEnd]string{
 	"unknown", "invalid", "not found", "exists", "denied", "credentials", "disabled",
-	"over quota", "too large", "limit", "conflict", "unavailable", "damaged",
+	"over quota", "too large", "limit", "conflict", "unavailable", "damaged", "moved",
 }
 
 func (k Kind) String() string {

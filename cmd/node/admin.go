@@ -41,6 +41,7 @@ type adminServer struct {
 	rekey    func(ctx context.Context) (uint64, error)
 	storage  func(*http.ServeMux) // adds the orders of rookery storage
 	keys     func(*http.ServeMux) // adds the orders of rookery key and account erase
+	accounts func(*http.ServeMux) // adds the orders of rookery account
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -67,6 +68,7 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	mux.HandleFunc("POST /v1/gossip", a.postGossip)
 	a.storage(mux)
 	a.keys(mux)
+	a.accounts(mux)
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.http.RegisterOnShutdown(end)
 	a.http.Handler = endLong(ending, mux)
@@ -168,6 +170,7 @@ var httpStatus = map[rookery.Kind]int{
 	rookery.KindConflict:    http.StatusConflict,
 	rookery.KindUnavailable: http.StatusServiceUnavailable,
 	rookery.KindDamaged:     http.StatusInternalServerError,
+	rookery.KindMoved:       http.StatusServiceUnavailable,
 }
 
 func replyError(w http.ResponseWriter, err error) {

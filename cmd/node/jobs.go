@@ -56,7 +56,7 @@ func (n *Node) Nodes() { n.Groups() }
 
 // Groups implements system.Events.
 func (n *Node) Groups() {
-	for _, c := range []chan struct{}{n.moved, n.rearranged, n.rekeyed} {
+	for _, c := range []chan struct{}{n.moved, n.rearranged, n.carried, n.rekeyed} {
 		select {
 		case c <- struct{}{}:
 		default:
@@ -79,6 +79,7 @@ func (n *Node) startJobs() {
 	n.job("tenant keys", n.followKeys)
 	n.job("rewrapping of keys", n.rewrapKeys)
 	n.job("erasure of accounts", n.eraseJob)
+	n.job("moves of accounts", n.movers.run)
 	n.job("holds", n.spreadHolds)
 	n.job("gossip keys", n.followGossipKeys)
 	n.job("trying the object store", n.bodies.tryStore)

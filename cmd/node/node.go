@@ -76,12 +76,14 @@ type Node struct {
 	deliver  *delivery.Deliverer
 	servers  *servers
 	onward   *sessions
+	movers   *movers
 	health   *health
 	mesh     *mesh
 	admin    *adminServer
 	limits   atomic.Pointer[Limits]
 	changed  chan struct{} // settings have a new version; cap 1
 	moved    chan struct{} // the registry or the placement changed; cap 1
+	carried  chan struct{} // moved for the moves of accounts
 	lives    *lives
 	reports  reports
 	serving  atomic.Pointer[servers] // when its listeners are open
@@ -118,7 +120,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
 	deps.complete()
-	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), rearranged: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
+	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), carried: make(chan struct{}, 1), rearranged: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
 	n.over.ended = make(chan struct{})
 	n.keysMoved, n.erasing, n.rewrapMoved = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.health = newHealth(n)
@@ -320,8 +322,10 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadAt,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered, Dictionary: n.dicts.Current,
+		Version: n.version,
+		Leader:  n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered, Dictionary: n.dicts.Current,
 	})
+	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
 		return err
@@ -344,7 +348,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.serveChecks()
 	n.serveGarbage()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, keys: n.keyOrders, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, keys: n.keyOrders, accounts: n.accountOrders, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}

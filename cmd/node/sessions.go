@@ -99,7 +99,8 @@ func (s *sessions) leave() error {
 	}
 	left := map[rookery.GroupID]bool{}
 	for _, p := range placed {
-		if p.Group != rookery.SystemGroup && s.node.groups.machine(p.Group) != nil && !s.votes(p) {
+		// Also one that never was here: an account may have moved there.
+		if p.Group != rookery.SystemGroup && !s.votes(p) {
 			left[p.Group] = true
 		}
 	}

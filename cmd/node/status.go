@@ -36,6 +36,8 @@ type Status struct {
 	Gate       uint32 `json:"version_gate"`
 	// Swept is the last orphan sweep that deleted, null before the first.
 	Swept *SweepStatus `json:"last_sweep"`
+	// Moves are the accounts on their way to another group.
+	Moves []MoveStatus `json:"moves"`
 	// Gossip is how far a change of the gossip key is.
 	Gossip GossipStatus `json:"gossip_keys"`
 }
@@ -146,6 +148,9 @@ func (n *Node) status() Status {
 	s.Store = n.bodies.tried.says(problem)
 	n.waiting(s.Groups, reports)
 	n.storeTrouble(s.Groups, reports, problem)
+	if s.Moves, err = n.moveStatuses(); err != nil {
+		problem("moves of accounts: %v", err)
+	}
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}

@@ -24,6 +24,7 @@ type tuning struct {
 	snapshotEvery time.Duration
 	trailing      int64         // bytes of log that Raft keeps for followers
 	packAge       time.Duration // age of a body at which it is packed
+	frozen        time.Duration // how long a moving account may be out of service
 	packSweep     time.Duration // between looks for dead and worn packs
 	packDead      time.Duration // how long a dead pack stays for readers
 	packLife      time.Duration // of a pack's name

@@ -178,6 +178,7 @@ var exitOf = map[rookery.Kind]int{
 	rookery.KindConflict:    exitConflict,
 	rookery.KindUnavailable: exitUnavailable,
 	rookery.KindDamaged:     exitDamaged,
+	rookery.KindMoved:       exitUnavailable,
 }
 
 func exitCode(err error) int {

@@ -93,6 +93,12 @@ func statusTable(s *shell, st node.Status) error {
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
 	}
+	for i, m := range st.Moves {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, "moving: "+sayMove(m))
+	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
 	printStored(w, st)
 	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets, st.Reads.Bytes>>20)

@@ -59,12 +59,17 @@ func (d *Deliverer) observe(road string, err error, size int64, began time.Time)
 
 func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
 	defer d.flight.begin()()
-	groups, err := d.open(ctx, r)
-	if err != nil {
+	var cmd *command.Deliver
+	var index rookery.LogIndex
+	var groups []groupOf
+	err := d.wherever(ctx, func() (err error) {
+		if groups, err = d.open(ctx, r); err != nil {
+			return err
+		}
+		m := message{trace: r.Trace, spool: r.Spool, dict: d.dictionary()}
+		cmd, index, err = d.file(ctx, &m, groups, len(r.Recipients) > fewAccounts)
 		return err
-	}
-	m := message{trace: r.Trace, spool: r.Spool, dict: d.dictionary()}
-	cmd, index, err := d.file(ctx, &m, groups, len(r.Recipients) > fewAccounts)
+	})
 	if err != nil {
 		return err
 	}
@@ -285,13 +290,25 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
 	defer d.flight.begin()()
+	var filed Filed
+	err := d.wherever(ctx, func() (err error) {
+		filed, err = d.appendThere(ctx, a, into, flags, keywords, date, spool)
+		return err
+	})
+	return filed, err
+}
+
+// appendThere files the message where the account is as far as is known here.
+func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into rookery.MailboxID,
+	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
 	key, err := a.Key(ctx)
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
 	}
 	m := message{spool: spool, dict: d.dictionary()}
 	mk := body.NewMessageKey()
-	c := d.carrier(ctx, a.Group())
+	group := d.groupOf(ctx, a)
+	c := d.carrier(ctx, group)
 	cmd, extract, err := m.encode(ctx, c, mk)
 	if err != nil {
 		c.abandon()
@@ -313,7 +330,7 @@ func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery
 		return Filed{}, rookery.E("append", rookery.KindDamaged, fmt.Errorf("one delivery has %d results", len(r.Filed)))
 	}
 	// Committed: what Wait says changes nothing about that.
-	d.o.Log.Wait(ctx, a.Group(), index)
+	d.o.Log.Wait(ctx, group, index)
 	f := r.Filed[0]
 	return Filed{UIDValidity: f.UIDValidity, UID: f.UID, ModSeq: f.ModSeq, Email: cmd.Email}, nil
 }

@@ -471,3 +471,70 @@ func TestSpoolIsFinalBytes(t *testing.T) {
 		t.Fatalf("%d bytes of %d", len(got), len(m))
 	}
 }
+
+// TestDeliverWhileAccountsMove moves the recipients between groups while
+// messages for all of them, for some and appended ones come: each is filed
+// once, in the end.
+func TestDeliverWhileAccountsMove(t *testing.T) {
+	r := newRig(t, accounttest.Options{Groups: []rookery.GroupID{2, 3, 4}}, nil)
+	r.n.Begin(t)
+	r.d.Hurry(time.Hour)
+	var all []*account.Account
+	for _, g := range []rookery.GroupID{2, 3, 4, 2} {
+		all = append(all, r.account(g))
+	}
+	stop := run(t, r.d, r.other())
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	moves := 0
+	wg.Go(func() {
+		rnd := rand.New(rand.NewPCG(5, 6))
+		for !done.Load() || moves < 12 {
+			a := all[rnd.IntN(len(all))]
+			at, err := r.n.Store.Group(t.Context(), a.ID())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := r.n.Move(t.Context(), a.ID(), 2+(at-2+1+rookery.GroupID(rnd.IntN(2)))%3); err != nil {
+				t.Error(err)
+				return
+			}
+			moves++
+		}
+	})
+	want := make(map[rookery.AccountID]int)
+	for i := range 60 {
+		m := small
+		if i%10 == 0 {
+			m = noise(400 << 10)
+		}
+		to := all
+		if i%3 == 0 {
+			to = all[i%4 : i%4+1]
+		}
+		if err := r.deliver(t.Context(), m, to...); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range to {
+			want[a.ID()]++
+		}
+		s := r.spool(small)
+		if _, err := r.d.Append(t.Context(), all[i%4], mailbox.Inbox, 0, nil, time.Time{}, s); err != nil {
+			t.Fatal(err)
+		}
+		want[all[i%4].ID()]++
+		s.Close()
+	}
+	done.Store(true)
+	wg.Wait()
+	eventually(t, "the fan-out", func() bool { return r.owed() == 0 })
+	stop()
+	for _, a := range all {
+		if got := len(r.inbox(a)); got != want[a.ID()] {
+			t.Errorf("account %s has %d messages, want %d", a.ID(), got, want[a.ID()])
+		}
+	}
+	t.Logf("%d moves", moves)
+	r.clean()
+}

@@ -158,26 +158,46 @@ func (d *Deliverer) attempt(ctx context.Context, home rookery.GroupID, in mailbo
 	d.disown(in.ID)
 }
 
-// fan files an intent's message in one group, once however often it is tried,
-// and strikes the group off the intent.
+// fan files what an intent owes to one group, once however often it is tried,
+// and strikes the group off the intent. Accounts that have moved since get
+// theirs where they are.
 func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, in mailbox.Intent, rest command.GroupDeliveries) error {
-	c := d.carrier(ctx, rest.Group)
+	err := d.wherever(ctx, func() error {
+		parts, err := d.regroup(ctx, rest)
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			if err := d.fanTo(ctx, home, in, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, _, err = d.apply(ctx, home, &command.IntentDone{Intent: in.ID, Group: rest.Group})
+	return err
+}
+
+func (d *Deliverer) fanTo(ctx context.Context, home rookery.GroupID, in mailbox.Intent, part command.GroupDeliveries) error {
+	c := d.carrier(ctx, part.Group)
 	err := d.read(ctx, home, in.Body, c.write)
 	if err != nil {
 		c.abandon()
 		return err
 	}
 	id := in.ID
-	cmd := &command.Deliver{Email: in.Email, Deliveries: rest.Deliveries, Size: in.Size,
-		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id}
+	cmd := &command.Deliver{Email: in.Email, Deliveries: part.Deliveries, Size: in.Size,
+		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id, Each: d.accountsMove()}
 	r, _, err := c.deliver(cmd)
 	if err != nil {
 		c.abandon()
 		return err
 	}
 	d.judge(cmd, r)
-	_, _, err = d.apply(ctx, home, &command.IntentDone{Intent: in.ID, Group: rest.Group})
-	return err
+	return nil
 }
 
 // read passes a stored body on as it is encoded.

@@ -43,6 +43,7 @@ var kindReplies = map[rookery.Kind]struct{ code, text string }{
 	rookery.KindConflict:    {"INUSE", "The mailbox has changed meanwhile; try again"},
 	rookery.KindUnavailable: {"UNAVAILABLE", "The service is temporarily unavailable; try again later"},
 	rookery.KindDamaged:     {"SERVERBUG", "The stored message fails its checks"},
+	rookery.KindMoved:       {"UNAVAILABLE", "The mailbox is being moved; try again"},
 }
 
 // replyTo turns a command's error into its tagged reply. Texts of errors that

@@ -20,6 +20,7 @@ var responses = map[rookery.Kind]string{
 	rookery.KindConflict:    "[SYS/TEMP] Something changed meanwhile, try again",
 	rookery.KindUnavailable: "[SYS/TEMP] The service is not available, try again later",
 	rookery.KindDamaged:     "[SYS/PERM] The message is damaged; the operator has been told",
+	rookery.KindMoved:       "[SYS/TEMP] The mailbox is being moved, try again",
 }
 
 // fail answers an error.

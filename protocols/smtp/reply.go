@@ -34,6 +34,7 @@ var replies = map[rookery.Kind]reply{
 	rookery.KindConflict:    {451, gosmtp.EnhancedCode{4, 3, 0}, "Something changed meanwhile, try again", false},
 	rookery.KindUnavailable: {451, gosmtp.EnhancedCode{4, 3, 2}, "The mail store does not answer, try again later", false},
 	rookery.KindDamaged:     {451, gosmtp.EnhancedCode{4, 3, 0}, "Stored data is damaged; the operator has been told", false},
+	rookery.KindMoved:       {451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is being moved, try again", false},
 }
 
 // answer turns an error into a reply.

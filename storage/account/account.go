@@ -111,9 +111,9 @@ func New(o Options) *Store {
 type Account struct {
 	store *Store
 	id    rookery.AccountID
-	group rookery.GroupID
 
 	mu     sync.Mutex
+	group  rookery.GroupID // where it was last found
 	opened opened
 }
 
@@ -128,32 +128,58 @@ func (s *Store) Open(ctx context.Context, id rookery.AccountID) (*Account, error
 // ID is the account's name for ever.
 func (a *Account) ID() rookery.AccountID { return a.id }
 
-// Group is the Raft group the account lives in.
-func (a *Account) Group() rookery.GroupID { return a.group }
-
 // Sync returns when this node shows everything acknowledged on any node before
-// the call began. KindUnavailable: no quorum.
+// the call began. KindUnavailable: no quorum; KindMoved: the account is on its
+// way to another group for longer than a call may wait.
 func (a *Account) Sync(ctx context.Context) error {
-	return a.store.o.Log.Barrier(ctx, a.group)
+	return a.following(ctx, moveWait, func(group rookery.GroupID) error {
+		if err := a.store.o.Log.Barrier(ctx, group); err != nil {
+			if a.store.o.Machine(group) == nil {
+				return errors.Join(errAway, err)
+			}
+			return err
+		}
+		// After the barrier this node knows of every move that ended before.
+		v, err := a.viewIn(group)
+		if err == nil {
+			v.Close()
+		}
+		if rookery.Is(err, rookery.KindMoved) || errors.Is(err, errAway) {
+			return err
+		}
+		return nil
+	})
 }
 
 // View opens one consistent snapshot of the account on this node. It lives for
 // one command; the caller closes it. KindNotFound: not there (erased, or not
-// yet applied here).
-func (a *Account) View() (*mailbox.View, error) {
-	m, err := a.machine()
-	if err != nil {
-		return nil, err
-	}
-	return m.View(a.id)
+// yet applied here). KindMoved: on its way to another group; a view waits a few
+// seconds for that. KindUnavailable: its group has no replica here (any more).
+func (a *Account) View() (v *mailbox.View, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), viewWait)
+	defer cancel()
+	err = a.following(ctx, viewWait, func(group rookery.GroupID) error {
+		v, err = a.viewIn(group)
+		return err
+	})
+	return v, err
 }
 
+// machine is that of the account's group, where it was last found.
 func (a *Account) machine() (*mailbox.Machine, error) {
-	m := a.store.o.Machine(a.group)
+	m := a.store.o.Machine(a.Group())
 	if m == nil {
 		return nil, errAway
 	}
 	return m, nil
+}
+
+func (a *Account) viewIn(group rookery.GroupID) (*mailbox.View, error) {
+	m := a.store.o.Machine(group)
+	if m == nil {
+		return nil, errAway
+	}
+	return m.View(a.id)
 }
 
 var errAway = rookery.E("open account", rookery.KindUnavailable,

@@ -26,7 +26,13 @@ const MaxCopy = 10_000
 // machine's typed answer: the result struct the command package names for it,
 // by pointer.
 func (a *Account) Apply(ctx context.Context, c command.Command) (command.Result, rookery.LogIndex, error) {
-	return a.store.apply(ctx, a.group, c)
+	var r command.Result
+	var index rookery.LogIndex
+	err := a.following(ctx, moveWait, func(group rookery.GroupID) (err error) {
+		r, index, err = a.store.apply(ctx, group, c)
+		return err
+	})
+	return r, index, err
 }
 
 // apply is the one way of a command: agree, read the answer, wait for this
@@ -54,7 +60,7 @@ func (s *Store) apply(ctx context.Context, group rookery.GroupID, c command.Comm
 
 // do is apply with the result of the type the command answers with.
 func do[R command.Result](ctx context.Context, a *Account, c command.Command) (r R, index rookery.LogIndex, err error) {
-	result, index, err := a.store.apply(ctx, a.group, c)
+	result, index, err := a.Apply(ctx, c)
 	if err != nil {
 		return r, index, err
 	}

@@ -41,14 +41,18 @@ func (s *Store) Ensure(ctx context.Context, directoryKey string, quota int64) (r
 }
 
 func (s *Store) mint(ctx context.Context, directoryKey string, quota int64) (minted, error) {
-	account, group, err := s.place(ctx, directoryKey)
+	var m minted
+	err := s.patiently(ctx, func() error {
+		account, group, err := s.place(ctx, directoryKey)
+		if err != nil {
+			return err
+		}
+		m = minted{account, quota}
+		return s.settle(ctx, account, group, quota)
+	})
 	if err != nil {
 		return minted{}, err
 	}
-	if err := s.settle(ctx, account, group, quota); err != nil {
-		return minted{}, err
-	}
-	m := minted{account, quota}
 	s.mu.Lock()
 	s.minted.put(directoryKey, m)
 	s.mu.Unlock()

@@ -34,7 +34,12 @@ func (f *Facts) keys() body.AccountKeys {
 // for certain where another node was asked. KindUnavailable: no replica
 // answers.
 func (a *Account) Facts(ctx context.Context) (Facts, error) {
-	return a.store.facts(ctx, a.group, a.id)
+	var f Facts
+	err := a.following(ctx, moveWait, func(group rookery.GroupID) (err error) {
+		f, err = a.store.facts(ctx, group, a.id)
+		return err
+	})
+	return f, err
 }
 
 func (s *Store) facts(ctx context.Context, group rookery.GroupID, id rookery.AccountID) (Facts, error) {

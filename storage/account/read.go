@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"rookery"
@@ -81,19 +82,17 @@ func (a *Account) Body(ctx context.Context, v *mailbox.View, e mailbox.Email) (*
 }
 
 func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, key body.MessageKey) (*body.Reader, error) {
-	var b mailbox.Body
-	m, err := a.machine()
-	switch {
-	case err != nil:
-	case v != nil:
-		b, err = v.Body(e.Body)
-	default:
-		b, err = m.Body(e.Body)
+	group := e.Group
+	b, err := a.bodyIn(v, e)
+	if rookery.Is(err, rookery.KindNotFound) || errors.Is(err, errAway) {
+		if a.refresh(); a.Group() != group { // the account has moved since e was read
+			b, group, err = a.bodyNow(e.ID)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return a.open(ctx, b, key, a.store.o.Bodies.Open(a.group, b))
+	return a.open(ctx, b, key, a.store.o.Bodies.Open(group, b))
 }
 
 // open makes the reader of a body that a source gives.
@@ -104,7 +103,7 @@ func (a *Account) open(ctx context.Context, b mailbox.Body, key body.MessageKey,
 	}
 	if n := layout.EncodedSize(); n != b.Encoded {
 		return nil, rookery.E("open body", rookery.KindDamaged,
-			fmt.Errorf("body %d of group %d has %d bytes, its layout says %d", b.ID, a.group, b.Encoded, n))
+			fmt.Errorf("body %d of account %s has %d bytes, its layout says %d", b.ID, a.id, b.Encoded, n))
 	}
 	d, err := a.dictionary(ctx, layout.Dictionary)
 	if err != nil {
@@ -140,6 +139,7 @@ func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account
 	a, ok := s.open.get(id)
 	s.mu.Unlock()
 	if ok {
+		a.refresh()
 		return a, nil
 	}
 	place, err := s.o.System.Account(id)

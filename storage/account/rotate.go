@@ -85,7 +85,7 @@ func (a *Account) RotateKey(ctx context.Context) error {
 	if err != nil {
 		return rookery.E(op, 0, err)
 	}
-	_, _, err = a.store.apply(ctx, a.group, &command.RotateAccountKey{Account: a.id, Old: f.Key, New: next})
+	_, _, err = a.Apply(ctx, &command.RotateAccountKey{Account: a.id, Old: f.Key, New: next})
 	return err
 }
 
@@ -126,7 +126,7 @@ func (a *Account) RewrapMessages(ctx context.Context) (more bool, err error) {
 		}
 		c.Keys = append(c.Keys, x)
 	}
-	_, _, err = a.store.apply(ctx, a.group, c)
+	_, _, err = a.Apply(ctx, c)
 	return more, err
 }
 
@@ -150,6 +150,6 @@ func (a *Account) DropOldKey(ctx context.Context, generation uint32) error {
 	if generation == 0 {
 		return rookery.E("drop account key", rookery.KindInvalid, errors.New("generation 0 follows none"))
 	}
-	_, _, err := a.store.apply(ctx, a.group, &command.DropAccountKey{Account: a.id, Generation: generation})
+	_, _, err := a.Apply(ctx, &command.DropAccountKey{Account: a.id, Generation: generation})
 	return err
 }

@@ -61,6 +61,17 @@ const (
 	TypeRewrapMessages   Type = 45
 	TypeDropAccountKey   Type = 46
 	TypeBarAccount       Type = 47
+	TypeMoveOut          Type = 24
+	TypeMoveCopied       Type = 25
+	TypeMoveFreeze       Type = 26
+	TypeMoveStop         Type = 27
+	TypeMoveGone         Type = 28
+	TypeImportBegin      Type = 29
+	TypeImport           Type = 30
+	TypeImportBody       Type = 31
+	TypeImportSeal       Type = 32
+	TypeActivate         Type = 33
+	TypeImportDrop       Type = 34
 
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
@@ -89,6 +100,10 @@ const (
 	TypeAddDictionary    Type = 88
 	TypeAdoptDictionary  Type = 89
 	TypeResealDictionary Type = 90
+	TypeBeginMove        Type = 78
+	TypeSwitchMove       Type = 79
+	TypeAbandonMove      Type = 80
+	TypeEndMove          Type = 81
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -254,6 +269,36 @@ func New(t Type) Command {
 		return new(AccountsErased)
 	case TypeSetGossipKeys:
 		return new(SetGossipKeys)
+	case TypeMoveOut:
+		return new(MoveOut)
+	case TypeMoveCopied:
+		return new(MoveCopied)
+	case TypeMoveFreeze:
+		return new(MoveFreeze)
+	case TypeMoveStop:
+		return new(MoveStop)
+	case TypeMoveGone:
+		return new(MoveGone)
+	case TypeImportBegin:
+		return new(ImportBegin)
+	case TypeImport:
+		return new(Import)
+	case TypeImportBody:
+		return new(ImportBody)
+	case TypeImportSeal:
+		return new(ImportSeal)
+	case TypeActivate:
+		return new(Activate)
+	case TypeImportDrop:
+		return new(ImportDrop)
+	case TypeBeginMove:
+		return new(BeginMove)
+	case TypeSwitchMove:
+		return new(SwitchMove)
+	case TypeAbandonMove:
+		return new(AbandonMove)
+	case TypeEndMove:
+		return new(EndMove)
 	}
 	return nil
 }

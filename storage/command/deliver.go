@@ -81,6 +81,10 @@ type Deliver struct {
 	// of the same intent in this group files nothing and answers as the
 	// first did, until IntentForget.
 	FromIntent *IntentID `cbor:"8,keyasint,omitempty"`
+	// Each, beside FromIntent, keeps that an intent was filed account by
+	// account, so that it is known wherever the account moves to. Since
+	// version 4.
+	Each bool `cbor:"9,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
 	Payload []byte `cbor:"-"`
 }

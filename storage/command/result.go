@@ -164,6 +164,14 @@ func newResult(t Type) Result {
 		return new(RewrapResult)
 	case TypeSetSettings:
 		return new(SettingsResult)
+	case TypeBeginMove:
+		return new(BegunMove)
+	case TypeMoveOut:
+		return new(MoveOutResult)
+	case TypeImportBegin:
+		return new(ImportBegun)
+	case TypeImport:
+		return new(ImportResult)
 	case TypeCreateGroup, TypeFoundGroup, TypePlaceGroup:
 		return new(PlacementResult)
 	}

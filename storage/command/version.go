@@ -47,6 +47,21 @@ var introduced = map[Type]uint32{
 	TypeAddDictionary:    4,
 	TypeAdoptDictionary:  4,
 	TypeResealDictionary: 4,
+	TypeMoveOut:          4,
+	TypeMoveCopied:       4,
+	TypeMoveFreeze:       4,
+	TypeMoveStop:         4,
+	TypeMoveGone:         4,
+	TypeImportBegin:      4,
+	TypeImport:           4,
+	TypeImportBody:       4,
+	TypeImportSeal:       4,
+	TypeActivate:         4,
+	TypeImportDrop:       4,
+	TypeBeginMove:        4,
+	TypeSwitchMove:       4,
+	TypeAbandonMove:      4,
+	TypeEndMove:          4,
 }
 
 // Introduced is the version that brought a type; 0 for an unknown type.

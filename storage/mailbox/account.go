@@ -10,6 +10,9 @@ func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if w.get(accountKey(tableAccount, c.Account)) != nil {
 		return &command.AccountResult{}, nil
 	}
+	if err := missing(w.tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
+		return nil, err
+	}
 	if w.get(mailboxKey(tableGrave, c.Account, 0)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s was erased and is not yet gone", c.Account)
 	}
@@ -89,21 +92,28 @@ func (w *work) setQuota(c *command.SetQuota) (command.Result, error) {
 // references its emails hold to the reaper. It is idempotent.
 func (w *work) eraseAccount(c *command.EraseAccount) (command.Result, error) {
 	if w.get(accountKey(tableAccount, c.Account)) == nil {
+		if err := missing(w.tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
+			return nil, err
+		}
 		return &command.Done{}, nil
 	}
-	w.delete(accountKey(tableAccount, c.Account))
-	for _, table := range []byte{tableMailbox, tableCounters, tableRow, tableToken, tableChange,
-		tableTombstone, tableRemoved, tableName, tableSubscribe, tableGrave} {
+	delete(w.m.leaving, c.Account) // a move out ends with it
+	for _, table := range []byte{tableMoving, tableMoved, tableMark} {
 		w.clear(accountKey(table, c.Account))
 	}
-	w.dig(c.Account, 0, &grave{Time: w.tx.Time()})
-	id := c.Account
-	w.m.hot.forget(id)
-	w.tx.OnCommit(func() {
-		w.m.cache.forget(id)
-		if w.m.events != nil {
-			w.m.events.Changed(id, 0, 0)
-		}
-	})
+	w.removeRows(c.Account)
+	w.wake(c.Account)
 	return &command.Done{}, nil
+}
+
+// removeRows takes the rows of an account away and leaves the references its
+// emails hold to the reaper.
+func (w *work) removeRows(id rookery.AccountID) {
+	for _, table := range []byte{tableAccount, tableMailbox, tableCounters, tableRow, tableToken, tableChange,
+		tableTombstone, tableRemoved, tableName, tableSubscribe, tableGrave} {
+		w.clear(accountKey(table, id))
+	}
+	w.dig(id, 0, &grave{Time: w.tx.Time()})
+	w.m.hot.forget(id)
+	w.tx.OnCommit(func() { w.m.cache.forget(id) })
 }

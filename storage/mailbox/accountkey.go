@@ -197,6 +197,11 @@ func (w *work) dropAccountKey(c *command.DropAccountKey) (command.Result, error)
 
 // barAccount erases an account, and keeps its id from ever coming back.
 func (w *work) barAccount(c *command.BarAccount) (command.Result, error) {
+	if w.get(accountKey(tableAccount, c.Account)) == nil {
+		if err := missing(w.tx, c.Account); rookery.Is(err, rookery.KindMoved) {
+			return nil, err // it is barred where it is
+		}
+	}
 	w.set(barredKey(c.Account), nil)
 	w.keyChanged(c.Account)
 	return w.eraseAccount(&command.EraseAccount{Account: c.Account})
@@ -239,25 +244,41 @@ type KeyCensus struct {
 	Rotating int
 }
 
-// KeyCensus counts as of now.
+// KeyCensus counts as of now. An account on its way counts where its row is,
+// in both groups for a moment.
 func (m *Machine) KeyCensus() (c KeyCensus, err error) {
 	c.Under = map[uint32]int{}
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableAccount), newKey(tableAccount).end(), func(k, v []byte) (bool, error) {
-			a, err := decodeAccount(rookery.AccountID(k[1:17]), v)
-			if err != nil {
-				return false, err
+		err := r.Scan(newKey(tableAccount), newKey(tableAccount).end(), func(k, v []byte) (bool, error) {
+			return true, c.count(rookery.AccountID(k[1:17]), v)
+		})
+		if err != nil {
+			return err
+		}
+		return r.Scan(newKey(tableMoving), newKey(tableMoving).end(), func(k, v []byte) (bool, error) {
+			var rec moving
+			err := decodeCold(v, &rec)
+			if err == nil && rec.Account != nil {
+				err = c.count(rookery.AccountID(k[1:17]), rec.Account)
 			}
-			under := body.WrappedUnder(a.Key)
-			if len(a.Old) > 0 {
-				c.Rotating++
-				under = min(under, body.WrappedUnder(a.Old))
-			}
-			c.Under[under]++
-			return true, nil
+			return true, err
 		})
 	})
 	return c, err
+}
+
+func (c *KeyCensus) count(id rookery.AccountID, row []byte) error {
+	a, err := decodeAccount(id, row)
+	if err != nil {
+		return err
+	}
+	under := body.WrappedUnder(a.Key)
+	if len(a.Old) > 0 {
+		c.Rotating++
+		under = min(under, body.WrappedUnder(a.Old))
+	}
+	c.Under[under]++
+	return nil
 }
 
 // Graves reports whether rows of deleted mailboxes or erased accounts are still

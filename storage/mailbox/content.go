@@ -21,8 +21,11 @@ func (v *View) Email(id rookery.EmailID) (Email, error) {
 		return Email{}, err
 	}
 	extract, err := v.extracts.get(v.snap, bodyKey(tableExtract, e.body), key{tableExtract}, key{tableExtract + 1})
-	return Email{ID: id, Thread: e.thread, Size: e.size, Key: e.key, Extract: extract, Body: e.body}, err
+	return Email{ID: id, Thread: e.thread, Size: e.size, Key: e.key, Extract: extract, Body: e.body, Group: v.Group()}, err
 }
+
+// Group is the group that the view is of: BodyIDs are its own.
+func (v *View) Group() rookery.GroupID { return v.m.group.ID() }
 
 // Body is an encoded body and where it lies. The error is KindNotFound.
 func (v *View) Body(id BodyID) (Body, error) { return readBody(v.snap, id) }

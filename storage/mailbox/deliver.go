@@ -13,7 +13,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if err := checkDeliver(c); err != nil {
 		return nil, err
 	}
-	if c.FromIntent != nil {
+	if c.FromIntent != nil && !c.Each {
 		if v := w.get(intentKey(tableFiled, *c.FromIntent)); v != nil {
 			r, err := command.DecodeResult(command.TypeDeliver, v)
 			must(err)
@@ -22,6 +22,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 			}
 			return r, nil
 		}
+	}
+	if err := w.away(c); err != nil {
+		return nil, err
 	}
 	if c.Intent != nil && w.get(intentKey(tableIntent, c.Intent.ID)) != nil {
 		return nil, refuse(rookery.KindExists, "intent %x exists already", c.Intent.ID)
@@ -39,7 +42,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	refs := uint64(0)
 	for i := range c.Deliveries {
 		var fresh bool
-		result.Filed[i], fresh = w.deliverOne(c, &c.Deliveries[i], id)
+		result.Filed[i], fresh = w.deliverOnce(c, &c.Deliveries[i], id)
 		if fresh {
 			refs++
 		}
@@ -55,10 +58,21 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		result.Body = id
 		w.addBody(c, id, refs, pieces)
 	}
-	if c.FromIntent != nil {
+	if c.FromIntent != nil && !c.Each {
 		w.set(intentKey(tableFiled, *c.FromIntent), command.EncodeResult(result))
 	}
 	return result, nil
+}
+
+// away refuses the whole command where one of its accounts is on its way: its
+// sender then asks where it is, and files the message there in one piece.
+func (w *work) away(c *command.Deliver) error {
+	for i := range c.Deliveries {
+		if _, err := w.account(c.Deliveries[i].Account); rookery.Is(err, rookery.KindMoved) {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkDeliver(c *command.Deliver) error {
@@ -174,10 +188,5 @@ func (w *work) intentDone(c *command.IntentDone) (command.Result, error) {
 	}
 	w.delete(intentKey(tableIntent, c.Intent))
 	w.unrefBody(rec.Body)
-	return &command.Done{}, nil
-}
-
-func (w *work) intentForget(c *command.IntentForget) (command.Result, error) {
-	w.delete(intentKey(tableFiled, c.Intent))
 	return &command.Done{}, nil
 }

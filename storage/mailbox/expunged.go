@@ -97,6 +97,11 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 		return true
 	}
 	if c.Account != nil {
+		if !w.serves(*c.Account) {
+			if err := missing(w.tx, *c.Account); !rookery.Is(err, rookery.KindNotFound) {
+				return nil, err
+			}
+		}
 		w.scan(accountKey(tableExpunged, *c.Account), func(k, v []byte) bool {
 			var rec expungedRecord
 			must(decodeCold(v, &rec))
@@ -105,7 +110,9 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 		})
 	} else if c.Before > 0 {
 		w.between(newKey(tablePurge), newKey(tablePurge).u64(uint64(c.Before)), func(k, _ []byte) bool {
-			return add(entry{rookery.AccountID(k[9:25]), expungedIDAt(k, 25), int64(u64At(k, 1))})
+			id := rookery.AccountID(k[9:25])
+			// What is frozen or not yet complete stays as it is.
+			return !w.serves(id) || add(entry{id, expungedIDAt(k, 25), int64(u64At(k, 1))})
 		})
 	}
 	for _, e := range found {
@@ -122,6 +129,11 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 		return false
 	})
 	return &command.PurgeResult{Purged: uint32(len(found)), More: more}, nil
+}
+
+// serves reports whether an account is here and not on its way.
+func (w *work) serves(id rookery.AccountID) bool {
+	return w.accounts[id] != nil || w.m.hot.account(id) != nil || w.get(accountKey(tableAccount, id)) != nil
 }
 
 // expungedIDAt reads the id that ends a key of the list.

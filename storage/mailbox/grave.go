@@ -81,7 +81,7 @@ func (w *work) reapAccount(a rookery.AccountID, limit int) int {
 	for _, e := range entries {
 		w.dropExpunged(a, e.id, e.time)
 	}
-	n := len(entries)
+	n := len(entries) + w.forgetFiled(a, limit-len(entries))
 	if n == limit {
 		return n
 	}

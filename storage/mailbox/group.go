@@ -175,20 +175,6 @@ func (m *Machine) Intents(after command.IntentID, limit int) (intents []Intent, 
 	return intents, err
 }
 
-// Filed lists the intents of other groups filed here and not yet forgotten,
-// behind an id.
-func (m *Machine) Filed(after command.IntentID, limit int) (ids []command.IntentID, err error) {
-	err = m.read(func(r state.Reader) error {
-		return r.Scan(append(intentKey(tableFiled, after), 0), newKey(tableFiled).end(), func(k, _ []byte) (bool, error) {
-			if len(ids) < limit {
-				ids = append(ids, command.IntentID(k[1:17]))
-			}
-			return len(ids) < limit, nil
-		})
-	})
-	return ids, err
-}
-
 // Staged is an open stage.
 type Staged struct {
 	ID    command.StageID

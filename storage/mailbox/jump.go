@@ -17,9 +17,13 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 		ids = append(ids, rookery.AccountID(k[1:17]))
 		return true
 	})
+	jumping := w.jumpMoves()
 	for _, id := range ids {
 		a, err := w.account(id)
 		must(err)
+		jumping = append(jumping, a)
+	}
+	for _, a := range jumping {
 		a.ModSeq += rookery.ModSeq(c.ModSeqs)
 		a.moved, a.dirty, a.listed = true, true, true
 		a.nextMailbox += rookery.MailboxID(min(c.Mailboxes, 1<<31-uint32(min(a.nextMailbox, 1<<31))))
@@ -28,6 +32,42 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 		w.jumpMailboxes(a, c)
 	}
 	return &command.Done{}, nil
+}
+
+// jumpMoves sees to the moves under way. What this log has not, the survivors
+// do not know: a copy elsewhere may have rows of the lost future, and a copy
+// here may lack some, so both are made anew. The accounts that are frozen or
+// sealed are to jump like all others.
+func (w *work) jumpMoves() (jumping []*openAccount) {
+	recs := map[rookery.AccountID]*moving{}
+	var ids []rookery.AccountID
+	w.scan(newKey(tableMoving), func(k, v []byte) bool {
+		id := rookery.AccountID(k[1:17])
+		recs[id] = &moving{}
+		must(decodeCold(v, recs[id]))
+		ids = append(ids, id)
+		return true
+	})
+	for _, id := range ids {
+		rec := recs[id]
+		switch rec.State {
+		case MoveCopying, MoveFrozen:
+			rec.Shadow, rec.Cursor = 0, nil
+		case MoveShadow:
+			if rec.Shadow != 0 {
+				w.dropCopy(id, rec)
+			}
+		}
+		w.setMoving(id, rec)
+		if rec.Account != nil {
+			a, err := decodeAccount(id, rec.Account)
+			must(err)
+			o := w.open(a)
+			o.away = rec
+			jumping = append(jumping, o)
+		}
+	}
+	return jumping
 }
 
 func (w *work) jumpMailboxes(a *openAccount, c *command.Jump) {

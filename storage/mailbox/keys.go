@@ -39,6 +39,12 @@ const (
 
 	tableKeyFloor byte = 0x40 // nothing: the lowest tenant key version taken
 	tableBarred   byte = 0x41 // account: never to be created again
+
+	tableMoving   byte = 0x50 // account: one end of a move under way
+	tableMoved    byte = 0x51 // account: the last move that ended here
+	tableMark     byte = 0x52 // account, cleared or set, row: the index of the change
+	tableFiledFor byte = 0x53 // account intent: what became of its delivery
+	tableFiledBy  byte = 0x54 // intent account
 )
 
 // key builds keys; the capacity fits most, so that it is one allocation.
@@ -97,6 +103,14 @@ func purgeKey(time int64, a rookery.AccountID, id command.ExpungedID) key {
 }
 
 func intentKey(table byte, id command.IntentID) key { return append(newKey(table), id[:]...) }
+
+func filedForKey(a rookery.AccountID, id command.IntentID) key {
+	return append(accountKey(tableFiledFor, a), id[:]...)
+}
+
+func filedByKey(id command.IntentID, a rookery.AccountID) key {
+	return intentKey(tableFiledBy, id).account(a)
+}
 
 // nodeKey holds the node's name with its length before it: no node's keys
 // are a prefix of another's.

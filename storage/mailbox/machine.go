@@ -18,6 +18,7 @@ type Machine struct {
 	cache         uidCache
 	hot           hot
 	graves        graveyard
+	leaving       leaving
 	maxTombstones uint32 // MaxTombstones, less in tests
 }
 
@@ -43,6 +44,7 @@ func New(events Events) func(*state.Group) *Machine {
 // Restored drops what was derived from replaced rows.
 func (m *Machine) Restored() {
 	m.graves = gravesUnknown
+	m.leaving = nil
 	m.cache.reset()
 	m.hot.reset()
 }
@@ -52,6 +54,7 @@ func (m *Machine) Restored() {
 func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 	cmd, payload, err := command.Decode(entry[tx.Offset():])
 	w := &work{m: m, tx: tx}
+	m.loadLeaving(tx)
 	var result command.Result
 	if err == nil {
 		w.payload = LogPiece{tx.Index(), tx.Term(), int64(tx.Offset() + payload), int64(len(entry) - tx.Offset() - payload)}
@@ -137,6 +140,28 @@ func (w *work) run(cmd command.Command) (command.Result, error) {
 		return w.barAccount(c)
 	case *command.Jump:
 		return w.jump(c)
+	case *command.MoveOut:
+		return w.moveOut(c)
+	case *command.MoveCopied:
+		return w.moveCopied(c)
+	case *command.MoveFreeze:
+		return w.moveFreeze(c)
+	case *command.MoveStop:
+		return w.moveStop(c)
+	case *command.MoveGone:
+		return w.moveGone(c)
+	case *command.ImportBegin:
+		return w.importBegin(c)
+	case *command.Import:
+		return w.importRows(c)
+	case *command.ImportBody:
+		return w.importBody(c)
+	case *command.ImportSeal:
+		return w.importSeal(c)
+	case *command.Activate:
+		return w.activate(c)
+	case *command.ImportDrop:
+		return w.importDrop(c)
 	}
 	return nil, refuse(rookery.KindInvalid, "command type %d does not belong to a mail group", cmd.Type())
 }

@@ -140,7 +140,9 @@ type Email struct {
 	Key []byte
 	// Extract is the sealed extract.
 	Extract []byte
-	Body    BodyID
+	// Body names the body in Group.
+	Body  BodyID
+	Group rookery.GroupID
 }
 
 // LogPiece is a part of a body inside a log entry.

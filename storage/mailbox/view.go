@@ -23,12 +23,13 @@ type View struct {
 }
 
 // View opens a view of an account: everything applied so far and nothing
-// later. The error is KindNotFound where the account is not in this group.
+// later. The error is KindNotFound where the account is not in this group,
+// KindMoved where it is on its way to another or has gone there.
 func (m *Machine) View(id rookery.AccountID) (*View, error) {
 	v := &View{m: m, epoch: m.cache.generation(), snap: m.group.Read()}
 	b, err := v.snap.Get(accountKey(tableAccount, id))
 	if err == nil && b == nil {
-		err = notFound("account %s is not in this group", id)
+		err = missing(v.snap, id)
 	}
 	if err == nil {
 		v.account, err = decodeAccount(id, b)

@@ -26,6 +26,7 @@ type openAccount struct {
 	listed bool // the list of mailboxes, subscriptions or the quota changed
 	boxes  map[rookery.MailboxID]*openBox
 	order  []*openBox
+	away   *moving // where it is frozen or sealed, its row is in there
 }
 
 type openBox struct {
@@ -48,9 +49,9 @@ func (w *work) get(k key) []byte {
 	return v
 }
 
-func (w *work) set(k key, v []byte)        { must(w.tx.Set(k, v)) }
-func (w *work) delete(k key)               { must(w.tx.Delete(k)) }
-func (w *work) clear(from key)             { must(w.tx.DeleteRange(from, from.end())) }
+func (w *work) set(k key, v []byte)        { must(w.tx.Set(k, v)); w.mark(k, false) }
+func (w *work) delete(k key)               { must(w.tx.Delete(k)); w.mark(k, false) }
+func (w *work) clear(from key)             { must(w.tx.DeleteRange(from, from.end())); w.mark(from, true) }
 func (w *work) scan(from key, fn scanFunc) { w.between(from, from.end(), fn) }
 func (w *work) between(a, b []byte, fn scanFunc) {
 	must(w.tx.Scan(a, b, func(k, v []byte) (bool, error) { return fn(k, v), nil }))
@@ -69,7 +70,7 @@ func (w *work) account(id rookery.AccountID) (*openAccount, error) {
 	}
 	v := w.get(accountKey(tableAccount, id))
 	if v == nil {
-		return nil, refuse(rookery.KindNotFound, "account %s does not exist in this group", id)
+		return nil, missing(w.tx, id)
 	}
 	a, err := decodeAccount(id, v)
 	must(err)
@@ -151,7 +152,11 @@ func (x *openBox) touch(s rookery.ModSeq, uids bool) {
 // flush writes what the command changed and tells the sessions of it.
 func (w *work) flush() {
 	for _, a := range w.order {
-		if a.dirty {
+		switch {
+		case a.dirty && a.away != nil:
+			a.away.Account = a.encode()
+			w.setMoving(a.ID, a.away)
+		case a.dirty:
 			w.set(accountKey(tableAccount, a.ID), a.encode())
 		}
 		for _, x := range a.order {
@@ -165,7 +170,9 @@ func (w *work) flush() {
 				w.set(mailboxKey(tableCounters, a.ID, x.ID), x.encodeCounters())
 			}
 		}
-		w.m.hot.keep(a)
+		if a.away == nil {
+			w.m.hot.keep(a)
+		}
 	}
 	if w.m.events != nil && len(w.order) > 0 {
 		order := w.order

@@ -162,6 +162,7 @@ func (m *Machine) eraseAccounts(tx state.Tx, c *command.EraseAccounts) (command.
 	}
 	for _, id := range begin {
 		put(tx, erasureKey(id), &Erasure{Since: tx.Time()})
+		m.abandonErased(tx, id)
 	}
 	m.keysChanged(tx, begin...)
 	return &command.Done{}, nil

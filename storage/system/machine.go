@@ -39,6 +39,7 @@ const (
 	tableDictionary byte = 0x30 // dictionary (4): record
 	tableSealed     byte = 0x31 // dictionary (4): sealed form
 	tableAdopted    byte = 0x32
+	tableMove       byte = 0x50 // account: record
 )
 
 // Bounds of the machine.
@@ -97,6 +98,14 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.registerNode(tx, c)
 		case *command.ForgetAccount:
 			r, err = m.forgetAccount(tx, c)
+		case *command.BeginMove:
+			r, err = m.beginMove(tx, c)
+		case *command.SwitchMove:
+			r, err = m.switchMove(tx, c)
+		case *command.AbandonMove:
+			r, err = m.abandonMove(tx, c)
+		case *command.EndMove:
+			r, err = m.endMove(tx, c)
 		case *command.SetNodeState:
 			r, err = m.setNodeState(tx, c)
 		case *command.Invite:
@@ -239,8 +248,9 @@ func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error
 }
 
 // forgetAccount takes an account off the map, and ends its erasure; it is
-// idempotent.
+// idempotent. A move that is not decided has nothing to move any more.
 func (m *Machine) forgetAccount(tx state.Tx, c *command.ForgetAccount) (command.Result, error) {
+	m.abandonErased(tx, c.Account)
 	v := get(tx, accountKey(c.Account))
 	if len(v) >= 4 {
 		must(tx.Delete(keyKey(string(v[4:]))))

@@ -203,6 +203,20 @@ func (n *Node) ReadLog(ctx context.Context, id rookery.GroupID, index rookery.Lo
 	return nil
 }
 
+// Entries are a group's log from its first entry on, without those dropped.
+func (n *Node) Entries(id rookery.GroupID) (entries [][]byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	g := n.groups[id]
+	for i := rookery.LogIndex(1); i <= rookery.LogIndex(g.seq); i++ {
+		entries = append(entries, g.entries[i])
+	}
+	return entries
+}
+
+// State is a group's state.
+func (n *Node) State(id rookery.GroupID) *state.Group { return n.groups[id].state }
+
 // Drop forgets the log's entries below floor.
 func (n *Node) Drop(id rookery.GroupID, floor rookery.LogIndex) {
 	n.mu.Lock()

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"rookery"
+	"rookery/cmd/node"
+)
+
+// spreadAtOnce is how many accounts a spread has under way.
+const spreadAtOnce = 8
+
+// transfer is one account that a spread moves.
+type transfer struct {
+	Account string          `json:"account"`
+	From    rookery.GroupID `json:"from"`
+	To      rookery.GroupID `json:"to"`
+}
+
+// plan says which accounts to move so that the groups' numbers differ by one at
+// most: no more than are needed, from the fullest group to the emptiest.
+func plan(groups []rookery.GroupID, accounts []node.AccountStatus) (moves []transfer) {
+	in := map[rookery.GroupID][]string{}
+	for _, g := range groups {
+		in[g] = nil
+	}
+	for _, a := range accounts {
+		if _, known := in[a.Group]; known {
+			in[a.Group] = append(in[a.Group], a.Account)
+		}
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	by := func(a, b rookery.GroupID) int {
+		if d := len(in[a]) - len(in[b]); d != 0 {
+			return d
+		}
+		return int(b) - int(a)
+	}
+	for {
+		least, most := slices.MinFunc(groups, by), slices.MaxFunc(groups, by)
+		if len(in[most])-len(in[least]) < 2 {
+			return moves
+		}
+		last := len(in[most]) - 1
+		id := in[most][last]
+		in[most], in[least] = in[most][:last], append(in[least], id)
+		moves = append(moves, transfer{id, most, least})
+	}
+}
+
+func (c accountCall) spread(ctx context.Context) error {
+	st, err := c.admin.Status(ctx)
+	if err != nil {
+		return err
+	}
+	accounts, err := c.admin.Accounts(ctx, 0)
+	if err != nil {
+		return err
+	}
+	var groups []rookery.GroupID
+	for _, g := range st.Groups {
+		if g.Group != rookery.SystemGroup && g.Leader != "" {
+			groups = append(groups, g.Group)
+		}
+	}
+	moves := plan(groups, accounts)
+	progress := c.out
+	if c.json {
+		progress = io.Discard
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	fmt.Fprintf(progress, "%d of %d accounts are to move\n", len(moves), len(accounts))
+	if err := c.carryOut(ctx, moves, progress); err != nil {
+		return err
+	}
+	if c.json {
+		if moves == nil {
+			moves = []transfer{}
+		}
+		return c.print(moves)
+	}
+	_, err = fmt.Fprintln(c.out, "the accounts are spread evenly")
+	return err
+}
+
+// carryOut moves accounts, a few at once, and waits for all of them.
+func (c accountCall) carryOut(ctx context.Context, moves []transfer, progress io.Writer) error {
+	var open []transfer
+	for next := 0; next < len(moves) || len(open) > 0; {
+		for ; next < len(moves) && len(open) < spreadAtOnce; next++ {
+			x := moves[next]
+			if _, err := c.admin.MoveAccount(ctx, x.Account, x.To); err != nil && !rookery.Is(err, rookery.KindExists) {
+				return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
+			}
+			open = append(open, x)
+		}
+		x := open[0]
+		if err := c.await(ctx, x.Account, x.To, io.Discard); err != nil {
+			return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
+		}
+		open = open[1:]
+		fmt.Fprintf(progress, "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To, len(moves)-next+len(open))
+	}
+	return nil
+}
