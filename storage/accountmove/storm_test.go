@@ -35,20 +35,21 @@ var (
 // account must be the same in both.
 type storm struct {
 	*testing.T
-	rng   *rand.Rand
-	n     *accounttest.Node // the two groups
-	ref   *accounttest.Node // the one
-	now   time.Time
-	ids   []rookery.AccountID
-	known map[rookery.AccountID]rookery.GroupID // as a client that heard last has it
-	fate  chan fate
-	late  []lateCommand
-	stop  context.CancelFunc // of the coordinator that runs
-	over  chan struct{}      // closed when it has ended
-	mails int
-	moves map[string]int
-	debug bool
-	owed  []*command.Deliver // of intents, to be sent again
+	rng    *rand.Rand
+	n      *accounttest.Node // the two groups
+	ref    *accounttest.Node // the one
+	now    time.Time
+	ids    []rookery.AccountID
+	known  map[rookery.AccountID]rookery.GroupID // as a client that heard last has it
+	fate   chan fate
+	late   []lateCommand
+	stop   context.CancelFunc // of the coordinator that runs
+	over   chan struct{}      // closed when it has ended
+	mails  int
+	moves  map[string]int
+	debug  bool
+	movers int
+	owed   []*command.Deliver // of intents, to be sent again
 }
 
 // fate is what becomes of a coordinator's command.
@@ -246,8 +247,9 @@ func (s *storm) coordinator(f fate) {
 	ctx, stop := context.WithCancel(s.Context())
 	over := make(chan struct{})
 	s.stop, s.over = stop, over
+	s.movers++ // each is a life of its own, and numbers its stages from 1
 	m := accountmove.New(accountmove.Options{Log: wire{s.n, s}, Machine: s.n.Machine, System: s.n.System, ReadBody: s.n.Bodies.ReadAt,
-		Node: "test", Epoch: 1, Frozen: 10 * time.Minute, Clock: func() time.Time { return s.now }})
+		Node: rookery.NodeID(fmt.Sprint("mover", s.movers)), Epoch: 1, Frozen: 10 * time.Minute, Clock: func() time.Time { return s.now }})
 	if s.rng.IntN(2) == 0 {
 		m.Small()
 	}
