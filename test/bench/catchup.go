@@ -12,9 +12,8 @@ import (
 )
 
 // catchup: how long a node takes to catch up that was away while messages came
-// in, and what clients of the others notice. Up to about 40,000 messages come
-// from the others' logs; of more, the groups' state and the bodies that are in
-// no pack come first.
+// in, and what clients of the others notice. All of it comes from the others'
+// logs, as long as these have room.
 func (b *bench) catchup() error {
 	for _, n := range []int{30000, b.away} {
 		b.each(fmt.Sprintf("node that was away for %d messages of 4 KiB", n), func(s *side) (map[string]float64, error) {
