@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,11 @@ type wire struct {
 func (w wire) Apply(ctx context.Context, group rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
 	if ctx.Err() != nil {
 		return 0, nil, rookery.E("apply", rookery.KindUnknown, ctx.Err())
+	}
+	if c, _, err := command.Decode(cmd); err == nil {
+		if a, ok := c.(*command.AbandonMove); ok && strings.Contains(a.Reason, "contents differ") {
+			w.s.Errorf("a copy is not what the source has: %s", a.Reason)
+		}
 	}
 	var f fate
 	select {
