@@ -20,11 +20,17 @@ type filled struct {
 }
 
 func (f *filled) take(n int) (int, error) {
-	if left := f.room.Add(-int64(n)) + int64(n); left < int64(n) {
-		f.room.Store(0)
-		return int(max(left, 0)), &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
+	for {
+		left := f.room.Load()
+		taken := min(left, int64(n))
+		if !f.room.CompareAndSwap(left, left-taken) {
+			continue // also room that was made meanwhile
+		}
+		if taken < int64(n) {
+			return int(taken), &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
+		}
+		return n, nil
 	}
-	return n, nil
 }
 
 func (f *filled) file(file vfs.File, err error) (vfs.File, error) {
