@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -138,6 +139,17 @@ func (f *patientFile) Preallocate(off, length int64) error {
 		return err
 	}
 	return nil
+}
+
+// closeView ends a snapshot. The database looks then whether it has something
+// to clear away and waits for whoever writes its list of tables: on a full disk
+// that is not the reader's to wait for.
+func (s *Store) closeView(v *pebble.Snapshot) {
+	if !s.Full() {
+		_ = v.Close() // the only error is closing twice
+		return
+	}
+	s.views.Go(func() { _ = v.Close() }) // Store.Close waits for it
 }
 
 // Full reports whether changes of the state wait for room on the disk. Then

@@ -36,8 +36,7 @@ func (s *Snap) Close() {
 	if s.snap == nil {
 		return
 	}
-	// The only error is closing twice.
-	_ = s.snap.Close()
+	s.group.store.closeView(s.snap)
 	s.snap = nil
 }
 

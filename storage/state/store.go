@@ -32,6 +32,7 @@ type Store struct {
 	db       *pebble.DB
 	fs       vfs.FS
 	patient  *patient
+	views    sync.WaitGroup // snapshots that are closed while the disk is full
 	dir      string
 	incoming string
 	logger   *slog.Logger
@@ -178,6 +179,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.groups = nil
+	s.views.Wait()
 	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
 		return rookery.E("close state", rookery.KindUnavailable, err)
 	}
