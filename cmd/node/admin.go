@@ -39,9 +39,7 @@ type adminServer struct {
 	finalize func(ctx context.Context) error
 	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
 	rekey    func(ctx context.Context) (uint64, error)
-	storage  func(*http.ServeMux) // adds the orders of rookery storage
-	keys     func(*http.ServeMux) // adds the orders of rookery key and account erase
-	accounts func(*http.ServeMux) // adds the orders of rookery account
+	orders   []func(*http.ServeMux) // add those of rookery storage, key and account
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -66,9 +64,9 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	})
 	mux.HandleFunc("POST /v1/groups", a.postGroups)
 	mux.HandleFunc("POST /v1/gossip", a.postGossip)
-	a.storage(mux)
-	a.keys(mux)
-	a.accounts(mux)
+	for _, add := range a.orders {
+		add(mux)
+	}
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.http.RegisterOnShutdown(end)
 	a.http.Handler = endLong(ending, mux)

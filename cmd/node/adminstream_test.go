@@ -14,7 +14,7 @@ import (
 
 func TestLongOrders(t *testing.T) {
 	type order struct{ Fail bool }
-	a := &adminServer{logger: slog.New(slog.DiscardHandler), keys: func(*http.ServeMux) {}, storage: func(mux *http.ServeMux) {
+	a := &adminServer{logger: slog.New(slog.DiscardHandler), orders: []func(*http.ServeMux){func(mux *http.ServeMux) {
 		mux.HandleFunc("POST /v1/storage/try", func(w http.ResponseWriter, r *http.Request) {
 			stream(w, r, func(ctx context.Context, o order, event func(any) error) error {
 				for i := range 3 {
@@ -41,7 +41,7 @@ func TestLongOrders(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			})
 		})
-	}}
+	}}}
 	path := filepath.Join(t.TempDir(), "s")
 	if err := a.serve(t.Context(), systemNetwork{}, path); err != nil {
 		t.Fatal(err)

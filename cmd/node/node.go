@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -348,7 +349,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.serveChecks()
 	n.serveGarbage()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, storage: n.storageOrders, keys: n.keyOrders, accounts: n.accountOrders, logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, orders: []func(*http.ServeMux){n.storageOrders, n.keyOrders, n.accountOrders}, logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
 		return err
 	}
