@@ -82,12 +82,14 @@ func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error)
 	return s.node.groups.machine(group) != nil && s.votes(p), nil
 }
 
-func (s *sessions) votes(p system.GroupPlacement) bool {
+func (s *sessions) votes(p system.GroupPlacement) bool { return votesIn(p, s.node.id.Node) }
+
+func votesIn(p system.GroupPlacement, id rookery.NodeID) bool {
 	votes := p.Voters
 	if len(votes) == 0 {
 		votes = p.Members
 	}
-	return slices.Contains(votes, s.node.id.Node)
+	return slices.Contains(votes, id)
 }
 
 // leave ends the sessions here whose groups have left this node: their clients

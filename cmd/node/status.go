@@ -61,8 +61,11 @@ type NodeStatus struct {
 	Stopped bool `json:"stopped,omitempty"`
 	// Leads and Holds are the groups it leads and has replicas of, the system
 	// group's learners not counted; Sessions are its clients' connections.
-	Leads    int `json:"leads"`
-	Holds    int `json:"holds"`
+	Leads int `json:"leads"`
+	Holds int `json:"holds"`
+	// Serves are the mail groups whose sessions it serves itself: its vote in
+	// them is confirmed. Sessions of other groups it passes on.
+	Serves   int `json:"serves"`
 	Sessions int `json:"sessions"`
 	// Movable is that another node is free to take over some group it holds.
 	Movable bool `json:"movable"`
@@ -171,7 +174,7 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
 		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
 	}
-	ns.Movable = n.spare(x.ID)
+	ns.Movable, ns.Serves = n.spare(x.ID), n.serves(x.ID)
 	switch {
 	case !life.alive:
 		since := "since before this node started"
@@ -212,6 +215,20 @@ func (n *Node) holds(id rookery.NodeID) (held []rookery.GroupID) {
 		}
 	}
 	return held
+}
+
+// serves counts the mail groups in which a node's vote is confirmed.
+func (n *Node) serves(id rookery.NodeID) (count int) {
+	groups, err := n.groups.system.Groups()
+	if err != nil {
+		return 0
+	}
+	for _, g := range groups {
+		if g.Group != rookery.SystemGroup && votesIn(g, id) {
+			count++
+		}
+	}
+	return count
 }
 
 // spare reports whether another node is free to take over some group that a

@@ -254,7 +254,7 @@ type report struct {
 	Nodes []struct {
 		Name, State string
 		Alive       bool
-		Holds       int // groups, as the registry has it
+		Serves      int // mail groups, as the registry has confirmed it
 	}
 	Groups []struct {
 		Group   int
@@ -338,7 +338,7 @@ func (s *site) settled(within time.Duration) error {
 				}
 			}
 			for _, n := range r.Nodes {
-				if n.State == "active" && n.Holds < len(r.Groups) {
+				if n.State == "active" && n.Serves < len(r.Groups)-1 {
 					return false, nil
 				}
 			}
