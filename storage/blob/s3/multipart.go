@@ -24,6 +24,9 @@ const (
 	abortWithin = 10 * time.Second
 )
 
+// errNoParts says that the store has no multipart uploads.
+var errNoParts = errors.New("no multipart uploads")
+
 // putParts stores an object in parts. One part is in memory at a time and is
 // sent again by itself after a passing fault. An upload that does not complete
 // is aborted, so that none of its parts is left; where even that fails, the
@@ -35,6 +38,10 @@ func (s *Store) putParts(ctx context.Context, key string, r io.Reader, size int6
 		id, err = s.core.NewMultipartUpload(ctx, s.cfg.Bucket, s.name(key), minio.PutObjectOptions{ContentType: "application/octet-stream"})
 		return err
 	})
+	var e minio.ErrorResponse
+	if errors.As(err, &e) && (e.StatusCode == 501 || e.StatusCode == 405) {
+		return fmt.Errorf("%w: %w", errNoParts, err) // nothing was read of r
+	}
 	if err != nil {
 		return err
 	}

@@ -151,6 +151,30 @@ func TestLargeObjectsGoUpInParts(t *testing.T) {
 	}
 }
 
+// Where the store has no multipart uploads a large object goes up whole, and no
+// later one asks again: a message must not wait in the log for ever.
+func TestLargeObjectsGoUpWholeWithoutMultipart(t *testing.T) {
+	s, b := proxied(t)
+	b.before = func(kind string, _ int) int {
+		if kind == "begin" {
+			return http.StatusNotImplemented
+		}
+		return 0
+	}
+	for _, key := range []string{"large/whole1", "large/whole2"} {
+		if err := s.Put(t.Context(), key, noise(large), large, blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		s.isNoise(t, key, large)
+	}
+	if b.counts["begin"] != 1 || b.counts["put"] != 2 || b.counts["part"] != 0 {
+		t.Errorf("requests: %v", b.counts)
+	}
+	if err := s.Delete(t.Context(), "large/whole1", "large/whole2"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSmallerObjectsGoUpWhole(t *testing.T) {
 	s, b := proxied(t)
 	const n = 20 << 20

@@ -2,9 +2,9 @@
 //
 // It owns the connection to the store: credentials, TLS, time-outs, repeated
 // requests, uploads in parts above 64 MiB, and the translation of the store's
-// errors into kinds. It needs plain PUT, ranged GET, HEAD, DELETE, LIST and, for
-// large objects, multipart uploads, nothing more; what else the store can do is
-// found out by Probe. It never caches, sends no checksum trailers (many stores
+// errors into kinds. It needs plain PUT, ranged GET, HEAD, DELETE and LIST,
+// nothing more, and goes on without multipart uploads where there are none; what
+// the store can do is found out by Probe. It never caches, sends no checksum trailers (many stores
 // refuse them; content carries its own digests), and never logs a secret.
 package s3
 
@@ -98,6 +98,7 @@ type Store struct {
 	close  func()
 
 	singleDeletes atomic.Bool // the store refuses DeleteObjects
+	wholeOnly     atomic.Bool // the store refuses multipart uploads
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -213,8 +214,13 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, o 
 			return err
 		}
 	}
-	if size > maxSingle && !o.IfAbsent {
-		return s.putParts(ctx, key, r, size)
+	if size > maxSingle && !o.IfAbsent && !s.wholeOnly.Load() {
+		err := s.putParts(ctx, key, r, size)
+		if !errors.Is(err, errNoParts) {
+			return err
+		}
+		s.logger.Warn("the object store knows no multipart uploads; large objects go up whole from now on", "error", err)
+		s.wholeOnly.Store(true)
 	}
 	// Over TLS the transport protects the bytes on their way; signing them too
 	// costs several times the CPU of the upload.
