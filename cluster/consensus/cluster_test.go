@@ -174,12 +174,11 @@ type testNode struct {
 
 // testCluster is n nodes, the first of which bootstraps.
 type testCluster struct {
-	spoilt bool // promises were broken on purpose
-	t      testing.TB
-	net    *network
-	nodes  []*testNode
-	tune   func(*Options)
-	disks  func() disk
+	t     testing.TB
+	net   *network
+	nodes []*testNode
+	tune  func(*Options)
+	disks func() disk
 }
 
 // disk holds a node's log between its starts.
@@ -310,7 +309,7 @@ func (c *testCluster) crash(n *testNode) {
 func (c *testCluster) close() {
 	for _, n := range c.nodes {
 		c.stop(n)
-		if n.machine.broken != "" && !c.spoilt {
+		if n.machine.broken != "" {
 			c.t.Error(n.name, n.machine.broken)
 		}
 	}

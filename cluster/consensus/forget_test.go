@@ -114,9 +114,11 @@ func sleeperLeads(t *testing.T, withoutTrace bool) bool {
 	if led != (sleeper.group.raft.State() == raft.Leader) {
 		t.Fatal("state and answer differ")
 	}
-	c.net.setCut(leader.name, false)
-	c.net.setCut(fourth.name, false)
+	// Without the trace there are two histories now, which must not meet: the
+	// library ends the process where a follower's committed entries are cut off.
 	if !withoutTrace {
+		c.net.setCut(leader.name, false)
+		c.net.setCut(fourth.name, false)
 		// Placed here again it catches up, votes, and its vote counts.
 		leader = c.leader(sleeper, left)
 		c.addMember(leader, Server{ID: rookery.NodeID(left.name), Learner: true})
@@ -150,8 +152,6 @@ func sleeperLeads(t *testing.T, withoutTrace bool) bool {
 		}
 		c.net.setCut(leader.name, false)
 		c.net.setCut(sleeper.name, false)
-	} else {
-		c.spoilt = true // two histories have met: that is what was to be caught
 	}
 	c.close()
 	return led
