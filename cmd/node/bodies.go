@@ -63,7 +63,7 @@ func (b *bodies) open(set *Store) (err error) {
 func (b *bodies) openStore(set Store) error {
 	s, err := openStore(&set, b.node.cfg.DataDir, b.node.deps.Logger)
 	if err == nil {
-		b.store.use(meteredStore{s, b.node.metrics}, set)
+		b.store.use(meteredStore{b.node.deps.tuning.around(s), b.node.metrics}, set)
 	}
 	return err
 }

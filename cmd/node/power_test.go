@@ -5,16 +5,19 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
@@ -37,6 +40,8 @@ type chain struct {
 	lies, liesServing string
 	// bare cuts leave nothing that was not synced.
 	bare bool
+	// dark is from just before a cut until the node is gone.
+	dark atomic.Bool
 	// also is what else goes on until the power goes; nil: nothing.
 	also func(context.Context, *Node) error
 }
@@ -54,9 +59,33 @@ func newChain(t *testing.T, seed uint64) *chain {
 	dir := directoryServer(t)
 	c := &chain{t: t, rng: rand.New(rand.NewPCG(seed, 1)), recovery: 100, cfg: testConfig(t), deps: testDeps(t, dir)}
 	c.mem = emptyDisk(t, c.cfg.DataDir)
+	c.deps.tuning.store = func(s blob.Store) blob.Store { return reached{s, c} }
 	c.deps.Clock = func() time.Time { return time.Now().Add(c.offset) }
 	c.stats.kinds = map[string]int{}
 	return c
+}
+
+// reached is the object store, which is elsewhere: it keeps what it has
+// answered, and nothing that a node without power asks for reaches it.
+type reached struct {
+	blob.Store
+	chain *chain
+}
+
+var errNoPower = rookery.E("reach object store", rookery.KindUnavailable, errors.New("the power is off"))
+
+func (r reached) Put(ctx context.Context, key string, body io.Reader, size int64, o blob.PutOptions) error {
+	if r.chain.dark.Load() {
+		return errNoPower
+	}
+	return r.Store.Put(ctx, key, body, size, o)
+}
+
+func (r reached) Delete(ctx context.Context, keys ...string) error {
+	if r.chain.dark.Load() {
+		return errNoPower
+	}
+	return r.Store.Delete(ctx, keys...)
 }
 
 // begin starts the node for the first time, without a power cut, and makes
@@ -114,6 +143,7 @@ func (c *chain) cycle(cutAt int64) (err error) {
 		c.ledger.mu.Lock()
 		defer c.ledger.mu.Unlock()
 		if !c.ledger.off {
+			c.dark.Store(true) // first: what the store is still asked for rests on what is left
 			left = d.left(percent, dice)
 			c.ledger.off = true
 			close(cut)
@@ -141,6 +171,7 @@ func (c *chain) cycle(cutAt int64) (err error) {
 	c.count(n, d)
 	err = errors.Join(err, closeTest(n))
 	c.mem, c.ledger.off = left, false
+	c.dark.Store(false)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
+	"rookery/storage/blob"
 	"rookery/storage/pack"
 	"rookery/storage/state"
 )
@@ -30,6 +31,8 @@ type tuning struct {
 	packLife      time.Duration // of a pack's name
 	quorum        time.Duration // how long a start waits for a quorum
 	start         time.Duration // how long a start may take in all
+	// store is put around the object store; nil puts nothing there.
+	store func(blob.Store) blob.Store
 	// erasing is told the steps of erasures; its error ends one.
 	erasing func(done string) error
 }
@@ -65,6 +68,13 @@ func (t tuning) raft(o consensus.Options) consensus.Options {
 	o.Heartbeat, o.TrailingBytes = t.heartbeat, t.trailing
 	o.SnapshotEntries, o.SnapshotInterval = t.snapshots, t.snapshotEvery
 	return o
+}
+
+func (t tuning) around(s blob.Store) blob.Store {
+	if t.store == nil {
+		return s
+	}
+	return t.store(s)
 }
 
 func (t tuning) pack(o pack.Options) pack.Options {
