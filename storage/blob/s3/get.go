@@ -59,6 +59,10 @@ func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 		}
 		return nil, err
 	}
+	if info.Size < 0 {
+		r.Close()
+		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w", key, errNoLength))
+	}
 	if n < 0 {
 		n = info.Size
 	}

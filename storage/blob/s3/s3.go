@@ -140,7 +140,7 @@ func Open(cfg Config, logger *slog.Logger) (*Store, error) {
 	}
 	transport := newTransport(&cfg, tlsConfig)
 	core, err := minio.NewCore(u.Host, &minio.Options{
-		Creds: creds, Secure: u.Scheme == "https", Transport: transport, Region: cfg.Region,
+		Creds: creds, Secure: u.Scheme == "https", Transport: answers{transport}, Region: cfg.Region,
 		BucketLookup: lookup, TrailingHeaders: false, MaxRetries: 1,
 	})
 	if err != nil {
@@ -267,43 +267,18 @@ func (s *Store) Stat(ctx context.Context, key string) (blob.Info, error) {
 		info, err = s.core.StatObject(ctx, s.cfg.Bucket, s.name(key), minio.StatObjectOptions{})
 		return err
 	})
+	if err == nil && info.Size < 0 {
+		err = rookery.E("stat object", rookery.KindUnavailable, fmt.Errorf("%s: %w", key, errNoLength))
+	}
 	if err != nil {
 		return blob.Info{}, err
 	}
 	return blob.Info{Key: key, Size: info.Size, Modified: info.LastModified}, nil
 }
 
-// List implements blob.Store. A page that fails is asked for again from the
-// last key that was handed out.
-func (s *Store) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
-	if err := blob.CheckPrefix(prefix); err != nil {
-		return err
-	}
-	cut, last := len(s.name("")), ""
-	var stopped error
-	err := s.try(ctx, "list objects", prefix, true, func() error {
-		page, cancel := context.WithCancel(ctx)
-		defer cancel() // ends the lister's goroutine
-		for o := range s.core.ListObjectsIter(page, s.cfg.Bucket,
-			minio.ListObjectsOptions{Prefix: s.name(prefix), Recursive: true, StartAfter: last}) {
-			if o.Err != nil {
-				return o.Err
-			}
-			if len(o.Key) <= cut || blob.CheckKey(o.Key[cut:]) != nil {
-				continue // not ours
-			}
-			if stopped = fn(blob.Info{Key: o.Key[cut:], Size: o.Size, Modified: o.LastModified}); stopped != nil {
-				return nil
-			}
-			last = o.Key
-		}
-		return ctx.Err()
-	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
-}
+// errNoLength is an answer without the length of an object: nothing would tell
+// a whole object from one that was cut off.
+var errNoLength = errors.New("the store does not say how long the object is; is there a proxy that compresses or splits answers?")
 
 // MakeBucket makes the bucket; one that exists and is ours is not an error.
 func (s *Store) MakeBucket(ctx context.Context) error {
