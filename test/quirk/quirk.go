@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,13 @@ const (
 	Head   Op = "HEAD"
 	Delete Op = "DELETE" // of one object or of many
 	List   Op = "LIST"
-	Other  Op = "OTHER" // buckets, multipart uploads
+	Other  Op = "OTHER" // buckets, listings of uploads
+
+	// The steps of a multipart upload.
+	Begin    Op = "BEGIN"
+	Part     Op = "PART"
+	Complete Op = "COMPLETE"
+	Abort    Op = "ABORT"
 )
 
 // Kind is a way to misbehave.
@@ -41,13 +48,14 @@ const (
 	Internal                  // 500 InternalError
 	SlowDown                  // 503 SlowDown
 	BadSecret                 // 403 SignatureDoesNotMatch, as after a change of keys
+	Unknown                   // 501 NotImplemented
 	LoseReply                 // do it, then cut the connection: success after a time-out
 	CutUpload                 // hand half of the upload on, then cut both connections
 	Corrupt                   // flip a bit of what a GET brings
 	Cut                       // end what a GET brings half way
 )
 
-var names = [...]string{"", "refuse", "hang", "internal error", "slow down", "bad secret", "lose reply", "cut upload", "corrupt", "cut"}
+var names = [...]string{"", "refuse", "hang", "internal error", "slow down", "bad secret", "unknown", "lose reply", "cut upload", "corrupt", "cut"}
 
 func (k Kind) String() string { return names[k] }
 
@@ -58,18 +66,27 @@ type Fault struct {
 	Ops []Op
 	// Share of these requests, 0 to 1; 0 means all.
 	Share float64
+	// After so many of these requests it begins, and befalls at most Times of
+	// them; 0 is without a bound.
+	After, Times int
 }
 
-func (f Fault) befalls(op Op, dice float64) bool {
-	if f.Share > 0 && dice >= f.Share {
+// armed is a fault with what it has met.
+type armed struct {
+	Fault
+	met, done int
+}
+
+func (f *armed) befalls(op Op, dice float64) bool {
+	if len(f.Ops) > 0 && !slices.Contains(f.Ops, op) {
 		return false
 	}
-	for _, o := range f.Ops {
-		if o == op {
-			return true
-		}
+	f.met++
+	if f.met <= f.After || f.Times > 0 && f.done >= f.Times || f.Share > 0 && dice >= f.Share {
+		return false
 	}
-	return len(f.Ops) == 0
+	f.done++
+	return true
 }
 
 // Proxy is a running proxy.
@@ -82,7 +99,7 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	rnd    *rand.Rand
-	faults []Fault
+	faults []*armed
 	delay  time.Duration
 	counts map[Op]int
 	done   map[Kind]int
@@ -123,7 +140,10 @@ func New(t testing.TB, endpoint string, seed uint64) *Proxy {
 func (p *Proxy) Set(faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.faults = faults
+	p.faults = nil
+	for _, f := range faults {
+		p.faults = append(p.faults, &armed{Fault: f})
+	}
 	close(p.healed)
 	p.healed = make(chan struct{})
 }
@@ -185,6 +205,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, "SlowDown")
 	case BadSecret:
 		answer(w, http.StatusForbidden, "SignatureDoesNotMatch")
+	case Unknown:
+		answer(w, http.StatusNotImplemented, "NotImplemented")
 	case LoseReply:
 		p.backend.ServeHTTP(&lost{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)

@@ -15,8 +15,14 @@ func opOf(r *http.Request) Op {
 	q := r.URL.Query()
 	object := strings.Contains(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
-	case q.Has("uploads") || q.Has("uploadId"):
-		return Other
+	case r.Method == http.MethodPut && q.Has("partNumber"):
+		return Part
+	case r.Method == http.MethodPost && q.Has("uploads"):
+		return Begin
+	case r.Method == http.MethodPost && q.Has("uploadId"):
+		return Complete
+	case r.Method == http.MethodDelete && q.Has("uploadId"):
+		return Abort
 	case r.Method == http.MethodPost && q.Has("delete"), r.Method == http.MethodDelete && object:
 		return Delete
 	case r.Method == http.MethodGet && q.Has("list-type"):

@@ -7,85 +7,28 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"strings"
-	"sync"
 	"testing"
 
 	"rookery"
 	"rookery/storage/blob"
+	"rookery/test/quirk"
 )
 
-// between is a proxy in front of the S3 server that counts requests and may
-// answer in its place, before or after the server did the work.
-type between struct {
-	mu     sync.Mutex
-	counts map[string]int
-	before func(kind string, n int) int // a status to answer with, 0 for none
-	after  func(kind string, n int) bool
-}
-
-func kindOf(r *http.Request) string {
-	q := r.URL.Query()
-	switch {
-	case r.Method == http.MethodPut && q.Has("partNumber"):
-		return "part"
-	case r.Method == http.MethodPost && q.Has("uploads"):
-		return "begin"
-	case r.Method == http.MethodPost && q.Has("uploadId"):
-		return "complete"
-	case r.Method == http.MethodDelete && q.Has("uploadId"):
-		return "abort"
-	}
-	return strings.ToLower(r.Method)
-}
-
-// proxied opens a store behind such a proxy.
-func proxied(t *testing.T) (*Store, *between) {
+// proxied opens a store behind a proxy that counts requests and does them harm.
+func proxied(t *testing.T) (*Store, *quirk.Proxy) {
 	direct := server(t)
-	u, err := url.Parse(direct.cfg.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Scheme != "http" {
+	if direct.secure {
 		t.Skip("the proxy speaks HTTP only")
 	}
-	b := &between{counts: map[string]int{}}
-	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { // the host stays: it is signed
-		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = u.Scheme, u.Host, r.In.Host
-	}}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		kind := kindOf(r)
-		b.mu.Lock()
-		b.counts[kind]++
-		n := b.counts[kind]
-		before, after := b.before, b.after
-		b.mu.Unlock()
-		if before != nil {
-			if status := before(kind, n); status != 0 {
-				io.Copy(io.Discard, r.Body)
-				w.WriteHeader(status)
-				return
-			}
-		}
-		if after != nil && after(kind, n) {
-			p.ServeHTTP(httptest.NewRecorder(), r)
-			panic(http.ErrAbortHandler) // the answer is lost
-		}
-		p.ServeHTTP(w, r)
-	}))
-	t.Cleanup(web.Close)
+	p := quirk.New(t, direct.cfg.Endpoint, 1)
 	cfg := direct.cfg
-	cfg.Endpoint = web.URL
+	cfg.Endpoint = p.URL
 	s, err := Open(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return s, b
+	return s, p
 }
 
 const large = 70<<20 + 12345
@@ -118,29 +61,15 @@ func (s *Store) uploads(t *testing.T) int {
 }
 
 func TestLargeObjectsGoUpInParts(t *testing.T) {
-	s, b := proxied(t)
-	failed := false
-	b.before = func(kind string, n int) int {
-		if kind == "part" && n == 2 && !failed {
-			failed = true
-			return http.StatusServiceUnavailable
-		}
-		return 0
-	}
-	lost := false
-	b.after = func(kind string, n int) bool {
-		if kind == "complete" && !lost {
-			lost = true
-			return true
-		}
-		return false
-	}
+	s, p := proxied(t)
+	p.Set(quirk.Fault{Kind: quirk.SlowDown, Ops: []quirk.Op{quirk.Part}, After: 1, Times: 1},
+		quirk.Fault{Kind: quirk.LoseReply, Ops: []quirk.Op{quirk.Complete}, Times: 1})
 	// The source cannot be rewound: a part is repeated from memory.
 	if err := s.Put(t.Context(), "large/1", noise(large), large, blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if b.counts["part"] != 6 || b.counts["put"] != 0 || b.counts["complete"] < 2 {
-		t.Errorf("requests: %v; want 5 parts, one of them twice, and a second completion", b.counts)
+	if parts, whole, completed := p.Count(quirk.Part), p.Count(quirk.Put), p.Count(quirk.Complete); parts != 6 || whole != 0 || completed < 2 {
+		t.Errorf("%d parts, %d whole, %d completions; want 5 parts, one of them twice, and a second completion", parts, whole, completed)
 	}
 	s.isNoise(t, "large/1", large)
 	if n := s.uploads(t); n != 0 {
@@ -154,21 +83,16 @@ func TestLargeObjectsGoUpInParts(t *testing.T) {
 // Where the store has no multipart uploads a large object goes up whole, and no
 // later one asks again: a message must not wait in the log for ever.
 func TestLargeObjectsGoUpWholeWithoutMultipart(t *testing.T) {
-	s, b := proxied(t)
-	b.before = func(kind string, _ int) int {
-		if kind == "begin" {
-			return http.StatusNotImplemented
-		}
-		return 0
-	}
+	s, p := proxied(t)
+	p.Set(quirk.Fault{Kind: quirk.Unknown, Ops: []quirk.Op{quirk.Begin}})
 	for _, key := range []string{"large/whole1", "large/whole2"} {
 		if err := s.Put(t.Context(), key, noise(large), large, blob.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		s.isNoise(t, key, large)
 	}
-	if b.counts["begin"] != 1 || b.counts["put"] != 2 || b.counts["part"] != 0 {
-		t.Errorf("requests: %v", b.counts)
+	if begun, whole, parts := p.Count(quirk.Begin), p.Count(quirk.Put), p.Count(quirk.Part); begun != 1 || whole != 2 || parts != 0 {
+		t.Errorf("%d uploads begun, %d whole, %d parts", begun, whole, parts)
 	}
 	if err := s.Delete(t.Context(), "large/whole1", "large/whole2"); err != nil {
 		t.Error(err)
@@ -176,13 +100,13 @@ func TestLargeObjectsGoUpWholeWithoutMultipart(t *testing.T) {
 }
 
 func TestSmallerObjectsGoUpWhole(t *testing.T) {
-	s, b := proxied(t)
+	s, p := proxied(t)
 	const n = 20 << 20
 	if err := s.Put(t.Context(), "small/1", noise(n), n, blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if b.counts["put"] != 1 || b.counts["begin"] != 0 {
-		t.Errorf("requests: %v", b.counts)
+	if whole, begun := p.Count(quirk.Put), p.Count(quirk.Begin); whole != 1 || begun != 0 {
+		t.Errorf("%d whole, %d uploads begun", whole, begun)
 	}
 	s.Delete(t.Context(), "small/1")
 }
@@ -191,7 +115,7 @@ func TestUploadThatFailsLeavesNoParts(t *testing.T) {
 	broken := errors.New("the source broke")
 	for name, c := range map[string]struct {
 		source func(cancel func()) io.Reader
-		before func(kind string, n int) int
+		fault  []quirk.Fault
 		want   func(error) bool
 	}{
 		"the source breaks": {func(func()) io.Reader {
@@ -201,26 +125,22 @@ func TestUploadThatFailsLeavesNoParts(t *testing.T) {
 			func(err error) bool { return rookery.Is(err, rookery.KindInvalid) }},
 		"the source is long": {func(func()) io.Reader { return noise(large + 1) }, nil,
 			func(err error) bool { return rookery.Is(err, rookery.KindInvalid) }},
-		"a part is refused": {func(func()) io.Reader { return noise(large) }, func(kind string, n int) int {
-			if kind == "part" && n > 2 {
-				return http.StatusForbidden
-			}
-			return 0
-		}, func(err error) bool { return rookery.Is(err, rookery.KindDenied) }},
+		"a part is refused": {func(func()) io.Reader { return noise(large) },
+			[]quirk.Fault{{Kind: quirk.BadSecret, Ops: []quirk.Op{quirk.Part}, After: 2}}, func(err error) bool { return rookery.Is(err, rookery.KindDenied) }},
 		"the caller leaves": {func(cancel func()) io.Reader {
 			return io.MultiReader(noise(40<<20), callReader(cancel), noise(large-40<<20))
 		}, nil, func(err error) bool { return rookery.Is(err, rookery.KindUnavailable) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, b := proxied(t)
-			b.before = c.before
+			s, p := proxied(t)
+			p.Set(c.fault...)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if err := s.Put(ctx, "large/2", c.source(cancel), large, blob.PutOptions{}); !c.want(err) {
 				t.Errorf("put: %v", err)
 			}
-			if n := s.uploads(t); n != 0 || b.counts["begin"] != 1 || b.counts["abort"] == 0 {
-				t.Errorf("%d uploads are left; requests %v", n, b.counts)
+			if n, begun, aborts := s.uploads(t), p.Count(quirk.Begin), p.Count(quirk.Abort); n != 0 || begun != 1 || aborts == 0 {
+				t.Errorf("%d uploads are left of %d begun, with %d aborts", n, begun, aborts)
 			}
 			if _, err := s.Stat(t.Context(), "large/2"); !rookery.Is(err, rookery.KindNotFound) {
 				t.Errorf("there is an object: %v", err)
