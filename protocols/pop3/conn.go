@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/protocols/conns"
 )
 
 // The buffers of a connection, and the longest line taken. RFC 2449 4 allows
@@ -48,12 +49,17 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, l *listener) *conn {
-	ip := nc.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(ip); err == nil {
-		ip = host
-	}
-	return &conn{server: s, listener: l, socket: nc, ip: ip}
+	return &conn{server: s, listener: l, socket: nc, ip: conns.Host(nc.RemoteAddr())}
 }
+
+// Client implements conns.Conn.
+func (c *conn) Client() string { return c.ip }
+
+// Listener implements conns.Conn.
+func (c *conn) Listener() net.Listener { return c.listener.Listener }
+
+// Cut implements conns.Conn.
+func (c *conn) Cut() { c.socket.Close() }
 
 // serve runs the connection from greeting to end.
 func (c *conn) serve(ctx context.Context) {
@@ -221,8 +227,8 @@ func (c *conn) farewell(err error) {
 	}
 }
 
-// drain ends the connection when it is idle, else after the running command.
-func (c *conn) drain() {
+// Drain ends the connection when it is idle, else after the running command.
+func (c *conn) Drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.draining = true

@@ -12,11 +12,11 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"sync"
 	"time"
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/conns"
 	"rookery/protocols/proxy"
 	"rookery/storage/account"
 )
@@ -105,15 +105,9 @@ func (l Limits) withDefaults() Limits {
 // Server serves any number of listeners. All methods may be called
 // concurrently.
 type Server struct {
-	o    Options
-	open func(context.Context, directory.Entry) (maildrop, error)
-
-	mu        sync.Mutex
-	listeners map[*listener]struct{}
-	conns     map[*conn]struct{}
-	perIP     map[string]int
-	draining  bool
-	empty     chan struct{} // closed when draining and no connection is left
+	o     Options
+	open  func(context.Context, directory.Entry) (maildrop, error)
+	conns *conns.Table[*conn]
 }
 
 // New makes a Server. It does no I/O.
@@ -122,13 +116,7 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{
-		o:         o,
-		listeners: make(map[*listener]struct{}),
-		conns:     make(map[*conn]struct{}),
-		perIP:     make(map[string]int),
-		empty:     make(chan struct{}),
-	}
+	s := &Server{o: o, conns: conns.New[*conn](o.Limits.Connections, o.Limits.PerAddress)}
 	s.open = s.openInbox
 	return s
 }

@@ -81,11 +81,11 @@ func (s *Server) Adopt(ctx context.Context, nc net.Conn, p proxy.Session) {
 	defer nc.Close()
 	c := newConn(s, nc, &listener{mode: TLS})
 	refuse := func(kind rookery.Kind, why error) { proxy.WriteAnswer(nc, "", rookery.E("adopt session", kind, why)) }
-	if why := s.admit(c); why != "" {
+	if why := s.conns.Admit(c); why != "" {
 		refuse(rookery.KindLimit, fmt.Errorf("the node %s", why))
 		return
 	}
-	defer s.release(c)
+	defer s.conns.Release(c)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.begin()
@@ -139,12 +139,12 @@ func (s *session) settle(drop maildrop, entry *directory.Entry) {
 // Leave ends the sessions of accounts that are not served here any more, each
 // after the command that runs.
 func (s *Server) Leave(gone func(rookery.AccountID) bool) {
-	for _, c := range s.snapshot() {
+	for _, c := range s.conns.All() {
 		c.mu.Lock()
 		id := c.account
 		c.mu.Unlock()
 		if id != (rookery.AccountID{}) && gone(id) {
-			c.drain()
+			c.Drain()
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (w *wire) startTLS() error {
 	next.greeted, next.mute = true, true
 	w.dead, w.in = true, nil
 	w.mu.Unlock()
-	moved := w.listener.server.move(w, next) && w.listener.secure.offer(next)
+	moved := w.listener.server.conns.Replace(w, next) && w.listener.secure.offer(next)
 	w.mu.Lock()
 	if w.moved = moved; !moved {
 		w.outErr = io.EOF

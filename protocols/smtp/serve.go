@@ -20,14 +20,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 		return rookery.E("serve smtp", rookery.KindInvalid, fmt.Errorf("the %s listener needs a TLS certificate", mode))
 	}
 	l := &listener{Listener: ln, server: s, mode: mode, secure: newQueue(ln.Addr())}
-	if !s.addListener(l) {
-		ln.Close()
+	if !s.conns.Listen(ln) {
 		return nil
 	}
-	defer s.removeListener(l)
+	defer s.conns.Leave(ln)
 	stop := context.AfterFunc(ctx, func() {
 		ln.Close()
-		s.cut(l)
+		s.conns.Cut(ln)
 	})
 	defer stop()
 	var under sync.WaitGroup
@@ -87,7 +86,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		w := newWire(c, l)
-		if why := l.server.admit(w); why != "" {
+		if why := l.server.conns.Admit(w); why != "" {
 			l.server.o.Logger.Warn("smtp: connection refused", "client", c.RemoteAddr().String(), "why", why)
 			if l.mode != Submissions {
 				c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -98,9 +97,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if l.mode == Submissions {
 			next := w.overTLS()
-			if !l.server.move(w, next) || !l.secure.offer(next) {
+			if !l.server.conns.Replace(w, next) || !l.secure.offer(next) {
 				c.Close()
-				l.server.release(next)
+				l.server.conns.Release(next)
 			}
 			continue
 		}
@@ -108,107 +107,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection in, or says why not.
-func (s *Server) admit(w *wire) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.draining:
-		return "is shutting down"
-	case len(s.wires) >= s.o.Limits.Connections:
-		return "has too many connections; try again later"
-	case s.perIP[w.ip] >= s.o.Limits.PerAddress:
-		return "has too many connections from your address; try again later"
-	}
-	s.wires[w] = struct{}{}
-	s.perIP[w.ip]++
-	return ""
-}
-
-// move puts one wire in the place of another; false when a drain is faster.
-func (s *Server) move(from, to *wire) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.wires[from]; !ok || s.draining {
-		return false
-	}
-	delete(s.wires, from)
-	s.wires[to] = struct{}{}
-	return true
-}
-
-// release counts a closed connection out.
-func (s *Server) release(w *wire) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.wires[w]; !ok {
-		return
-	}
-	delete(s.wires, w)
-	if s.perIP[w.ip]--; s.perIP[w.ip] <= 0 {
-		delete(s.perIP, w.ip)
-	}
-	if s.draining && len(s.wires) == 0 {
-		close(s.empty)
-	}
-}
-
-func (s *Server) addListener(l *listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.draining {
-		s.listeners[l] = struct{}{}
-	}
-	return !s.draining
-}
-
-func (s *Server) removeListener(l *listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
-
-// cut breaks the connections of a listener, or all for nil.
-func (s *Server) cut(l *listener) {
-	for _, w := range s.snapshot() {
-		if l == nil || w.listener == l {
-			w.socket.Close()
-		}
-	}
-}
-
-func (s *Server) snapshot() []*wire {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ws := make([]*wire, 0, len(s.wires))
-	for w := range s.wires {
-		ws = append(ws, w)
-	}
-	return ws
-}
-
 // Shutdown stops accepting, tells idle clients 421, lets running transactions
 // finish, and returns when all connections are closed. When ctx ends first the
 // rest is cut and ctx's error returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	first := !s.draining
-	s.draining = true
-	if first && len(s.wires) == 0 {
-		close(s.empty)
-	}
-	for l := range s.listeners {
-		l.Listener.Close()
-	}
-	s.mu.Unlock()
-	for _, w := range s.snapshot() {
-		w.drain()
-	}
-	select {
-	case <-s.empty:
-		return nil
-	case <-ctx.Done():
-		s.cut(nil)
-		return ctx.Err()
-	}
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }

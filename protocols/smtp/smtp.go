@@ -19,6 +19,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/conns"
 	"rookery/protocols/delivery"
 )
 
@@ -151,13 +152,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	o       Options
 	buffers sync.Pool // *[]byte of copyBuffer
-
-	mu        sync.Mutex
-	listeners map[*listener]struct{}
-	wires     map[*wire]struct{}
-	perIP     map[string]int
-	draining  bool
-	empty     chan struct{} // closed when draining and no wire is left
+	conns   *conns.Table[*wire]
 }
 
 // copyBuffer is how much of a message is moved at once, in bytes.
@@ -173,11 +168,8 @@ func New(o Options) *Server {
 		o.Clock = time.Now
 	}
 	return &Server{
-		o:         o,
-		buffers:   sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }},
-		listeners: make(map[*listener]struct{}),
-		wires:     make(map[*wire]struct{}),
-		perIP:     make(map[string]int),
-		empty:     make(chan struct{}),
+		o:       o,
+		buffers: sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }},
+		conns:   conns.New[*wire](o.Limits.Connections, o.Limits.PerAddress),
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"rookery/protocols/conns"
 )
 
 // wire stands between the connection, TLS or clear, and the protocol engine.
@@ -66,13 +68,18 @@ const (
 )
 
 func newWire(c net.Conn, l *listener) *wire {
-	ip := c.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(ip); err == nil {
-		ip = host
-	}
 	limits := &l.server.o.Limits
-	return &wire{Conn: c, socket: c, listener: l, limits: limits, ip: ip, opening: time.Now().Add(limits.Handshake)}
+	return &wire{Conn: c, socket: c, listener: l, limits: limits, ip: conns.Host(c.RemoteAddr()), opening: time.Now().Add(limits.Handshake)}
 }
+
+// Client implements conns.Conn.
+func (w *wire) Client() string { return w.ip }
+
+// Listener implements conns.Conn.
+func (w *wire) Listener() net.Listener { return w.listener.Listener }
+
+// Cut implements conns.Conn.
+func (w *wire) Cut() { w.socket.Close() }
 
 // overTLS is the wire that goes on with w's connection under TLS. The handshake
 // is part of its first read.
@@ -271,7 +278,7 @@ func (w *wire) Close() error {
 	linger := w.dead && !w.farewell && w.outErr == nil
 	w.dead = true
 	w.mu.Unlock()
-	defer w.listener.server.release(w)
+	defer w.listener.server.conns.Release(w)
 	if c, ok := w.socket.(interface{ CloseWrite() error }); linger && ok {
 		if w.tls != nil {
 			w.tls.CloseWrite()
@@ -327,8 +334,8 @@ func (w *wire) leaving() bool {
 	return w.farewell
 }
 
-// drain ends the connection when it is idle, else at its next idle moment.
-func (w *wire) drain() {
+// Drain ends the connection when it is idle, else at its next idle moment.
+func (w *wire) Drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.draining = true
