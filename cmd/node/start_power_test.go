@@ -116,28 +116,35 @@ func TestClosedNodeLeavesNothingBehind(t *testing.T) {
 
 // leavesNothing waits until there are no more goroutines and files than there
 // were: some end shortly after what they served.
-func leavesNothing(t *testing.T, goroutines, files int) {
+func leavesNothing(t *testing.T, goroutines int, files map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	for runtime.NumGoroutine() > goroutines || openFiles(t) > files {
+	for runtime.NumGoroutine() > goroutines || len(openFiles(t)) > len(files) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 			buf := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines and %d files were there, %d and %d are:\n%s", goroutines, files,
+			t.Fatalf("%d goroutines and these files were there:\n%v\nnow %d and these are:\n%v\n%s", goroutines, files,
 				runtime.NumGoroutine(), openFiles(t), buf[:runtime.Stack(buf, true)])
 		}
 	}
 }
 
-func openFiles(t *testing.T) int {
+// openFiles are the descriptors and what each is.
+func openFiles(t *testing.T) map[string]string {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Skip("open files cannot be counted here: ", err)
 	}
-	return len(list)
+	files := map[string]string{}
+	for _, f := range list {
+		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil { // not the list itself
+			files[f.Name()] = to
+		}
+	}
+	return files
 }
 
 // The directory of a running node belongs to it alone.

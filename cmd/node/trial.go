@@ -96,7 +96,7 @@ func tryPath(ctx context.Context, s *Store, data string) (string, error) {
 	}
 	store, err := openStore(s, data, slog.New(slog.DiscardHandler))
 	if err == nil {
-		err = tryStore(ctx, store)
+		err = errors.Join(tryStore(ctx, store), closeStore(store))
 	}
 	if made != "" {
 		os.RemoveAll(made)
