@@ -81,12 +81,9 @@ func copyUID(r command.CopyResult) string {
 
 // target finds the mailbox a message is to go to, after a barrier.
 func (s *session) target(ctx context.Context, name string) (rookery.MailboxID, error) {
-	if err := s.barrier(ctx); err != nil {
-		return 0, err
-	}
-	v, err := s.account.View()
+	v, err := s.freshView(ctx)
 	if err != nil {
-		return 0, atSignIn(err)
+		return 0, err
 	}
 	defer v.Close()
 	m, err := v.ByName(name)

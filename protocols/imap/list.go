@@ -339,12 +339,9 @@ func (s *session) runXlist(ctx context.Context, a listArgs) error {
 
 // list syncs and opens the account for a listing.
 func (s *session) list(ctx context.Context, each func(*mailbox.View, []*node) error) error {
-	if err := s.barrier(ctx); err != nil {
-		return err
-	}
-	v, err := s.account.View()
+	v, err := s.freshView(ctx)
 	if err != nil {
-		return atSignIn(err)
+		return err
 	}
 	defer v.Close()
 	nodes, err := s.tree(ctx, v)

@@ -47,12 +47,9 @@ func (s *session) runGetQuotaRoot(ctx context.Context, name string) error {
 }
 
 func (s *session) quota(ctx context.Context, first func(*mailbox.View) error) error {
-	if err := s.barrier(ctx); err != nil {
-		return err
-	}
-	v, err := s.account.View()
+	v, err := s.freshView(ctx)
 	if err != nil {
-		return atSignIn(err)
+		return err
 	}
 	defer v.Close()
 	if err := first(v); err != nil {

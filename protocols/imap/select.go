@@ -102,12 +102,9 @@ func (s *session) runSelect(ctx context.Context, a selectArgs, readOnly bool) er
 		s.unselect()
 		s.out.Text("* OK [CLOSED] The previous mailbox is closed\r\n")
 	}
-	if err := s.barrier(ctx); err != nil {
-		return err
-	}
-	v, err := s.account.View()
+	v, err := s.freshView(ctx)
 	if err != nil {
-		return atSignIn(err)
+		return err
 	}
 	defer v.Close()
 	m, err := v.ByName(a.name)

@@ -41,6 +41,19 @@ func (s *session) barrier(ctx context.Context) error {
 	return s.account.Sync(ctx)
 }
 
+// freshView is the account as it is now on every node (G2); it is closed by
+// the caller.
+func (s *session) freshView(ctx context.Context) (*mailbox.View, error) {
+	if err := s.barrier(ctx); err != nil {
+		return nil, err
+	}
+	v, err := s.account.View()
+	if err != nil {
+		return nil, atSignIn(err)
+	}
+	return v, nil
+}
+
 // tell sends what has changed in the selected mailbox since it was told last.
 // Without expunges the message numbers stay, and the rest is told later.
 func (s *session) tell(expunges bool) error {

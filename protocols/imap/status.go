@@ -54,12 +54,9 @@ func parseStatusItems(l *wire.Lexer) []statusItem {
 }
 
 func (s *session) runStatus(ctx context.Context, a statusArgs) error {
-	if err := s.barrier(ctx); err != nil {
-		return err
-	}
-	v, err := s.account.View()
+	v, err := s.freshView(ctx)
 	if err != nil {
-		return atSignIn(err)
+		return err
 	}
 	defer v.Close()
 	m, err := v.ByName(a.name)
