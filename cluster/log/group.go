@@ -246,9 +246,10 @@ func (g *Group) Has(index rookery.LogIndex, term uint64) bool {
 
 // Record is an entry with its header and checksum, for a peer that asks with
 // Options.Repair or lacks a body. Term 0 is any term: who serves a peer's
-// question with term 0 must know that the entry is committed.
+// question with term 0 must know that the entry is committed. What is damaged
+// here is not repaired for it: two that ask each other would never end.
 func (g *Group) Record(index rookery.LogIndex, term uint64) ([]byte, error) {
-	b, _, err := g.read(uint64(index), term, false)
+	b, _, _, err := g.readHere(uint64(index), term, false)
 	return b, err
 }
 
@@ -342,23 +343,28 @@ func search(x *index, g rookery.GroupID, epoch uint32, index, term uint64, range
 
 // read gives a record's bytes, checked, repaired if need be.
 func (g *Group) read(index, term uint64, inRange bool) ([]byte, record, error) {
-	s, p, err := g.locate(index, term, inRange)
-	if err == nil {
-		b := make([]byte, p.size)
-		err = readFull(s.slot.file, b, int64(p.off))
-		s.refs.Add(-1)
-		if err != nil {
-			return nil, record{}, rookery.E("read log", rookery.KindUnavailable, fmt.Errorf("group %d entry %d in %v: %w", g.id, index, s, err))
-		}
-		r, ok := decodeRecord(b)
-		if ok && r.whole(b) && r.group == g.id && r.index == index && r.term == p.term {
-			return b, r, nil
-		}
-		term = p.term
-		err = rookery.E("read log", rookery.KindDamaged, fmt.Errorf("group %d: entry %d in %v at %d fails its checksum", g.id, index, s, p.off))
-	}
+	b, r, found, err := g.readHere(index, term, inRange)
 	if !rookery.Is(err, rookery.KindDamaged) {
-		return nil, record{}, err
+		return b, r, err
 	}
-	return g.repair(index, term, err)
+	return g.repair(index, found, err)
+}
+
+// readHere gives a record's bytes, checked, and the term of what was found.
+func (g *Group) readHere(index, term uint64, inRange bool) ([]byte, record, uint64, error) {
+	s, p, err := g.locate(index, term, inRange)
+	if err != nil {
+		return nil, record{}, term, err
+	}
+	b := make([]byte, p.size)
+	err = readFull(s.slot.file, b, int64(p.off))
+	s.refs.Add(-1)
+	if err != nil {
+		return nil, record{}, p.term, rookery.E("read log", rookery.KindUnavailable, fmt.Errorf("group %d entry %d in %v: %w", g.id, index, s, err))
+	}
+	r, ok := decodeRecord(b)
+	if ok && r.whole(b) && r.group == g.id && r.index == index && r.term == p.term {
+		return b, r, p.term, nil
+	}
+	return nil, record{}, p.term, rookery.E("read log", rookery.KindDamaged, fmt.Errorf("group %d: entry %d in %v at %d fails its checksum", g.id, index, s, p.off))
 }

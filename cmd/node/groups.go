@@ -220,17 +220,22 @@ func (g *groups) others() []rookery.NodeID {
 	return ids
 }
 
-// repair fetches a damaged entry's record from another replica.
+// repair fetches a damaged entry's record from another replica. KindNotFound:
+// every other node has said that it has no good one; KindUnavailable: some have
+// not answered.
 func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
-	errs := []error{errors.New("no other replica has it")}
+	errs, kind := []error{errors.New("no other replica has it")}, rookery.KindNotFound
 	for _, to := range g.others() {
 		a, err := g.mesh.ask(ctx, to, callRecord, groupCall{Group: id, Index: index, Term: term})
 		if err == nil {
 			return a.Data, nil
 		}
 		errs = append(errs, err)
+		if !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged) {
+			kind = rookery.KindUnavailable
+		}
 	}
-	return nil, rookery.E("repair log", rookery.KindUnavailable, errors.Join(errs...))
+	return nil, rookery.E("repair log", kind, errors.Join(errs...))
 }
 
 // recover pulls a group's image from a replica that is at least at an index.
