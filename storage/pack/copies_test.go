@@ -18,10 +18,14 @@ type otherLog struct {
 	r    *rig
 	kept map[rookery.LogIndex][]byte
 	asks int
+	away error // in place of every answer
 }
 
 func (o *otherLog) read(_ context.Context, _ rookery.GroupID, index rookery.LogIndex, _ uint64, p []byte, off int64) error {
 	o.asks++
+	if o.away != nil {
+		return o.away
+	}
 	b, ok := o.kept[index]
 	if !ok {
 		return rookery.E("test", rookery.KindNotFound, io.EOF)
@@ -39,6 +43,9 @@ func (o *otherLog) keep() {
 	}
 	for _, b := range bodies {
 		for _, q := range b.Log {
+			if o.kept[q.Index] != nil {
+				continue
+			}
 			p := make([]byte, q.Off+q.Len)
 			if err := o.r.node.ReadLog(o.r.t.Context(), group, q.Index, q.Term, p[q.Off:], q.Off); err != nil {
 				o.r.t.Fatal(err)
