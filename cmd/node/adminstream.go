@@ -51,7 +51,11 @@ func stream[In any](w http.ResponseWriter, r *http.Request, fn func(ctx context.
 		return send(streamLine{Event: b})
 	})
 	if err != nil {
-		send(streamLine{Error: &errorBody{err.Error(), rookery.KindOf(err)}})
+		kind := rookery.KindOf(err)
+		if kind == rookery.KindUnknown && r.Context().Err() != nil { // it was cut off, and may be given again
+			kind = rookery.KindUnavailable
+		}
+		send(streamLine{Error: &errorBody{err.Error(), kind}})
 		return
 	}
 	send(streamLine{End: true})

@@ -60,6 +60,9 @@ type Options struct {
 	// SweepEvery is the pause between looks for dead packs and for bodies that
 	// could not be read, 1 min.
 	SweepEvery time.Duration
+	// Patience is how long a request to the store may take beside its bytes at
+	// 64 KiB/s, 2 min. Then it counts as failed.
+	Patience time.Duration
 	// RetryMin and RetryMax bound the pauses after failures, 0.25 s and 15 s.
 	RetryMin, RetryMax time.Duration
 	Logger             *slog.Logger
@@ -81,6 +84,7 @@ func (o *Options) setDefaults() {
 	size(&o.Rate, 32<<20)
 	span(&o.MaxAge, 8*time.Second)
 	span(&o.SweepEvery, time.Minute)
+	span(&o.Patience, 2*time.Minute)
 	span(&o.RetryMin, 250*time.Millisecond)
 	span(&o.RetryMax, 15*time.Second)
 	span(&o.NameLife, 24*time.Hour)

@@ -90,22 +90,29 @@ func Verify(ctx context.Context, s blob.Store, key string) (Index, error) {
 	return x, nil
 }
 
-// digest reads a range (n < 0: to the end) and gives its SHA-256 and length.
+// digest reads a range and gives its SHA-256 and length.
 func digest(ctx context.Context, s blob.Store, key string, off, n int64) (sum [sha256.Size]byte, got int64, err error) {
 	r, err := s.Get(ctx, key, off, n)
 	if err != nil {
 		return sum, 0, err
 	}
 	defer r.Close()
+	return digestOf(r)
+}
+
+func digestOf(r io.Reader) (sum [sha256.Size]byte, n int64, err error) {
 	h := sha256.New()
-	if got, err = io.Copy(h, r); err != nil {
-		return sum, got, rookery.E("read pack", 0, err)
+	if n, err = io.Copy(h, r); err != nil {
+		return sum, n, rookery.E("read pack", 0, err)
 	}
 	h.Sum(sum[:0])
-	return sum, got, nil
+	return sum, n, nil
 }
 
 func readRange(ctx context.Context, s blob.Store, key string, off, n int64) ([]byte, error) {
+	if n < 0 {
+		return nil, damaged("%s has a size below zero", key)
+	}
 	r, err := s.Get(ctx, key, off, n)
 	if err != nil {
 		return nil, err

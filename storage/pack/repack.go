@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/blob"
-	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
 
@@ -251,6 +248,8 @@ func (p *Packer) whole(ctx context.Context, k mailbox.Pack) ([]byte, error) {
 	if limit := 2*p.o.MaxPack + MaxFooter; k.Size > limit {
 		return nil, damaged("%s has %d bytes, no pack that is rewritten has", key, k.Size)
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.patience(k.Size))
+	defer cancel()
 	r, err := p.o.Store.Get(ctx, key, 0, k.Size)
 	if rookery.Is(err, rookery.KindNotFound) {
 		return nil, damaged("%s is missing in the object store", key)
@@ -268,33 +267,4 @@ func (p *Packer) whole(ctx context.Context, k mailbox.Pack) ([]byte, error) {
 		return nil, rookery.E("read pack", kind, fmt.Errorf("%s: %w", key, err))
 	}
 	return object, nil
-}
-
-// sealedIn is a pack built in memory.
-func sealedIn(id command.PackID, w *Writer) *sealed {
-	entries := w.Entries()
-	object := w.Finish()
-	return &sealed{id: id, size: int64(len(object)), entries: entries, source: bytes.NewReader(object),
-		sum: func() [sha256.Size]byte { return sha256.Sum256(object) }, broken: func() error { return nil }}
-}
-
-// attempt puts a pack once and reads it back. final is that the source failed,
-// which no other attempt mends.
-func (p *Packer) attempt(ctx context.Context, s *sealed) (final bool, err error) {
-	key := Key(p.o.Group, s.id)
-	if _, err := s.source.Seek(0, io.SeekStart); err != nil {
-		return true, err
-	}
-	if err := p.o.Store.Put(ctx, key, s.source, s.size, blob.PutOptions{}); err != nil {
-		if broken := s.broken(); broken != nil {
-			return true, broken
-		}
-		return false, err
-	}
-	sum, n, err := digest(ctx, p.o.Store, key, 0, -1)
-	if err == nil && (n != s.size || sum != s.sum()) {
-		err = rookery.E("read back", rookery.KindDamaged,
-			fmt.Errorf("%s came back with %d bytes and another digest than the %d put", key, n, s.size))
-	}
-	return false, err
 }

@@ -1,14 +1,17 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
 
 	"rookery"
+	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
@@ -155,4 +158,50 @@ func (p *Packer) persist(ctx context.Context, what string, fn func() (final bool
 		case <-t.C:
 		}
 	}
+}
+
+// sealedIn is a pack built in memory.
+func sealedIn(id command.PackID, w *Writer) *sealed {
+	entries := w.Entries()
+	object := w.Finish()
+	return &sealed{id: id, size: int64(len(object)), entries: entries, source: bytes.NewReader(object),
+		sum: func() [sha256.Size]byte { return sha256.Sum256(object) }, broken: func() error { return nil }}
+}
+
+// attempt puts a pack once and reads it back. final is that the source failed,
+// which no other attempt mends.
+func (p *Packer) attempt(ctx context.Context, s *sealed) (final bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*p.patience(s.size))
+	defer cancel()
+	key := Key(p.o.Group, s.id)
+	if _, err := s.source.Seek(0, io.SeekStart); err != nil {
+		return true, err
+	}
+	if err := p.o.Store.Put(ctx, key, s.source, s.size, blob.PutOptions{}); err != nil {
+		if broken := s.broken(); broken != nil {
+			return true, broken
+		}
+		return false, err
+	}
+	r, err := p.o.Store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	sum, n, err := digestOf(io.LimitReader(r, s.size+1)) // one more tells a longer object
+	if err == nil && (n != s.size || sum != s.sum()) {
+		err = rookery.E("read back", rookery.KindDamaged,
+			fmt.Errorf("%s came back with %d bytes and another digest than the %d put", key, n, s.size))
+	}
+	return false, err
+}
+
+// slowest is the least rate, in bytes a second, at which a store is of use. One
+// that dribbles is a store that is away, and must not hold up the packing
+// without a word.
+const slowest = 64 << 10
+
+// patience is how long so many bytes may be under way.
+func (p *Packer) patience(size int64) time.Duration {
+	return p.o.Patience + time.Duration(size/slowest)*time.Second
 }
