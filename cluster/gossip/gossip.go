@@ -72,7 +72,7 @@ func (g *Gossip) config() *memberlist.Config {
 	c.TCPTimeout = 5 * time.Second
 	c.DeadNodeReclaimTime = reclaimAfter
 	c.Delegate, c.Events, c.Alive, c.Ping, c.Conflict = (*speaker)(g), g.table, g.table, g.table, g.table
-	c.Logger = log.New(&lineLogger{g.opts.Logger}, "", 0)
+	c.Logger = log.New(&lineLogger{to: g.opts.Logger}, "", 0)
 	return c
 }
 
