@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,7 @@ type adminServer struct {
 func (a *adminServer) serve(ctx context.Context, network Network, path string) error {
 	ln, err := network.Listen(ctx, "unix", path)
 	if err != nil {
-		return rookery.E("open administration socket", rookery.KindUnavailable, err)
+		return rookery.E("open administration socket", cmp.Or(rookery.KindOf(err), rookery.KindUnavailable), err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/settings", a.getSettings)
