@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
 	"rookery/cluster/consensus"
@@ -241,51 +237,4 @@ func (n *Node) removable(ctx context.Context, id rookery.NodeID) error {
 		return err == nil && p.Awaits(id) // empty, and void without the node
 	})
 	return placement.Removable(id, nodes, groups)
-}
-
-// admit is the transport's JoinHandler: it uses the token up, registers the
-// joiner, and gives it a certificate and the keys that all nodes share.
-func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {
-	if n.groups == nil || n.road == nil {
-		return a, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
-	}
-	var info joinInfo
-	if err := cbor.Unmarshal(q.Info, &info); err != nil {
-		return a, rookery.E("admit node", rookery.KindCredentials, err)
-	}
-	key, err := transport.KeyHash(q.Request)
-	if err != nil {
-		return a, err
-	}
-	_, err = n.propose(ctx, &command.Admit{
-		ID: q.Token.ID, Hash: q.Token.Hash(), Node: q.Node, Key: key,
-		Name: info.Name, Address: info.Address, Zone: info.Zone, Version: info.Version,
-	})
-	if rookery.Is(err, rookery.KindDenied) {
-		err = rookery.E("admit node", rookery.KindConflict, err) // a good token: the joiner may hear why
-	}
-	if err != nil {
-		return a, err
-	}
-	ca, err := loadAuthority(n.cfg.DataDir)
-	if err != nil {
-		return a, err
-	}
-	if a.Certificate, err = ca.Issue(q.Request, q.Node, n.deps.Clock()); err != nil {
-		return a, err
-	}
-	if a.Authorities, err = os.ReadFile(filepath.Join(n.cfg.DataDir, identityDir, transport.AuthoritiesFile)); err != nil {
-		return a, rookery.E("admit node", rookery.KindUnavailable, err)
-	}
-	if err := n.learnMembers(); err != nil {
-		return a, err
-	}
-	ring, err := n.tenant.ring.Encode()
-	if err != nil {
-		return a, err
-	}
-	defer clear(ring)
-	a.Payload, err = readWelcome(n.cfg.DataDir, ring, n.mesh.seeds())
-	n.deps.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
-	return a, err
 }

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rookery"
+)
+
+// A node file that was copied and not changed would make two nodes of one
+// name, or two at one address: the joiner hears why, and its token stays good.
+func TestSimNoTwoNodesOfOneName(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		first := c.nodes[0]
+		c.add(3, nil)
+		x := c.nodes[3]
+		token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, y := range c.nodes {
+			applied := time.Now().Add(10 * time.Second)
+			for ; y.Node != nil && time.Now().Before(applied); time.Sleep(100 * time.Millisecond) {
+				if is, err := y.groups.system.Invitations(); err == nil && len(is) > 0 {
+					break
+				}
+			}
+		}
+		join := func(change func(*Config)) error {
+			cfg := x.cfg
+			change(&cfg)
+			return Join(c.t.Context(), cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
+		}
+		for what, change := range map[string]func(*Config){
+			"name":    func(cfg *Config) { cfg.Name = c.nodes[1].cfg.Name },
+			"address": func(cfg *Config) { cfg.Cluster.Advertise = c.nodes[2].mesh.address },
+		} {
+			if err := join(change); !rookery.Is(err, rookery.KindConflict) || !strings.Contains(err.Error(), "node file") {
+				t.Errorf("another node's %s: %v", what, err)
+			}
+		}
+		if err := join(func(*Config) {}); err != nil {
+			t.Fatalf("the token does not admit any more: %v", err)
+		}
+		c.on(x)
+		// Two may still come by one name: the file is changed later.
+		c.off(x)
+		x.cfg.Name = c.nodes[1].cfg.Name
+		c.on(x)
+		c.until(time.Minute, "the status names the twins", func() bool {
+			for _, p := range first.status().Problems {
+				if strings.Contains(p, "are both called "+x.cfg.Name) {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
