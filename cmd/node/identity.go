@@ -52,6 +52,9 @@ type identity struct {
 
 func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
 
+// ErrInUse is in the chain where another process has the data directory.
+var ErrInUse = errors.New("in use by another process")
+
 // LockDir takes the data directory for this process until the file is closed.
 func LockDir(dir string) (*os.File, error) {
 	const op = "lock data directory"
@@ -64,7 +67,7 @@ func LockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("%s is in use by another process; stop it or choose another directory", dir))
+		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("%s is %w; stop it or choose another directory", dir, ErrInUse))
 	}
 	return f, nil
 }

@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
-	"rookery"
 	"rookery/cmd/node"
 )
 
@@ -82,7 +77,9 @@ func (i *initFlags) founding(data string) (*founding, error) {
 		set.Domains = list(*i.domain)
 	}
 	if *i.store != "" {
-		setStore(&set.Store, *i.store)
+		if setStore(&set.Store, *i.store); set.Store.Kind == "dir" && !filepath.IsAbs(set.Store.Path) {
+			return nil, usagef("-store %s: it is neither a URL like https://s3.example.com nor an absolute path that all nodes share", *i.store)
+		}
 	}
 	err := f.change(func(d *node.Directory) error {
 		if *i.directory != "" {
@@ -117,81 +114,18 @@ func takeFile(into *string, path string) error {
 }
 
 func initVerb() verb {
-	v := verb{name: "init", args: "-config FILE [-settings FILE] [-kit FILE] [flags]", short: "begin a cluster on its first machine", long: initLong}
+	v := verb{name: "init", args: "-config FILE [-settings FILE] [-kit FILE] [flags] [--json]", short: "begin a cluster on its first machine", long: initLong}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
 		i := newInitFlags(f)
+		asJSON := f.Bool("json", false, "print JSON when it is done")
 		if err := parse(f, args); err != nil {
 			return err
 		}
 		if *i.config == "" || f.NArg() > 0 {
 			return usagef("needs -config FILE")
 		}
-		return begin(ctx, s, i)
+		return begin(ctx, s, i, *asJSON)
 	}
 	return v
-}
-
-func begin(ctx context.Context, s *shell, i initFlags) error {
-	cfg, err := node.LoadConfig(*i.config)
-	if err != nil {
-		return err
-	}
-	found, err := i.founding(cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	if exists(*i.kit) {
-		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file with -kit", *i.kit))
-	}
-	if err := node.Beginnable(cfg); err != nil {
-		return err
-	}
-	if term, ok := openTerminal(); ok {
-		defer term.Close()
-		found.term = term
-	}
-	if err := found.complete(ctx); err != nil {
-		return err
-	}
-	logger, err := newLogger(s, "warn")
-	if err != nil {
-		return err
-	}
-	for _, check := range node.CheckSettings(ctx, *found.set, cfg.DataDir, logger) {
-		fmt.Fprintf(s.out, "%-40s %s\n", check.What, check.Result)
-		if check.Err != nil {
-			return check.Err
-		}
-	}
-	if err := beginCluster(ctx, cfg, found.set, logger); err != nil {
-		return err
-	}
-	if err := node.WriteRecoveryKit(cfg.DataDir, *i.kit, time.Now()); err != nil {
-		return err
-	}
-	abs, _ := filepath.Abs(*i.kit)
-	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys mean lost mail, and who has it can read all mail.\n", cfg.DataDir, abs)
-	fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)
-	return nil
-}
-
-// beginCluster makes the first node and writes the first settings. It opens
-// the node without listeners, so nobody is served before this has worked.
-func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logger *slog.Logger) (err error) {
-	if err := set.Validate(); err != nil {
-		return err
-	}
-	quiet := cfg
-	quiet.Listen = node.Listen{}
-	fresh := !exists(cfg.DataDir)
-	n, err := node.Open(ctx, quiet, node.Deps{Logger: logger, Settings: set, Create: true})
-	if err != nil {
-		// What is half made must not stand in the way of the next attempt.
-		if fresh {
-			os.RemoveAll(cfg.DataDir)
-		}
-		return err
-	}
-	return closeNode(n)
 }
