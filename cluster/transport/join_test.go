@@ -118,10 +118,12 @@ func TestJoinChecksTheCluster(t *testing.T) {
 	address, _ := c.addresses("b")
 	foreign := transport.MintToken(other.authority.Cluster(), other.authority.Fingerprint())
 	_, _, err := transport.Join(within(t), transport.Joining{Token: foreign, Addresses: []string{address}, Node: "x"})
-	wantKind(t, "another cluster", err, rookery.KindUnavailable)
+	wantKind(t, "another cluster", err, rookery.KindInvalid)
 	mixed := transport.MintToken(c.authority.Cluster(), other.authority.Fingerprint())
 	_, _, err = transport.Join(within(t), transport.Joining{Token: mixed, Addresses: []string{address}, Node: "x"})
-	wantKind(t, "another authority", err, rookery.KindUnavailable)
+	wantKind(t, "another authority", err, rookery.KindInvalid)
+	_, _, err = transport.Join(within(t), transport.Joining{Token: foreign, Addresses: []string{address, "127.0.0.1:1"}, Node: "x"})
+	wantKind(t, "another cluster, and a node that is away", err, rookery.KindUnavailable)
 	if d.asked != 0 {
 		t.Fatal("the token was sent to a foreign cluster")
 	}

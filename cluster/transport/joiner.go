@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -32,7 +33,8 @@ type Joining struct {
 // Join asks to join and gives the node's identity and the payload of the
 // cluster's handler. A node that is away, or whose answer was lost, is
 // followed by the next, with the same key; a refusal is final.
-// KindCredentials: the token is wrong, used or expired.
+// KindCredentials: the token is wrong, used or expired. KindInvalid: all
+// addresses are of another cluster than the token.
 func Join(ctx context.Context, j Joining) (*Identity, []byte, error) {
 	const op = "join cluster"
 	if j.Clock == nil {
@@ -71,7 +73,11 @@ func Join(ctx context.Context, j Joining) (*Identity, []byte, error) {
 		}
 		return id, answer.Payload, nil
 	}
-	return nil, nil, &rookery.Error{Op: op, Kind: rookery.KindUnavailable, Err: errors.Join(failed...)}
+	kind := rookery.KindUnavailable
+	if !slices.ContainsFunc(failed, func(err error) bool { return !errors.Is(err, errPinned) }) {
+		kind = rookery.KindInvalid // asking again helps nothing
+	}
+	return nil, nil, &rookery.Error{Op: op, Kind: kind, Err: errors.Join(failed...)}
 }
 
 func (j *Joining) ask(ctx context.Context, address string, request []byte) (a joinAnswer, err error) {
@@ -117,6 +123,9 @@ func (j *Joining) verify(cs tls.ConnectionState) error {
 		}
 		id := &Identity{Cluster: j.Token.Cluster, pool: x509.NewCertPool()}
 		id.pool.AddCert(cert)
+		if other, _, err := nodeOf(cs.PeerCertificates[0]); err == nil && other != id.Cluster {
+			return errPinned
+		}
 		_, _, err := id.verify(cs.PeerCertificates, j.Clock(), x509.ExtKeyUsageServerAuth)
 		return err
 	}
@@ -141,4 +150,4 @@ func (j *Joining) accept(a joinAnswer, key []byte) (*Identity, error) {
 	return nil, errPinned
 }
 
-var errPinned = errors.New("it does not belong to the cluster that the token is of")
+var errPinned = errors.New("it does not belong to the cluster that the token is of: mint a token on this cluster, or name a node of the other")
