@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +128,7 @@ func (n *Node) status() Status {
 	for _, x := range nodes {
 		names[x.ID] = x.Name
 	}
+	twins(nodes, problem)
 	reports := n.reportsOf(members(nodes))
 	s.Gossip = n.gossipStatus(nodes, reports, problem)
 	wrong := wrongClocks(reports)
@@ -147,6 +149,7 @@ func (n *Node) status() Status {
 			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 		}
 	}
+	thin(s.Groups, int(n.replication.Load()), problem)
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
 	s.Store = n.bodies.tried.says(problem)
 	n.waiting(s.Groups, reports)
@@ -287,9 +290,6 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
 		}
 	}
-	if want := int(n.replication.Load()); len(gs.Members) < want {
-		problem("group %d is on %d of %d nodes: join another node, or set replication lower", id, len(gs.Members), want)
-	}
 	if m := n.groups.machine(id); m != nil {
 		bodies, bytes, err := m.UnpackedBytes()
 		if err != nil {
@@ -303,6 +303,22 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 		}
 	}
 	return gs
+}
+
+// thin says which groups are on fewer nodes than the settings ask for, one line
+// for all on as many.
+func thin(groups []GroupStatus, want int, problem func(string, ...any)) {
+	on := map[int][]string{}
+	for _, g := range groups {
+		if k := len(g.Members); k < want {
+			on[k] = append(on[k], strconv.Itoa(int(g.Group)))
+		}
+	}
+	for k := 1; k < want; k++ {
+		if on[k] != nil {
+			problem("on %d of %d nodes only: groups %s; join another node, or set replication lower", k, want, strings.Join(on[k], ", "))
+		}
+	}
 }
 
 func (s *GroupStatus) add(m consensus.Server, name string) {

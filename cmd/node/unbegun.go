@@ -30,6 +30,9 @@ func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rook
 				gs.Leader = cmp.Or(names[id], string(id))
 			}
 		}
+		if gs.Leader == "" && !p.Awaits(p.Founder) {
+			problem("group %d has no leader: mail for its accounts waits", p.Group)
+		}
 		out = append(out, gs)
 	}
 	return out

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -36,22 +35,20 @@ func configVerb() verb {
 		short: "read and change the cluster's settings", long: configLong,
 	}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
-		if len(args) == 0 {
-			return usagef("needs get, set, diff, apply or sample")
-		}
 		f := s.flags(v)
 		admin := adminFlags(f)
 		asJSON := f.Bool("json", false, "print JSON")
 		forNode := f.Bool("node", false, "sample: the node file instead of the settings")
-		if args[0] == "-h" || args[0] == "--help" {
-			return parse(f, args)
-		}
-		rest, err := interleaved(f, args[1:])
+		rest, err := interleaved(f, args)
 		if err != nil {
 			return err
 		}
+		if len(rest) == 0 {
+			return usagef("needs get, set, diff, apply or sample")
+		}
 		c := configCall{shell: s, json: *asJSON, admin: admin()}
-		switch args[0] {
+		order, rest := rest[0], rest[1:]
+		switch order {
 		case "sample":
 			if *forNode {
 				_, err = io.WriteString(s.out, node.ConfigSample())
@@ -68,21 +65,9 @@ func configVerb() verb {
 		case "apply":
 			return c.apply(ctx, rest)
 		}
-		return usagef("%q is unknown: use get, set, diff, apply or sample", args[0])
+		return usagef("%q is unknown: use get, set, diff, apply or sample", order)
 	}
 	return v
-}
-
-// adminSocket finds the socket below a data directory, also in the one of a
-// dev cluster, whose first node is meant.
-func adminSocket(dir string) string {
-	path := filepath.Join(dir, "admin.sock")
-	if _, err := os.Stat(path); err != nil {
-		if first := filepath.Join(dir, "node1", "admin.sock"); exists(first) {
-			return first
-		}
-	}
-	return path
 }
 
 func exists(path string) bool {

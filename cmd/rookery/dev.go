@@ -64,11 +64,11 @@ func devVerb() verb {
 		}
 		switch {
 		case len(rest) == 2 && (rest[0] == "kill" || rest[0] == "start"):
-			return devOrder(ctx, s, dir, rest[0], rest[1])
+			return devOrder(ctx, s, dir, rest[0], rest[1], *asJSON)
 		case len(rest) > 0:
 			return usagef("takes only flags, or kill NAME, or start NAME")
-		case *nodes < 1 || *nodes > 7:
-			return usagef("-nodes %d: choose 1 to 7", *nodes)
+		case *nodes < 1 || *nodes > devNodes:
+			return usagef("-nodes %d: choose 1 to %d", *nodes, devNodes)
 		}
 		logger, err := newLogger(s, *level)
 		if err != nil {
@@ -87,6 +87,9 @@ func devVerb() verb {
 	}
 	return v
 }
+
+// devNodes is how many nodes a dev cluster may have.
+const devNodes = 7
 
 // ports are those of one node; the first node's hold the directory's too.
 type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap, cluster, health int }

@@ -227,7 +227,7 @@ func (d *dev) serveOrders() (*http.Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{order}/{name}", func(w http.ResponseWriter, r *http.Request) {
 		if err := d.order(r.Context(), r.PathValue("order"), r.PathValue("name")); err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			devError(w, err)
 		}
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
@@ -252,5 +252,5 @@ func (d *dev) order(ctx context.Context, order, name string) error {
 			return errors.Join(p.ready(ctx, false), d.writeFacts())
 		}
 	}
-	return rookery.E("order "+order, rookery.KindNotFound, fmt.Errorf("there is no node %q", name))
+	return rookery.E("find node", rookery.KindNotFound, fmt.Errorf("there is no node %q: they are %s to %s", name, nodeName(0), nodeName(len(d.nodes)-1)))
 }

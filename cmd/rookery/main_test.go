@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"rookery"
 )
@@ -33,7 +34,8 @@ func TestWrongCallsExitWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"nosuch"}, {"serve"}, {"config"}, {"config", "nosuch"}, {"dev", "-nodes", "0"}, {"dev", "-port-base", "70000"},
 		{"dev", "stray"}, {"init"}, {"join"}, {"token", "stray"}, {"status", "-nosuch"}, {"drain"}, {"version", "stray"},
-		{"serve", "-config", "/nosuch", "-log-level", "loud"},
+		{"serve", "-config", "/nosuch", "-log-level", "loud"}, {"config", "-data", "x"}, {"drain", ""}, {"drain", "n", "-timeout", "0s"},
+		{"join", "-config", "/nosuch", "mail1.example.com"},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(t.Context(), &shell{&out, &errs}, args); code != exitUsage || errs.Len() == 0 {
@@ -50,6 +52,14 @@ func TestPortsOfNodes(t *testing.T) {
 	p, err = choosePorts(15000, 2)
 	if err != nil || p[0].smtp != 15000 || p[1].smtp != 15100 || p[0].ldap != 15007 {
 		t.Errorf("packed ports %+v, %v", p, err)
+	}
+}
+
+func TestTimesArePlain(t *testing.T) {
+	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Minute: "1h30m", time.Minute: "1m", 10 * time.Second: "10s", 100 * time.Minute: "1h40m", 10 * time.Hour: "10h"} {
+		if got := plainly(d); got != want {
+			t.Errorf("%v reads %s, want %s", d, got, want)
+		}
 	}
 }
 

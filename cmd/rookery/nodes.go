@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,7 +37,7 @@ func nodeVerb(name, short, long string) verb {
 		if err != nil {
 			return err
 		}
-		if len(rest) != 1 {
+		if len(rest) != 1 || rest[0] == "" {
 			return usagef("needs the name or id of one node")
 		}
 		if err := admin().SetNode(ctx, rest[0], name); err != nil {
@@ -71,8 +72,11 @@ Example: rookery drain mail2 -data /var/lib/rookery`}
 		if err != nil {
 			return err
 		}
-		if len(rest) != 1 {
+		if len(rest) != 1 || rest[0] == "" {
 			return usagef("needs the name or id of one node")
+		}
+		if *timeout <= 0 {
+			return usagef("-timeout %v: it must be above zero; -no-wait does not wait", *timeout)
 		}
 		c := admin()
 		if err := c.SetNode(ctx, rest[0], "drain"); err != nil {
@@ -138,6 +142,9 @@ func awaitDrained(ctx context.Context, admin *node.AdminClient, name string, pro
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
+			if n.Node == "" {
+				return n, rookery.E("drain", rookery.KindUnavailable, fmt.Errorf("%s drains, and how far it is could not be asked: %w; see rookery status", name, cmp.Or(err, ctx.Err())))
+			}
 			return n, rookery.E("drain", rookery.KindUnavailable, fmt.Errorf("%s is not drained yet: it leads %d groups and holds %d replicas; it goes on, see rookery status", name, n.Leads, n.Holds))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,6 +25,26 @@ func adminFlags(f *flag.FlagSet) func() *node.AdminClient {
 		}
 		return node.NewAdminClient(adminSocket(*data))
 	}
+}
+
+// adminSocket finds the socket below a data directory, also in the one of a
+// dev cluster, where the first node that answers is meant.
+func adminSocket(dir string) string {
+	path := filepath.Join(dir, "admin.sock")
+	if exists(path) {
+		return path
+	}
+	for k := range devNodes {
+		of := filepath.Join(dir, nodeName(k), "admin.sock")
+		if c, err := net.DialTimeout("unix", of, time.Second); err == nil {
+			c.Close()
+			return of
+		}
+		if k == 0 && exists(of) {
+			path = of // to be named where none answers
+		}
+	}
+	return path
 }
 
 func statusVerb() verb {
@@ -83,13 +105,11 @@ func statusTable(s *shell, st node.Status) error {
 	fmt.Fprint(w, "\nGROUP\tLEADER\tMEMBERS (ENTRIES BEHIND)\tLAST\tUNPACKED\n")
 	for _, g := range st.Groups {
 		var members []string
-		for _, m := range append(g.Members, g.Learners...) {
-			lag, ok := g.Lag[m]
-			text := "?"
-			if ok {
-				text = fmt.Sprint(lag)
-			}
-			members = append(members, fmt.Sprintf("%s (%s)", m, text))
+		for _, m := range g.Members {
+			members = append(members, fmt.Sprintf("%s (%s)", m, behind(g, m)))
+		}
+		for _, m := range g.Learners {
+			members = append(members, fmt.Sprintf("%s (%s, learner)", m, behind(g, m)))
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
 	}
@@ -115,6 +135,14 @@ func statusTable(s *shell, st node.Status) error {
 		fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// behind is how many entries a member lacks, ? where it does not say.
+func behind(g node.GroupStatus, member string) string {
+	if lag, ok := g.Lag[member]; ok {
+		return fmt.Sprint(lag)
+	}
+	return "?"
 }
 
 // unpacked is what waits to go into the object store, and for how long.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"flag"
+	"encoding/json"
 	"fmt"
 	"runtime"
 
@@ -11,20 +11,24 @@ import (
 
 func versionVerb() verb {
 	v := verb{
-		name: "version", short: "print the version",
+		name: "version", args: "[--json]", short: "print the version",
 		long: "Prints the version of the binary, of the Go it was built with, and of the\nhighest commands it reads (see rookery help upgrade).\n\nExample: rookery version",
 	}
 	v.run = func(_ context.Context, s *shell, args []string) error {
-		if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") {
-			printUsage(s, v, nil)
-			return flag.ErrHelp
+		f := s.flags(v)
+		asJSON := f.Bool("json", false, "print JSON")
+		if err := parse(f, args); err != nil {
+			return err
 		}
-		if len(args) > 0 {
+		if f.NArg() > 0 {
 			return usagef("takes no arguments")
 		}
 		version := node.BinaryVersion()
-		fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), node.CommandVersion)
-		return nil
+		if *asJSON {
+			return json.NewEncoder(s.out).Encode(map[string]any{"version": version, "go": runtime.Version(), "commands": node.CommandVersion})
+		}
+		_, err := fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), node.CommandVersion)
+		return err
 	}
 	return v
 }
