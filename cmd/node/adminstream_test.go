@@ -32,7 +32,7 @@ func TestLongOrders(t *testing.T) {
 			stream(w, r, func(ctx context.Context, _ order, event func(any) error) error {
 				event("begun")
 				<-ctx.Done()
-				return rookery.E("wait", rookery.KindUnavailable, ctx.Err())
+				return rookery.E("wait", rookery.KindUnknown, ctx.Err()) // as what is asked of a group says when it is cut off
 			})
 		})
 		mux.HandleFunc("POST /v1/storage/cut", func(w http.ResponseWriter, r *http.Request) {
