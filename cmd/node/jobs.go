@@ -168,7 +168,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 // purge removes expunged messages whose time is over, in the groups this node
 // leads.
 func (n *Node) purge(ctx context.Context) error {
-	tick := time.NewTicker(purgeEvery)
+	tick := time.NewTicker(n.deps.tuning.purgeTime())
 	defer tick.Stop()
 	for {
 		for _, id := range n.groups.here() {

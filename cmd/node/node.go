@@ -54,6 +54,7 @@ func (d *Deps) complete() {
 	if d.Clock == nil {
 		d.Clock = systemClock()
 	}
+	d.tuning = systemTuning(d.tuning)
 }
 
 // startWithin bounds the wait for leaders at start.

@@ -14,7 +14,8 @@ import (
 // A binary built with -tags chaos takes orders from its environment, for
 // test/chaos alone: ROOKERY_MUTANT=no-barrier leaves the barrier of reads out,
 // ROOKERY_CLOCK names a file that holds by how much the clock is wrong, and
-// ROOKERY_DISK one that holds how much longer every sync takes.
+// ROOKERY_DISK one that holds how much longer every sync takes. ROOKERY_SHORT
+// makes sizes and lives short.
 var noBarrier = os.Getenv("ROOKERY_MUTANT") == "no-barrier"
 
 func systemClock() func() time.Time {
@@ -24,6 +25,19 @@ func systemClock() func() time.Time {
 	}
 	order := &order{path: path}
 	return func() time.Time { return time.Now().Add(order.now()) }
+}
+
+// systemTuning has bodies leave the log for packs, and packs be worn, rewritten,
+// dead, deleted and forgotten within a minute or two.
+func systemTuning(t tuning) tuning {
+	if os.Getenv("ROOKERY_SHORT") == "" {
+		return t
+	}
+	t.segment, t.logBudget, t.memTable = 1<<20, 2<<20, 1<<20
+	t.snapshots, t.snapshotEvery, t.trailing = 500, 3*time.Second, 256<<10
+	t.packAge, t.packSweep, t.packRetry = 2*time.Second, 5*time.Second, time.Second
+	t.packDead, t.packLife, t.purge = 30*time.Second, time.Minute, 5*time.Second
+	return t
 }
 
 func systemDisk() vfs.FS {

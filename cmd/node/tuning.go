@@ -29,6 +29,8 @@ type tuning struct {
 	packSweep     time.Duration // between looks for dead and worn packs
 	packDead      time.Duration // how long a dead pack stays for readers
 	packLife      time.Duration // of a pack's name
+	packRetry     time.Duration // the longest pause after a failure of the store
+	purge         time.Duration // between looks for expunged messages to purge
 	quorum        time.Duration // how long a start waits for a quorum
 	start         time.Duration // how long a start may take in all
 	// store is put around the object store; nil puts nothing there.
@@ -78,9 +80,16 @@ func (t tuning) around(s blob.Store) blob.Store {
 }
 
 func (t tuning) pack(o pack.Options) pack.Options {
-	o.MaxAge, o.SweepEvery = t.packAge, t.packSweep
+	o.MaxAge, o.SweepEvery, o.RetryMax = t.packAge, t.packSweep, t.packRetry
 	o.NameLife = t.nameTime()
 	return o
+}
+
+func (t tuning) purgeTime() time.Duration {
+	if t.purge > 0 {
+		return t.purge
+	}
+	return purgeEvery
 }
 
 func (t tuning) nameTime() time.Duration {

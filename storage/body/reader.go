@@ -88,8 +88,8 @@ func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, source Source) 
 func (r *Reader) Size() int64 { return max(r.layout.PlainSize, 0) }
 
 // ReadAt fills p from offset off. It returns io.EOF when fewer than len(p)
-// bytes are left; KindDamaged when a check fails for every copy; the error of
-// the source as it is.
+// bytes are left; KindDamaged when a check fails for every copy; KindUnavailable
+// when it fails for all that can be read now; the error of the source as it is.
 func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, rookery.E("read message", rookery.KindInvalid, fmt.Errorf("offset %d is negative", off))
@@ -173,17 +173,22 @@ func (r *Reader) checked(ctx context.Context, p []byte, off int64, open func([]b
 	if !rookery.Is(bad, rookery.KindDamaged) {
 		return bad
 	}
+	var away error // a copy that cannot be read now, and may be good
 	for n := 1; ; n++ {
 		err := r.source.ReadCopy(ctx, p, off, n)
 		switch {
 		case err == nil && open(p) == nil:
 			r.source.Copied(off, n, nil)
 			return nil
+		case errors.Is(err, ErrNoCopy) && away != nil:
+			return rookery.E("read message", rookery.KindUnavailable, fmt.Errorf("%v; another copy cannot be read now: %w", bad, away))
 		case errors.Is(err, ErrNoCopy):
 			r.source.Copied(off, n, bad)
 			return bad
 		case ctx.Err() != nil:
 			return rookery.E("read message", rookery.KindUnavailable, ctx.Err())
+		case err != nil && !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged):
+			away = err
 		}
 	}
 }

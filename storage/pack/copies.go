@@ -148,7 +148,8 @@ func (b *Bodies) readAgain(ctx context.Context, group rookery.GroupID, x mailbox
 }
 
 // rescue reads from another replica's log what the store does not give. why is
-// the store's error, and the answer where there is no other copy.
+// the store's error, and the answer where there is no other copy; while a node
+// that may have one does not answer, the answer is KindUnavailable.
 func (b *Bodies) rescue(ctx context.Context, group rookery.GroupID, x mailbox.Body, p []byte, off int64, why error) error {
 	broken := rookery.Is(why, rookery.KindDamaged)
 	if broken {
@@ -156,6 +157,8 @@ func (b *Bodies) rescue(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 	}
 	err := b.readLog(ctx, group, b.o.Remote, x.Log, p, off)
 	switch {
+	case err != nil && broken && !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged):
+		why = rookery.E("read body", rookery.KindUnavailable, fmt.Errorf("%v; another node may have a copy, and does not answer: %w", why, err))
 	case err == nil && broken:
 		b.faults.healed.Add(1)
 		b.o.Logger.Warn("a body is not in its pack and was read from another node's log; see rookery storage check",

@@ -20,6 +20,7 @@ import (
 type cell struct {
 	login string
 	storm *storm
+	base  int // at which member its clients begin
 
 	mu       sync.Mutex
 	history  []*entry
@@ -111,7 +112,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (c *cell) connect(ctx context.Context, n int) (*session, error) {
-	s, err := dialIMAP(ctx, clientIP(c.storm.site.place(n)), c.login)
+	s, err := dialIMAP(ctx, clientIP(c.storm.site.place(c.base+n)), c.login)
 	if err == nil {
 		if _, _, err = s.do("CREATE Box"); err != nil {
 			var no refused
@@ -259,7 +260,7 @@ func (c *cell) live(ctx context.Context, span time.Duration, seed uint64) {
 // finalLooks has every node show both mailboxes, and waits for the copies that
 // may come after their 250.
 func (c *cell) finalLooks() {
-	for n := range 3 {
+	for n := range c.storm.site.members() {
 		deadline := time.Now().Add(c.storm.patience)
 		for {
 			err := c.finalLook(n)
@@ -296,13 +297,21 @@ func (c *cell) finalLook(n int) error {
 	return nil
 }
 
-// firstSeen is when a listing that shows each message was answered.
-func (c *cell) firstSeen() map[string]time.Time {
-	seen := map[string]time.Time{}
+// sight is the listing, answered before all others, that shows a message.
+type sight struct {
+	at  time.Time
+	box int
+	uid uint32
+}
+
+// firstSeen is each message's first sight. Who copies or moves a message has
+// seen it, so that this shows it where it was filed, under its first UID.
+func (c *cell) firstSeen() map[string]sight {
+	seen := map[string]sight{}
 	for _, e := range c.history {
 		for _, r := range e.out.view.rows {
-			if t, ok := seen[r.id]; !ok || e.ret.Before(t) {
-				seen[r.id] = e.ret
+			if s, ok := seen[r.id]; !ok || e.ret.Before(s.at) {
+				seen[r.id] = sight{e.ret, e.in.box, r.uid}
 			}
 		}
 	}
@@ -337,15 +346,20 @@ func (c *cell) operations() (ops []porcupine.Operation, doubts int) {
 			continue
 		}
 		op := porcupine.Operation{ClientId: i, Input: e.in, Output: e.out, Call: int64(e.call.Sub(start)), Return: math.MaxInt64}
+		first, shown := seen[e.in.id]
+		if e.in.kind == opAppend && shown && e.out.uid == 0 && first.box == e.in.box {
+			out := e.out
+			out.uid = first.uid // SMTP tells none; it makes the search short
+			op.Output = out
+		}
 		if !e.out.unknown && !e.eventually {
 			op.Return = int64(e.ret.Sub(start))
 			op.ClientId = e.client
 		} else if e.in.kind == opAppend {
-			t, ok := seen[e.in.id]
-			if !ok {
+			if !shown {
 				continue
 			}
-			op.Return = int64(t.Sub(start))
+			op.Return = int64(first.at.Sub(start))
 		}
 		if op.Return == math.MaxInt64 {
 			doubts++
@@ -415,6 +429,8 @@ type storm struct {
 	patience time.Duration
 	start    time.Time
 	ledger   *ledger
+	actions  *actions
+	added    atomic.Int64 // groups
 	serial   atomic.Int64
 
 	mu                                       sync.Mutex
@@ -423,8 +439,10 @@ type storm struct {
 	outcomes                                 map[string]map[string]int
 	sizes                                    map[string]int // of texts, by the id of the message
 	faults                                   map[string]int
-	pairs                                    int // times that two were at once
-	texts                                    int // compared with what was sent, at the end
+	packs                                    map[string]bool // whether each that was seen is there
+	pairs                                    int             // times that two were at once
+	gets                                     int             // requests to the store by nodes, at the end
+	texts                                    int             // compared with what was sent, at the end
 	wrong                                    []string
 	histories, operations, doubts, undecided int
 	lastOK                                   time.Time
@@ -434,7 +452,7 @@ type storm struct {
 }
 
 func newStorm(s *site, seed uint64) *storm {
-	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, lastOK: time.Now()}
+	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), actions: &actions{count: map[string]map[string]int{}}, busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, packs: map[string]bool{}, lastOK: time.Now()}
 }
 
 func (s *storm) id() string { return fmt.Sprintf("m%07d", s.serial.Add(1)) }

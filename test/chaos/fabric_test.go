@@ -21,9 +21,9 @@ import (
 	"rookery/test/harness"
 )
 
-// slots are the places for nodes: three of them hold one, the fourth is for
-// the node that replaces another.
-const slots = 4
+// slots are the most places for nodes. A site has one more than nodes, for the
+// one that replaces another.
+const slots = 6
 
 // inside reports whether the test runs in network and mount namespaces of its
 // own. Where it does not, it has run there, as a process of its own, or is
@@ -94,6 +94,7 @@ type link struct {
 // fabric carries every packet between the nodes' cluster ports: each node has
 // a tunnel that ends here. Clients and the directory use another network.
 type fabric struct {
+	slots   int
 	tunnels [slots]*os.File
 	mu      sync.Mutex
 	links   [slots][slots]link
@@ -113,12 +114,12 @@ func space(slot int) string     { return fmt.Sprintf("n%d", slot+1) }
 const directoryIP = "10.77.1.254"
 
 // newFabric makes a namespace for each slot, and both networks.
-func newFabric(t *testing.T, seed uint64) *fabric {
+func newFabric(t *testing.T, seed uint64, slots int) *fabric {
 	t.Helper()
 	sh := func(format string, args ...any) { t.Helper(); run(t, "sh", "-ec", fmt.Sprintf(format, args...)) }
 	sh("mount --make-rprivate /; mount -t tmpfs none /run; mkdir /run/netns; ip link set lo up; " +
 		"ip link add br0 type bridge; ip addr add " + directoryIP + "/24 dev br0; ip link set br0 up")
-	f := &fabric{changes: map[int]change{}, rnd: rand.New(rand.NewPCG(seed, 77))}
+	f := &fabric{slots: slots, changes: map[int]change{}, rnd: rand.New(rand.NewPCG(seed, 77))}
 	for k := range slots {
 		sh("ip netns add %[1]s; ip link add v%[1]s type veth peer name eth0 netns %[1]s; ip link set v%[1]s master br0 up; "+
 			"ip -n %[1]s addr add %[2]s/24 dev eth0; ip -n %[1]s link set eth0 up; ip -n %[1]s link set lo up", space(k), clientIP(k))
@@ -182,7 +183,7 @@ func (f *fabric) carry(from int) {
 			continue
 		}
 		to := int(buf[19]) - 1
-		if to < 0 || to >= slots {
+		if to < 0 || to >= f.slots {
 			continue
 		}
 		f.mu.Lock()
@@ -222,8 +223,8 @@ func (f *fabric) add(c change) (remove func()) {
 func (f *fabric) compute() {
 	f.links = [slots][slots]link{}
 	for _, k := range slices.Sorted(maps.Keys(f.changes)) {
-		for a := range slots {
-			for b := range slots {
+		for a := range f.slots {
+			for b := range f.slots {
 				if a != b {
 					f.changes[k](a, b, &f.links[a][b])
 				}

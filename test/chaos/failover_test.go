@@ -21,7 +21,7 @@ func TestFailover(t *testing.T) {
 		return
 	}
 	kills := number(t, "ROOKERY_KILLS", 3)
-	s := raise(t, 3, time.Minute, "")
+	s := raise(t, 3, time.Minute, build{})
 	rnd := rand.New(rand.NewPCG(3, 3))
 	for _, u := range keepers {
 		if err := s.deliverTo(s.site.place(0), u); err != nil {

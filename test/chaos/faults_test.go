@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -26,20 +26,31 @@ func some(rnd *rand.Rand, from, to time.Duration) time.Duration {
 func hold(rnd *rand.Rand, from, to time.Duration) { pause(context.Background(), some(rnd, from, to)) }
 
 // victim is the leader of a group, or any member, but none that another fault
-// has. It is the caller's until spare.
+// or an operator has. It is the caller's until spare.
 func (s *site) victim(rnd *rand.Rand) int {
-	any, group, lead := rnd.IntN(3), 1+rnd.IntN(5), rnd.IntN(3) > 0
+	any, group, lead := rnd.IntN(s.size), 1+rnd.IntN(5), rnd.IntN(3) > 0
 	k, ok := s.leader(group)
 	if !ok || !lead {
 		k = s.place(any)
 	}
+	for !s.seize(&k) {
+		pause(context.Background(), 100*time.Millisecond)
+	}
+	return k
+}
+
+// seize takes slot k, or the next that holds a member which nobody has.
+func (s *site) seize(k *int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.nodes[k].broken || !s.nodes[k].member {
-		k = (k + 1) % slots
+	for range slots {
+		if n := &s.nodes[*k]; n.member && !n.broken {
+			n.broken = true
+			return true
+		}
+		*k = (*k + 1) % slots
 	}
-	s.nodes[k].broken = true
-	return k
+	return false
 }
 
 // spare ends a fault's hold on its victim.
@@ -75,8 +86,12 @@ func nodeFault(name string, do func(s *site, k int, rnd *rand.Rand) error) fault
 }
 
 func linkFault(name string, worse func(rnd *rand.Rand, victim int) change) fault {
+	return linksFault(name, func(_ *site, rnd *rand.Rand, k int) change { return worse(rnd, k) })
+}
+
+func linksFault(name string, worse func(s *site, rnd *rand.Rand, victim int) change) fault {
 	return nodeFault(name, func(s *site, k int, rnd *rand.Rand) error {
-		defer s.fabric.add(worse(rnd, k))()
+		defer s.fabric.add(worse(s, rnd, k))()
 		hold(rnd, time.Second, 7*time.Second)
 		return nil
 	})
@@ -102,7 +117,7 @@ func faults() []fault {
 				}
 			}
 			for _, k := range s.members() {
-				if err := s.answers(k, 90*time.Second); err != nil {
+				if err := s.answers(k, 90*time.Second); err != nil && s.member(k) {
 					return err
 				}
 			}
@@ -127,8 +142,9 @@ func faults() []fault {
 			out := rnd.IntN(2) == 0
 			return func(a, b int, l *link) { l.cut = l.cut || out && a == v || !out && b == v }
 		}),
-		linkFault("one link cut", func(rnd *rand.Rand, v int) change {
-			d := (v + 1 + rnd.IntN(slots-1)) % slots
+		linksFault("one link cut", func(s *site, rnd *rand.Rand, v int) change {
+			others := slices.DeleteFunc(s.members(), func(k int) bool { return k == v })
+			d := others[rnd.IntN(len(others))]
 			return func(a, b int, l *link) { l.cut = l.cut || a == v && b == d || a == d && b == v }
 		}),
 		linkFault("slow links", func(rnd *rand.Rand, v int) change {
@@ -185,7 +201,6 @@ func faults() []fault {
 			hold(rnd, time.Second, 5*time.Second)
 			return s.patiently("undrain", space(k))
 		}),
-		{"replacement", replaceNode, true},
 	}
 }
 
@@ -242,36 +257,4 @@ func fillDisk(s *site, k int, rnd *rand.Rand) error {
 	os.Remove(path)
 	f.Close()
 	return s.revive(k)
-}
-
-// replace enters a fresh node into the free slot and removes another for ever.
-func replaceNode(s *site, rnd *rand.Rand) error {
-	if err := s.settled(time.Minute); err != nil {
-		return err
-	}
-	k, free := s.victim(rnd), -1
-	defer s.spare(k)
-	for slot := range slots {
-		s.mu.Lock()
-		if !s.nodes[slot].member {
-			free = slot
-		}
-		s.mu.Unlock()
-	}
-	by := s.place(rnd.IntN(3))
-	if err := s.join(by, free); err != nil {
-		return fmt.Errorf("join %s: %w", space(free), err)
-	}
-	s.mu.Lock()
-	s.nodes[k].member = false // others are asked, and it may end at once
-	s.mu.Unlock()
-	// An answer may be lost, and then the node is no more when asked again.
-	if err := s.patiently("remove", space(k)); err != nil && !strings.Contains(err.Error(), "there is no node") {
-		return fmt.Errorf("remove %s: %w", space(k), err)
-	}
-	s.end(k, syscall.SIGKILL)
-	if err := os.RemoveAll(s.data(k)); err != nil {
-		return err
-	}
-	return s.settled(3 * time.Minute)
 }

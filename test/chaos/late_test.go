@@ -20,7 +20,7 @@ func TestLateLeader(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	s := raise(t, 12, time.Minute, "")
+	s := raise(t, 12, time.Minute, build{})
 	stale, handed := s.lateLeaders(t.Context(), 20*time.Second)
 	t.Logf("%d groups handed over by nodes that hear late", handed)
 	if stale != "" {
@@ -37,7 +37,7 @@ func TestMutantVerifyLeader(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	s := raise(t, 12, time.Minute, "verify-leader")
+	s := raise(t, 12, time.Minute, build{mutant: "verify-leader"})
 	stale, handed := s.lateLeaders(t.Context(), 2*time.Minute)
 	if stale == "" {
 		t.Fatalf("%d groups handed over, and nothing old was read", handed)

@@ -18,7 +18,7 @@ func TestStoppedLeader(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	s := raise(t, 4, time.Minute, "")
+	s := raise(t, 4, time.Minute, build{})
 	for round := range number(t, "ROOKERY_STOPS", 3) {
 		if err := s.site.settled(time.Minute); err != nil {
 			t.Fatal(err)

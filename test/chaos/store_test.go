@@ -3,11 +3,13 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -104,4 +106,49 @@ func storeFaults() []fault {
 			return s.store.cmd.Process.Signal(syscall.SIGCONT)
 		}, false},
 	}
+}
+
+// lives are the settings that have stored bytes be cleared away within seconds.
+func (s *site) lives() string {
+	if !s.short {
+		return ""
+	}
+	return "[limits]\nexpunged_days = 0\n[garbage]\nrepack_below = 60\nrepack_after = \"1m\"\nmerge_after = \"10s\"\nsweep_every = \"30s\"\n"
+}
+
+// watchPacks looks at the store's disk, so that the report can tell whether
+// packs were deleted at all.
+func (s *storm) watchPacks(ctx context.Context) {
+	root := s.site.path("objects", "b")
+	if s.site.store != nil {
+		root = filepath.Join(s.site.store.dir, "objects", "rookery", "b")
+	}
+	for ctx.Err() == nil {
+		there := map[string]bool{}
+		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".pk") {
+				there[path] = true
+			}
+			return nil
+		})
+		s.mu.Lock()
+		for path := range there {
+			s.packs[path] = true
+		}
+		for path := range s.packs {
+			s.packs[path] = there[path]
+		}
+		s.mu.Unlock()
+		pause(ctx, 2*time.Second)
+	}
+}
+
+// packed tells how many packs there were, and how many of them are gone.
+func (s *storm) packed() (all, gone int) {
+	for _, there := range s.packs {
+		if !there {
+			gone++
+		}
+	}
+	return len(s.packs), gone
 }

@@ -13,19 +13,22 @@ import (
 	"time"
 )
 
-// TestStorm breaks three nodes in every way at hand while clients work through
-// all of them, and checks every history. CHAOS_TIME says for how long,
+// TestStorm breaks the nodes in every way at hand while clients work through
+// all of them and operators go about their business, and checks every history.
+// CHAOS_TIME says for how long, CHAOS_NODES with how many nodes, three or five;
 // ROOKERY_SEED repeats the order and the lengths of the faults.
 func TestStorm(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	span := duration(t, "CHAOS_TIME", 60*time.Second)
+	span := duration(t, "CHAOS_TIME", 50*time.Second)
 	seed := uint64(number(t, "ROOKERY_SEED", int(time.Now().UnixNano()&0x7fffffff)))
-	t.Logf("ROOKERY_SEED=%d CHAOS_TIME=%v", seed, span)
-	s := raise(t, seed, span, "")
-	s.run(t, span, seed, 6, func(ctx context.Context) { s.breakThings(ctx, t, seed) })
+	nodes := number(t, "CHAOS_NODES", 3)
+	t.Logf("ROOKERY_SEED=%d CHAOS_TIME=%v CHAOS_NODES=%d", seed, span, nodes)
+	s := raise(t, seed, span, build{nodes: nodes, short: true})
+	s.run(t, span, seed, 6, s.breakThings, s.operate, s.moveAccounts, s.replaceNodes, s.watchPacks)
 	s.final(t)
+	s.countReads(t)
 	s.report(t)
 }
 
@@ -44,25 +47,25 @@ func duration(t *testing.T, env string, def time.Duration) time.Duration {
 
 func cellLogin(i int) string { return fmt.Sprintf("cell%d", i) }
 
-func raise(t *testing.T, seed uint64, span time.Duration, mutant string) *storm {
+func raise(t *testing.T, seed uint64, span time.Duration, b build) *storm {
 	t.Helper()
 	users := slices.Clone(keepers)
 	for i := range 50 + int(span/(2*time.Second)) {
 		users = append(users, cellLogin(i))
 	}
-	return newStorm(newSite(t, seed, users, mutant), seed)
+	return newStorm(newSite(t, seed, users, b), seed)
 }
 
 // cellSpan is how long a cell's clients work.
 const cellSpan = 15 * time.Second
 
-// run keeps some cells and senders going, with a disturbance beside them.
-func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, disturb func(context.Context)) {
+// run keeps some cells and senders going, with disturbances beside them.
+func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, disturb ...func(context.Context)) {
 	ctx, cancel := context.WithTimeout(t.Context(), span)
 	defer cancel()
 	var all, load sync.WaitGroup
 	posting, stop := context.WithCancel(t.Context())
-	for n := range 3 {
+	for n := range s.site.size {
 		load.Go(func() { s.post(posting, n, rand.New(rand.NewPCG(seed, uint64(1000+n)))) })
 	}
 	var mu sync.Mutex
@@ -71,7 +74,7 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 		all.Go(func() {
 			for ctx.Err() == nil && !s.failed() {
 				mu.Lock()
-				c := &cell{login: cellLogin(next), storm: s}
+				c := &cell{login: cellLogin(next), storm: s, base: next}
 				next++
 				mine := seed + uint64(next)
 				mu.Unlock()
@@ -86,7 +89,9 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 			}
 		})
 	}
-	all.Go(func() { disturb(ctx) })
+	for _, f := range disturb {
+		all.Go(func() { f(ctx) })
+	}
 	all.Wait()
 	stop()
 	load.Wait()
@@ -94,8 +99,8 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 
 // breakThings is the schedule of faults: which, when, how long is the seed's;
 // which node is the leader is the run's.
-func (s *storm) breakThings(ctx context.Context, t *testing.T, seed uint64) {
-	rnd := rand.New(rand.NewPCG(seed, 5))
+func (s *storm) breakThings(ctx context.Context) {
+	rnd := rand.New(rand.NewPCG(s.seed, 5))
 	kinds := faults()
 	if s.site.store != nil {
 		kinds = append(kinds, storeFaults()...)
@@ -132,7 +137,7 @@ func (s *storm) breakThings(ctx context.Context, t *testing.T, seed uint64) {
 			s.pairs++
 		}
 		s.mu.Unlock()
-		t.Logf("%6.1f s: %s", time.Since(s.start).Seconds(), s.now)
+		s.logf("%s", s.now)
 		var broken sync.WaitGroup
 		for _, f := range now {
 			mine := rand.New(rand.NewPCG(rnd.Uint64(), 1))
@@ -147,13 +152,30 @@ func (s *storm) breakThings(ctx context.Context, t *testing.T, seed uint64) {
 	}
 }
 
+// countReads asks what the nodes fetched from packs. A body that no copy had is
+// lost, whether or not a client asked for it.
+func (s *storm) countReads(t *testing.T) {
+	for _, k := range s.site.members() {
+		r, err := s.site.status(k)
+		if err != nil || r.Reads.Lost > 0 {
+			t.Errorf("%s: %v: bodies that no copy had: %+v", space(k), err, r.Reads)
+		}
+		s.mu.Lock()
+		s.gets += r.Reads.Gets
+		s.mu.Unlock()
+	}
+}
+
 // final reads every growing mailbox through every node.
 func (s *storm) final(t *testing.T) {
 	t.Helper()
 	if err := s.site.settled(2 * time.Minute); err != nil {
 		t.Error(err)
 	}
-	for n := range 3 {
+	if err := s.calmed(t.Context(), 3*time.Minute); err != nil {
+		t.Error(err)
+	}
+	for n := range s.site.members() {
 		host := clientIP(s.site.place(n)) + ":993"
 		boxes, validity := map[string]map[uint32]string{}, map[string]uint32{}
 		var last error
@@ -201,6 +223,7 @@ func (s *storm) report(t *testing.T) {
 		fmt.Fprintf(&b, " %s %d,", k, s.faults[k])
 	}
 	fmt.Fprintf(&b, " of them two at once: %d times", s.pairs)
+	s.actions.report(&b)
 	fmt.Fprintf(&b, "\noperations (ok / no / unknown):")
 	for _, k := range slices.Sorted(maps.Keys(s.outcomes)) {
 		o := s.outcomes[k]
@@ -209,6 +232,8 @@ func (s *storm) report(t *testing.T) {
 	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories, s.operations, s.doubts, s.undecided)
 	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node, %d texts compared", acked, open, s.texts)
 	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond), s.longestAt, s.site.fabric.lost)
+	all, gone := s.packed()
+	fmt.Fprintf(&b, "\npacks: %d, of them deleted %d; requests for bodies in the store by the nodes of the end: %d", all, gone, s.gets)
 	s.site.mu.Lock()
 	fmt.Fprintf(&b, "\nnodes ended by a full or stuck disk, and started again: %d", s.site.disks)
 	for _, e := range s.site.ended {
@@ -231,7 +256,7 @@ func mutant(t *testing.T, name string, span time.Duration, disturb func(ctx cont
 		return
 	}
 	const seed = 11
-	s := raise(t, seed, span, name)
+	s := raise(t, seed, span, build{mutant: name})
 	s.patience = 15 * time.Second
 	s.run(t, span, seed, 6, func(ctx context.Context) { disturb(ctx, s) })
 	s.mu.Lock()
