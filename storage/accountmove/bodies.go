@@ -14,7 +14,7 @@ import (
 // Bounds of the bodies on their way into one group for one account: the
 // pipeline of Raft is kept free for mail.
 const (
-	atOnce    = 16
+	atOnce    = 32
 	inFlight  = 1 << 20
 	smallBody = 16 << 10
 )

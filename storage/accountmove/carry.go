@@ -15,6 +15,9 @@ import (
 const (
 	fewMarks = 64
 	rounds   = 50
+	// counts is how often an account is counted before the pause, while its
+	// owner removes so much that the count is void.
+	counts = 3
 	// cursorEvery is how many commands of the first pass may have to be
 	// repeated by the next coordinator.
 	cursorEvery = 8
@@ -31,6 +34,9 @@ type carriage struct {
 	turn   command.MoveTurn
 	shadow rookery.LogIndex
 	cursor []byte
+	// census counts the source; nil before, and where an earlier coordinator
+	// has frozen the account.
+	census *mailbox.Census
 }
 
 // carry copies, freezes, copies the rest, switches and finishes.
@@ -39,6 +45,7 @@ func (m *Mover) carry(ctx context.Context, x system.AccountMove) error {
 	if c.source == nil {
 		return rookery.E("move account", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", x.From))
 	}
+	defer c.uncount()
 	frozen, err := c.begin(ctx)
 	if err != nil {
 		return err
@@ -137,6 +144,11 @@ func (c *carriage) follow(ctx context.Context) error {
 	if err := c.first(ctx); err != nil {
 		return err
 	}
+	return c.settle(ctx)
+}
+
+// settle copies what is marked until little is left.
+func (c *carriage) settle(ctx context.Context) error {
 	for range rounds {
 		if err := c.marks(ctx); err != nil {
 			return err
@@ -147,6 +159,27 @@ func (c *carriage) follow(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// count counts the account while it serves, and copies what changed meanwhile.
+func (c *carriage) count(ctx context.Context) (err error) {
+	for range counts {
+		c.uncount()
+		if c.census, err = c.source.Census(ctx, c.Account); err != nil {
+			return err
+		}
+		if err = c.settle(ctx); err != nil || !c.census.Stale() {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *carriage) uncount() {
+	if c.census != nil {
+		c.census.Close()
+		c.census = nil
+	}
 }
 
 // first is the pass over all rows. Each part is read as it is by then: what
@@ -198,6 +231,9 @@ func (c *carriage) markPart(ctx context.Context) (more bool, err error) {
 	if err != nil || len(part.Upto) == 0 {
 		return false, err
 	}
+	if c.census != nil {
+		c.census.Changed(part)
+	}
 	if err := c.send(ctx, x, part.Clear, part.Rows); err != nil {
 		return false, err
 	}
@@ -233,7 +269,7 @@ func (c *carriage) freeze(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.marks(ctx); err != nil { // as little as can be is left for the pause
+	if err := c.count(ctx); err != nil { // as little as can be is left for the pause
 		return err
 	}
 	_, err := c.apply(ctx, c.From, &command.MoveFreeze{Account: c.Account, Move: c.Move, Turn: c.turn})
@@ -265,11 +301,20 @@ func (c *carriage) cutOver(ctx context.Context) error {
 	if seal.Record, err = x.Record(); err != nil {
 		return err
 	}
-	if seal.Rows, seal.Digest, err = x.Digest(); err != nil {
+	if seal.Rows, seal.Digest, err = c.digest(ctx, x); err != nil {
 		return err
 	}
+	c.counted(c.Move, seal.Rows)
 	if _, err := c.apply(ctx, c.To, seal); err != nil {
 		return err
 	}
 	return c.system(ctx, &command.SwitchMove{Account: c.Account, Move: c.Move})
+}
+
+// digest is the source's, of the frozen account.
+func (c *carriage) digest(ctx context.Context, x *mailbox.Export) (rows uint64, digest [16]byte, err error) {
+	if c.census == nil {
+		return x.Digest(ctx)
+	}
+	return c.census.Digest(ctx, x)
 }

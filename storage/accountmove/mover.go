@@ -62,7 +62,13 @@ type Mover struct {
 	stages atomic.Uint64
 
 	mu     sync.Mutex
-	frozen map[command.MoveID]time.Time // since when this node knows of it
+	frozen map[command.MoveID]pause
+}
+
+// pause is what this node knows of an account that is out of service.
+type pause struct {
+	since time.Time
+	rows  uint64 // that moved, once they were counted
 }
 
 // New makes a Mover. It does no I/O.
@@ -76,7 +82,7 @@ func New(o Options) *Mover {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Mover{o: o, chunk: 256 << 10, frozen: map[command.MoveID]time.Time{}}
+	return &Mover{o: o, chunk: 256 << 10, frozen: map[command.MoveID]pause{}}
 }
 
 // Run carries a move, as the system group has it now, to its end. It is called
@@ -112,7 +118,7 @@ func (m *Mover) hopeless(x system.AccountMove, err error) string {
 		return ""
 	}
 	m.mu.Lock()
-	since, frozen := m.frozen[x.Move]
+	p, frozen := m.frozen[x.Move]
 	m.mu.Unlock()
 	switch rookery.KindOf(err) {
 	case rookery.KindDamaged, rookery.KindInvalid, rookery.KindExists, rookery.KindLimit:
@@ -120,7 +126,7 @@ func (m *Mover) hopeless(x system.AccountMove, err error) string {
 	case rookery.KindMoved:
 		return "the account is not in its group: " + err.Error()
 	}
-	if frozen && m.o.Clock().Sub(since) >= m.o.Frozen {
+	if frozen && m.o.Clock().Sub(p.since) >= m.o.Frozen {
 		return fmt.Sprintf("the account was out of service for %v without getting on: %v", m.o.Frozen, err)
 	}
 	if errors.Is(err, errErased) {
@@ -135,18 +141,30 @@ var errErased = errors.New("the account was erased")
 func (m *Mover) isFrozen(id command.MoveID) (deadline time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	since, ok := m.frozen[id]
+	p, ok := m.frozen[id]
 	if !ok {
-		since = m.o.Clock()
-		m.frozen[id] = since
+		p.since = m.o.Clock()
+		m.frozen[id] = p
 	}
-	return since.Add(m.o.Frozen)
+	return p.since.Add(m.o.Frozen)
 }
 
-func (m *Mover) thawed(id command.MoveID) {
+// counted notes how many rows an account that is out of service has.
+func (m *Mover) counted(id command.MoveID, rows uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	p := m.frozen[id]
+	p.rows = rows
+	m.frozen[id] = p
+}
+
+// thawed tells what was known of an account that serves again.
+func (m *Mover) thawed(id command.MoveID) pause {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.frozen[id]
 	delete(m.frozen, id)
+	return p
 }
 
 // finish lets the target serve and clears up. KindNotFound, KindConflict: there
@@ -155,13 +173,18 @@ func (m *Mover) finish(ctx context.Context, x system.AccountMove) error {
 	if _, err := m.apply(ctx, x.To, &command.Activate{Account: x.Account, Move: x.Move}); err != nil {
 		return err
 	}
-	m.thawed(x.Move)
+	now := m.o.Clock()
+	p := m.thawed(x.Move)
 	if _, err := m.apply(ctx, x.From, &command.MoveGone{Account: x.Account, Move: x.Move}); err != nil {
 		return rookery.E("clear up after a move", rookery.KindUnavailable, err)
 	}
 	err := m.system(ctx, &command.EndMove{Account: x.Account, Move: x.Move})
 	if err == nil {
-		m.o.Logger.Info("an account has moved", "account", x.Account, "from", x.From, "to", x.To)
+		story := []any{"account", x.Account, "from", x.From, "to", x.To}
+		if !p.since.IsZero() { // else another node took it out of service
+			story = append(story, "rows", p.rows, "out_of_service", now.Sub(p.since))
+		}
+		m.o.Logger.Info("an account has moved", story...)
 	}
 	return err
 }

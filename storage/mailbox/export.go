@@ -188,13 +188,3 @@ func (x *Export) Content(id rookery.EmailID) (c Content, err error) {
 	c.Extract, err = x.snap.Get(bodyKey(tableExtract, e.body))
 	return c, err
 }
-
-// Digest counts and sums all rows that travel, for ImportSeal.
-func (x *Export) Digest() (rows uint64, digest [16]byte, err error) {
-	var t tally
-	err = x.each(nil, func(k, v []byte) bool {
-		t.add(k, v, 1)
-		return true
-	})
-	return t.rows, t.digest, err
-}
