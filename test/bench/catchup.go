@@ -11,6 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// gone is the node that is away, counted from 0.
+const gone = 2
+
+// ofAway are the figures of a node that was away.
+var ofAway = []unit{{"s", "time to catch up", "s", true}, {"rate", "caught up", "messages per s", false},
+	{"before", "mail through the others before", "messages per s", false}, {"during", "mail through the others meanwhile", "messages per s", false},
+	{"mailgap", "longest wait for an accepted message", "ms", true}, {"readgap", "longest wait for a STATUS", "ms", true}}
+
 // catchup: how long a node takes to catch up that was away while messages came
 // in, and what clients of the others notice. All of it comes from the others'
 // logs, as long as these have room.
@@ -20,16 +28,14 @@ func (b *bench) catchup() error {
 			if s.cluster == nil || s.cluster.size < 3 {
 				return nil, fmt.Errorf("it has no node that may be away")
 			}
-			return awayFor(s, n)
-		}, []unit{{"s", "time to catch up", "s", true}, {"rate", "caught up", "messages per s", false},
-			{"before", "mail through the others before", "messages per s", false}, {"during", "mail through the others meanwhile", "messages per s", false},
-			{"mailgap", "longest wait for an accepted message", "ms", true}, {"readgap", "longest wait for a STATUS", "ms", true}})
+			return awayFor(s, n, 4<<10)
+		}, ofAway)
 	}
 	return nil
 }
 
-func awayFor(s *side, n int) (map[string]float64, error) {
-	const senders, gone = 40, 2
+func awayFor(s *side, n, size int) (map[string]float64, error) {
+	const senders = 40
 	first := *s
 	first.nodes = s.nodes[:gone]
 	watch := watchers(&first)
@@ -44,7 +50,7 @@ func awayFor(s *side, n int) (map[string]float64, error) {
 		send.Go(func() error {
 			var err error
 			for range 3 { // the killed node led some groups
-				if err = sendMany(&first, i+1, 4<<10, n/senders); err == nil {
+				if err = sendMany(&first, i+1, size, n/senders); err == nil {
 					return nil
 				}
 				time.Sleep(2 * time.Second)
@@ -86,28 +92,33 @@ func watchers(s *side) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{cancel: cancel, begin: time.Now()}
 	for i := range 4 {
-		w.work.Go(func() {
-			w.repeat(ctx, &w.mail, func() error {
-				if err := sendMany(s, 60+i, 4<<10, 1); err != nil {
-					return err
-				}
-				w.sent.Add(1)
-				return nil
-			})
-		})
-		w.work.Go(func() {
-			w.repeat(ctx, &w.read, func() error {
-				c, err := signIn(s, 60+i)
-				if err != nil {
-					return err
-				}
-				defer c.close()
-				_, err = c.messages()
-				return err
-			})
-		})
+		w.watch(ctx, s, 60+i)
 	}
 	return w
+}
+
+// watch sends mail to a user and looks at its INBOX, over and over.
+func (w *watcher) watch(ctx context.Context, s *side, user int) {
+	w.work.Go(func() {
+		w.repeat(ctx, &w.mail, func() error {
+			if err := sendMany(s, user, 4<<10, 1); err != nil {
+				return err
+			}
+			w.sent.Add(1)
+			return nil
+		})
+	})
+	w.work.Go(func() {
+		w.repeat(ctx, &w.read, func() error {
+			c, err := signIn(s, user)
+			if err != nil {
+				return err
+			}
+			defer c.close()
+			_, err = c.messages()
+			return err
+		})
+	})
 }
 
 // repeat does it over and over, and again until it succeeds; longest is the

@@ -22,51 +22,20 @@ import (
 // without a dictionary, with the generic one, and with one trained on the other
 // half of the same collection. It needs no server.
 func (b *bench) compress() error {
-	dir, err := os.MkdirTemp("", "rookery-corpus")
+	m, err := readMail()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	all, err := corpus.Read(dir)
-	if err != nil {
-		return err
-	}
-	var learn []dictionary.Sample
-	var rest, everything [][]byte
-	for _, m := range all {
-		everything = append(everything, m.Text)
-		switch {
-		case !m.Plain():
-		case digits(m.Name)%2 == 0:
-			x, err := body.ExtractFrom(context.Background(), bytes.NewReader(m.Text))
-			if err != nil {
-				return err
-			}
-			learn = append(learn, dictionary.Sample{Account: rookery.AccountID{byte(digits(m.Name) / 2 % 40)}, Talk: dictionary.Talk(x), Text: m.Text})
-		default:
-			rest = append(rest, m.Text)
-		}
-	}
-	before := cpuTime()
-	trained, err := dictionary.Train(context.Background(), uint32(rookery.FirstSiteDictionary), learn, 5)
-	if err != nil {
-		return err
-	}
-	cost := cpuTime() - before
-	generic, _ := dictionary.BuiltIn(dictionary.Generic)
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nTrained on %d messages dealt out to %d accounts, in %v of CPU: %d strings, %d bytes.\n\n", trained.Samples, trained.Accounts,
-		cost.Round(10*time.Millisecond), len(trained.Pieces), len(trained.Dictionary))
+	fmt.Fprintf(&out, "\nTrained on %d messages dealt out to %d accounts, in %v of CPU: %d strings, %d bytes.\n\n", m.trained.Samples, m.trained.Accounts,
+		m.cost.Round(10*time.Millisecond), len(m.trained.Pieces), len(m.trained.Dictionary))
 	out.WriteString("| mail | dictionary | packs (of what was received) | extracts in the state | encode (µs of CPU a message) | decode |\n|---|---|---|---|---|---|\n")
 	for _, set := range []struct {
 		name     string
 		messages [][]byte
-	}{{"ordinary mail, the half not trained on", rest}, {"the whole corpus", everything}} {
-		for _, c := range []struct {
-			name string
-			b    []byte
-		}{{"none", nil}, {"generic", generic}, {"trained", trained.Dictionary}} {
-			row, err := b.compressWith(set.messages, c.b)
+	}{{"ordinary mail, the half not trained on", m.rest}, {"the whole corpus", m.all}} {
+		for _, c := range m.dictionaries() {
+			row, err := b.compressWith(set.messages, c.raw)
 			if err != nil {
 				return err
 			}
@@ -77,27 +46,70 @@ func (b *bench) compress() error {
 	return nil
 }
 
+// mail is the corpus: what the dictionary is trained on, the other half of the
+// ordinary mail, and all of it.
+type mail struct {
+	rest, all [][]byte
+	trained   dictionary.Trained
+	cost      time.Duration // CPU of the training
+}
+
+func readMail() (*mail, error) {
+	dir, err := os.MkdirTemp("", "rookery-corpus")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	all, err := corpus.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &mail{}
+	var learn []dictionary.Sample
+	for _, x := range all {
+		m.all = append(m.all, x.Text)
+		switch {
+		case !x.Plain():
+		case digits(x.Name)%2 == 0:
+			e, err := body.ExtractFrom(context.Background(), bytes.NewReader(x.Text))
+			if err != nil {
+				return nil, err
+			}
+			learn = append(learn, dictionary.Sample{Account: rookery.AccountID{byte(digits(x.Name) / 2 % 40)}, Talk: dictionary.Talk(e), Text: x.Text})
+		default:
+			m.rest = append(m.rest, x.Text)
+		}
+	}
+	before := cpuTime()
+	m.trained, err = dictionary.Train(context.Background(), uint32(rookery.FirstSiteDictionary), learn, 5)
+	m.cost = cpuTime() - before
+	return m, err
+}
+
+// named is a dictionary that mail may be encoded with.
+type named struct {
+	name string
+	raw  []byte
+}
+
+func (m *mail) dictionaries() []named {
+	generic, _ := dictionary.BuiltIn(dictionary.Generic)
+	return []named{{"none", nil}, {"generic", generic}, {"trained", m.trained.Dictionary}}
+}
+
 // compressWith measures one set with one dictionary: sizes once, times as the
 // median of the runs.
 func (b *bench) compressWith(messages [][]byte, raw []byte) (string, error) {
-	var d *body.Dictionary
-	if raw != nil {
-		var err error
-		if d, err = body.NewDictionary(raw); err != nil {
-			return "", err
-		}
-	}
 	var encode, decode []float64
 	var s stored
 	for range b.runs {
 		var err error
-		if s, err = store(messages, d); err != nil {
+		if s, err = storeWith(messages, raw); err != nil {
 			return "", err
 		}
 		encode, decode = append(encode, s.encode.Seconds()*1e6/float64(len(messages))), append(decode, s.decode.Seconds()*1e6/float64(len(messages)))
 	}
-	received := float64(s.received)
-	return fmt.Sprintf("%.3f | %.3f | %.0f | %.0f", float64(s.packs)/received, float64(s.extracts)/received, median(encode), median(decode)), nil
+	return fmt.Sprintf("%.3f | %.3f | %.0f | %.0f", s.ratio(), float64(s.extracts)/float64(s.received), median(encode), median(decode)), nil
 }
 
 // stored is what became of a set of messages.
@@ -106,9 +118,18 @@ type stored struct {
 	encode, decode            time.Duration // of CPU
 }
 
-// store encodes messages, reads them back, and puts them into packs. Encoding
-// includes the extraction and the encryption.
-func store(messages [][]byte, d *body.Dictionary) (s stored, err error) {
+// ratio is stored bytes for each received one.
+func (s stored) ratio() float64 { return float64(s.packs) / float64(s.received) }
+
+// storeWith encodes messages with a dictionary or none, reads them back, and
+// puts them into packs. Encoding includes the extraction and the encryption.
+func storeWith(messages [][]byte, raw []byte) (s stored, err error) {
+	var d *body.Dictionary
+	if raw != nil {
+		if d, err = body.NewDictionary(raw); err != nil {
+			return s, err
+		}
+	}
 	type kept struct {
 		layout  body.Layout
 		encoded []byte

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -20,24 +21,28 @@ func main() {
 	var (
 		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
 		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
-		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup too, with three nodes; compress needs no servers")
+		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup, image and move too, with three nodes; compress and store need none of the servers, store an S3 server in ROOKERY_TEST_S3")
 		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away   = flag.Int("away", 100000, "messages that come in while a node is away")
+		moved  = flag.Int("moved", 200000, "messages of the account that moves")
+		copies = flag.Int("copies", 0, "further folders with copies of them")
+		sync   = flag.Int("sync", 10000, "messages of the mailbox that store reads")
+		span   = flag.Duration("span", time.Minute, "for how long store delivers 50 messages a second")
 		big    = flag.Int("big", 100000, "messages in the big mailbox")
 		nodes  = flag.String("nodes", "1", "nodes of Rookery, all on this machine; 3,1 measures both beside each other")
 		out    = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
-	b := &bench{runs: *runs, big: *big, away: *away, table: &table{}}
+	b := &bench{runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies, sync: *sync, span: *span, table: &table{}}
 	defer b.stop()
-	servers := *only != "compress"
+	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "").Replace(*only), ",") != ""
 	if servers {
 		if err := b.start(*binary, *nodes, *peers); err != nil {
 			b.stop()
 			log.Fatal(err)
 		}
 	}
-	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup, "compress": b.compress}
+	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {
@@ -92,12 +97,15 @@ func (b *bench) stop() {
 }
 
 type bench struct {
-	sides []*side
-	runs  int
-	big   int
-	away  int
-	table *table
-	more  string // what fits no table of servers
+	sides         []*side
+	runs          int
+	big           int
+	away          int
+	moved, copies int
+	sync          int
+	span          time.Duration
+	table         *table
+	more          string // what fits no table of servers
 }
 
 // figure is one number of one side: higher is better unless less is set.

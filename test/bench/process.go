@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -84,5 +86,40 @@ func pss(roots []int) int64 {
 			}
 		}
 	}
+	return sum
+}
+
+// forgetPeaks begins the count of peak anew.
+func forgetPeaks(pids []int) {
+	for _, pid := range pids {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) // else it is since the start
+	}
+}
+
+// peak is the largest resident memory of any of the processes, in bytes.
+func peak(pids []int) (most int64) {
+	for _, pid := range pids {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // none of one that has ended
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+				n, _ := strconv.ParseInt(f[1], 10, 64)
+				most = max(most, n<<10)
+			}
+		}
+	}
+	return most
+}
+
+// used is what the files below a directory take on the disk, in bytes.
+func used(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it went meanwhile
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			sum += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return nil
+	})
 	return sum
 }

@@ -78,7 +78,7 @@ func startRookery(binary string, nodes, portBase int) (*side, error) {
 	s.address = func(i int) string { return fmt.Sprintf("test%d@example.test", i) }
 	s.login = s.address
 	s.roots = func() []int { return []int{cmd.Process.Pid} }
-	s.cluster = &cluster{binary: binary, data: filepath.Join(dir, "data"), size: nodes}
+	s.cluster = &cluster{binary: binary, data: filepath.Join(dir, "data"), size: nodes, base: portBase}
 	s.restart = func() error {
 		for k := range nodes {
 			if err := errors.Join(s.cluster.order("kill", k), s.cluster.order("start", k)); err != nil {
