@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -153,6 +154,10 @@ func (n *Node) beginRing(ctx context.Context) (settled uint64, err error) {
 	// Who was removed is cut off before anything of the new key is sent.
 	if err := n.learnMembers(); err != nil {
 		return 0, err
+	}
+	if self, err := n.groups.system.Node(n.id.Node); err != nil || !self.Member() {
+		// It may lead for a moment more, and its followers take what it sends.
+		return 0, errors.Join(err, n.removedError("the registry"))
 	}
 	ring, err := n.groups.system.Gossip()
 	if err != nil {
