@@ -214,7 +214,7 @@ func (g *Group) ReadAt(index rookery.LogIndex, term uint64, p []byte, off int64)
 	if err != nil {
 		return 0, err
 	}
-	defer s.refs.Add(-1)
+	defer g.l.letGo(s)
 	head := int64(recordHead) + int64(pl.extensions)
 	n := int64(pl.size) - head
 	if off >= n {
@@ -240,7 +240,7 @@ func (g *Group) Has(index rookery.LogIndex, term uint64) bool {
 	if err != nil {
 		return false
 	}
-	s.refs.Add(-1)
+	g.l.letGo(s)
 	return true
 }
 
@@ -293,7 +293,7 @@ func (g *Group) locate(index, term uint64, inRange bool) (*segment, place, error
 	}
 	for i := range cs {
 		c := &cs[i]
-		c.segment.refs.Add(1)
+		l.hold(c.segment)
 		if x := c.segment.live; x != nil {
 			c.live = true
 			c.place, c.found = search(x, g.id, epoch, index, term, c.ranged)
@@ -321,7 +321,7 @@ func (g *Group) choose(cs []candidate, epoch uint32, index, term uint64) (s *seg
 			s, p = c.segment, c.place
 			continue
 		}
-		c.segment.refs.Add(-1)
+		g.l.letGo(c.segment)
 	}
 	switch {
 	case s != nil:
@@ -358,7 +358,7 @@ func (g *Group) readHere(index, term uint64, inRange bool) ([]byte, record, uint
 	}
 	b := make([]byte, p.size)
 	err = readFull(s.slot.file, b, int64(p.off))
-	s.refs.Add(-1)
+	g.l.letGo(s)
 	if err != nil {
 		return nil, record{}, p.term, rookery.E("read log", rookery.KindUnavailable, fmt.Errorf("group %d entry %d in %v: %w", g.id, index, s, err))
 	}

@@ -282,9 +282,9 @@ func (l *Log) freeSegment(s *segment, copied map[*Group]copies) error {
 // copyForward writes what must stay of a segment into the active one and
 // frees it. It reports whether the segment is gone.
 func (l *Log) copyForward(s *segment) bool {
-	s.refs.Add(1)
+	l.hold(s)
 	x, err := l.indexes.get(s)
-	s.refs.Add(-1)
+	l.letGo(s)
 	if err != nil {
 		return false
 	}

@@ -37,6 +37,7 @@ type Log struct {
 	closing  chan struct{} // closed by Close: no more requests
 	stopped  chan struct{} // closed when the writer has returned
 	idle     chan struct{} // closed when the keeper has returned
+	readers  sync.WaitGroup // of segments: begun before closed was set
 	ctx      context.Context
 	cancel   context.CancelFunc
 	failed   atomic.Pointer[error]
@@ -105,7 +106,7 @@ func Open(opts Options) (*Log, error) {
 	return l, nil
 }
 
-// Close waits for what is being written and closes the files. Requests that
+// Close waits for what is being written and read and closes the files. Requests that
 // did not reach the writer fail with KindUnavailable.
 func (l *Log) Close() error {
 	l.mu.Lock()
@@ -120,6 +121,7 @@ func (l *Log) Close() error {
 	<-l.stopped
 	<-l.idle
 	l.timer.Stop()
+	l.readers.Wait()
 	return l.closeFiles()
 }
 

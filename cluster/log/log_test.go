@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -272,6 +274,49 @@ func TestLocked(t *testing.T) {
 	if _, err := Open(Options{Dir: "log", FS: fs}); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("a second process: %v", err)
 	}
+}
+
+// slowReads is a disk that takes a second for each read.
+type slowReads struct{ vfs.FS }
+
+type slowRead struct{ vfs.File }
+
+func (d slowReads) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	f, err := d.FS.OpenReadWrite(name, c, o...)
+	if err != nil {
+		return nil, err
+	}
+	return slowRead{f}, nil
+}
+
+func (f slowRead) ReadAt(b []byte, off int64) (int, error) {
+	time.Sleep(time.Second)
+	return f.File.ReadAt(b, off)
+}
+
+// Whoever reads while the log is closed reads to the end.
+func TestCloseWaitsForReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, slowReads{vfs.NewMem()}, func(o *Options) { o.CacheBytes = 1 })
+		g := group(t, l, 1)
+		fill(t, g, 1, 3, 1, 2000)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			var e raft.Log
+			if err := g.GetLog(1, &e); err != nil || !bytes.Equal(e.Data, entry(1, 1, 2000).Data) {
+				t.Errorf("a read that had begun: %v", err)
+			}
+		})
+		synctest.Wait()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(start); d < time.Second {
+			t.Errorf("closed after %v, while somebody read", d)
+		}
+		wg.Wait()
+	})
 }
 
 func TestClosed(t *testing.T) {

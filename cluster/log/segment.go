@@ -34,6 +34,19 @@ type segment struct {
 	used       uint64       // indexCache's clock
 }
 
+// hold keeps a segment's slot from being reused, and the files open, until
+// letGo. The caller holds Log.mu and has seen that the log is not closed, or
+// is a goroutine that Close waits for.
+func (l *Log) hold(s *segment) {
+	s.refs.Add(1)
+	l.readers.Add(1)
+}
+
+func (l *Log) letGo(s *segment) {
+	s.refs.Add(-1)
+	l.readers.Done()
+}
+
 type span struct{ off, size int64 }
 
 func slotName(n uint32) string { return fmt.Sprintf("segment-%06d", n) }
