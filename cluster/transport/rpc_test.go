@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/transporttest"
 )
 
 func TestCall(t *testing.T) {
@@ -103,9 +105,11 @@ func TestBodies(t *testing.T) {
 	wantKind(t, "answer too large", err, rookery.KindTooLarge)
 }
 
-func TestDeadlineTravels(t *testing.T) {
-	c := newCluster(t)
-	a, b := c.node("a", nil), c.node("b", nil)
+func TestDeadlineTravels(t *testing.T) { synctest.Test(t, deadlineTravels) }
+
+func deadlineTravels(t *testing.T) {
+	c, n := newCluster(t), transporttest.NewNetwork()
+	a, b := c.inMemory(n, "a", "10.0.0.1:7000"), c.inMemory(n, "b", "10.0.0.2:7000")
 	ended := make(chan error, 2)
 	began := make(chan struct{}, 2)
 	b.Handle("wait", func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
@@ -114,14 +118,14 @@ func TestDeadlineTravels(t *testing.T) {
 		ended <- ctx.Err()
 		return nil, ctx.Err()
 	})
-	ctx, cancel := context.WithTimeout(within(t), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := a.Call(ctx, "b", "wait", nil)
 	wantKind(t, "past its deadline", err, rookery.KindUnknown)
 	<-ended
 	<-began
 
-	ctx, cancel = context.WithCancel(within(t))
+	ctx, cancel = context.WithCancel(t.Context())
 	go func() { <-began; cancel() }()
 	_, err = a.Call(ctx, "b", "wait", nil)
 	wantKind(t, "given up", err, rookery.KindUnknown)
@@ -129,6 +133,8 @@ func TestDeadlineTravels(t *testing.T) {
 
 	_, err = a.Call(ctx, "b", "wait", nil)
 	wantKind(t, "given up before", err, rookery.KindUnavailable)
+	must(t, a.Close(t.Context()))
+	must(t, b.Close(t.Context()))
 }
 
 func TestLostConnectionIsDoubt(t *testing.T) {
