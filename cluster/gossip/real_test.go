@@ -33,7 +33,7 @@ func TestOnePort(t *testing.T) {
 	authority, err := transport.CreateAuthority(time.Now())
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var nodes []*gossip.Gossip
 	var seed string

@@ -34,9 +34,9 @@ type Log struct {
 	pool     sync.Pool // of requests; the log's own, for their channels belong to it
 	requests chan *request
 	kick     chan struct{}
-	closing  chan struct{} // closed by Close: no more requests
-	stopped  chan struct{} // closed when the writer has returned
-	idle     chan struct{} // closed when the keeper has returned
+	closing  chan struct{}  // closed by Close: no more requests
+	stopped  chan struct{}  // closed when the writer has returned
+	idle     chan struct{}  // closed when the keeper has returned
 	readers  sync.WaitGroup // of segments: begun before closed was set
 	ctx      context.Context
 	cancel   context.CancelFunc

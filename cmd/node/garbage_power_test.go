@@ -29,18 +29,10 @@ func TestPowerCutWithGarbage(t *testing.T) {
 	if err := c.begin(); err != nil {
 		t.Fatal(err)
 	}
-	for i := range cuts {
-		at := c.cutAt()
-		if err := c.cycle(at); err != nil {
-			t.Fatalf("cut %d, before change %d: %v", i, at, err)
-		}
-	}
+	c.cuts(cuts, func() bool { return done.deleted.Load() > 0 && done.rewritten.Load() > 0 })
 	c.finish()
 	c.judgeStore()
 	t.Logf("%d packs deleted, %d rewritten, %d orphans swept", done.deleted.Load(), done.rewritten.Load(), done.orphans.Load())
-	if done.deleted.Load() == 0 || done.rewritten.Load() == 0 {
-		t.Error("nothing was cleared away")
-	}
 }
 
 // cleared counts what was cleared away in all lives of a node.
@@ -77,7 +69,7 @@ func (c *chain) judgeStore() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Minute)
 	defer cancel()
 	err = errors.Join(n.onlyLive(ctx), n.storeIsExact(ctx), c.check(n, true), closeTest(n))
 	if err != nil {

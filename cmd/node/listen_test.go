@@ -28,7 +28,7 @@ func dialGate(t *testing.T, g *gate) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return c
 }
 
@@ -104,7 +104,7 @@ func TestGateEndsAcceptWhenClosed(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { _, err := g.Accept(); done <- err }()
 	g.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	select {
 	case err := <-done:

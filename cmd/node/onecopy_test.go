@@ -93,12 +93,12 @@ func (c *crowd) send(message string, to ...string) {
 // until waits for what must come true.
 func (c *crowd) until(what string, is func() bool) {
 	c.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(3 * time.Minute)
 	for !is() {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-timeout:
-			c.t.Fatalf("not within 30 s: %s", what)
+			c.t.Fatalf("not within three minutes: %s", what)
 		}
 	}
 }

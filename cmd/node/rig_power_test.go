@@ -109,14 +109,16 @@ func testDeps(t *testing.T, dir *embedded.Server) Deps {
 		Settings: first, Create: true,
 		tuning: tuning{
 			heartbeat: 60 * time.Millisecond, segment: 1 << 20, logBudget: 3 << 20, memTable: 256 << 10,
-			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond, quorum: 4 * time.Second, start: 5 * time.Second,
+			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond, quorum: 15 * time.Second, start: time.Minute,
 		},
 	}
 }
 
 // closeTest closes a node within a bound.
-func closeTest(n *Node) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+func closeTest(n *Node) error { return closeWithin(n, 2*time.Minute) }
+
+func closeWithin(n *Node, bound time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	return n.Close(ctx)
 }

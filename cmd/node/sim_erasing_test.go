@@ -49,7 +49,7 @@ func (c *sim) onUntilErasing(x *simNode, step string, then func()) {
 	x.deps.tuning.erasing = func(done string) error {
 		if done == step && !over {
 			over = true
-			c.net.Cut(x.host+":0", true)
+			c.unplug(x)
 			cut <- x.disk.left(survivors(c.rng), c.rng)
 		}
 		if over {
@@ -92,7 +92,7 @@ func (c *sim) onUntilErasing(x *simNode, step string, then func()) {
 		n.Close(ctx)
 	}
 	x.mem = left
-	c.net.Cut(x.host+":0", false)
+	c.plug(x)
 }
 
 // A drained node frees what it held, the power going between any two steps of

@@ -36,7 +36,7 @@ func (c *sim) cutWhileStarting(x *simNode, at int64) {
 	cut := make(chan struct{})
 	var left *vfs.MemFS
 	x.disk = newDisk(x.mem, at, func() {
-		c.net.Cut(x.host+":0", true)
+		c.unplug(x)
 		left = x.disk.left(survivors(c.rng), c.rng)
 		close(cut)
 	})
@@ -72,6 +72,6 @@ func (c *sim) cutWhileStarting(x *simNode, at int64) {
 		o.node.Close(ctx) // a ghost
 	}
 	x.mem = left
-	c.net.Cut(x.host+":0", false)
+	c.plug(x)
 	c.t.Logf("the power went before change %d of the disk", at)
 }

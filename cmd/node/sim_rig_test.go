@@ -25,6 +25,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport/transporttest"
 	"rookery/directory/embedded"
+	"rookery/storage/blob"
 )
 
 // sim is a cluster of whole nodes on a network and disks in memory, in a
@@ -48,7 +49,8 @@ type simNode struct {
 	deps  Deps
 	mem   *vfs.MemFS
 	disk  *disk
-	ahead atomic.Int64 // of its clock: a duration
+	ahead atomic.Int64                // of its clock: a duration
+	dark  atomic.Pointer[atomic.Bool] // whether the power of its present life has gone
 }
 
 // simHost is the network as one machine has it.
@@ -129,6 +131,8 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	if tune != nil {
 		tune(&x.deps.tuning)
 	}
+	x.dark.Store(new(atomic.Bool))
+	x.deps.tuning.store = func(s blob.Store) blob.Store { return reached{s, x.dark.Load()} }
 	c.nodes = append(c.nodes, x)
 	c.t.Cleanup(func() { c.off(x) })
 }
@@ -160,7 +164,7 @@ func (c *sim) begin() {
 	})
 	var ids []rookery.AccountID
 	for i := range testPeople {
-		id, err := ensure(c.t.Context(), first.Node, login(i))
+		id, err := settle(c.t.Context(), first.Node, i)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -189,7 +193,7 @@ func (c *sim) off(x *simNode) {
 	}
 	n := x.Node
 	x.Node = nil
-	if err := closeTest(n); err != nil {
+	if err := closeWithin(n, 20*time.Second); err != nil {
 		c.t.Logf("%s: %v", x.cfg.Name, err)
 	}
 }
@@ -199,7 +203,7 @@ func (c *sim) off(x *simNode) {
 // rest.
 func (c *sim) powerCut(xs ...*simNode) {
 	for _, x := range xs {
-		c.net.Cut(x.host+":0", true)
+		c.unplug(x)
 	}
 	for _, x := range xs {
 		x.mem = x.disk.left(survivors(c.rng), c.rng)
@@ -216,8 +220,21 @@ func (c *sim) powerCut(xs ...*simNode) {
 	}
 	wg.Wait()
 	for _, x := range xs {
-		c.net.Cut(x.host+":0", false)
+		c.plug(x)
 	}
+}
+
+// unplug makes a machine unheard, by the object store too: a ghost may do what
+// rests on what its disk has lost.
+func (c *sim) unplug(x *simNode) {
+	c.net.Cut(x.host+":0", true)
+	x.dark.Load().Store(true)
+}
+
+// plug gives a machine power for its next life.
+func (c *sim) plug(x *simNode) {
+	x.dark.Store(new(atomic.Bool))
+	c.net.Cut(x.host+":0", false)
 }
 
 // until waits for something that must come true.

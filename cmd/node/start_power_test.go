@@ -118,7 +118,7 @@ func TestClosedNodeLeavesNothingBehind(t *testing.T) {
 // were: some end shortly after what they served.
 func leavesNothing(t *testing.T, goroutines int, files map[string]string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for runtime.NumGoroutine() > goroutines || len(openFiles(t)) > len(files) {
 		select {

@@ -220,7 +220,7 @@ func TestRudeServers(t *testing.T) {
 			if _, err := d.Authenticate(t.Context(), "alice", "secret"); !rookery.Is(err, rookery.KindUnavailable) {
 				t.Error(err)
 			}
-			if time.Since(start) > 4*time.Second {
+			if time.Since(start) > time.Minute {
 				t.Error("too slow")
 			}
 		})

@@ -109,7 +109,7 @@ func (s *slapd) config() Config {
 
 // impatient timeouts let frozen servers be noticed quickly.
 func impatient(c Config) Config {
-	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 600*time.Millisecond, 600*time.Millisecond, 2500*time.Millisecond, 200*time.Millisecond
+	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 1500*time.Millisecond, 1500*time.Millisecond, 6*time.Second, 200*time.Millisecond
 	return c
 }
 
@@ -173,7 +173,7 @@ func kindOf(err error) string {
 // eventually polls until check holds.
 func eventually(t testing.TB, what string, check func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

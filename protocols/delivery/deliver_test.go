@@ -156,7 +156,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(20 * time.Second)
+	late := time.After(3 * time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

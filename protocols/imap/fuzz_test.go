@@ -60,7 +60,7 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		server, clientConn := net.Pipe()
 		defer clientConn.Close()
-		clientConn.SetDeadline(time.Now().Add(10 * time.Second))
+		clientConn.SetDeadline(time.Now().Add(time.Minute))
 		session := newSession(s.server, server, Mode{})
 		session.secure = true
 		done := make(chan struct{})

@@ -278,7 +278,7 @@ func (s *stack) dial(secure bool) *client {
 }
 
 func newClient(t testing.TB, conn net.Conn) *client {
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(3 * time.Minute))
 	return &client{t: t, conn: conn, r: bufio.NewReader(conn)}
 }
 

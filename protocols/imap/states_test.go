@@ -254,7 +254,7 @@ func TestShutdown(t *testing.T) {
 	idling.send("i IDLE\r\n")
 	idling.line()
 	done := make(chan error)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	go func() { done <- s.server.Shutdown(ctx) }()
 	for _, c := range []*client{idle, idling} {

@@ -144,7 +144,7 @@ func run(t *testing.T, name string, args ...string) []byte {
 	if err != nil {
 		t.Skip(name, "is not installed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil {

@@ -37,7 +37,7 @@ func inbox(t testing.TB, n *accounttest.Node, person string, count int) string {
 	a := n.Account(t, "test/"+person)
 	w := a.Watch(0)
 	defer w.Close()
-	for deadline := time.After(10 * time.Second); ; {
+	for deadline := time.After(2 * time.Minute); ; {
 		v, err := a.View()
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func run(t *testing.T, name string, args ...string) string {
 	if err != nil {
 		t.Skip(name, "is not installed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil {

@@ -153,7 +153,7 @@ func newRig(t testing.TB, mode Mode, change func(*Options)) *rig {
 	t.Cleanup(func() {
 		cancel()
 		<-r.served
-		wait, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		wait, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		if err := r.server.Shutdown(wait); err != nil {
 			t.Errorf("connections are left: %v", err)
@@ -177,7 +177,7 @@ func (r *rig) dialFor(t testing.TB) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &client{t, c, bufio.NewReader(c)}
 }
 

@@ -55,7 +55,7 @@ func TestHostileMessages(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		took, cost := time.Since(began), after.TotalAlloc-before.TotalAlloc
 		t.Logf("%-18s %8v, %4d MiB allocated, sealed %d bytes", name, took.Round(time.Millisecond), cost>>20, len(sealed))
-		if cost > 160<<20 || took > 15*time.Second {
+		if cost > 160<<20 || took > 3*time.Minute {
 			t.Errorf("%s costs too much", name)
 		}
 	}

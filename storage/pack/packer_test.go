@@ -146,7 +146,7 @@ func (r *rig) unpacked() int {
 // until waits for a condition that packing brings about.
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(3 * time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -21,7 +21,7 @@ type client struct {
 	r    *bufio.Reader
 }
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func (g *target) dial(t testing.TB, addr string) *client {
 	t.Helper()

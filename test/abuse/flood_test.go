@@ -120,10 +120,14 @@ func TestFlood(t *testing.T) {
 			}
 			wg.Wait()
 			// The right password is not locked out.
-			began := time.Now()
-			g.imap(t, 0).cmd("z NOOP", "z OK")
-			if d := time.Since(began); d > 2*time.Second {
-				t.Errorf("the right password takes %v after wrong ones", d)
+			fastest := time.Hour
+			for range 5 {
+				began := time.Now()
+				g.imap(t, 0).cmd("z NOOP", "z OK")
+				fastest = min(fastest, time.Since(began))
+			}
+			if fastest > 2*time.Second {
+				t.Errorf("the right password takes %v after wrong ones", fastest)
 			}
 		}},
 		{"large messages at once", 160 << 20, func(t *testing.T) {

@@ -69,7 +69,7 @@ func TestKillNodes(t *testing.T) {
 
 func waitUntil(t *testing.T, within time.Duration, what string, fn func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(within))
 	defer cancel()
 	if err := harness.Poll(ctx, func() (bool, error) { return fn(), nil }); err != nil {
 		t.Fatalf("%s: %v", what, err)

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// acceptedWithin bounds a failover on a machine that has much else to do.
+const acceptedWithin = 3 * time.Minute
+
 // TestFailover measures how long mail for a group is not accepted after its
 // leader is killed: from the SIGKILL until a survivor has answered 250 for
 // every keeper, whose accounts lie in several groups, and what that is made of.
@@ -57,7 +60,7 @@ func TestFailover(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, u := range keepers {
 			wg.Go(func() {
-				for time.Since(dead) < 30*time.Second && s.deliverTo(survivors[i%2], u) != nil {
+				for time.Since(dead) < acceptedWithin && s.deliverTo(survivors[i%2], u) != nil {
 					pause(t.Context(), 20*time.Millisecond)
 				}
 			})
@@ -80,8 +83,8 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, until every keeper had mail: %s\n%s", kills, quantiles(all), parts)
-	if slices.Max(all) >= 30*time.Second {
-		t.Error("mail was not accepted within 30 s of a kill")
+	if slices.Max(all) >= acceptedWithin {
+		t.Errorf("mail was not accepted within %v of a kill", acceptedWithin)
 	}
 	if len(parts.total) == 0 {
 		t.Error("the logs do not say what a failover is made of")

@@ -195,7 +195,7 @@ func (s *site) mustStart(k int) {
 }
 
 func (s *site) answers(k int, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience(within))
 	defer cancel()
 	var last error
 	err := harness.Poll(ctx, func() (bool, error) {
@@ -348,7 +348,7 @@ func (s *site) leader(group int) (int, bool) {
 // settled waits until every group has a leader and all members, and the
 // registry says so: until then sessions may be served by another node.
 func (s *site) settled(within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience(within))
 	defer cancel()
 	var last report
 	err := harness.Poll(ctx, func() (bool, error) {

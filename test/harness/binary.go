@@ -97,7 +97,7 @@ func (d *Dev) StopNode(name string) error {
 	if err := syscall.Kill(pid(), syscall.SIGTERM); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience(time.Minute))
 	defer cancel()
 	return Poll(ctx, func() (bool, error) {
 		err := d.reread()

@@ -124,7 +124,7 @@ func (d *Dev) Start() error {
 	}
 	d.done = make(chan error, 1)
 	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(d.cmd, d.done)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience(2*time.Minute))
 	defer cancel()
 	err := Poll(ctx, func() (bool, error) {
 		select {
@@ -204,9 +204,9 @@ func (d *Dev) Stop() error {
 	case err := <-d.done:
 		d.cmd = nil
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(Patience(time.Minute)):
 		d.Kill()
-		return errors.New("did not stop within a minute of SIGTERM")
+		return fmt.Errorf("did not stop within %v of SIGTERM", Patience(time.Minute))
 	}
 }
 
@@ -264,6 +264,10 @@ func free(base, n int) bool {
 	}
 	return true
 }
+
+// Patience is how long a test waits for what takes no longer than d on a quiet
+// machine: where it waits in vain nothing is lost but time.
+func Patience(d time.Duration) time.Duration { return 5 * d }
 
 // Poll calls fn every 20 ms until it says true, fails, or ctx ends.
 func Poll(ctx context.Context, fn func() (bool, error)) error {

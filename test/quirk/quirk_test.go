@@ -86,7 +86,7 @@ func useAll(t *testing.T, s blob.Store) {
 func TestLostReply(t *testing.T) {
 	s, p := through(t)
 	p.Set(quirk.Fault{Kind: quirk.LoseReply})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	err := s.Put(ctx, "a/b", bytes.NewReader([]byte("text")), 4, blob.PutOptions{})
 	if !rookery.Is(err, rookery.KindUnavailable) {

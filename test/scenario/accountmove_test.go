@@ -215,9 +215,9 @@ func picture(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) (line
 // eventually waits for something that must come true.
 func eventually(t *testing.T, within time.Duration, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(within))
 	defer cancel()
 	if err := harness.Poll(ctx, func() (bool, error) { return is(), nil }); err != nil {
-		t.Fatalf("not within %v: %s", within, what)
+		t.Fatalf("not within %v: %s", harness.Patience(within), what)
 	}
 }

@@ -36,7 +36,7 @@ func TestMailThroughNodesWithoutAReplica(t *testing.T) {
 	}
 	for _, u := range d.Facts.Users {
 		var got []string
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(30*time.Second))
 		defer cancel()
 		err := harness.Poll(ctx, func() (bool, error) {
 			got = subjects(t, d, u)
@@ -100,7 +100,7 @@ func subjects(t *testing.T, d *harness.Dev, u harness.User) (all []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		conn.SetDeadline(time.Now().Add(harness.Patience(30 * time.Second)))
 		c := textproto.NewConn(conn)
 		say := func(format string, args ...any) string {
 			if format != "" {

@@ -92,7 +92,7 @@ func leaf(t *testing.T, address string, protocols ...string) *x509.Certificate {
 		return nil
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(10 * time.Second))
+	raw.SetDeadline(time.Now().Add(harness.Patience(10 * time.Second)))
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
 	if err := c.Handshake(); err != nil {
 		return nil
@@ -238,7 +238,7 @@ func TestListenerCertificateReplaced(t *testing.T) {
 		<-time.After(200 * time.Millisecond)
 	}
 	writePEM(t, filepath.Join(files, "key.pem"), "PRIVATE KEY", keyDER)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(30*time.Second))
 	defer cancel()
 	for _, address := range []string{n.IMAPS, n.POP3S, n.Submissions} {
 		if err := harness.Poll(ctx, func() (bool, error) {

@@ -59,7 +59,7 @@ func selected(t *testing.T, d *harness.Dev, n harness.Node) (said string) {
 	c := dial(t, d, n.IMAPS)
 	defer c.close()
 	c.until("* OK")
-	c.conn.SetDeadline(time.Now().Add(answerWithin))
+	c.conn.SetDeadline(time.Now().Add(harness.Patience(answerWithin)))
 	for _, command := range []string{fmt.Sprintf("LOGIN %s %s", u.Login, u.Password), "SELECT INBOX"} {
 		c.send("a %s\r\n", command)
 		for said = "*"; strings.HasPrefix(said, "*"); {

@@ -25,7 +25,7 @@ func ring(t *testing.T, d *harness.Dev, name string) []byte {
 // settles waits until nodes know one key, the same, and none of those given.
 func settles(t *testing.T, d *harness.Dev, within time.Duration, not []byte, names ...string) (key []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(within))
 	defer cancel()
 	var last [][]byte
 	if err := harness.Poll(ctx, func() (bool, error) {
@@ -99,7 +99,7 @@ func TestGossipKeyChanges(t *testing.T) {
 		if out, code := o.run("gossip", "rotate", "-no-wait", "--json"); code != 0 || !strings.Contains(out, `"done":false`) {
 			t.Fatalf("rotate -no-wait: exit code %d: %s", code, out)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(30*time.Second))
 		defer cancel()
 		if err := harness.Poll(ctx, func() (bool, error) { return len(ring(t, d, victim)) == 2*gossipKeySize, nil }); err != nil {
 			t.Fatal("the change does not reach", victim)

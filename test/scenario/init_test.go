@@ -55,7 +55,7 @@ func newScreen(t *testing.T, cmd *exec.Cmd) *screen {
 // until waits for a text, and gives what came up to its end.
 func (s *screen) until(want string) string {
 	s.t.Helper()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(harness.Patience(30 * time.Second))
 	defer limit.Stop()
 	for {
 		rest := s.text.String()[s.seen:]
@@ -165,7 +165,7 @@ func serves(t *testing.T, s *harness.Serve) {
 	if err := send(s.Node.SMTP, []string{"frank@example.test"}, "Subject: through serve\r\n\r\nhi\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(20*time.Second))
 	defer cancel()
 	user := harness.User{Login: "frank", Password: "secret"}
 	if err := harness.Poll(ctx, func() (bool, error) { return len(subjects(t, d, user)) > 0, nil }); err != nil {

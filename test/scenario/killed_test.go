@@ -44,7 +44,7 @@ func filed(t *testing.T, d *harness.Dev, u harness.User, acknowledged map[string
 	t.Helper()
 	var missing []string
 	var seen map[string]int
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(time.Minute))
 	defer cancel()
 	harness.Poll(ctx, func() (bool, error) {
 		missing, seen = nil, map[string]int{}

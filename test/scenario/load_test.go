@@ -104,7 +104,7 @@ func (l *load) count() (n int) {
 func (l *load) more(when string) {
 	l.t.Helper()
 	want := l.count() + 10
-	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(l.t.Context(), harness.Patience(time.Minute))
 	defer cancel()
 	if err := harness.Poll(ctx, func() (bool, error) { return l.count() >= want, nil }); err != nil {
 		l.t.Fatalf("%s no mail is taken any more: %d of %d", when, l.count(), want)

@@ -133,10 +133,10 @@ func hold(t *testing.T, d time.Duration) {
 
 func waitFor(t *testing.T, within time.Duration, what string, fn func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(within))
 	defer cancel()
 	if harness.Poll(ctx, func() (bool, error) { return fn(), nil }) != nil {
-		t.Fatalf("not within %v: %s", within, what)
+		t.Fatalf("not within %v: %s", harness.Patience(within), what)
 	}
 }
 

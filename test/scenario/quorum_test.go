@@ -59,7 +59,7 @@ const answerWithin = 25 * time.Second
 func smtpTemporary(d *harness.Dev, n harness.Node) error {
 	done := make(chan error, 1)
 	go func() { done <- send(n.SMTP, []string{d.Facts.Users[0].Login}, "Subject: doubtful\r\n\r\nhi\r\n") }()
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience(answerWithin))
 	defer cancel()
 	select {
 	case err := <-done:
@@ -81,7 +81,7 @@ func imapTemporary(t *testing.T, d *harness.Dev, n harness.Node) error {
 	if c.err != nil {
 		return c.err
 	}
-	c.conn.SetDeadline(time.Now().Add(answerWithin))
+	c.conn.SetDeadline(time.Now().Add(harness.Patience(answerWithin)))
 	c.send("a LOGIN %s %s\r\n", u.Login, u.Password)
 	line, err := c.line()
 	if err == nil && strings.HasPrefix(line, "a OK") {
@@ -102,7 +102,7 @@ func pop3Temporary(t *testing.T, d *harness.Dev, n harness.Node) error {
 	if c.err != nil {
 		return c.err
 	}
-	c.conn.SetDeadline(time.Now().Add(answerWithin))
+	c.conn.SetDeadline(time.Now().Add(harness.Patience(answerWithin)))
 	c.send("USER %s\r\nPASS %s\r\n", u.Login, u.Password)
 	c.until("+OK")
 	line, err := c.line()

@@ -18,7 +18,7 @@ import (
 
 // ask gives a health endpoint's status and reason.
 func ask(n harness.Node, path string) (int, string) {
-	c := http.Client{Timeout: 5 * time.Second}
+	c := http.Client{Timeout: 30 * time.Second}
 	r, err := c.Get("http://" + n.Health + path)
 	if err != nil {
 		return 0, err.Error()
@@ -31,7 +31,7 @@ func ask(n harness.Node, path string) (int, string) {
 // becomes waits for an answer.
 func becomes(t *testing.T, n harness.Node, path string, status int, reason string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(20*time.Second))
 	defer cancel()
 	var got int
 	var why string
@@ -70,7 +70,7 @@ func TestBalancerFollowsReadiness(t *testing.T) {
 	defer stop()
 	through := harness.Node{Name: "the balancer", POP3S: front}
 	served := func() (bool, error) { return maildrop(t, d, through, d.Facts.Users[0]) == nil, nil }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(20*time.Second))
 	defer cancel()
 	if err := harness.Poll(ctx, served); err != nil {
 		t.Fatal("the balancer serves nobody:", err)

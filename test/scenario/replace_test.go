@@ -58,7 +58,7 @@ func (o operator) until(within time.Duration, what string, ok func(status) bool)
 	o.t.Helper()
 	var st status
 	var out string
-	ctx, cancel := context.WithTimeout(o.t.Context(), within)
+	ctx, cancel := context.WithTimeout(o.t.Context(), harness.Patience(within))
 	defer cancel()
 	err := harness.Poll(ctx, func() (bool, error) {
 		out, _ = o.run("status", "--json")
@@ -66,7 +66,7 @@ func (o operator) until(within time.Duration, what string, ok func(status) bool)
 		return json.Unmarshal([]byte(out), &st) == nil && ok(st), nil
 	})
 	if err != nil {
-		o.t.Fatalf("not within %v: %s\n%s", within, what, out)
+		o.t.Fatalf("not within %v: %s\n%s", harness.Patience(within), what, out)
 	}
 	return st
 }

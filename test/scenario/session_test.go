@@ -41,7 +41,7 @@ func TestSessionsThroughNodesWithoutAReplica(t *testing.T) {
 	}
 	for _, n := range d.Facts.Nodes[1:] {
 		for _, u := range d.Facts.Users {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(20*time.Second))
 			err := harness.Poll(ctx, func() (bool, error) { return maildrop(t, d, n, u) == nil, nil })
 			cancel()
 			if err != nil {
@@ -64,7 +64,7 @@ func dial(t *testing.T, d *harness.Dev, addr string) *client {
 	if err != nil {
 		return &client{err: err}
 	}
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(harness.Patience(30 * time.Second)))
 	return &client{conn: conn, r: bufio.NewReader(conn)}
 }
 
