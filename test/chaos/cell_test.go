@@ -278,7 +278,7 @@ func (c *cell) finalLooks() {
 
 // finalWithin is how long a node may be away, with faults going on, before its
 // silence is a fault of its own.
-const finalWithin = 2 * time.Minute
+const finalWithin = 6 * time.Minute
 
 func (c *cell) finalLook(n int) error {
 	s, err := c.connect(context.Background(), n)

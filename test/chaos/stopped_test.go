@@ -19,6 +19,7 @@ func TestStoppedLeader(t *testing.T) {
 		return
 	}
 	s := raise(t, 4, time.Minute, build{})
+	fastest := time.Hour
 	for round := range number(t, "ROOKERY_STOPS", 3) {
 		if err := s.site.settled(time.Minute); err != nil {
 			t.Fatal(err)
@@ -54,10 +55,17 @@ func TestStoppedLeader(t *testing.T) {
 		stopped := time.Now()
 		s.site.signal(victim, syscall.SIGSTOP)
 		pause(ctx, 700*time.Millisecond) // what it had taken is answered by now, or never
-		waitUntil(t, 7*time.Second, "no mail is accepted for some while "+space(victim)+" is stopped", all(time.Now()))
-		t.Logf("round %d: accepted for all %v after the stop", round, time.Since(stopped).Round(time.Millisecond))
+		waitUntil(t, 30*time.Second, "no mail is accepted for some while "+space(victim)+" is stopped", all(time.Now()))
+		took := time.Since(stopped)
+		fastest = min(fastest, took)
+		t.Logf("round %d: accepted for all %v after the stop", round, took.Round(time.Millisecond))
 		s.site.signal(victim, syscall.SIGCONT)
 		cancel()
 		wg.Wait()
+	}
+	// Longer than that it takes where calls to the stopped node have to run
+	// into their time-outs first.
+	if fastest > 8*time.Second {
+		t.Errorf("with a leader stopped mail was accepted for all after %v at best", fastest)
 	}
 }
