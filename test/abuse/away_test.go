@@ -70,7 +70,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(40 * time.Second); !ok(); <-tick.C {
+	for end := time.Now().Add(harness.Patience(40 * time.Second)); !ok(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("no %s", what)
 		}

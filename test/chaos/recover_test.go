@@ -118,7 +118,7 @@ func TestRecoverOneOfThree(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		timer := time.AfterFunc(harness.Patience(time.Minute), func() { cmd.Process.Kill() })
 		err := cmd.Wait()
 		timer.Stop()
 		var exit *exec.ExitError

@@ -57,7 +57,7 @@ func (m machine) serve() {
 	must(m.t, cmd.Start())
 	m.t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
-		stuck := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		stuck := time.AfterFunc(harness.Patience(time.Minute), func() { cmd.Process.Kill() })
 		defer stuck.Stop()
 		if err := cmd.Wait(); err != nil || m.t.Failed() {
 			m.t.Errorf("%s: %v\n%.4000s", m.name, err, log.String())

@@ -121,7 +121,7 @@ func (o operator) serveOnce() (said string, code int) {
 		o.t.Error(err)
 		return "", -1
 	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(harness.Patience(time.Minute), func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	cmd.Wait()
 	return text.String(), cmd.ProcessState.ExitCode()

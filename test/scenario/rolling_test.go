@@ -129,7 +129,7 @@ func refuses(t *testing.T, d *harness.Dev, binary, name string) {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "-config", filepath.Join(d.Dir, name, "rookery.toml"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(harness.Patience(time.Minute), func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	out, _ := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "start this node with the newer binary") {
