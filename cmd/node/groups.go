@@ -207,25 +207,12 @@ func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.Lo
 	return err
 }
 
-// others are the members of the cluster besides this node. Those without a
-// replica of a group say so when asked. It looks at no group: it is called
-// while groups start.
-func (g *groups) others() []rookery.NodeID {
-	var ids []rookery.NodeID
-	for _, s := range g.mesh.seeds() {
-		if s.Node != g.node.id.Node {
-			ids = append(ids, s.Node)
-		}
-	}
-	return ids
-}
-
 // repair fetches a damaged entry's record from another replica. KindNotFound:
 // every other node has said that it has no good one; KindUnavailable: some have
 // not answered.
 func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
 	errs, kind := []error{errors.New("no other replica has it")}, rookery.KindNotFound
-	for _, to := range g.others() {
+	for _, to := range g.mesh.others() {
 		a, err := g.mesh.ask(ctx, to, callRecord, groupCall{Group: id, Index: index, Term: term})
 		if err == nil {
 			return a.Data, nil
@@ -244,11 +231,11 @@ func (g *groups) recover(ctx context.Context, id rookery.GroupID, atLeast rooker
 	if err != nil {
 		return nil, rookery.E("recover group", rookery.KindInvalid, err)
 	}
-	if len(g.others()) == 0 {
+	if len(g.mesh.others()) == 0 {
 		return nil, rookery.E("recover group", rookery.KindDamaged, errors.New("this node held the only copy; bring its data directory back from a backup"))
 	}
 	errs := []error{errors.New("no other replica can give the group's state")}
-	for _, to := range g.others() {
+	for _, to := range g.mesh.others() {
 		r, err := g.mesh.OpenStream(ctx, to, streamImage, header)
 		if err == nil {
 			return r, nil

@@ -160,6 +160,17 @@ func (m *mesh) seeds() []Seed {
 	return seeds
 }
 
+// others are the members besides this node. Those without a replica of a group
+// say so when asked for it.
+func (m *mesh) others() (ids []rookery.NodeID) {
+	for _, s := range m.seeds() {
+		if s.Node != m.id.Node {
+			ids = append(ids, s.Node)
+		}
+	}
+	return ids
+}
+
 // groupCall is the request of every call about a group.
 type groupCall struct {
 	Group rookery.GroupID  `cbor:"1,keyasint"`

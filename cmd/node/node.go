@@ -87,6 +87,7 @@ type Node struct {
 	moved    chan struct{} // the registry or the placement changed; cap 1
 	carried  chan struct{} // moved for the moves of accounts
 	lives    *lives
+	lineage  *lineage
 	reports  reports
 	serving  atomic.Pointer[servers] // when its listeners are open
 	full     atomic.Bool             // no mail group runs here until the disk has room
@@ -175,7 +176,7 @@ func (n *Node) openDir(ctx context.Context) error {
 	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
 		return err
 	}
-	if err := refuseHalfRecovered(n.cfg.DataDir); err != nil {
+	if err := errors.Join(refuseHalfRecovered(n.cfg.DataDir), refuseSuperseded(n.cfg.DataDir)); err != nil {
 		return err
 	}
 	if err := n.id.refuseEmpty(n.cfg.DataDir, n.deps.FS); err != nil {
@@ -196,6 +197,9 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
 		return err
 	}
+	if n.lineage, err = openLineage(ctx, n); err != nil {
+		return err
+	}
 	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
 		n.groups = nil // closed itself
 		return err
@@ -213,6 +217,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.job("gossip", n.lives.seek)
+	n.job("lineage", n.lineage.run)
 	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
 	if err := n.awaitSystem(ctx); err != nil {
 		return err

@@ -162,7 +162,7 @@ func (t *tenantRing) fetch(ctx context.Context, records []system.TenantKey) (fet
 		return false, nil
 	}
 	errs := []error{errors.New("no other node has it")}
-	for _, to := range t.node.groups.others() {
+	for _, to := range t.node.mesh.others() {
 		if err := t.fetchFrom(ctx, to, records); err != nil {
 			errs = append(errs, fmt.Errorf("node %s: %w", to, err))
 			continue

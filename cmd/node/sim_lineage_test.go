@@ -1,0 +1,131 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
+)
+
+// older is a machine's data directory as it was at a moment.
+type older struct {
+	files map[string][]byte
+	mem   *vfs.MemFS
+}
+
+// copyOf copies a machine's data directory, also while it runs.
+func (c *sim) copyOf(x *simNode) older {
+	c.t.Helper()
+	o := older{map[string][]byte{}, x.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: c.rng})}
+	for _, name := range []string{identityFile, lineageFile} {
+		b, err := os.ReadFile(filepath.Join(x.cfg.DataDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.t.Fatal(err)
+		}
+		o.files[name] = b
+	}
+	return o
+}
+
+// goBack puts a copy in the place of a machine's data directory.
+func (c *sim) goBack(x *simNode, o older) {
+	c.t.Helper()
+	x.mem = o.mem
+	for name, b := range o.files {
+		path := filepath.Join(x.cfg.DataDir, name)
+		err := os.Remove(path)
+		if b != nil {
+			err = os.WriteFile(path, b, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// mustNotStart tries to start a machine, which must end before Raft does.
+func (c *sim) mustNotStart(x *simNode, what string) {
+	c.t.Helper()
+	x.deps.FS = newDisk(x.mem, 0, nil)
+	n, err := Open(context.Background(), x.cfg, x.deps)
+	if err == nil {
+		closeTest(n)
+		c.t.Fatalf("%s starts", what)
+	}
+	if !rookery.Is(err, rookery.KindDamaged) {
+		c.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// An older copy of a data directory has forgotten votes and acknowledged mail:
+// it must not start, neither beside the others nor, once found out, alone.
+func TestSimOlderCopyDoesNotStart(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		first, x := c.nodes[0], c.nodes[2]
+		c.off(x)
+		stopped := c.copyOf(x)
+		c.on(x)
+		c.sendFor(2 * time.Second)
+		time.Sleep(lineageEvery / 2)
+		running := c.copyOf(x)
+		time.Sleep(2 * lineageEvery)
+		c.off(x)
+		newest := c.copyOf(x)
+
+		c.goBack(x, stopped)
+		c.mustNotStart(x, "a copy from before the last start")
+		c.part(first, true)
+		c.part(c.nodes[1], true)
+		c.mustNotStart(x, "the copy that was found out, alone")
+		c.part(first, false)
+		c.part(c.nodes[1], false)
+
+		if err := os.Remove(filepath.Join(x.cfg.DataDir, supersededFile)); err != nil {
+			c.t.Fatal(err)
+		}
+		c.goBack(x, running)
+		c.mustNotStart(x, "a copy of the running node")
+
+		if err := os.Remove(filepath.Join(x.cfg.DataDir, supersededFile)); err != nil {
+			c.t.Fatal(err)
+		}
+		c.goBack(x, newest)
+		c.on(x)
+		c.catchesUp(x)
+		c.sendFor(2 * time.Second)
+		c.mustCheck()
+	})
+}
+
+// Of a node and a copy of it that runs elsewhere one ends by itself.
+func TestSimOfTwoCopiesOneEnds(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		x := c.nodes[2]
+		l := c.nodes[0].lineage
+		c.until(time.Minute, "the node has told how far it is", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.seen[x.id.Node].Run != ""
+		})
+		// The copy began from what the node has on disk now.
+		l.mu.Lock()
+		at := l.seen[x.id.Node].Now
+		l.seen[x.id.Node] = sign{Run: "copy", Was: at, Now: moment{Epoch: at.Epoch + 1}}
+		l.mu.Unlock()
+		select {
+		case <-x.Ended():
+		case <-time.After(2 * lineageEvery):
+			c.t.Fatal("both run on")
+		}
+		if err := x.Err(); !rookery.Is(err, rookery.KindDamaged) {
+			c.t.Errorf("it ended with %v", err)
+		}
+	})
+}
