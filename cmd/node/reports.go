@@ -27,6 +27,8 @@ type nodeReport struct {
 	Ring uint64 `cbor:"8,keyasint,omitempty"`
 	// Packing is of the groups it leads.
 	Packing map[rookery.GroupID]packReport `cbor:"9,keyasint,omitempty"`
+	// Place is the mark of the object store's directory, where it is one.
+	Place string `cbor:"11,keyasint,omitempty"`
 	// ahead is by how much it was ahead of this node's when it answered.
 	ahead time.Duration
 }
@@ -35,6 +37,9 @@ const callReport = "report"
 
 func (n *Node) report() nodeReport {
 	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
+	if n.bodies != nil {
+		r.Place = n.bodies.tried.where()
+	}
 	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
 		if g := n.groups.raft.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()

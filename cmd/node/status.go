@@ -152,6 +152,7 @@ func (n *Node) status() Status {
 	thin(s.Groups, int(n.replication.Load()), problem)
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
 	s.Store = n.bodies.tried.says(problem)
+	scattered(reports, names, problem)
 	n.waiting(s.Groups, reports)
 	n.storeTrouble(s.Groups, reports, problem)
 	if s.Moves, err = n.moveStatuses(); err != nil {

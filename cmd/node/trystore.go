@@ -13,13 +13,21 @@ const tryPause = 5 * time.Minute
 type triedStore struct {
 	mu     sync.Mutex
 	result string
+	place  string // of a directory: see placeOf
 	err    error
 }
 
-func (t *triedStore) set(result string, err error) {
+func (t *triedStore) set(result, place string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result, t.err = result, err
+	t.result, t.place, t.err = result, place, err
+}
+
+// where is the mark of the store's directory, empty until it was tried.
+func (t *triedStore) where() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.place
 }
 
 // says tells what the store can do, and as a problem why it cannot be used.
@@ -42,7 +50,11 @@ func (b *bodies) tryStore(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		b.tried.set(result, err)
+		place := ""
+		if err == nil {
+			place, err = placeOf(&now.by, b.node.cfg.DataDir)
+		}
+		b.tried.set(result, place, err)
 		if err == nil {
 			b.node.deps.Logger.Info("the object store was tried", "kind", now.by.Kind, "result", result)
 			return nil
