@@ -7,11 +7,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
 
@@ -125,19 +127,25 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 	if err != nil {
 		problem("groups: %v", err)
 	}
-	for _, g := range groups {
-		if g.Group == rookery.SystemGroup || g.Void || !g.Begun() && g.Founder != "" {
+	groups = slices.DeleteFunc(groups, func(g system.GroupPlacement) bool {
+		return g.Group == rookery.SystemGroup || g.Void || !g.Begun() && g.Founder != ""
+	})
+	// Side by side: each may have to wait for a leader.
+	counts, errs := make([]mailbox.KeyCensus, len(groups)), make([]error, len(groups))
+	var all sync.WaitGroup
+	for i, g := range groups {
+		all.Go(func() { counts[i], errs[i] = n.census(ctx, g.Group) })
+	}
+	all.Wait()
+	for i, g := range groups {
+		if errs[i] != nil {
+			problem("group %d does not say which keys wrap its accounts: %v", g.Group, errs[i])
 			continue
 		}
-		c, err := n.census(ctx, g.Group)
-		if err != nil {
-			problem("group %d does not say which keys wrap its accounts: %v", g.Group, err)
-			continue
-		}
-		for v, count := range c.Under {
+		for v, count := range counts[i].Under {
 			under[v] += count
 		}
-		rotating += c.Rotating
+		rotating += counts[i].Rotating
 	}
 	return under, rotating
 }

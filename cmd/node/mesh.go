@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -278,7 +277,7 @@ func (l lead) leader() (rookery.NodeID, error) {
 	}
 	id, ok := l.Leader()
 	if !ok || id == l.mesh.id.Node {
-		return "", rookery.E("find leader", rookery.KindUnavailable, errors.New("the group has no leader now"))
+		return "", rookery.E("find leader", rookery.KindUnavailable, fmt.Errorf("group %d has no leader now: a majority of its nodes must live and reach each other; see rookery status", l.ID()))
 	}
 	return id, nil
 }

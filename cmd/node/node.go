@@ -143,7 +143,11 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	stop := n.over.cancels(cancel)
 	defer stop()
 	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.scraped.open, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
-		if err := errors.Join(step(ctx), n.over.why()); err != nil {
+		err := step(ctx)
+		if why := n.over.why(); why != nil {
+			err = why // what ended the step
+		}
+		if err != nil {
 			return n, err
 		}
 	}
