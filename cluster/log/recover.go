@@ -58,6 +58,9 @@ func (l *Log) openSlots() ([]*opened, error) {
 		_ = d.Close()
 	}
 	names, err := fs.List(l.opts.Dir)
+	if err == nil {
+		err = l.syncDir() // names that are seen here are relied on from now on
+	}
 	if err != nil {
 		return nil, rookery.E("list log", rookery.KindUnavailable, err)
 	}

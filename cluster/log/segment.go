@@ -130,15 +130,16 @@ func (l *Log) createSlot(number uint32) (*slot, error) {
 	if err == nil {
 		err = f.Sync()
 	}
+	made := name + ".new"
 	if err == nil {
-		err = fs.Rename(name+".new", name)
-	}
-	if err == nil {
-		err = l.syncDir()
+		if err = fs.Rename(made, name); err == nil {
+			made = name
+			err = l.syncDir()
+		}
 	}
 	if err != nil {
 		_ = f.Close()
-		_ = fs.Remove(name + ".new")
+		_ = fs.Remove(made)
 		return nil, err
 	}
 	return &slot{number: number, file: f, size: size}, nil

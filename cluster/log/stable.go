@@ -94,10 +94,15 @@ func (st *stable) create(name string) error {
 	if err == nil {
 		err = fs.Rename(name+".new", name)
 	}
-	if err == nil {
-		err = st.l.syncDir()
+	if err != nil {
+		return err
 	}
-	return err
+	if err := st.l.syncDir(); err != nil {
+		// The name is there, for how long nobody knows: a second attempt must
+		// not find the file and trust it.
+		return st.l.fail(rookery.E("write term and vote", rookery.KindUnavailable, err))
+	}
+	return nil
 }
 
 func (st *stable) encode(b []byte, seq uint64, kv map[string][]byte) bool {

@@ -2,29 +2,45 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rookery"
 )
 
-// tryFull is how often a change that found the disk full is tried again.
-const tryFull = 100 * time.Millisecond
+// tryFull is how often a change that found the disk full is tried again,
+// tryTable how long the database waits before it writes a table anew whose
+// fsync did.
+const (
+	tryFull  = 100 * time.Millisecond
+	tryTable = time.Second
+)
 
 // patient is a file system on which a change that finds the disk full waits
 // for room: the database ends the process over an error where its journal or
 // its list of tables is concerned. What waits is known to nobody as done. Who
-// reads does not wait. An fsync that fails is never repeated: the system may
-// have dropped what it was about.
+// reads does not wait.
+//
+// An fsync that fails is never repeated: the system may have dropped what it
+// was about and say yes to the next one. A table is written anew by the
+// database, as another file. Of anything else nothing may be trusted until it
+// has been read back by a new start, so the process ends.
 type patient struct {
 	vfs.FS
 	logger  *slog.Logger
+	fail    func(error)
+	again   time.Duration
 	waits   atomic.Bool  // from the end of Open on
 	waiting atomic.Int64 // changes that wait
+	unfit   atomic.Bool  // the last table found the disk full at its fsync
 }
 
 // isFull reports whether an error says that the disk, or a quota on it, is full.
@@ -53,24 +69,44 @@ func (p *patient) do(change func() error) error {
 }
 
 // open runs a change that gives a file.
-func (p *patient) open(change func() (vfs.File, error)) (vfs.File, error) {
+func (p *patient) open(name string, change func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	err := p.do(func() (err error) { f, err = change(); return err })
 	if err != nil {
 		return nil, err
 	}
-	return &patientFile{f, p}, nil
+	return &patientFile{File: f, on: p, name: name, table: strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")}, nil
+}
+
+// synced is told what an fsync of a file came to.
+func (p *patient) synced(f *patientFile, err error) error {
+	switch {
+	case !f.table && err != nil: // some callers in the database would panic
+		p.fail(rookery.E("sync state", rookery.KindUnavailable, fmt.Errorf("%s: %w", f.name, err)))
+	case !p.waits.Load():
+		return err
+	case f.table && err == nil:
+		if p.unfit.CompareAndSwap(true, false) {
+			p.logger.Info("the disk has room again: a table is on it")
+		}
+	case f.table && isFull(err):
+		if p.unfit.CompareAndSwap(false, true) {
+			p.logger.Error("the disk is full: a table of the state does not get onto it and is written anew until it does", "error", err)
+		}
+		time.Sleep(p.again)
+	}
+	return err
 }
 
 // Create implements vfs.FS.
 func (p *patient) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return p.open(func() (vfs.File, error) { return p.FS.Create(name, c) })
+	return p.open(name, func() (vfs.File, error) { return p.FS.Create(name, c) })
 }
 
 // ReuseForWrite implements vfs.FS. A first attempt may have renamed the file.
 func (p *patient) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	again := false
-	return p.open(func() (vfs.File, error) {
+	return p.open(to, func() (vfs.File, error) {
 		if _, err := p.FS.Stat(from); again && errors.Is(err, os.ErrNotExist) {
 			return p.FS.OpenReadWrite(to, c)
 		}
@@ -81,12 +117,12 @@ func (p *patient) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.F
 
 // OpenReadWrite implements vfs.FS.
 func (p *patient) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return p.open(func() (vfs.File, error) { return p.FS.OpenReadWrite(name, c, o...) })
+	return p.open(name, func() (vfs.File, error) { return p.FS.OpenReadWrite(name, c, o...) })
 }
 
 // OpenDir implements vfs.FS.
 func (p *patient) OpenDir(name string) (vfs.File, error) {
-	return p.open(func() (vfs.File, error) { return p.FS.OpenDir(name) })
+	return p.open(name, func() (vfs.File, error) { return p.FS.OpenDir(name) })
 }
 
 // Link implements vfs.FS.
@@ -109,7 +145,9 @@ func (p *patient) Unwrap() vfs.FS { return p.FS }
 
 type patientFile struct {
 	vfs.File
-	on *patient
+	on    *patient
+	name  string
+	table bool
 }
 
 // Write implements io.Writer: what a full disk has taken of it stays.
@@ -130,6 +168,22 @@ func (f *patientFile) WriteAt(b []byte, off int64) (done int, err error) {
 		return err
 	})
 	return done, err
+}
+
+// Sync implements vfs.File.
+func (f *patientFile) Sync() error { return f.on.synced(f, f.File.Sync()) }
+
+// SyncData implements vfs.File.
+func (f *patientFile) SyncData() error { return f.on.synced(f, f.File.SyncData()) }
+
+// SyncTo implements vfs.File: it takes a failure of the writes before it, so
+// that no later fsync would tell of them.
+func (f *patientFile) SyncTo(length int64) (full bool, err error) {
+	full, err = f.File.SyncTo(length)
+	if err != nil {
+		err = f.on.synced(f, err)
+	}
+	return full, err
 }
 
 // Preallocate implements vfs.File: without room it is left out, and the write
@@ -155,4 +209,4 @@ func (s *Store) closeView(v *pebble.Snapshot) {
 // Full reports whether changes of the state wait for room on the disk. Then
 // what Apply and Sync are asked for may not return before there is some; views
 // are given, and show what was applied before.
-func (s *Store) Full() bool { return s.patient.waiting.Load() > 0 }
+func (s *Store) Full() bool { return s.patient.waiting.Load() > 0 || s.patient.unfit.Load() }

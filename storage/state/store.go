@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -21,10 +22,13 @@ type Options struct {
 	CacheBytes int64
 	// MemTableBytes bounds one memtable; up to four exist. Default 32 MiB.
 	MemTableBytes uint64
-	// OnFailure is called when the database cannot be written any more. It
-	// must not return; the default panics, which ends the process: a state
-	// that stopped half way must not go on answering.
+	// OnFailure is called when the database cannot be written any more, also
+	// during Open; the error's chain has what the disk said. It must not
+	// return; the default panics, which ends the process: a state that stopped
+	// half way must not go on answering.
 	OnFailure func(error)
+
+	tableAgain time.Duration // pause before a table that met a full disk; default tryTable
 }
 
 // Store is the state of all groups on one node.
@@ -55,10 +59,13 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	if opts.MemTableBytes == 0 {
 		opts.MemTableBytes = 32 << 20
 	}
+	if opts.tableAgain == 0 {
+		opts.tableAgain = tryTable
+	}
 	if opts.OnFailure == nil {
 		opts.OnFailure = func(err error) { panic(err) }
 	}
-	s := &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
+	s := &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
 		fail: opts.OnFailure, groups: map[rookery.GroupID]*Group{}}
 	// Half-written images of a crashed restore are of no use.
 	if err := fs.RemoveAll(s.incoming); err != nil {
@@ -118,6 +125,7 @@ func (s *Store) pebbleOptions(opts Options) *pebble.Options {
 		WALBytesPerSync:             1 << 20,
 		BytesPerSync:                1 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		Logger:                      pebbleLogger{s},
 		LoggerAndTracer:             pebbleLogger{s},
 	}
 	for i := range o.Levels {
@@ -200,10 +208,28 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 }
 
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	err := rookery.E("write state", rookery.KindDamaged, fmt.Errorf(format, args...))
-	l.s.logger.Error("the state database failed; the node must stop", "err", err)
-	l.s.fail(err)
+	kind := rookery.KindDamaged
+	cause := &failure{text: fmt.Sprintf(format, args...)}
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			cause.err = err
+		}
+	}
+	if isFull(cause.err) {
+		kind = rookery.KindUnavailable
+	}
+	l.s.fail(rookery.E("write state", kind, cause))
 }
+
+// failure is why the database cannot go on, in its words.
+type failure struct {
+	text string
+	err  error
+}
+
+func (f *failure) Error() string { return f.text }
+
+func (f *failure) Unwrap() error { return f.err }
 
 func (l pebbleLogger) Eventf(context.Context, string, ...any) {}
 
