@@ -95,7 +95,7 @@ func (o Options) withDefaults() (Options, error) {
 		logger := o.Logger
 		o.OnStall = func(err error) {
 			buf := make([]byte, 64<<10)
-			logger.Error("log: the disk does not answer; ending the process so that a healthy node leads", "err", err,
+			logger.Error("log: the disk failed or does not answer; ending the process so that a healthy node leads", "err", err,
 				"goroutines", string(buf[:runtime.Stack(buf, true)]))
 			os.Exit(1)
 		}

@@ -56,7 +56,7 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 	})); err != nil {
 		return g, err
 	}
-	if g.state, err = state.Open(filepath.Join(cfg.DataDir, "state"), deps.FS, deps.tuning.state(state.Options{Logger: deps.Logger})); err != nil {
+	if g.state, err = state.Open(filepath.Join(cfg.DataDir, "state"), deps.FS, deps.tuning.state(state.Options{Logger: deps.Logger, OnFailure: deps.stateFailed})); err != nil {
 		return g, err
 	}
 	if g.raft, err = consensus.New(deps.tuning.raft(consensus.Options{

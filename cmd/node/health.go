@@ -30,6 +30,7 @@ const (
 type health struct {
 	node   *Node
 	phase  atomic.Int32
+	held   atomic.Pointer[string] // why the start does not get on
 	server http.Server
 	wg     sync.WaitGroup
 }
@@ -67,6 +68,9 @@ func (h *health) open(ctx context.Context) error {
 	return nil
 }
 
+// holdUp says why the start does not get on, "" that it does.
+func (h *health) holdUp(why string) { h.held.Store(&why) }
+
 func (h *health) enter(p phase) { h.phase.Store(int32(p)) }
 
 func (h *health) close() error {
@@ -87,6 +91,9 @@ func (h *health) answer(w http.ResponseWriter, v Verdict) {
 func (h *health) ready(protocol string) Verdict {
 	switch phase(h.phase.Load()) {
 	case starting:
+		if why := h.held.Load(); why != nil && *why != "" {
+			return Verdict{Reason: "starting: " + *why}
+		}
 		return Verdict{Reason: "starting"}
 	case stopping:
 		return Verdict{Reason: "stopping"}

@@ -30,8 +30,13 @@ type Deps struct {
 	Network Network
 	// Clock stamps commands; default time.Now.
 	Clock func() time.Time
-	// OnStall is called when the disk fails; default: the process ends.
+	// OnStall is called when the disk fails under the log or the state, or is
+	// full where what it did not take cannot be written again; default: the
+	// process ends and says why.
 	OnStall func(error)
+	// AwaitRoom has Open wait where the disk is full, for as long as it takes;
+	// else it fails.
+	AwaitRoom bool
 	// Settings are written where the cluster has none yet.
 	Settings *Settings
 	// Create makes a new cluster where the data directory is not a node's.
@@ -55,6 +60,9 @@ func (d *Deps) complete() {
 		d.Clock = systemClock()
 	}
 	d.tuning = systemTuning(d.tuning)
+	if d.OnStall == nil {
+		d.OnStall = d.endProcess
+	}
 }
 
 // startWithin bounds the wait for leaders at start.
@@ -138,11 +146,16 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 			n = nil
 		}
 	}()
+	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.scraped.open, n.awaitRoom} {
+		if err := step(ctx); err != nil {
+			return n, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, deps.tuning.startWithin())
 	defer cancel()
 	stop := n.over.cancels(cancel)
 	defer stop()
-	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.scraped.open, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
+	for _, step := range []func(context.Context) error{n.openIdentity, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
 		err := step(ctx)
 		if why := n.over.why(); why != nil {
 			err = why // what ended the step
@@ -155,7 +168,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
 	return n, nil
 }
 
-// openDir takes the data directory and reads who this node is.
+// openDir takes the data directory, which has to be a node's.
 func (n *Node) openDir(ctx context.Context) error {
 	if n.deps.Create {
 		if err := create(ctx, n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
@@ -174,6 +187,11 @@ func (n *Node) openDir(ctx context.Context) error {
 	if !have {
 		return rookery.E("open node", rookery.KindNotFound, fmt.Errorf("%s is not a node's directory yet; begin a cluster with rookery init, or enter one with rookery join", n.cfg.DataDir))
 	}
+	return nil
+}
+
+// openIdentity reads who this node is and the keys it opens everything with.
+func (n *Node) openIdentity(ctx context.Context) (err error) {
 	if err := makeDurably(filepath.Join(n.cfg.DataDir, "tmp")); err != nil {
 		return rookery.E("open data directory", rookery.KindDenied, err)
 	}

@@ -87,10 +87,12 @@ func openOffline(dir string, logger *slog.Logger) (o *offline, err error) {
 	if err = o.id.refuseEmpty(dir, vfs.Default); err != nil {
 		return o, err
 	}
-	if o.log, err = rlog.Open(rlog.Options{Dir: filepath.Join(dir, "log"), FS: vfs.Default, Logger: logger}); err != nil {
+	deps := Deps{Logger: logger}
+	deps.complete()
+	if o.log, err = rlog.Open(rlog.Options{Dir: filepath.Join(dir, "log"), FS: vfs.Default, Logger: logger, OnStall: deps.OnStall}); err != nil {
 		return o, err
 	}
-	if o.state, err = state.Open(filepath.Join(dir, "state"), vfs.Default, state.Options{Logger: logger}); err != nil {
+	if o.state, err = state.Open(filepath.Join(dir, "state"), vfs.Default, state.Options{Logger: logger, OnFailure: deps.stateFailed}); err != nil {
 		return o, err
 	}
 	_, err = o.group(rookery.SystemGroup)

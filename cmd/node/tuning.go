@@ -33,6 +33,7 @@ type tuning struct {
 	purge         time.Duration // between looks for expunged messages to purge
 	quorum        time.Duration // how long a start waits for a quorum
 	start         time.Duration // how long a start may take in all
+	room          time.Duration // between looks for room where a start waits for it
 	// store is put around the object store; nil puts nothing there.
 	store func(blob.Store) blob.Store
 	// erasing is told the steps of erasures; its error ends one.
@@ -44,6 +45,13 @@ func (t tuning) startWithin() time.Duration {
 		return t.start
 	}
 	return startWithin
+}
+
+func (t tuning) roomAgain() time.Duration {
+	if t.room > 0 {
+		return t.room
+	}
+	return tryStart
 }
 
 func (t tuning) quorumWait() time.Duration {

@@ -22,7 +22,9 @@ A sample of the file:  rookery config sample -node
 Example:               rookery serve -config /etc/rookery/rookery.toml
 
 SIGINT and SIGTERM end it cleanly: sessions are told, running commands finish.
-A node that was removed from the cluster ends with exit code 7.
+A node that was removed from the cluster ends with exit code 7. One whose disk
+turns out to be full at an fsync ends with exit code 5 and a line that says so;
+started on a full disk it waits for room.
 `,
 	}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
@@ -43,7 +45,7 @@ A node that was removed from the cluster ends with exit code 7.
 		if err != nil {
 			return err
 		}
-		n, err := node.Open(ctx, cfg, node.Deps{Logger: logger})
+		n, err := node.Open(ctx, cfg, node.Deps{Logger: logger, AwaitRoom: true})
 		if err != nil {
 			return err
 		}

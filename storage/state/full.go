@@ -70,12 +70,21 @@ func (p *patient) do(change func() error) error {
 
 // open runs a change that gives a file.
 func (p *patient) open(name string, change func() (vfs.File, error)) (vfs.File, error) {
-	var f vfs.File
-	err := p.do(func() (err error) { f, err = change(); return err })
+	f := &patientFile{on: p, name: name, table: strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")}
+	err := p.do(func() (err error) { f.File, err = change(); return err })
 	if err != nil {
-		return nil, err
+		return nil, f.opening(err)
 	}
-	return &patientFile{File: f, on: p, name: name, table: strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")}, nil
+	return f, nil
+}
+
+// opening ends a start that cannot write a table: the database would try for
+// ever, as fast as it can, before Open returns.
+func (f *patientFile) opening(err error) error {
+	if p := f.on; err != nil && f.table && !p.waits.Load() {
+		p.fail(rookery.E("open state", rookery.KindUnavailable, fmt.Errorf("%s: %w", f.name, err)))
+	}
+	return err
 }
 
 // synced is told what an fsync of a file came to.
@@ -84,7 +93,7 @@ func (p *patient) synced(f *patientFile, err error) error {
 	case !f.table && err != nil: // some callers in the database would panic
 		p.fail(rookery.E("sync state", rookery.KindUnavailable, fmt.Errorf("%s: %w", f.name, err)))
 	case !p.waits.Load():
-		return err
+		return f.opening(err)
 	case f.table && err == nil:
 		if p.unfit.CompareAndSwap(true, false) {
 			p.logger.Info("the disk has room again: a table is on it")
@@ -157,7 +166,7 @@ func (f *patientFile) Write(b []byte) (done int, err error) {
 		done += n
 		return err
 	})
-	return done, err
+	return done, f.opening(err)
 }
 
 // WriteAt implements io.WriterAt.
@@ -167,7 +176,7 @@ func (f *patientFile) WriteAt(b []byte, off int64) (done int, err error) {
 		done += n
 		return err
 	})
-	return done, err
+	return done, f.opening(err)
 }
 
 // Sync implements vfs.File.

@@ -139,3 +139,45 @@ func TestStartOnAFullDiskFails(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Nor does one wait that has tables to write, which the database would try for
+// ever.
+func TestStartOnAFullDiskWithTablesToWriteEnds(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s, g, _ := openLedger(t, mem, 7)
+	g.Apply([]rookery.Entry{entry(1, 1, 0, 1, 1)})
+	if err := g.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	left := mem.CrashClone(vfs.CrashCloneCfg{})
+	closeStore(t, s)
+	for room := int64(0); ; room += 500 {
+		disk := &filled{FS: left.CrashClone(vfs.CrashCloneCfg{})}
+		disk.room.Store(room)
+		ended, opened := make(chan error, 9), make(chan error, 1)
+		go func() {
+			s, err := Open("state", disk, Options{Logger: quiet(), MemTableBytes: 256 << 10, CacheBytes: 1 << 20, OnFailure: func(err error) {
+				ended <- err
+				select {}
+			}})
+			if err == nil {
+				disk.room.Store(1 << 40)
+				err = s.Close()
+			}
+			opened <- err
+		}()
+		var err error
+		select {
+		case err = <-ended:
+		case err = <-opened:
+		case <-time.After(time.Minute):
+			t.Fatalf("with room for %d bytes it neither starts nor ends", room)
+		}
+		if err == nil {
+			break
+		}
+		if !isFull(err) {
+			t.Errorf("with room for %d bytes: %v", room, err)
+		}
+	}
+}
