@@ -427,6 +427,7 @@ type storm struct {
 	site     *site
 	seed     uint64
 	patience time.Duration
+	life     time.Duration // of a cell
 	start    time.Time
 	ledger   *ledger
 	actions  *actions
@@ -452,7 +453,7 @@ type storm struct {
 }
 
 func newStorm(s *site, seed uint64) *storm {
-	return &storm{site: s, seed: seed, patience: finalWithin, start: time.Now(), ledger: newLedger(), actions: &actions{count: map[string]map[string]int{}}, busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, packs: map[string]bool{}, lastOK: time.Now()}
+	return &storm{site: s, seed: seed, patience: finalWithin, life: cellSpan, start: time.Now(), ledger: newLedger(), actions: &actions{count: map[string]map[string]int{}}, busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, packs: map[string]bool{}, lastOK: time.Now()}
 }
 
 func (s *storm) id() string { return fmt.Sprintf("m%07d", s.serial.Add(1)) }

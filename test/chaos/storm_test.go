@@ -50,14 +50,18 @@ func cellLogin(i int) string { return fmt.Sprintf("cell%d", i) }
 func raise(t *testing.T, seed uint64, span time.Duration, b build) *storm {
 	t.Helper()
 	users := slices.Clone(keepers)
-	for i := range 50 + int(span/(2*time.Second)) {
+	for i := range 50 + int(span/(1500*time.Millisecond)) {
 		users = append(users, cellLogin(i))
 	}
 	return newStorm(newSite(t, seed, users, b), seed)
 }
 
-// cellSpan is how long a cell's clients work.
-const cellSpan = 15 * time.Second
+// A cell's clients work for cellSpan; where a broken promise is to be found
+// soon, for brokenSpan.
+const (
+	cellSpan   = 15 * time.Second
+	brokenSpan = 6 * time.Second
+)
 
 // run keeps some cells and senders going, with disturbances beside them.
 func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, disturb ...func(context.Context)) {
@@ -81,7 +85,7 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 				s.mu.Lock()
 				s.cells = append(s.cells, c)
 				s.mu.Unlock()
-				length := cellSpan
+				length := s.life
 				if lane%2 == 1 {
 					length += time.Duration(lane) * time.Second
 				}
@@ -261,7 +265,7 @@ func mutant(t *testing.T, name string, disturb func(ctx context.Context, s *stor
 	}
 	const seed = 11
 	s := raise(t, seed, mutantSpan, build{mutant: name})
-	s.patience = 15 * time.Second
+	s.patience, s.life = 15*time.Second, brokenSpan
 	s.run(t, mutantSpan, seed, 6, func(ctx context.Context) { disturb(ctx, s) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
