@@ -91,6 +91,8 @@ type GroupStatus struct {
 	Stored *mailbox.PackTotals `json:"stored,omitempty"`
 	// Oldest is for how many seconds the body that waits longest has waited.
 	Oldest int64 `json:"oldest_unpacked_seconds"`
+
+	voters int // that can be counted on
 }
 
 // LogStatus is the node's log.
@@ -285,7 +287,9 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 	}
 	st := g.Stats()
 	gs.Last, gs.Applied = st.Last, st.Applied
-	for _, m := range g.Servers() {
+	servers := g.Servers()
+	gs.voters = standing(servers, n.isMember)
+	for _, m := range servers {
 		gs.add(m, name(m.ID))
 		if r, ok := reports[m.ID]; ok {
 			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
@@ -306,18 +310,35 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 	return gs
 }
 
+// isMember reports whether a node is in the registry and was not removed.
+func (n *Node) isMember(id rookery.NodeID) bool {
+	x, err := n.groups.system.Node(id)
+	return err == nil && x.Member()
+}
+
+// standing counts the voters that are nodes of the cluster. A removed one votes
+// until Raft has another in its place, but may be gone at any moment.
+func standing(servers []consensus.Server, member func(rookery.NodeID) bool) (voters int) {
+	for _, m := range servers {
+		if !m.Learner && member(m.ID) {
+			voters++
+		}
+	}
+	return voters
+}
+
 // thin says which groups are on fewer nodes than the settings ask for, one line
 // for all on as many.
 func thin(groups []GroupStatus, want int, problem func(string, ...any)) {
 	on := map[int][]string{}
 	for _, g := range groups {
-		if k := len(g.Members); k < want {
-			on[k] = append(on[k], strconv.Itoa(int(g.Group)))
+		if g.voters < want {
+			on[g.voters] = append(on[g.voters], strconv.Itoa(int(g.Group)))
 		}
 	}
-	for k := 1; k < want; k++ {
+	for k := range want {
 		if on[k] != nil {
-			problem("on %d of %d nodes only: groups %s; join another node, or set replication lower", k, want, strings.Join(on[k], ", "))
+			problem("on %d of %d nodes only: groups %s; stop none of them before another has caught up (join one if none is free), or set replication lower", k, want, strings.Join(on[k], ", "))
 		}
 	}
 }
