@@ -82,6 +82,8 @@ func (s *contacts) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 	}
 	if asked.After(c.asked) {
 		c.asked, c.answer = asked, *resp
+		// Not the bytes: the library reads the next answer into the memory of the last.
+		c.answer.ID, c.answer.Addr = nil, nil
 		c.target, c.header = target, args.RPCHeader
 	}
 	if !isHeartbeat(args) {

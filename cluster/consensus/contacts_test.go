@@ -97,6 +97,41 @@ func TestContactsSaveWhatIsNoNews(t *testing.T) {
 	})
 }
 
+// inPlace answers as the library's network transport does: into the memory of
+// the answer before, where there is some.
+type inPlace struct{ Transport }
+
+func (inPlace) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, q *raft.AppendEntriesRequest, s *raft.AppendEntriesResponse) error {
+	s.ID, s.Addr = append(s.ID[:0], "follower"...), append(s.Addr[:0], "address"...)
+	s.Term, s.Success = q.Term, true
+	return nil
+}
+
+// Heartbeats and entries go out side by side, each with an answer of its own,
+// which it uses again: none may hold memory of another's.
+func TestContactsShareNoMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newContacts(inPlace{}, 500*time.Millisecond)
+		var beats, entries raft.AppendEntriesResponse
+		for range 3 {
+			for _, s := range []*raft.AppendEntriesResponse{&beats, &entries} {
+				if err := c.AppendEntries("f", "f", &raft.AppendEntriesRequest{Term: 1}, s); err != nil || !s.Success {
+					t.Fatal(err)
+				}
+				time.Sleep(60 * time.Millisecond) // a while is no news, then it is
+			}
+			for _, s := range []*raft.AppendEntriesResponse{&beats, &entries} {
+				clear(s.ID)
+				clear(s.Addr)
+			}
+			entries.ID = append(entries.ID[:0], "x"...)
+			if len(beats.ID) > 0 && beats.ID[0] != 0 {
+				t.Fatal("two answers share their memory")
+			}
+		}
+	})
+}
+
 // What is told out of turn must hold in every log that takes it: nothing beyond
 // what the follower shares with this term's leader, nothing from another term.
 func TestPromptSaysWhatHolds(t *testing.T) {
