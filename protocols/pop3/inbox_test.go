@@ -23,7 +23,6 @@ import (
 func realRig(t testing.TB, mode Mode) (*rig, *accounttest.Node, *account.Account) {
 	n := accounttest.Open(t, accounttest.Options{})
 	r := newRig(t, mode, nil, func(o *Options) { o.Accounts = n.Store })
-	r.server.open = r.server.openInbox
 	return r, n, n.Account(t, "test/anna")
 }
 

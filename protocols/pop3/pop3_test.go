@@ -153,7 +153,9 @@ func newRig(t testing.TB, mode Mode, b *box, change func(*Options)) *rig {
 		change(&o)
 	}
 	r.server = New(o)
-	r.server.open = func(context.Context, directory.Entry) (maildrop, error) { return b, nil }
+	if b != nil {
+		r.server.open = func(context.Context, directory.Entry) (maildrop, error) { return b, nil }
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
