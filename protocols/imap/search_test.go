@@ -123,7 +123,7 @@ func scanFor(r io.Reader, needles ...string) (bool, error) {
 // Keys that read contents are bounded in number, each message is read once for
 // all of them, and a search has its time.
 func TestSearchIsBounded(t *testing.T) {
-	s := newStack(t, func(o *Options) { o.Limits.Search = 5 * time.Second })
+	s := newStack(t, func(o *Options) { o.Limits.Search = time.Minute })
 	c := s.signIn("ann")
 	s.file("ann", "INBOX", strings.Repeat("A:b\r\n", 150_000)+"\r\nbody\r\n")
 	s.file("ann", "INBOX", "Subject: large\r\n\r\n"+strings.Repeat("Some words, as they come, in a line of text.\r\n", 200_000))
