@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,6 @@ import (
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
 	"rookery/cluster/transport"
-	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -260,52 +258,6 @@ func (g *groups) writeImage(q groupCall, w io.Writer) error {
 	}
 	_, err = image.WriteTo(w)
 	return err
-}
-
-// fetchBodies makes every unpacked body that an installed image speaks of
-// durable here before the installation counts: the bodies lie in entries that
-// this node never got.
-func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
-	m := g.machine(id)
-	if m == nil {
-		return nil
-	}
-	lg, err := g.log.Group(id)
-	if err != nil {
-		return err
-	}
-	for from := command.BodyID(0); ; {
-		bodies, err := m.Unpacked(from, 256)
-		if err != nil {
-			return err
-		}
-		for _, b := range bodies {
-			from = b.ID + 1
-			for _, p := range b.Log {
-				if lg.Has(p.Index, p.Term) {
-					continue
-				}
-				if err := g.fetchRecord(ctx, id, lg, p); err != nil {
-					return err
-				}
-			}
-		}
-		if len(bodies) < 256 {
-			return nil
-		}
-	}
-}
-
-func (g *groups) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.Group, p mailbox.LogPiece) error {
-	record, err := g.repair(ctx, id, p.Index, p.Term)
-	if err != nil {
-		return err
-	}
-	data, err := rlog.DataOf(record, id, p.Index, p.Term)
-	if err != nil {
-		return err
-	}
-	return lg.PutBody(p.Index, p.Term, bytes.Clone(data))
 }
 
 func (g *groups) close(ctx context.Context) error {

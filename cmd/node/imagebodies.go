@@ -1,0 +1,70 @@
+package node
+
+import (
+	"bytes"
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"rookery"
+	rlog "rookery/cluster/log"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+)
+
+// fetchesAtOnce bounds the entries, of at most 1 MiB each, that are fetched at
+// once for one group. An outage of the object store leaves hundreds of
+// thousands: one after the other, each would wait for its own round trip and
+// its own sync of the log.
+const fetchesAtOnce = 16
+
+// fetchBodies makes every unpacked body that an installed image speaks of
+// durable here before the installation counts: the bodies lie in entries that
+// this node never got. What is here already is not fetched again.
+func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
+	m := g.machine(id)
+	if m == nil {
+		return nil
+	}
+	lg, err := g.log.Group(id)
+	if err != nil {
+		return err
+	}
+	work, each := errgroup.WithContext(ctx)
+	work.SetLimit(fetchesAtOnce)
+	for from, more := command.BodyID(0), true; more && each.Err() == nil; {
+		bodies, err := m.Unpacked(from, 256)
+		if err != nil {
+			work.Go(func() error { return err })
+			break
+		}
+		for _, b := range bodies {
+			from = b.ID + 1
+			for _, p := range b.Log {
+				if !lg.Has(p.Index, p.Term) {
+					work.Go(func() error { return g.fetchRecord(each, id, lg, p) })
+				}
+			}
+		}
+		more = len(bodies) == 256
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err() // where nobody waits any more, not all of them were asked for
+}
+
+func (g *groups) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.Group, p mailbox.LogPiece) error {
+	if err := ctx.Err(); err != nil { // another failed, or the group closes
+		return err
+	}
+	record, err := g.repair(ctx, id, p.Index, p.Term)
+	if err != nil {
+		return err
+	}
+	data, err := rlog.DataOf(record, id, p.Index, p.Term)
+	if err != nil {
+		return err
+	}
+	return lg.PutBody(p.Index, p.Term, bytes.Clone(data))
+}
