@@ -14,11 +14,6 @@ import (
 // gone is the node that is away, counted from 0.
 const gone = 2
 
-// ofAway are the figures of a node that was away.
-var ofAway = []unit{{"s", "time to catch up", "s", true}, {"rate", "caught up", "messages per s", false},
-	{"before", "mail through the others before", "messages per s", false}, {"during", "mail through the others meanwhile", "messages per s", false},
-	{"mailgap", "longest wait for an accepted message", "ms", true}, {"readgap", "longest wait for a STATUS", "ms", true}}
-
 // catchup: how long a node takes to catch up that was away while messages came
 // in, and what clients of the others notice. All of it comes from the others'
 // logs, as long as these have room.
@@ -29,28 +24,51 @@ func (b *bench) catchup() error {
 				return nil, fmt.Errorf("it has no node that may be away")
 			}
 			return awayFor(s, n, 4<<10)
-		}, ofAway)
+		}, []unit{{"s", "time to catch up", "s", true}, {"rate", "caught up", "messages per s", false},
+			{"before", "mail through the others before", "messages per s", false}, {"during", "mail through the others meanwhile", "messages per s", false},
+			{"mailgap", "longest wait for an accepted message", "ms", true}, {"readgap", "longest wait for a STATUS", "ms", true}})
 	}
 	return nil
 }
 
 func awayFor(s *side, n, size int) (map[string]float64, error) {
-	const senders = 40
-	first := *s
-	first.nodes = s.nodes[:gone]
-	watch := watchers(&first)
-	time.Sleep(10 * time.Second)
-	before := watch.stop()
-	if err := s.cluster.order("kill", gone); err != nil {
+	a, err := leaves(s)
+	if err == nil {
+		err = a.misses(n, size)
+	}
+	if err != nil {
 		return nil, err
 	}
+	return a.returns(n)
+}
+
+// away is a cluster without one of its nodes.
+type away struct {
+	*side
+	others side
+	before noted
+}
+
+// leaves has the node be killed, after a look at how the others serve.
+func leaves(s *side) (*away, error) {
+	a := &away{side: s, others: *s}
+	a.others.nodes = s.nodes[:gone]
+	watch := watchers(&a.others)
+	time.Sleep(10 * time.Second)
+	a.before = watch.stop()
+	return a, s.cluster.order("kill", gone)
+}
+
+// misses has messages come in through the others.
+func (a *away) misses(n, size int) error {
+	const senders = 40
 	begin := time.Now()
 	var send errgroup.Group
 	for i := range senders {
 		send.Go(func() error {
 			var err error
 			for range 3 { // the killed node led some groups
-				if err = sendMany(&first, i+1, size, n/senders); err == nil {
+				if err = sendMany(&a.others, i+1, size, n/senders); err == nil {
 					return nil
 				}
 				time.Sleep(2 * time.Second)
@@ -58,19 +76,23 @@ func awayFor(s *side, n, size int) (map[string]float64, error) {
 			return err
 		})
 	}
-	if err := send.Wait(); err != nil {
-		return nil, err
-	}
+	err := send.Wait()
 	log.Printf("%d messages came in within %v", n, time.Since(begin).Round(time.Second))
-	watch = watchers(&first)
-	begin = time.Now()
-	err := s.cluster.order("start", gone)
+	return err
+}
+
+// returns starts the node again and waits until it has what the others had at
+// that moment: so many messages.
+func (a *away) returns(n int) (map[string]float64, error) {
+	watch := watchers(&a.others)
+	begin := time.Now()
+	err := a.cluster.order("start", gone)
 	if err == nil {
-		err = s.cluster.caughtUp(gone, 0, 5*time.Minute)
+		err = a.cluster.caughtUp(gone, 0, 5*time.Minute)
 	}
 	took := time.Since(begin)
 	during := watch.stop()
-	return map[string]float64{"s": took.Seconds(), "rate": float64(n) / took.Seconds(), "before": before.rate, "during": during.rate,
+	return map[string]float64{"s": took.Seconds(), "rate": float64(n) / took.Seconds(), "before": a.before.rate, "during": during.rate,
 		"mailgap": during.mail, "readgap": during.read}, err
 }
 

@@ -135,6 +135,7 @@ type groupStatus struct {
 	Group         int
 	Leader        string
 	Last, Applied uint64
+	Unpacked      int `json:"unpacked_bodies"`
 }
 
 // status is what a node says of its groups.

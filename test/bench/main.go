@@ -19,23 +19,24 @@ import (
 func main() {
 	log.SetFlags(log.Ltime)
 	var (
-		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
-		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
-		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup, image and move too, with three nodes; compress and store need none of the servers, store an S3 server in ROOKERY_TEST_S3")
-		runs   = flag.Int("runs", 3, "runs of each case; the median is printed")
-		away   = flag.Int("away", 100000, "messages that come in while a node is away")
-		moved  = flag.Int("moved", 200000, "messages of the account that moves")
-		copies = flag.Int("copies", 0, "further folders with copies of them")
-		sync   = flag.Int("sync", 10000, "messages of the mailbox that store reads")
-		span   = flag.Duration("span", time.Minute, "for how long store delivers 50 messages a second")
-		big    = flag.Int("big", 100000, "messages in the big mailbox")
-		nodes  = flag.String("nodes", "1", "nodes of Rookery, all on this machine; 3,1 measures both beside each other")
-		out    = flag.String("out", "", "also write the table to this file, as Markdown")
+		peers    = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
+		binary   = flag.String("rookery", "bin/rookery", "the binary to measure")
+		only     = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup and move too, with three nodes; compress, store and image need none of the servers, but store and image an S3 server in ROOKERY_TEST_S3")
+		runs     = flag.Int("runs", 3, "runs of each case; the median is printed")
+		away     = flag.Int("away", 100000, "messages that come in while a node is away (catchup, image)")
+		unpacked = flag.Int("unpacked", 0, "of these, how many come in while the object store is away too (image)")
+		moved    = flag.Int("moved", 200000, "messages of the account that moves")
+		copies   = flag.Int("copies", 0, "further folders with copies of them")
+		sync     = flag.Int("sync", 10000, "messages of the mailbox that store reads")
+		span     = flag.Duration("span", time.Minute, "for how long store delivers 50 messages a second")
+		big      = flag.Int("big", 100000, "messages in the big mailbox")
+		nodes    = flag.String("nodes", "1", "nodes of Rookery, all on this machine; 3,1 measures both beside each other")
+		out      = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
-	b := &bench{runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies, sync: *sync, span: *span, table: &table{}}
+	b := &bench{binary: *binary, unpacked: *unpacked, runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies, sync: *sync, span: *span, table: &table{}}
 	defer b.stop()
-	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "").Replace(*only), ",") != ""
+	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "", "image", "").Replace(*only), ",") != ""
 	if servers {
 		if err := b.start(*binary, *nodes, *peers); err != nil {
 			b.stop()
@@ -97,15 +98,16 @@ func (b *bench) stop() {
 }
 
 type bench struct {
-	sides         []*side
-	runs          int
-	big           int
-	away          int
-	moved, copies int
-	sync          int
-	span          time.Duration
-	table         *table
-	more          string // what fits no table of servers
+	sides          []*side
+	runs           int
+	big            int
+	away, unpacked int
+	binary         string
+	moved, copies  int
+	sync           int
+	span           time.Duration
+	table          *table
+	more           string // what fits no table of servers
 }
 
 // figure is one number of one side: higher is better unless less is set.

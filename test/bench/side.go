@@ -45,7 +45,7 @@ const users = 100
 // conf trusts anybody: both sides are on loopback with throwaway certificates.
 var conf = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: nil}
 
-func startRookery(binary string, nodes, portBase int) (*side, error) {
+func startRookery(binary string, nodes, portBase int, flags ...string) (*side, error) {
 	dir, err := os.MkdirTemp("", "rookery-bench-*")
 	if err != nil {
 		return nil, err
@@ -54,7 +54,8 @@ func startRookery(binary string, nodes, portBase int) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", fmt.Sprint(portBase), "-log-level", "warn")
+	args := append([]string{"dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", fmt.Sprint(portBase), "-log-level", "warn"}, flags...)
+	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
