@@ -12,11 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -225,44 +223,6 @@ func TrustFile(t testing.TB, path string) *tls.Config {
 		t.Fatalf("%s holds no certificate", path)
 	}
 	return &tls.Config{RootCAs: pool, ServerName: "localhost"}
-}
-
-// FreePorts finds n ports in a row on 127.0.0.1 that are free now, below the
-// ports that the system gives to outgoing connections.
-func FreePorts(t testing.TB, n int) int {
-	t.Helper()
-	ports.mu.Lock()
-	defer ports.mu.Unlock()
-	if ports.next == 0 {
-		ports.next = 10000 + os.Getpid()*37%18000
-	}
-	for range 1000 {
-		base := ports.next
-		if ports.next += n; ports.next > 32000 {
-			ports.next = 10000
-		}
-		if free(base, n) {
-			return base
-		}
-	}
-	t.Fatalf("no %d free ports in a row", n)
-	return 0
-}
-
-var ports struct {
-	mu   sync.Mutex
-	next int
-}
-
-func free(base, n int) bool {
-	for p := base; p < base+n; p++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			return false
-		}
-		ln.Close()
-	}
-	return true
 }
 
 // Patience is how long a test waits for what takes no longer than d on a quiet
