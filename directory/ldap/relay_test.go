@@ -98,7 +98,7 @@ func TestFreezeUnderLoad(t *testing.T) {
 			first, second := startRelay(t, u.addr), startRelay(t, u.addr)
 			c := impatient(embeddedConfig(s))
 			c.URLs, c.CAFile = []string{u.scheme + first.addr, u.scheme + second.addr}, ca
-			c.BindConns, c.Deadline = 2, 20*time.Second // binds queue up
+			c.BindConns, c.Deadline = 2, time.Minute // binds queue up
 			d := openDirectory(t, c)
 			eventually(t, "both are up", func() bool { h := d.Health(); return h[0].Up && h[1].Up })
 			expectPeople(t, d)

@@ -109,7 +109,7 @@ func (s *slapd) config() Config {
 
 // impatient timeouts let frozen servers be noticed quickly.
 func impatient(c Config) Config {
-	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 1500*time.Millisecond, 1500*time.Millisecond, 6*time.Second, 200*time.Millisecond
+	c.DialTimeout, c.OperationTimeout, c.Deadline, c.HealthInterval = 4*time.Second, 4*time.Second, 15*time.Second, 200*time.Millisecond
 	return c
 }
 

@@ -105,13 +105,17 @@ func TestServerErrors(t *testing.T) {
 	t.Log(err)
 }
 
-// fake opens a store on a server that answers as told, with short waits.
-func fake(t *testing.T, h http.HandlerFunc) *Store {
+// fake opens a store on a server that answers as told, slowly perhaps on a busy
+// machine.
+func fake(t *testing.T, h http.HandlerFunc) *Store { return fakeWithin(t, 2*time.Minute, h) }
+
+// fakeWithin is fake with a bound on silences.
+func fakeWithin(t *testing.T, silence time.Duration, h http.HandlerFunc) *Store {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
 	s, err := Open(Config{Endpoint: srv.URL, Bucket: "bucket", Addressing: "path", Credentials: testCredentials,
-		ResponseTimeout: 200 * time.Millisecond, StallTimeout: 300 * time.Millisecond, RetryPause: 2 * time.Millisecond}, nil)
+		ResponseTimeout: silence, StallTimeout: silence, RetryPause: 2 * time.Millisecond}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +188,7 @@ func TestRecoversFromPassingFaults(t *testing.T) {
 
 func TestSilentServer(t *testing.T) {
 	stop := make(chan struct{})
-	s := fake(t, func(w http.ResponseWriter, r *http.Request) { <-stop })
+	s := fakeWithin(t, 200*time.Millisecond, func(w http.ResponseWriter, r *http.Request) { <-stop })
 	t.Cleanup(func() { close(stop) }) // before the server closes
 	s.cfg.Attempts = 2
 	start := time.Now()
@@ -205,7 +209,7 @@ func object(w http.ResponseWriter, size string) {
 func TestBodyThatStallsOrBreaks(t *testing.T) {
 	stop := make(chan struct{})
 	for name, end := range map[string]func(){"stalls": func() { <-stop }, "breaks": func() { panic(http.ErrAbortHandler) }} {
-		s := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		s := fakeWithin(t, 2*time.Second, func(w http.ResponseWriter, r *http.Request) {
 			object(w, "10")
 			w.Write([]byte("01234"))
 			w.(http.Flusher).Flush()
