@@ -67,7 +67,7 @@ const (
 func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, disturb ...func(context.Context)) {
 	ctx, cancel := context.WithTimeout(t.Context(), span)
 	defer cancel()
-	var all, load sync.WaitGroup
+	var lanes, all, load sync.WaitGroup
 	posting, stop := context.WithCancel(t.Context())
 	for n := range s.site.size {
 		load.Go(func() { s.post(posting, n, rand.New(rand.NewPCG(seed, uint64(1000+n)))) })
@@ -75,7 +75,7 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 	var mu sync.Mutex
 	next := 0
 	for lane := range cells {
-		all.Go(func() {
+		lanes.Go(func() {
 			for ctx.Err() == nil && !s.failed() {
 				mu.Lock()
 				c := &cell{login: cellLogin(next), storm: s, base: next}
@@ -96,6 +96,8 @@ func (s *storm) run(t *testing.T, span time.Duration, seed uint64, cells int, di
 	for _, f := range disturb {
 		all.Go(func() { f(ctx) })
 	}
+	lanes.Wait()
+	cancel() // a disturbance need not go on once something was found
 	all.Wait()
 	stop()
 	load.Wait()
