@@ -194,7 +194,8 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 }
 
 // setState drains a node, makes it active again, or removes it for ever. It is
-// named by its name, where only one has it, or its id.
+// named by its name, where only one has it, or its id. When it returns, this
+// node shows the state: who drains asks next how far that is.
 func (n *Node) setState(ctx context.Context, name string, to command.NodeState) error {
 	nodes, err := n.groups.system.Nodes()
 	if err != nil {
@@ -215,8 +216,11 @@ func (n *Node) setState(ctx context.Context, name string, to command.NodeState) 
 				return err
 			}
 		}
-		_, err = n.propose(ctx, &command.SetNodeState{Node: found[0], State: to})
-		return err
+		index, _, err := n.proposeAt(ctx, &command.SetNodeState{Node: found[0], State: to})
+		if err != nil || to == command.NodeRemoved && found[0] == n.id.Node { // whom nobody tells
+			return err
+		}
+		return n.road.Wait(ctx, rookery.SystemGroup, index)
 	}
 	return rookery.E("change node", rookery.KindConflict, fmt.Errorf("several nodes are called %q; name one by its id: %v", name, found))
 }
