@@ -138,7 +138,7 @@ type rig struct {
 func newRig(t testing.TB, mode Mode, change func(*Options)) *rig {
 	r := &rig{t: t, people: &people{}, store: &store{}, served: make(chan error, 1)}
 	o := Options{Directory: r.people, Accounts: r.store, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
-		Limits: Limits{AuthDelay: -1, Stall: 2 * time.Second}, Logger: slog.New(slog.DiscardHandler)}
+		Limits: Limits{AuthDelay: -1, Stall: time.Minute}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}

@@ -17,7 +17,7 @@ const inner = "MAIL FROM:<evil@example.org>\r\nRCPT TO:<bert@example.com>\r\nDAT
 func TestNothingButTheTrueEndEndsAMessage(t *testing.T) {
 	ends := []string{"\r\n", "\n", "\r", "\r\r\n", "\n\r", "\r\n\r", "\x00\r\n", "\r\x00\n", "\n\n", "\r\r"}
 	for _, secure := range []bool{false, true} {
-		r := newRig(t, MX, func(o *Options) { o.Limits.Stall = time.Second; o.Limits.PerAddress = 1000 })
+		r := newRig(t, MX, func(o *Options) { o.Limits.Stall = 20 * time.Second; o.Limits.PerAddress = 1000 })
 		for _, before := range ends {
 			for _, after := range ends {
 				t.Run(fmt.Sprintf("%q.%q tls %v", before, after, secure), func(t *testing.T) {
