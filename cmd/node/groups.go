@@ -126,8 +126,31 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 		g.hide(id)
 		return err
 	}
-	g.node.road.add(id, lead{g.raft.Group(id), g.mesh})
+	r := g.raft.Group(id)
+	g.node.road.add(id, lead{r, g.mesh})
+	g.node.job("leadership of a group", func(ctx context.Context) error { return g.followLead(ctx, r) })
 	return nil
+}
+
+// followLead has the messages that a group owes to others filed when this node
+// comes to lead it.
+func (g *groups) followLead(ctx context.Context, r *consensus.Group) error {
+	changes, led := r.LeaderChanges(), false
+	for {
+		leads := r.IsLeader()
+		if leads && !led {
+			g.node.deliver.Led(r.ID())
+		}
+		led = leads
+		select {
+		case _, open := <-changes:
+			if !open {
+				return nil
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // machine is a mail group's machine, nil where the group has no replica here.

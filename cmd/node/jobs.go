@@ -43,6 +43,13 @@ func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
 	}
 }
 
+// Promised implements mailbox.IntentEvents: the leader files the message.
+func (e mailEvents) Promised(id command.IntentID, to []rookery.GroupID) {
+	if d := e.node.deliver; d != nil {
+		d.Promised(e.group, id, to)
+	}
+}
+
 // Settings implements system.Events.
 func (n *Node) Settings(uint64) {
 	select {

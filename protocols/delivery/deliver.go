@@ -125,8 +125,7 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 	if rooms == 0 && full != nil {
 		return nil, full
 	}
-	// A group that lives here comes first: this node then files the message in
-	// the others at once, and need not leave that to the group's leader.
+	// A group that lives here comes first: its leader is nearer.
 	slices.SortStableFunc(groups, func(a, b groupOf) int { return cmp.Compare(d.distance(a.group), d.distance(b.group)) })
 	if len(groups) == 0 {
 		return nil, rookery.E("deliver", rookery.KindInvalid, errors.New("the message has no recipients"))
@@ -207,18 +206,10 @@ func (d *Deliverer) file(ctx context.Context, m *message, groups []groupOf, few 
 				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, extract, several, few)})
 		}
 		cmd.Intent = intent
-		d.claim(intent.ID)
 	}
 	r, index, err := c.deliver(cmd)
 	if err == nil {
 		err = d.judge(cmd, r)
-	}
-	if cmd.Intent != nil {
-		if err != nil {
-			d.disown(cmd.Intent.ID)
-		} else {
-			d.poke()
-		}
 	}
 	if err != nil {
 		c.abandon()

@@ -45,7 +45,7 @@ type Options struct {
 	// that has no replica here, behind a read barrier. nil: nobody can be
 	// asked, and marks of finished intents stay.
 	OpenIntents func(ctx context.Context, group rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error)
-	// Groups are the mail groups there are now, whose intents Run finishes.
+	// Groups are the mail groups there are now.
 	Groups func() []rookery.GroupID
 	// Version is that of the commands that may be proposed now; nil is this
 	// binary's.
@@ -58,9 +58,8 @@ type Options struct {
 	TempDir string
 	// MaxSize is the largest message in bytes; 0 is MaxMessage.
 	MaxSize int64
-	// Leader reports whether this node leads a group and so finishes the
-	// intents that others left; nil means always. Two nodes doing so at once
-	// cost work, never a second copy.
+	// Leader reports whether this node leads a group and so files its messages
+	// in further groups; nil means always.
 	Leader func(rookery.GroupID) bool
 	// Logger gets one INFO line per accepted message; nil discards.
 	Logger *slog.Logger
@@ -76,13 +75,12 @@ type Deliverer struct {
 	o      Options
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
-	wake   chan struct{} // an own intent waits; room for one
+	fanout *fanout
 	flight flight
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
-	own     map[command.IntentID]bool // intents made here and not finished
-	marks   map[markKey]time.Time     // since when a finished intent is known
+	marks   map[markKey]time.Time // since when a finished intent is known
 }
 
 // MaxMessage is the default size limit in bytes.
@@ -150,9 +148,8 @@ func New(o Options) *Deliverer {
 	return &Deliverer{
 		o:       o,
 		times:   defaultTimes,
-		wake:    make(chan struct{}, 1),
+		fanout:  newFanout(),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
-		own:     make(map[command.IntentID]bool),
 		marks:   make(map[markKey]time.Time),
 	}
 }

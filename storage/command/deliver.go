@@ -85,6 +85,11 @@ type Deliver struct {
 	// account, so that it is known wherever the account moves to. Since
 	// version 4.
 	Each bool `cbor:"9,keyasint,omitempty"`
+	// Until, beside FromIntent, is the group time, in unix nanoseconds, from
+	// which on the command is refused (KindUnavailable): its sender may have
+	// slept over the end of the intent and of the marks that it was filed.
+	// 0 is never. Since version 4.
+	Until int64 `cbor:"10,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
 	Payload []byte `cbor:"-"`
 }

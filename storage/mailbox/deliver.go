@@ -23,6 +23,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 			return r, nil
 		}
 	}
+	if c.Until > 0 && w.tx.Time() >= c.Until {
+		return nil, refuse(rookery.KindUnavailable, "the message was too long on its way to this group; if it is still owed it is sent again")
+	}
 	if err := w.away(c); err != nil {
 		return nil, err
 	}
@@ -160,33 +163,4 @@ func validUIDL(s string) bool {
 		}
 	}
 	return len(s) <= 70
-}
-
-// promise stores what a message owes to other groups.
-func (w *work) promise(c *command.Deliver, id BodyID) {
-	rec := intentRecord{Email: c.Email, Body: id, Size: c.Size, Rest: c.Intent.Rest, Time: w.tx.Time()}
-	w.set(intentKey(tableIntent, c.Intent.ID), encodeCold(&rec))
-}
-
-// intentDone strikes a group off an intent; it is idempotent.
-func (w *work) intentDone(c *command.IntentDone) (command.Result, error) {
-	v := w.get(intentKey(tableIntent, c.Intent))
-	if v == nil {
-		return &command.Done{}, nil
-	}
-	var rec intentRecord
-	must(decodeCold(v, &rec))
-	rest := rec.Rest[:0]
-	for _, r := range rec.Rest {
-		if r.Group != c.Group {
-			rest = append(rest, r)
-		}
-	}
-	if rec.Rest = rest; len(rest) > 0 {
-		w.set(intentKey(tableIntent, c.Intent), encodeCold(&rec))
-		return &command.Done{}, nil
-	}
-	w.delete(intentKey(tableIntent, c.Intent))
-	w.unrefBody(rec.Body)
-	return &command.Done{}, nil
 }

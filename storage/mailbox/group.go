@@ -134,47 +134,6 @@ func (m *Machine) Packs(after command.PackID, limit int) (packs []Pack, err erro
 	return packs, err
 }
 
-// Intent is what a delivered message still owes to other groups.
-type Intent struct {
-	ID    command.IntentID
-	Email rookery.EmailID
-	Body  Body
-	// Extract is the sealed extract, Size the plain size.
-	Extract []byte
-	Size    int64
-	Rest    []command.GroupDeliveries
-	// Time is group time of the Deliver, unix nanoseconds.
-	Time int64
-}
-
-// Intents lists open intents behind an id, in the order of their ids.
-func (m *Machine) Intents(after command.IntentID, limit int) (intents []Intent, err error) {
-	err = m.read(func(r state.Reader) error {
-		err := r.Scan(append(intentKey(tableIntent, after), 0), newKey(tableIntent).end(), func(k, v []byte) (bool, error) {
-			if len(intents) >= limit {
-				return false, nil
-			}
-			var rec intentRecord
-			if err := decodeCold(v, &rec); err != nil {
-				return false, err
-			}
-			intents = append(intents, Intent{ID: command.IntentID(k[1:17]), Email: rec.Email, Body: Body{ID: rec.Body}, Size: rec.Size, Rest: rec.Rest, Time: rec.Time})
-			return true, nil
-		})
-		for i := range intents {
-			x := &intents[i]
-			if err == nil {
-				x.Body, err = readBody(r, x.Body.ID)
-			}
-			if err == nil {
-				x.Extract, err = r.Get(bodyKey(tableExtract, x.Body.ID))
-			}
-		}
-		return err
-	})
-	return intents, err
-}
-
 // Staged is an open stage.
 type Staged struct {
 	ID    command.StageID

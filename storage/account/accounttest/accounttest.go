@@ -29,8 +29,9 @@ type Options struct {
 	Groups   []rookery.GroupID // mail groups; default 2 and 3
 	Blobs    blob.Store        // object store bodies are read from
 	Cache    *pack.Cache
-	Remote   pack.LogReader                                 // the log of another replica
-	Unpacked func(rookery.GroupID, rookery.LogIndex, int64) // see mailbox.Events
+	Remote   pack.LogReader                                             // the log of another replica
+	Unpacked func(rookery.GroupID, rookery.LogIndex, int64)             // see mailbox.Events
+	Promised func(rookery.GroupID, command.IntentID, []rookery.GroupID) // see mailbox.IntentEvents
 	// Before sees every command on its way in and may refuse it; After sees it
 	// once it is applied and may lose the answer.
 	Before, After func(rookery.GroupID, command.Command) error
@@ -125,6 +126,12 @@ func (e *events) KeyChanged(rookery.AccountID) {
 func (e *events) Unpacked(b mailbox.BodyID, bytes int64) {
 	if e.n.o.Unpacked != nil {
 		e.n.o.Unpacked(e.id, b, bytes)
+	}
+}
+
+func (e *events) Promised(id command.IntentID, to []rookery.GroupID) {
+	if e.n.o.Promised != nil {
+		e.n.o.Promised(e.id, id, to)
 	}
 }
 
