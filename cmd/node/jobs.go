@@ -81,6 +81,7 @@ func (n *Node) startJobs() {
 	n.job("certificate", n.renewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)
+	n.job("forgetting of nodes", newForgetting(n).run)
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
 	n.job("tenant keys", n.followKeys)

@@ -374,6 +374,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.mesh.handleGroup(callIntents, n.intentsHere)
 	n.serveKeyGroups()
+	n.serveStages()
 	n.serveChecks()
 	n.serveGarbage()
 	n.startJobs()

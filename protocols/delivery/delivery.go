@@ -80,7 +80,8 @@ type Deliverer struct {
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
-	marks   map[markKey]time.Time // since when a finished intent is known
+	staging map[command.StageID]bool // stages on their way
+	marks   map[markKey]time.Time    // since when a finished intent is known
 }
 
 // MaxMessage is the default size limit in bytes.
@@ -151,6 +152,7 @@ func New(o Options) *Deliverer {
 		fanout:  newFanout(),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
 		marks:   make(map[markKey]time.Time),
+		staging: make(map[command.StageID]bool),
 	}
 }
 

@@ -75,6 +75,9 @@ func (c *carrier) write(p []byte) error {
 }
 
 func (c *carrier) stage() error {
+	if c.parts == 0 {
+		c.d.carry(c.id)
+	}
 	_, _, err := c.d.applyBody(c.ctx, c.group, &command.Stage{Stage: c.id, Part: c.parts, Payload: c.buf}, len(c.buf))
 	if err != nil {
 		return err
@@ -99,6 +102,7 @@ func (c *carrier) deliver(cmd *command.Deliver) (*command.DeliverResult, rookery
 	for try := 1; ; try++ {
 		r, index, err := c.d.applyBody(c.ctx, c.group, cmd, len(cmd.Payload))
 		if err == nil {
+			c.d.carried(c.id)
 			return r.(*command.DeliverResult), index, nil
 		}
 		if !rookery.Is(err, rookery.KindConflict) || try == maxWraps || !c.d.rewrap(c.ctx, c.group, cmd) {
@@ -111,13 +115,36 @@ func (c *carrier) deliver(cmd *command.Deliver) (*command.DeliverResult, rookery
 // still on its way is refused from then on, which is right: it was not
 // acknowledged.
 func (c *carrier) abandon() {
+	defer c.d.carried(c.id)
 	if c.parts == 0 && len(c.buf) < command.MaxChunk {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), abandonTime)
 	defer cancel()
 	if _, _, err := c.d.apply(ctx, c.group, &command.Abandon{Stage: c.id}); err != nil {
-		c.d.o.Logger.Warn("delivery: staged chunks are left until this node starts again",
+		c.d.o.Logger.Warn("delivery: staged chunks are left to the group's leader to drop",
 			"group", c.group, "stage", c.id.N, "parts", c.parts, "error", err)
 	}
+}
+
+// carry notes a stage before its first chunk is sent.
+func (d *Deliverer) carry(id command.StageID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.staging[id] = true
+}
+
+// carried notes that nothing is sent of a stage any more, and never again.
+func (d *Deliverer) carried(id command.StageID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.staging, id)
+}
+
+// Carries reports whether a stage is still on its way from here. Once it is
+// not, it never is again.
+func (d *Deliverer) Carries(id command.StageID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.staging[id]
 }

@@ -55,6 +55,10 @@ func (c *carriage) body(ctx context.Context, id rookery.EmailID, content mailbox
 	cmd := &command.ImportBody{Account: c.Account, Move: c.Move, Turn: c.turn, Email: id, Record: content.Record,
 		Size: content.Body.Size, Extract: content.Extract, Layout: content.Body.Layout}
 	stage := command.StageID{Node: c.o.Node, Epoch: c.o.Epoch, N: 1<<63 | c.stages.Add(1)} // apart from those of delivery
+	if content.Body.Encoded > command.MaxChunk {
+		c.carries(stage, true)
+		defer c.carries(stage, false)
+	}
 	var parts uint32
 	for off := int64(0); off < content.Body.Encoded; {
 		p := make([]byte, min(content.Body.Encoded-off, command.MaxChunk))
@@ -92,11 +96,11 @@ func (c *carriage) purged(id rookery.EmailID) bool {
 }
 
 // giveUp drops chunks that no body will take, and gives back why. Without an
-// answer they go when this node starts again.
+// answer the leader of the group drops them.
 func (c *carriage) giveUp(ctx context.Context, stage command.StageID, parts uint32, why error) error {
 	if parts > 0 && ctx.Err() == nil {
 		if _, err := c.apply(ctx, c.To, &command.Abandon{Stage: stage}); err != nil {
-			c.o.Logger.Warn("staged chunks of a move are left until this node starts again", "group", c.To, "stage", stage.N, "error", err)
+			c.o.Logger.Warn("staged chunks of a move are left to the group's leader to drop", "group", c.To, "stage", stage.N, "error", err)
 		}
 	}
 	return why

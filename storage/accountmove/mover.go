@@ -63,6 +63,8 @@ type Mover struct {
 
 	mu     sync.Mutex
 	frozen map[command.MoveID]pause
+	// staging are the stages on their way.
+	staging map[command.StageID]bool
 }
 
 // pause is what this node knows of an account that is out of service.
@@ -82,7 +84,27 @@ func New(o Options) *Mover {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Mover{o: o, chunk: 256 << 10, frozen: map[command.MoveID]pause{}}
+	return &Mover{o: o, chunk: 256 << 10, frozen: map[command.MoveID]pause{}, staging: map[command.StageID]bool{}}
+}
+
+// Carries reports whether a stage is still on its way from here. Once it is
+// not, it never is again.
+func (m *Mover) Carries(id command.StageID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.staging[id]
+}
+
+// carries notes whether a stage is on its way: from before its first chunk is
+// sent until nothing is sent of it any more.
+func (m *Mover) carries(id command.StageID, on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if on {
+		m.staging[id] = true
+	} else {
+		delete(m.staging, id)
+	}
 }
 
 // Run carries a move, as the system group has it now, to its end. It is called

@@ -50,6 +50,7 @@ func samples() []Command {
 		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}}, &RotateAccountKey{acct, []byte("o"), []byte("n")},
 		&RewrapMessages{acct, rookery.EmailID{1}, LastEmail, []EmailKey{{rookery.EmailID{2}, []byte("k")}}}, &DropAccountKey{acct, 1}, &BarAccount{acct},
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
+		&ForgetNode{"n"}, &ForgetMember{"n"},
 		&SetGossipKeys{1, GossipUse, []string{"n", "o"}},
 		&AddDictionary{16, []byte("s"), 1, 2, 3, 4, 5}, &AdoptDictionary{16, []rookery.NodeID{"a"}}, &ResealDictionary{16, [32]byte{1}, []byte("s"), 2},
 		&BeginMove{acct, 3}, &SwitchMove{acct, 9}, &AbandonMove{acct, 9, "why"}, &EndMove{acct, 9},

@@ -61,6 +61,7 @@ const (
 	TypeRewrapMessages   Type = 45
 	TypeDropAccountKey   Type = 46
 	TypeBarAccount       Type = 47
+	TypeForgetNode       Type = 48
 	TypeMoveOut          Type = 24
 	TypeMoveCopied       Type = 25
 	TypeMoveFreeze       Type = 26
@@ -97,6 +98,7 @@ const (
 	TypeAccountsErased Type = 86
 
 	TypeSetGossipKeys    Type = 96
+	TypeForgetMember     Type = 97
 	TypeAddDictionary    Type = 88
 	TypeAdoptDictionary  Type = 89
 	TypeResealDictionary Type = 90
@@ -261,6 +263,10 @@ func New(t Type) Command {
 		return new(DropAccountKey)
 	case TypeBarAccount:
 		return new(BarAccount)
+	case TypeForgetNode:
+		return new(ForgetNode)
+	case TypeForgetMember:
+		return new(ForgetMember)
 	case TypeSetTenantKey:
 		return new(SetTenantKey)
 	case TypeEraseAccounts:

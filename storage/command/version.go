@@ -39,6 +39,8 @@ var introduced = map[Type]uint32{
 	TypeRewrapMessages:   4,
 	TypeDropAccountKey:   4,
 	TypeBarAccount:       4,
+	TypeForgetNode:       4,
+	TypeForgetMember:     4,
 	TypeSetTenantKey:     4,
 	TypeEraseAccounts:    4,
 	TypeAccountsErased:   4,

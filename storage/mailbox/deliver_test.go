@@ -81,6 +81,61 @@ func TestAbandonedAndOlderStagesAreGone(t *testing.T) {
 	f.refused(rookery.KindConflict, &command.Stage{Stage: other, Part: 1, Payload: []byte("x")})
 }
 
+// What a removed node has staged goes, of all its lives, and holds the log no
+// longer; what names it later is refused.
+func TestForgottenNodesLeaveNoStages(t *testing.T) {
+	f, a := newAccount(t, 0)
+	one, two := command.StageID{Node: "gone", Epoch: 1, N: 1}, command.StageID{Node: "gone", Epoch: 1, N: 2}
+	other := command.StageID{Node: "gone2", Epoch: 1, N: 1}
+	for _, id := range []command.StageID{one, two, other} {
+		for part := range uint32(3) {
+			do[*command.Done](f, &command.Stage{Stage: id, Part: part, Payload: []byte("x")})
+		}
+	}
+	held, err := f.m.OldestUnpacked()
+	if err != nil || held == 0 {
+		t.Fatal(held, err)
+	}
+	for range 2 {
+		do[*command.Done](f, &command.ForgetNode{Node: "gone"})
+	}
+	if stages, _ := f.m.Stages(); len(stages) != 1 || stages[0].ID != other {
+		t.Errorf("%+v", stages)
+	}
+	if is, err := f.m.Forgot("gone"); !is || err != nil {
+		t.Error("it is not forgotten:", err)
+	}
+	if now, err := f.m.OldestUnpacked(); err != nil || now <= held {
+		t.Errorf("the log is held from %d on, before from %d: %v", now, held, err)
+	}
+	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: one, Parts: 3}, Deliveries: []command.Delivery{{Account: a}}})
+	f.refused(rookery.KindConflict, &command.Stage{Stage: two, Part: 3, Payload: []byte("x")})
+	f.refused(rookery.KindInvalid, &command.ForgetNode{})
+	do[*command.Done](f, &command.ForgetNode{Node: "gone2"})
+	if now, err := f.m.OldestUnpacked(); err != nil || now != 0 {
+		t.Errorf("the log is held from %d on: %v", now, err)
+	}
+	if got := f.tables(); got[tableStage]+got[tableChunk]+got[tableNode]+got[tableFloor] != 0 {
+		t.Errorf("the stages left rows: %v", got)
+	}
+}
+
+// A Deliver that was sent for an intent and comes too late does nothing.
+func TestLateDeliverOfAnIntentIsRefused(t *testing.T) {
+	f, a := newAccount(t, 0)
+	id := command.IntentID{1}
+	c := &command.Deliver{Email: emailID(1), Deliveries: []command.Delivery{{Account: a}}, Size: 3, FromIntent: &id, Each: true, Payload: []byte("abc")}
+	c.Until = f.clock - 1e9
+	f.refused(rookery.KindUnavailable, c)
+	if n := f.mailbox(a, Inbox).Messages; n != 0 {
+		t.Errorf("%d messages", n)
+	}
+	c.Until = f.clock + 1e15
+	if r := do[*command.DeliverResult](f, c); !r.Filed[0].OK {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestStagesOfANodeAreBounded(t *testing.T) {
 	f, _ := newAccount(t, 0)
 	for n := range uint64(MaxStages) {
@@ -258,7 +313,7 @@ func FuzzApply(f *testing.F) {
 		&command.Deliver{Email: emailID(9), Size: 3, Deliveries: []command.Delivery{{Account: a, Mailbox: 2, Keywords: []string{"k"}, Threads: [][8]byte{{1}}, UIDL: "u"}},
 			Intent: &command.Intent{ID: intent, Rest: []command.GroupDeliveries{{Group: 3}}}, FromIntent: &intent, Payload: []byte("b")},
 		&command.Deliver{Email: emailID(9), Staged: &command.Staged{Stage: id, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}},
-		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true},
+		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true}, &command.ForgetNode{Node: "n"},
 		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: command.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"}, UnchangedSince: &since},
 		&command.Expunge{Account: a, Mailbox: 1, All: true, Force: true}, &command.Copy{Account: a, From: 1, To: 1, UIDs: command.Range(1, 9)},
 		&command.Move{Account: a, From: 1, To: 2, UIDs: command.Range(1, 9)}, &command.PurgeExpunged{Account: &a, Before: 1 << 62}, &command.PurgeExpunged{Before: 1 << 62},

@@ -88,6 +88,8 @@ func (w *work) run(cmd command.Command) (command.Result, error) {
 		return w.stage(c)
 	case *command.Abandon:
 		return w.abandon(c)
+	case *command.ForgetNode:
+		return w.forgetNode(c)
 	case *command.CreateAccount:
 		return w.createAccount(c)
 	case *command.SetQuota:

@@ -383,6 +383,14 @@ func (s *storm) stageRandom() string {
 		s.run(&command.Abandon{Stage: id}, nil, 0)
 		return "abandon"
 	}
+	if s.rng.IntN(16) == 0 {
+		// A node that was removed: what it has staged is gone with it.
+		gone := command.StageID{Node: "n2", Epoch: 1 + s.rng.Uint64N(3), N: s.rng.Uint64N(3)}
+		s.apply(&command.Stage{Stage: gone, Payload: []byte("chunk")})
+		s.run(&command.ForgetNode{Node: "n2"}, nil, 0)
+		s.run(&command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: gone, Parts: 1}}, nil, rookery.KindConflict)
+		return "forget node"
+	}
 	for old := range m.staged {
 		if old.Epoch < id.Epoch {
 			delete(m.staged, old)

@@ -1,15 +1,15 @@
 package mailbox
 
 import (
-	"slices"
-
 	"rookery"
 	"rookery/storage/command"
 )
 
 // Staged chunks wait in the log for the Deliver that makes them a body. A
 // node holds at most MaxStages open stages and MaxStaged bytes in a group;
-// the first Stage of a newer boot epoch drops what older ones left.
+// the first Stage of a newer boot epoch drops what older ones left. What a
+// node does not carry any more is abandoned by who leads the group, who asks
+// the node; what a removed one left goes with it (ForgetNode).
 
 func checkStage(s command.StageID) error {
 	if len(s.Node) == 0 || len(s.Node) > 64 {
@@ -98,11 +98,29 @@ func (w *work) abandon(c *command.Abandon) (command.Result, error) {
 	return &command.Done{}, nil
 }
 
+// forgetNode drops what a removed node has staged, and all that it may send.
+func (w *work) forgetNode(c *command.ForgetNode) (command.Result, error) {
+	if err := checkStage(command.StageID{Node: c.Node}); err != nil {
+		return nil, err
+	}
+	w.dropStages(c.Node, nodeKey(tableStage, c.Node).end())
+	must(w.tx.Forget(c.Node))
+	return &command.Done{}, nil
+}
+
+// Forgot reports whether the group has forgotten a node.
+func (m *Machine) Forgot(n rookery.NodeID) (bool, error) { return m.group.Forgotten(n) }
+
 // dropOlder drops the stages of a node's epochs before epoch.
 func (w *work) dropOlder(n rookery.NodeID, epoch uint64) {
+	w.dropStages(n, nodeKey(tableStage, n).u64(epoch))
+}
+
+// dropStages drops a node's stages whose keys are below to.
+func (w *work) dropStages(n rookery.NodeID, to []byte) {
 	var old []command.StageID
 	from := nodeKey(tableStage, n)
-	w.between(from, key(slices.Clone(from)).u64(epoch), func(k, _ []byte) bool {
+	w.between(from, to, func(k, _ []byte) bool {
 		at := len(from)
 		old = append(old, command.StageID{Node: n, Epoch: u64At(k, at), N: u64At(k, at+8)})
 		return true

@@ -40,6 +40,9 @@ type Tx interface {
 	// OnCommit calls fn after the batch is visible to readers, in order, on
 	// the applying goroutine: fn must be short and must not block.
 	OnCommit(fn func())
+	// Forget drops the results kept for a node and refuses (ErrFenced) what it
+	// sends, whenever it arrives, for ever. It is for a node that was removed.
+	Forget(node rookery.NodeID) error
 }
 
 // Machine gives the rows their meaning. It is deterministic: its results and

@@ -43,7 +43,7 @@ func (r *retries) known(h Header) []byte {
 	switch {
 	case p == nil || h.Epoch > p.epoch:
 		return nil
-	case h.Epoch < p.epoch:
+	case h.Epoch < p.epoch || p.epoch == forgotten:
 		return fencedResult()
 	}
 	if result, ok := p.kept[h.Seq]; ok {
@@ -58,6 +58,9 @@ func (r *retries) known(h Header) []byte {
 // keep records the result of a command just executed.
 func (r *retries) keep(tx *txn, h Header, result []byte) error {
 	p := r.nodes[h.Node]
+	if p != nil && p.epoch == forgotten {
+		return nil // by this very command
+	}
 	if p == nil || h.Epoch > p.epoch {
 		if p != nil { // the old epoch's rows must not come back at the next load
 			from, to := retryKey(h.Node, 0), retryKey(h.Node, Window)
@@ -111,7 +114,8 @@ func (p *proposals) raise(low uint64) {
 	p.low = low
 }
 
-// retryKey is the row of a node's slot; slot Window ends the node's rows.
+// retryKey is the row of a node's slot; slot Window ends the node's results,
+// and says of one without any that it is forgotten.
 func retryKey(node rookery.NodeID, slot uint64) []byte {
 	key := make([]byte, 0, 2+len(node)+2)
 	key = append(key, tableRetries, byte(len(node)))
@@ -150,6 +154,10 @@ func (r *retries) loadRow(k, v []byte) error {
 			return damaged()
 		}
 		nums[i], v = n, v[size:]
+	}
+	if slot := binary.BigEndian.Uint16(k[len(k)-2:]); slot == Window {
+		r.nodes[node] = &proposals{epoch: forgotten}
+		return nil
 	}
 	epoch, seq, low := nums[0], nums[1], nums[2]
 	p := r.nodes[node]

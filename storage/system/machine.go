@@ -108,6 +108,8 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 			r, err = m.endMove(tx, c)
 		case *command.SetNodeState:
 			r, err = m.setNodeState(tx, c)
+		case *command.ForgetMember:
+			r, err = forgetMember(tx, c)
 		case *command.Invite:
 			r, err = invite(tx, c)
 		case *command.Revoke:

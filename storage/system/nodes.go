@@ -148,3 +148,18 @@ func members(r state.Reader) (count int) {
 	}
 	return count
 }
+
+// forgetMember drops what the group keeps for a removed node but its record.
+func forgetMember(tx state.Tx, c *command.ForgetMember) (command.Result, error) {
+	var n Node
+	found, err := findNode(tx, c.Node, &n)
+	must(err)
+	if !found || n.Member() {
+		return nil, refuse(rookery.KindConflict, "node %.64q was not removed from the cluster", c.Node)
+	}
+	must(tx.Forget(c.Node))
+	return &command.Done{}, nil
+}
+
+// Forgot reports whether the group has forgotten a removed node.
+func (m *Machine) Forgot(id rookery.NodeID) (bool, error) { return m.group.Forgotten(id) }

@@ -188,3 +188,23 @@ func TestGateWaitsForEveryMember(t *testing.T) {
 	}
 	f.refused(rookery.KindConflict, "and 6 more", &command.FinalizeVersion{Version: 9})
 }
+
+func TestOnlyRemovedNodesAreForgotten(t *testing.T) {
+	f := open(t)
+	f.must(&command.RegisterNode{Node: "a", Version: 3}, &command.RegisterNode{Node: "b", Version: 3})
+	f.refused(rookery.KindConflict, "was not removed", &command.ForgetMember{Node: "a"})
+	f.refused(rookery.KindConflict, "was not removed", &command.ForgetMember{Node: "nobody"})
+	f.must(&command.SetNodeState{Node: "a", State: command.NodeRemoved})
+	for _, id := range []rookery.NodeID{"a", "b"} {
+		if is, err := f.m.Forgot(id); is || err != nil {
+			t.Error(id, is, err)
+		}
+	}
+	f.must(&command.ForgetMember{Node: "a"}, &command.ForgetMember{Node: "a"})
+	if is, err := f.m.Forgot("a"); !is || err != nil {
+		t.Error(is, err)
+	}
+	if n, err := f.m.Node("a"); err != nil || n.Member() {
+		t.Error("its record is to stay:", n, err)
+	}
+}
