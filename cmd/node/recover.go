@@ -71,7 +71,7 @@ type offline struct {
 	system *system.Machine
 }
 
-func openOffline(dir string, logger *slog.Logger) (o *offline, err error) {
+func openOffline(dir string, disk vfs.FS, logger *slog.Logger) (o *offline, err error) {
 	o = &offline{dir: dir}
 	if o.id, err = readIdentity(dir); err != nil {
 		return nil, err
@@ -84,15 +84,15 @@ func openOffline(dir string, logger *slog.Logger) (o *offline, err error) {
 			err = errors.Join(err, o.close())
 		}
 	}()
-	if err = o.id.refuseEmpty(dir, vfs.Default); err != nil {
+	if err = o.id.refuseEmpty(dir, disk); err != nil {
 		return o, err
 	}
 	deps := Deps{Logger: logger}
 	deps.complete()
-	if o.log, err = rlog.Open(rlog.Options{Dir: filepath.Join(dir, "log"), FS: vfs.Default, Logger: logger, OnStall: deps.OnStall}); err != nil {
+	if o.log, err = rlog.Open(rlog.Options{Dir: filepath.Join(dir, "log"), FS: disk, Logger: logger, OnStall: deps.OnStall}); err != nil {
 		return o, err
 	}
-	if o.state, err = state.Open(filepath.Join(dir, "state"), vfs.Default, state.Options{Logger: logger, OnFailure: deps.stateFailed}); err != nil {
+	if o.state, err = state.Open(filepath.Join(dir, "state"), disk, state.Options{Logger: logger, OnFailure: deps.stateFailed}); err != nil {
 		return o, err
 	}
 	_, err = o.group(rookery.SystemGroup)
@@ -123,8 +123,12 @@ func (o *offline) group(id rookery.GroupID) (*state.Group, error) {
 
 // InspectRecovery reads a stopped node's disk. It writes nothing but what any
 // start writes: the last frame of the log as it is.
-func InspectRecovery(dir string, logger *slog.Logger) (r Report, err error) {
-	o, err := openOffline(dir, logger)
+func InspectRecovery(dir string, logger *slog.Logger) (Report, error) {
+	return inspectRecovery(dir, vfs.Default, logger)
+}
+
+func inspectRecovery(dir string, disk vfs.FS, logger *slog.Logger) (r Report, err error) {
+	o, err := openOffline(dir, disk, logger)
 	if err != nil {
 		return r, err
 	}
@@ -370,9 +374,14 @@ func refuseHalfRecovered(dir string) error {
 // ApplyRecovery makes a survivor a node of the new generation. It can be
 // repeated after a crash at any point: the plan is written first, the node
 // does not start before the end, and each step is done once.
-func ApplyRecovery(dir string, p RecoveryPlan, logger *slog.Logger, now time.Time) (err error) {
+func ApplyRecovery(dir string, p RecoveryPlan, logger *slog.Logger, now time.Time) error {
+	return applyRecovery(dir, vfs.Default, p, logger, now, func(string) {})
+}
+
+// applyRecovery is ApplyRecovery on a disk; done is told each step.
+func applyRecovery(dir string, disk vfs.FS, p RecoveryPlan, logger *slog.Logger, now time.Time, done func(step string)) (err error) {
 	const op = "apply recovery"
-	o, err := openOffline(dir, logger)
+	o, err := openOffline(dir, disk, logger)
 	if err != nil {
 		return err
 	}
@@ -384,10 +393,12 @@ func ApplyRecovery(dir string, p RecoveryPlan, logger *slog.Logger, now time.Tim
 	if err != nil {
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
+	done("opened")
 	path := filepath.Join(dir, recoveryFile)
 	if err := writeDurably(path, b, 0o600); err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
+	done("plan written")
 	// From here on nobody of the old generation is listened to, and what this
 	// node proposed before is fenced.
 	o.id.Generation = p.Generation
@@ -395,17 +406,19 @@ func ApplyRecovery(dir string, p RecoveryPlan, logger *slog.Logger, now time.Tim
 	if err := saveIdentity(dir, o.id); err != nil {
 		return err
 	}
+	done("generation written")
 	for _, s := range p.Groups {
 		if s.Seed == o.id.Node {
 			if err := o.rebuild(p, s, now); err != nil {
 				return err
 			}
+			done(fmt.Sprintf("group %d rebuilt", s.Group))
 		}
 	}
-	// Where others are, for nodes that know the dead only.
 	if err := os.Rename(path, filepath.Join(dir, fmt.Sprintf("recovered-%d.json", p.Number))); err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
+	done("plan put aside")
 	return syncDir(dir)
 }
 

@@ -27,7 +27,7 @@ func openSealer(path string) (*sealer, error) {
 	key, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, rookery.E(op, rookery.KindDamaged,
-			fmt.Errorf("%s is missing, and the secrets of the settings cannot be opened without it; bring it back from the recovery kit", path))
+			fmt.Errorf("%s is missing, and the secrets of the settings cannot be opened without it; bring it back from the recovery kit (rookery key restore)", path))
 	}
 	if err != nil {
 		return nil, rookery.E(op, rookery.KindUnavailable, err)

@@ -80,7 +80,7 @@ func (t *tenantRing) find(ctx context.Context) error {
 		return nil
 	}
 	return rookery.E("open tenant keys", rookery.KindDamaged,
-		fmt.Errorf("%s is missing, nothing can be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit", t.source.path))
+		fmt.Errorf("%s is missing, nothing can be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.path, t.node.cfg.DataDir))
 }
 
 // change changes the ring where its source takes the change first.

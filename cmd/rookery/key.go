@@ -27,23 +27,29 @@ key lies on the nodes alone, in a file or sealed by keys.command.
                     account is still wrapped under it (exit code 4)
   kit FILE          writes a new recovery kit, to keep off the cluster: one from
                     before a rotation lacks the new key
+  restore FILE      puts the files below keys and identity that the directory of a
+                    stopped node lacks back from a recovery kit; what is there
+                    stays. Exit code 2: a kit of another cluster, or none; 3: the
+                    directory has no node.json; 4: nothing is missing, the node
+                    runs, or the kit lacks a tenant key in use (-partial goes on)
 
 Example: rookery key rotate -data /var/lib/rookery && rookery key status -data /var/lib/rookery`
 
 func keyVerb() verb {
-	v := verb{name: "key", args: "status|rotate [-account A]|destroy [VERSION]|kit FILE [-data DIR | -socket PATH] [-yes] [--json]", short: "show, rotate and destroy encryption keys", long: keyLong}
+	v := verb{name: "key", args: "status|rotate [-account A]|destroy [VERSION]|kit FILE|restore FILE [-partial] [-data DIR | -socket PATH] [-yes] [--json]", short: "show, rotate and destroy encryption keys", long: keyLong}
 	v.run = func(ctx context.Context, s *shell, args []string) error {
 		f := s.flags(v)
 		admin := adminFlags(f)
 		account := f.String("account", "", "rotate the key of this account, an address or an id, instead of the tenant key")
 		yes := f.Bool("yes", false, "destroy without asking")
+		partial := f.Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
 		asJSON := f.Bool("json", false, "print JSON")
 		rest, err := interleaved(f, args)
 		if err != nil {
 			return err
 		}
 		if len(rest) == 0 {
-			return usagef("needs status, rotate, destroy or kit")
+			return usagef("needs status, rotate, destroy, kit or restore")
 		}
 		k := keyOrder{shell: s, admin: admin().Patient(keyPatience), json: *asJSON, yes: *yes, account: *account, data: f.Lookup("data").Value.String()}
 		switch order, rest := rest[0], rest[1:]; {
@@ -55,8 +61,10 @@ func keyVerb() verb {
 			return k.destroy(ctx, rest)
 		case order == "kit" && len(rest) == 1:
 			return k.kit(rest[0])
+		case order == "restore" && len(rest) == 1:
+			return k.restore(rest[0], *partial)
 		}
-		return usagef("knows status, rotate, destroy [VERSION] and kit FILE")
+		return usagef("knows status, rotate, destroy [VERSION], kit FILE and restore FILE")
 	}
 	return v
 }
