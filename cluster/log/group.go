@@ -194,8 +194,8 @@ func (g *Group) GetLog(index uint64, out *raft.Log) error {
 // the range, where it lies, from off on. Term 0 is any term. Like
 // io.ReaderAt it returns io.EOF with fewer bytes than len(p). KindNotFound
 // means the entry is gone (or of another term). It does not check the
-// entry's sum, for it reads only a part: bodies are sealed with their own;
-// Verify checks and repairs one.
+// entry's sum, for it reads only a part: bodies are sealed with their own.
+// Data and Verify check and repair one.
 func (g *Group) ReadAt(index rookery.LogIndex, term uint64, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, rookery.E("read body", rookery.KindInvalid, fmt.Errorf("offset %d is negative", off))
@@ -251,6 +251,16 @@ func (g *Group) Has(index rookery.LogIndex, term uint64) bool {
 func (g *Group) Record(index rookery.LogIndex, term uint64) ([]byte, error) {
 	b, _, _, err := g.readHere(uint64(index), term, false)
 	return b, err
+}
+
+// Data is the data of an entry or body, read whole, checked, and repaired if
+// need be: for what is to be copied for good.
+func (g *Group) Data(index rookery.LogIndex, term uint64) ([]byte, error) {
+	b, r, err := g.read(uint64(index), term, false)
+	if err != nil {
+		return nil, err
+	}
+	return b[recordHead+int64(r.extensions):], nil
 }
 
 // DataOf is the data inside what Record returned, checked: group and index

@@ -21,7 +21,11 @@ func (g *Group) repair(index, term uint64, cause error) ([]byte, record, error) 
 	defer cancel()
 	b, err := l.opts.Repair(ctx, g.id, rookery.LogIndex(index), term)
 	if err != nil {
-		return nil, record{}, rookery.E("repair log", rookery.KindDamaged, fmt.Errorf("%w; and no peer helps: %w", cause, err))
+		kind := rookery.KindDamaged
+		if rookery.Is(err, rookery.KindUnavailable) {
+			kind = rookery.KindUnavailable // a peer that does not answer may have it
+		}
+		return nil, record{}, rookery.E("repair log", kind, fmt.Errorf("%v; and no peer helps: %w", cause, err))
 	}
 	if _, err := DataOf(b, g.id, rookery.LogIndex(index), term); err != nil {
 		return nil, record{}, rookery.E("repair log", rookery.KindDamaged, fmt.Errorf("%w; and the peer's answer is no better: %w", cause, err))

@@ -56,7 +56,9 @@ func (b *bodies) open(set *Store) (err error) {
 		return err
 	}
 	b.cache = cache
-	b.reader = pack.NewBodies(pack.BodiesOptions{Log: b.node.groups.readLog, Remote: b.node.groups.readRemote, Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
+	b.reader = pack.NewBodies(pack.BodiesOptions{
+		Log: b.node.groups.readLog, Checked: b.node.groups.readChecked, Remote: b.node.groups.readRemote,
+		Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
 }
 
@@ -122,7 +124,7 @@ func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
 		return
 	}
 	p := pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
-		Group: id, Source: g.machine(id), Log: g.readLog, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
+		Group: id, Source: g.machine(id), Log: g.readChecked, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
 		Packed:    func() { b.release(g, id) },
 		Deletable: b.deletable(id),
 		Clock:     b.packTime(g.machine(id)), Repack: b.repack, Budget: b.budget,

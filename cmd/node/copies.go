@@ -32,6 +32,26 @@ func (g *groups) readRemote(ctx context.Context, id rookery.GroupID, index rooke
 	if err != nil {
 		return err
 	}
+	return within(data, p, off, id, index)
+}
+
+// readChecked is readLog of what passes the log's own check, repaired from
+// another node if need be. What is packed is read so: a pack gives what it got a
+// digest, and the good copies leave the other logs.
+func (g *groups) readChecked(_ context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64, p []byte, off int64) error {
+	lg, err := g.log.Group(id)
+	if err != nil {
+		return err
+	}
+	data, err := lg.Data(index, term)
+	if err != nil {
+		return err
+	}
+	return within(data, p, off, id, index)
+}
+
+// within fills p from off of an entry's data.
+func within(data, p []byte, off int64, id rookery.GroupID, index rookery.LogIndex) error {
 	if off < 0 || off > int64(len(data)) || int64(len(p)) > int64(len(data))-off {
 		return rookery.E("read log", rookery.KindDamaged, fmt.Errorf("entry %d of group %d is shorter than its record says", index, id))
 	}

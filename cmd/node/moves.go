@@ -48,7 +48,7 @@ type carrying struct {
 
 func newMovers(n *Node) *movers {
 	m := &movers{node: n, wake: n.carried, running: map[command.MoveID]*carrying{}}
-	m.mover = accountmove.New(accountmove.Options{Log: n.road, Machine: n.groups.machine, System: n.groups.system, ReadBody: n.bodies.reader.ReadAt,
+	m.mover = accountmove.New(accountmove.Options{Log: n.road, Machine: n.groups.machine, System: n.groups.system, ReadBody: n.bodies.reader.ReadChecked,
 		Node: n.id.Node, Epoch: n.id.Epoch, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock})
 	return m
 }

@@ -132,7 +132,8 @@ func (c *sim) add(k int, tune func(*tuning)) {
 		tune(&x.deps.tuning)
 	}
 	x.dark.Store(new(atomic.Bool))
-	x.deps.tuning.store = func(s blob.Store) blob.Store { return reached{s, x.dark.Load()} }
+	around := x.deps.tuning.around
+	x.deps.tuning.store = func(s blob.Store) blob.Store { return reached{around(s), x.dark.Load()} }
 	c.nodes = append(c.nodes, x)
 	c.t.Cleanup(func() { c.off(x) })
 }

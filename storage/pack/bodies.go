@@ -18,6 +18,9 @@ import (
 // there is only the log.
 type BodiesOptions struct {
 	Log LogReader
+	// Checked is Log with the log's own check of the whole entry, which costs
+	// more: for what failed its check. Nil: Log.
+	Checked LogReader
 	// Remote reads the log of another replica. Nil: there is none.
 	Remote LogReader
 	// Body is a body's record as it is now. A reader holds an older one while
@@ -45,6 +48,9 @@ func NewBodies(o BodiesOptions) *Bodies {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Checked == nil {
+		o.Checked = o.Log
+	}
 	return &Bodies{o: o, blocks: newBlocks(o.Store, o.Cache)}
 }
 
@@ -55,6 +61,16 @@ func (b *Bodies) Close() { b.blocks.close() }
 // KindUnavailable (the store does not answer, ctx ended), KindDamaged (the body
 // is gone or garbled where it should be) and the log's own.
 func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
+	return b.readAt(ctx, b.o.Log, group, x, p, off)
+}
+
+// ReadChecked is ReadAt with the log's own check of what comes from the log: for
+// who copies a body and cannot open it.
+func (b *Bodies) ReadChecked(ctx context.Context, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
+	return b.readAt(ctx, b.o.Checked, group, x, p, off)
+}
+
+func (b *Bodies) readAt(ctx context.Context, log LogReader, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
 	const op = "read body"
 	if off < 0 || int64(len(p)) > x.Encoded-off {
 		return rookery.E(op, rookery.KindInvalid,
@@ -65,7 +81,7 @@ func (b *Bodies) ReadAt(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 	}
 	logErr := errors.New("it lies in no log entry")
 	if len(x.Log) > 0 {
-		logErr = b.readLog(ctx, group, b.o.Log, x.Log, p, off)
+		logErr = b.readLog(ctx, group, log, x.Log, p, off)
 		if logErr == nil {
 			return nil
 		}

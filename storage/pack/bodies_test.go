@@ -216,3 +216,25 @@ func TestCache(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Who copies a body gets what passes the log's own check.
+func TestReadChecked(t *testing.T) {
+	give := func(fill byte) pack.LogReader {
+		return func(_ context.Context, _ rookery.GroupID, _ rookery.LogIndex, _ uint64, p []byte, _ int64) error {
+			for i := range p {
+				p[i] = fill
+			}
+			return nil
+		}
+	}
+	b := pack.NewBodies(pack.BodiesOptions{Log: give('b'), Checked: give('g')})
+	defer b.Close()
+	x := mailbox.Body{ID: 1, Encoded: 4, Log: []mailbox.LogPiece{{Index: 1, Len: 4}}}
+	p := make([]byte, 4)
+	if err := b.ReadChecked(t.Context(), group, x, p, 0); err != nil || string(p) != "gggg" {
+		t.Errorf("%q, %v", p, err)
+	}
+	if err := b.ReadAt(t.Context(), group, x, p, 0); err != nil || string(p) != "bbbb" {
+		t.Errorf("%q, %v: one who opens what he reads needs no check of the log's", p, err)
+	}
+}

@@ -106,7 +106,7 @@ func (b *Bodies) Copy(group rookery.GroupID, x mailbox.Body, n int) BodyReader {
 		return func(ctx context.Context, p []byte, off int64) error { return b.readAgain(ctx, group, x, p, off) }
 	case 2:
 		return func(ctx context.Context, p []byte, off int64) error {
-			return b.readLog(ctx, group, b.o.Log, x.Log, p, off)
+			return b.readLog(ctx, group, b.o.Checked, x.Log, p, off)
 		}
 	case 3:
 		return func(ctx context.Context, p []byte, off int64) error {

@@ -28,8 +28,10 @@ type Source interface {
 type Options struct {
 	Group  rookery.GroupID
 	Source Source
-	Log    LogReader
-	Store  blob.Store
+	// Log reads what passes the log's own check: a pack gives what it got a
+	// digest, and the log then lets go of it everywhere.
+	Log   LogReader
+	Store blob.Store
 	// Propose has the group agree on a command and returns when it is applied
 	// on this node, or with the machine's refusal (its kind). Proposing the
 	// same Packed again after a doubtful outcome answers KindExists.
