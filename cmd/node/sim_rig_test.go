@@ -203,11 +203,17 @@ func (c *sim) off(x *simNode) {
 // from then on is heard, and the disk keeps what was synced and some of the
 // rest.
 func (c *sim) powerCut(xs ...*simNode) {
+	c.powerCutLeaving(func() int { return survivors(c.rng) }, xs...)
+}
+
+// powerCutLeaving is powerCut where it is given how many percent of the rest
+// are kept.
+func (c *sim) powerCutLeaving(percent func() int, xs ...*simNode) {
 	for _, x := range xs {
 		c.unplug(x)
 	}
 	for _, x := range xs {
-		x.mem = x.disk.left(survivors(c.rng), c.rng)
+		x.mem = x.disk.left(percent(), c.rng)
 	}
 	var wg sync.WaitGroup
 	for _, x := range xs {
