@@ -12,10 +12,13 @@ import (
 )
 
 // spare joins a fourth machine, which holds no mail group.
-func (c *sim) spare() *simNode {
+func (c *sim) spare() *simNode { return c.grow() }
+
+// grow joins one more machine.
+func (c *sim) grow() *simNode {
 	c.t.Helper()
-	c.add(3, nil)
-	x := c.nodes[3]
+	c.add(len(c.nodes), nil)
+	x := c.nodes[len(c.nodes)-1]
 	token, addresses, err := c.nodes[0].MintToken(c.t.Context(), time.Hour)
 	if err == nil {
 		err = Join(c.t.Context(), x.cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
