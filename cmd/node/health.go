@@ -11,9 +11,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"rookery"
 	"rookery/storage/command"
 )
+
+// maxPlainConns bounds the connections to a plain HTTP listener: nobody who
+// reaches it takes the node's descriptors.
+const maxPlainConns = 256
 
 // phase is where a node is between Open and Close.
 type phase int32
@@ -48,7 +54,7 @@ func newHealth(n *Node) *health {
 	for _, p := range []string{"", "smtp", "imap", "pop3"} {
 		mux.HandleFunc("GET "+strings.TrimSuffix("/ready/"+p, "/"), func(w http.ResponseWriter, _ *http.Request) { h.answer(w, h.ready(p)) })
 	}
-	h.server = http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	h.server = http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
 	return h
 }
 
@@ -60,7 +66,7 @@ func (h *health) open(ctx context.Context) error {
 			return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("health on %s: %w; free the port or change listen.health", addr, err))
 		}
 		h.wg.Go(func() {
-			if err := h.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			if err := h.server.Serve(netutil.LimitListener(ln, maxPlainConns)); !errors.Is(err, http.ErrServerClosed) {
 				h.node.deps.Logger.Error("listener ended", "listener", "health", "address", addr, "error", err)
 			}
 		})

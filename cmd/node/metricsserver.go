@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"rookery"
 )
@@ -45,7 +46,7 @@ func (s *metricsServer) open(ctx context.Context) error {
 			return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("metrics on %s: %w; free the port or change listen.metrics", addr, err))
 		}
 		s.wg.Go(func() {
-			if err := s.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.server.Serve(netutil.LimitListener(ln, maxPlainConns)); !errors.Is(err, http.ErrServerClosed) {
 				n.deps.Logger.Error("listener ended", "listener", "metrics", "address", addr, "error", err)
 			}
 		})

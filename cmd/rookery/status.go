@@ -89,7 +89,7 @@ Example: rookery status -data /var/lib/rookery -watch -every 5s`}
 			err = statusTable(s, st)
 		}
 		if err == nil && len(st.Problems) > 0 {
-			return rookery.E("status", rookery.KindDenied, fmt.Errorf("%d problems", len(st.Problems)))
+			return rookery.E("look at the cluster", rookery.KindDenied, fmt.Errorf("%d things are wrong", len(st.Problems)))
 		}
 		return err
 	}

@@ -1,0 +1,73 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+)
+
+// portNetwork listens anywhere and says where.
+type portNetwork struct {
+	systemNetwork
+	at string
+}
+
+func (p *portNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	ln, err := p.systemNetwork.Listen(ctx, network, address)
+	if err == nil {
+		p.at = ln.Addr().String()
+	}
+	return ln, err
+}
+
+// Whoever reaches the readiness port must not take all descriptors.
+func TestHealthBoundsConnections(t *testing.T) {
+	network := &portNetwork{}
+	h := newHealth(&Node{cfg: Config{Listen: Listen{Health: []string{"127.0.0.1:0"}}}, deps: Deps{Network: network, Logger: slog.New(slog.DiscardHandler)}})
+	h.server.IdleTimeout = time.Hour // the machine may be slow
+	if err := h.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", network.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, "GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+		return c
+	}
+	answered := func(c net.Conn) error {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	var held []net.Conn
+	for range maxPlainConns {
+		c := dial()
+		if err := answered(c); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	more := dial()
+	more.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if err := answered(more); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one more than the bound: %v", err)
+	}
+	held[0].Close()
+	more.SetReadDeadline(time.Time{})
+	if err := answered(more); err != nil {
+		t.Errorf("once there is room: %v", err)
+	}
+}
