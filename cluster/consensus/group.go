@@ -35,6 +35,7 @@ type Group struct {
 	stopping    atomic.Bool
 	held        atomic.Pointer[Trace] // what an earlier replica forbids; nil for most
 	work        sync.WaitGroup        // every goroutine of the group's own
+	transfers   sync.WaitGroup        // of leadership, which Raft must answer before it ends
 	snapshotNow chan struct{}
 	sinceBytes  atomic.Int64 // applied since the last snapshot was asked for
 	lean        atomic.Bool  // see Squeeze
@@ -157,8 +158,9 @@ func (g *Group) Squeeze(on bool) {
 func (g *Group) close(ctx context.Context) error {
 	g.stopping.Store(true)
 	if g.IsLeader() && g.voters() > 1 {
-		g.handOver(ctx)
+		g.handOver()
 	}
+	g.transfers.Wait()
 	// Whoever applies now finds no room, and who applied before is answered.
 	if g.inFlight.Acquire(ctx, g.node.MaxInFlight) == nil {
 		defer g.inFlight.Release(g.node.MaxInFlight)
@@ -174,17 +176,11 @@ func (g *Group) close(ctx context.Context) error {
 	return nil
 }
 
-func (g *Group) handOver(ctx context.Context) {
-	done := make(chan error, 1)
-	go func() { done <- g.raft.LeadershipTransfer().Error() }() // ends with the transfer or raft
-	timer := time.NewTimer(4 * g.node.Heartbeat)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			g.logger.Warn("could not hand over leadership before closing", "err", err)
-		}
-	case <-timer.C:
-	case <-ctx.Done():
+// handOver ends when Raft has answered: within an election timeout of having
+// taken the transfer up, which its end waits for anyway. Left behind in Raft's
+// queue it would never be answered.
+func (g *Group) handOver() {
+	if err := g.raft.LeadershipTransfer().Error(); err != nil {
+		g.logger.Warn("could not hand over leadership before closing", "err", err)
 	}
 }

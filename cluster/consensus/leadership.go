@@ -47,9 +47,9 @@ func (g *Group) Transfer(ctx context.Context, to rookery.NodeID) error {
 			continue
 		}
 		done := make(chan error, 1)
-		go func() { // ends with the transfer or raft
+		g.transfers.Go(func() {
 			done <- g.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(s.Address)).Error()
-		}()
+		})
 		select {
 		case err := <-done:
 			if err != nil {
