@@ -116,7 +116,7 @@ func moveOn(t *testing.T, data, login string, at int) int {
 		if to == at {
 			continue
 		}
-		out, err := exec.Command(harness.Binary(t), "account", "move", login, "-to", fmt.Sprint(to), "-data", data, "--json", "-timeout", "1m").CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), "account", "move", login, "-to", fmt.Sprint(to), "-data", data, "--json", "-timeout", "5m").CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() == 4 && at == 0 {
 			continue // it is there

@@ -145,7 +145,7 @@ func TestReplaceDrainRemove(t *testing.T) {
 	must(t, d.StartNode("node3"))
 	o.until(time.Minute, "node3 lives again", func(s status) bool { return s.alive("node3") && s.whole("node2") })
 
-	out, code = o.run("drain", "node3", "-timeout", "1m")
+	out, code = o.run("drain", "node3", "-timeout", "5m")
 	if code != 0 || !strings.Contains(out, "leads nothing") {
 		t.Errorf("drain: exit code %d: %s", code, out)
 	}
