@@ -121,7 +121,7 @@ func TestThinVolumeProcess(t *testing.T) {
 // process runs it; each is told what it says, until it has ended.
 func (v thinVolume) process(each func(word string, index int), env ...string) (last string, code int) {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(v.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(v.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestThinVolumeProcess$", "-test.v")
 	cmd.Env = append(append(os.Environ(), thinDirectory+"="+filepath.Join(v.dir, "state")), env...)
