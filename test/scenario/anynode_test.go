@@ -32,7 +32,13 @@ func TestMailThroughNodesWithoutAReplica(t *testing.T) {
 		msg := fmt.Sprintf("Subject: %s\r\n\r\n%s\r\n", subject, incompressible(600_000))
 		if err := send(n.SMTP, to, msg); err != nil {
 			t.Errorf("%s does not take mail: %v", n.Name, err)
+			continue
 		}
+		began := time.Now()
+		for _, u := range d.Facts.Users {
+			await(t, d, u, len(want))
+		}
+		t.Logf("all recipients see what was sent through %s %v after its 250", n.Name, time.Since(began).Round(time.Millisecond))
 	}
 	for _, u := range d.Facts.Users {
 		var got []string
@@ -55,6 +61,21 @@ func TestMailThroughNodesWithoutAReplica(t *testing.T) {
 			}
 		}
 	}
+}
+
+// await waits until a user's inbox has so many messages.
+func await(t *testing.T, d *harness.Dev, u harness.User, n int) (got []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := harness.Poll(ctx, func() (bool, error) {
+		got = subjects(t, d, u)
+		return len(got) >= n, nil
+	})
+	if err != nil {
+		t.Fatalf("%s has %v: %v", u.Login, got, err)
+	}
+	return got
 }
 
 // incompressible is lines of text that stay as long in the log: a body of
