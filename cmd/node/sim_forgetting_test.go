@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,17 +22,18 @@ type open struct {
 }
 
 // leaveOpen has a machine stage a large message and stop before its Deliver,
-// until its client gives up or the machine ends.
+// until its client gives up or the machine ends. That it gives up is not said.
 func (c *sim) leaveOpen(x *simNode) open {
 	c.t.Helper()
 	reached := make(chan open, 1)
+	var denied atomic.Bool // the leader, which may be this machine, abandons it later
 	x.divert(func(ctx context.Context, data []byte, g group) (rookery.LogIndex, []byte, error) {
 		if d, ok := commandIn(data).(*command.Deliver); ok && d.Staged != nil {
 			reached <- open{c.groupOf(0), d.Staged.Stage, data}
 			<-ctx.Done()
 			return 0, nil, rookery.E("apply", rookery.KindUnavailable, ctx.Err())
 		}
-		if a, ok := commandIn(data).(*command.Abandon); ok && !a.Epoch {
+		if a, ok := commandIn(data).(*command.Abandon); ok && !a.Epoch && denied.CompareAndSwap(false, true) {
 			return 0, nil, rookery.E("apply", rookery.KindDenied, errors.New("the test keeps it from being sent"))
 		}
 		return g.Apply(ctx, data)

@@ -24,12 +24,20 @@ const (
 // group that does not answer holds up its own lanes only.
 type lane struct{ home, to rookery.GroupID }
 
+// promise is an intent that a machine has told of.
+type promise struct {
+	home rookery.GroupID
+	id   command.IntentID
+	to   []rookery.GroupID
+}
+
 // fanout is what is to be filed and searched for on this node. It says what is
 // to begin, each intent once at a time in a lane, and begins nothing itself.
 type fanout struct {
 	wake chan struct{} // something is to begin; room for one
 
 	mu    sync.Mutex
+	heard []promise
 	lanes map[lane]*queue
 	homes map[rookery.GroupID]*searching
 	sure  map[rookery.GroupID]time.Time // when a barrier last said what is open
@@ -58,6 +66,28 @@ func (f *fanout) poke() {
 	case f.wake <- struct{}{}:
 	default:
 	}
+}
+
+// tell notes a promise for told; where there are too many, its group is
+// searched instead.
+func (f *fanout) tell(p promise) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.heard) >= waiting {
+		f.want(p.home)
+		return
+	}
+	f.heard = append(f.heard, p)
+	f.poke()
+}
+
+// told gives the promises since the last call.
+func (f *fanout) told() []promise {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	heard := f.heard
+	f.heard = nil
+	return heard
 }
 
 // add notes an intent of a group in its lanes, unless it is known there.

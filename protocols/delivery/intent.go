@@ -40,11 +40,10 @@ const page = 64
 
 // Promised says that a group has just agreed on a message which is owed to
 // further groups; the machine of every replica says so. Where this node leads,
-// Run files it at once. It returns at once.
+// Run files it at once. It returns at once: who leads is asked by Run, for the
+// answer may wait for a group that starts.
 func (d *Deliverer) Promised(home rookery.GroupID, id command.IntentID, to []rookery.GroupID) {
-	if d.o.Leader(home) {
-		d.fanout.add(home, id, to, d.o.Clock())
-	}
+	d.fanout.tell(promise{home, id, to})
 }
 
 // Led says that this node has come to lead a group: Run files what is owed
@@ -65,6 +64,11 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		d.fanout.search(g)
 	}
 	for {
+		for _, p := range d.fanout.told() {
+			if d.o.Leader(p.home) {
+				d.fanout.add(p.home, p.id, p.to, d.o.Clock())
+			}
+		}
 		lanes, homes := d.fanout.begin()
 		for _, l := range lanes {
 			wg.Go(func() { d.fill(ctx, l) })
