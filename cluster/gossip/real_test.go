@@ -82,10 +82,9 @@ func TestOnePort(t *testing.T) {
 			return ""
 		}
 	}
-	for _, want := range []string{"joined n2", "joined n3"} {
-		if got := next(); got != want {
-			t.Fatalf("heard %q, want %q", got, want)
-		}
+	// In either order: what n3 says may overtake what n2 said.
+	if came := map[string]bool{next(): true, next(): true}; !came["joined n2"] || !came["joined n3"] {
+		t.Fatalf("heard %v", came)
 	}
 	must(t, nodes[1].Leave(ctx))
 	nodes[1].Close()
