@@ -84,6 +84,9 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 	}
 	g.eraseRest()
 	m.serveGroups(g)
+	if _, err := g.openLog(ctx, rookery.SystemGroup); err != nil {
+		return g, err
+	}
 	_, err = g.raft.Start(ctx, rookery.SystemGroup, sys, g.founders())
 	return g, err
 }
@@ -116,9 +119,11 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 		return err
 	}
 	// All stays that is found now, until it is known what has to.
-	if lg, err := g.log.Group(id); err == nil {
-		lg.Keep(0)
+	lg, err := g.openLog(ctx, id)
+	if err != nil {
+		return err
 	}
+	lg.Keep(0)
 	g.mu.Lock()
 	g.mail[id] = sg.Machine().(*mailbox.Machine)
 	g.mu.Unlock()
@@ -234,9 +239,9 @@ func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.Lo
 func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
 	errs, kind := []error{errors.New("no other replica has it")}, rookery.KindNotFound
 	for _, to := range g.mesh.others() {
-		a, err := g.mesh.ask(ctx, to, callRecord, groupCall{Group: id, Index: index, Term: term})
+		b, err := g.record(ctx, to, groupCall{Group: id, Index: index, Term: term})
 		if err == nil {
-			return a.Data, nil
+			return b, nil
 		}
 		errs = append(errs, err)
 		if !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged) {

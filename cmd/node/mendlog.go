@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rookery"
+	rlog "rookery/cluster/log"
+)
+
+// mendAgain is the pause before replicas that did not answer are asked again.
+const mendAgain = 500 * time.Millisecond
+
+// openLog opens a group's log before its Raft starts. One that is damaged is
+// read whole, and what is bad in it comes from other replicas: until then this
+// node may have forgotten what it acknowledged, and does not vote.
+func (g *groups) openLog(ctx context.Context, id rookery.GroupID) (*rlog.Group, error) {
+	lg, err := g.log.Group(id)
+	if !rookery.Is(err, rookery.KindDamaged) {
+		return lg, err
+	}
+	g.logger.Warn("the log of a group is damaged; what is bad in it is fetched from other nodes", "group", id, "damage", err)
+	for {
+		merr := g.log.Mend(ctx, id)
+		if merr == nil {
+			g.logger.Warn("the log of a group is whole again", "group", id)
+			return g.log.Group(id)
+		}
+		if !rookery.Is(merr, rookery.KindUnavailable) || len(g.mesh.others()) == 0 {
+			return nil, rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
+				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, g.node.cfg.DataDir))
+		}
+		select {
+		case <-time.After(mendAgain):
+		case <-ctx.Done():
+			return nil, rookery.E("open group log", rookery.KindUnavailable, fmt.Errorf("%w; start this node again when the others serve: %w", err, merr))
+		}
+	}
+}
+
+// record asks a node for an entry's record. Where the term is not known only
+// what is committed counts, which the node's state tells.
+func (g *groups) record(ctx context.Context, from rookery.NodeID, q groupCall) ([]byte, error) {
+	if q.Term == 0 {
+		a, err := g.mesh.ask(ctx, from, callApplied, groupCall{Group: q.Group})
+		if err == nil && a.Index < q.Index {
+			err = errors.New("it does not know yet whether the entry is committed")
+		}
+		if err != nil {
+			return nil, rookery.E("ask for entry", rookery.KindUnavailable, err)
+		}
+	}
+	a, err := g.mesh.ask(ctx, from, callRecord, q)
+	return a.Data, err
+}
