@@ -10,8 +10,12 @@ import (
 	rlog "rookery/cluster/log"
 )
 
-// mendAgain is the pause before replicas that did not answer are asked again.
-const mendAgain = 500 * time.Millisecond
+// Replicas that did not answer are asked again, for a while: whoever starts a
+// group may have other groups to see to.
+const (
+	mendAgain  = 500 * time.Millisecond
+	mendWithin = startWithin
+)
 
 // openLog opens a group's log before its Raft starts. One that is damaged is
 // read whole, and what is bad in it comes from other replicas: until then this
@@ -22,7 +26,7 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) (*rlog.Group, 
 		return lg, err
 	}
 	g.logger.Warn("the log of a group is damaged; what is bad in it is fetched from other nodes", "group", id, "damage", err)
-	for {
+	for until := time.Now().Add(mendWithin); ; {
 		merr := g.log.Mend(ctx, id)
 		if merr == nil {
 			g.logger.Warn("the log of a group is whole again", "group", id)
@@ -35,6 +39,8 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) (*rlog.Group, 
 		select {
 		case <-time.After(mendAgain):
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil || time.Now().After(until) {
 			return nil, rookery.E("open group log", rookery.KindUnavailable, fmt.Errorf("%w; start this node again when the others serve: %w", err, merr))
 		}
 	}
