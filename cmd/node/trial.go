@@ -99,12 +99,24 @@ func tryPath(ctx context.Context, s *Store, data string) (string, error) {
 		err = errors.Join(tryStore(ctx, store), closeStore(store))
 	}
 	if made != "" {
-		os.RemoveAll(made)
+		removeEmpty(made)
 	}
 	if err != nil {
 		return "", rookery.E("try object store", rookery.KindOf(err), fmt.Errorf("%w; name a directory that the user who runs the node may write", err))
 	}
 	return path + " can be written", nil
+}
+
+// removeEmpty removes a directory and those in it, but no file and nothing that
+// leads to one: another process may have begun to use it.
+func removeEmpty(name string) {
+	entries, _ := os.ReadDir(name)
+	for _, e := range entries {
+		if e.IsDir() {
+			removeEmpty(filepath.Join(name, e.Name()))
+		}
+	}
+	os.Remove(name)
 }
 
 func exists(path string) bool {

@@ -36,6 +36,11 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := lockParent(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := node.Beginnable(cfg); err != nil {
 		return err
 	}
@@ -92,18 +97,11 @@ func kitPlace(path string) (string, error) {
 	return path, errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// beginCluster makes the first node and writes the first settings. It opens
-// the node without listeners, so nobody is served before this has worked.
+// beginCluster makes the first node and writes the first settings, while no
+// other init is at work. It opens the node without listeners, so nobody is
+// served before this has worked.
 func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logger *slog.Logger) (err error) {
 	if err := set.Validate(); err != nil {
-		return err
-	}
-	unlock, err := lockParent(cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := node.Beginnable(cfg); err != nil { // another may have ended just now
 		return err
 	}
 	quiet := cfg
@@ -121,8 +119,8 @@ func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logg
 	return closeNode(n)
 }
 
-// lockParent keeps a second init away until unlock: one that fails removes what
-// it made. The lock is on the directory above, for the data directory comes and
+// lockParent keeps a second init away until unlock: one that fails, or tries the
+// object store, removes what it made. The lock is on the directory above, for the data directory comes and
 // goes.
 func lockParent(dir string) (unlock func() error, err error) {
 	const op = "begin cluster"
