@@ -123,7 +123,7 @@ func (s *site) remove(k int) error {
 func (s *site) join(by, k int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, s.bin, "token", "-socket", s.path(space(by)+".sock"), "--json").Output()
+	out, err := exec.CommandContext(ctx, s.bin, "token", "-valid", "10m", "-socket", s.path(space(by)+".sock"), "--json").Output()
 	if err != nil {
 		return fmt.Errorf("token: %w: %s", err, errorText(err))
 	}
