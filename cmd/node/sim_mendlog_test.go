@@ -52,3 +52,24 @@ func TestSimDamagedLogIsMendedBeforeTheStart(t *testing.T) {
 		}
 	})
 }
+
+// Who lost an entry and its term takes it from a replica that has applied it,
+// and from no other: what lies in a log may never be committed.
+func TestSimLostEntryComesFromWhoAppliedIt(t *testing.T) {
+	bubble(t, unpacked, func(c *sim) {
+		c.sendFor(time.Second)
+		asks, other := c.nodes[0], c.nodes[1]
+		for id := range c.applied(asks) {
+			c.until(time.Minute, "the other has all of it", func() bool {
+				return c.applied(other)[id] >= c.applied(asks)[id]
+			})
+			at := c.applied(other)[id]
+			if b, err := asks.groups.record(c.t.Context(), other.id.Node, groupCall{Group: id, Index: at}); err != nil || len(b) == 0 {
+				c.t.Errorf("group %d, entry %d, which is applied: %d bytes, %v", id, at, len(b), err)
+			}
+			if _, err := asks.groups.record(c.t.Context(), other.id.Node, groupCall{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
+				c.t.Errorf("group %d, an entry that is not applied there: %v", id, err)
+			}
+		}
+	})
+}
