@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rookery"
@@ -27,11 +28,35 @@ type conn struct {
 
 	onClose func() // of whoever took it over; guarded by owner.mu
 	once    sync.Once
+	ending  atomic.Int32 // how far its end has come: one of the states below
 }
 
-// Close says goodbye and closes.
+// The states of a connection's end.
+const (
+	writable int32 = iota
+	halfClosing
+	halfClosed
+	closed
+)
+
+// CloseWrite says that nothing more will be written (RFC 8446 6.1). It writes
+// for at most five seconds (crypto/tls); whoever closes meanwhile need not wait.
+func (c *conn) CloseWrite() error {
+	if !c.ending.CompareAndSwap(writable, halfClosing) {
+		return net.ErrClosed
+	}
+	err := c.Conn.CloseWrite()
+	c.ending.CompareAndSwap(halfClosing, halfClosed)
+	return err
+}
+
+// Close says goodbye and closes. While CloseWrite writes to a peer that does
+// not read, the goodbye would wait for it: then it closes at once.
 func (c *conn) Close() error {
 	c.forget()
+	if c.ending.Swap(closed) == halfClosing {
+		return c.raw.Close()
+	}
 	return c.Conn.Close()
 }
 

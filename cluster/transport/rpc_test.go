@@ -296,6 +296,27 @@ func TestTunnel(t *testing.T) {
 	wantKind(t, "no such tunnel", err, rookery.KindUnavailable)
 }
 
+// A peer that reads nothing holds up neither the end of writing nor, while
+// that waits, a close: who waits for a lock here stops the clock of a bubble.
+func TestCloseDuringCloseWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, n := newCluster(t), transporttest.NewNetwork()
+		a, b := c.inMemory(n, "a", "10.0.0.1:7000"), c.inMemory(n, "b", "10.0.0.2:7000")
+		defer a.Close(t.Context())
+		defer b.Close(t.Context())
+		b.HandleConn("deaf", func(ctx context.Context, _ rookery.NodeID, _ []byte, _ net.Conn) { <-ctx.Done() })
+		conn, err := a.DialConn(within(t), "b", "deaf", nil)
+		must(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- conn.(interface{ CloseWrite() error }).CloseWrite() }()
+		synctest.Wait() // it writes
+		must(t, conn.Close())
+		if err := <-ended; err == nil {
+			t.Error("the end of writing reached a peer that reads nothing")
+		}
+	})
+}
+
 func TestManyCalls(t *testing.T) {
 	c := newCluster(t)
 	a, b := c.node("a", nil), c.node("b", nil)

@@ -196,15 +196,15 @@ func (c *chain) cycle(cutAt int64) (err error) {
 func (c *chain) count(n *Node, d *disk) {
 	c.stats.changes += d.changes.Load()
 	c.stats.freed += uint64(n.groups.log.Stats().Freed)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for k, v := range d.kinds {
-		c.stats.kinds[k] += v
-	}
 	for _, m := range n.groups.mail {
 		if packs, err := m.Packs("", 1000); err == nil {
 			c.stats.packed = max(c.stats.packed, len(packs))
 		}
+	}
+	d.mu.Lock() // not over the reads above: they wait for compactions, which write here
+	defer d.mu.Unlock()
+	for k, v := range d.kinds {
+		c.stats.kinds[k] += v
 	}
 }
 

@@ -36,18 +36,25 @@ type End struct {
 // Carry passes bytes between client and tunnel until one of them ends, after
 // those that the client has sent ahead. Whoever interrupts the reading of the
 // client by a deadline has the session end after the running command. A write
-// to the client may take as long as stall. It closes the tunnel.
+// to either side may take as long as stall. It closes the tunnel.
 func Carry(client, tunnel net.Conn, ahead []byte, stall time.Duration) (end End) {
 	var asked, left, quiet atomic.Bool
 	var up sync.WaitGroup
 	up.Go(func() {
 		asked.Store(len(ahead) > 0)
-		_, err := tunnel.Write(ahead)
+		forward := func(p []byte) error {
+			tunnel.SetWriteDeadline(time.Now().Add(stall))
+			_, err := tunnel.Write(p)
+			return err
+		}
+		var err error
+		if len(ahead) > 0 {
+			err = forward(ahead)
+		}
 		if err == nil {
 			err = pump(client, func(p []byte) error {
 				asked.Store(true)
-				_, err := tunnel.Write(p)
-				return err
+				return forward(p)
 			})
 		}
 		left.Store(errors.Is(err, os.ErrDeadlineExceeded))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rookery"
@@ -116,6 +117,25 @@ func TestCarryLeavesAfterTheRunningCommand(t *testing.T) {
 	if got, err := io.ReadAll(user); err != nil || string(got) != "a OK\r\n" {
 		t.Errorf("the client got %q %v", got, err)
 	}
+}
+
+// A server that reads nothing ends the session after the stall: without a
+// bound it would last until the machine is found dead.
+func TestCarryEndsWhereTheServerReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		user, front := net.Pipe()
+		tunnel, server := net.Pipe()
+		defer server.Close()
+		began := time.Now()
+		end := make(chan End, 1)
+		go func() { end <- Carry(front, tunnel, nil, time.Minute) }()
+		if _, err := io.WriteString(user, "a NOOP\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if e := <-end; !e.Asked || time.Since(began) != time.Minute {
+			t.Errorf("%+v after %v", e, time.Since(began))
+		}
+	})
 }
 
 func TestAnswers(t *testing.T) {
