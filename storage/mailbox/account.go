@@ -4,7 +4,14 @@ import (
 	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var accountPart = part{Handlers: handlers{
+	tables.On((*work).createAccount),
+	tables.On((*work).setQuota),
+	tables.On((*work).eraseAccount),
+}}
 
 func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if w.get(accountKey(tableAccount, c.Account)) != nil {

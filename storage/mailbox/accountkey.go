@@ -9,7 +9,17 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var keyPart = part{Handlers: handlers{
+	tables.On((*work).keyFloor),
+	tables.On((*work).rewrapAccounts),
+	tables.On((*work).rotateAccountKey),
+	tables.On((*work).rewrapMessages),
+	tables.On((*work).dropAccountKey),
+	tables.On((*work).barAccount),
+}}
 
 // Keys are an account's wrapped keys, and how far its messages are rewrapped
 // under the newest.

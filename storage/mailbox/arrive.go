@@ -6,7 +6,17 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var arrivalPart = part{Handlers: handlers{
+	tables.On((*work).importBegin),
+	tables.On((*work).importRows),
+	tables.On((*work).importBody),
+	tables.On((*work).importSeal),
+	tables.On((*work).activate),
+	tables.On((*work).importDrop),
+}}
 
 // importBegin begins a copy, or takes one over.
 func (w *work) importBegin(c *command.ImportBegin) (command.Result, error) {

@@ -5,7 +5,15 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var bodyPart = part{Handlers: handlers{
+	tables.On((*work).packed),
+	tables.On((*work).packDead),
+	tables.On((*work).packDeleted),
+	tables.On((*work).packForget),
+}}
 
 // addBody records a new body with its references.
 func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, pieces []LogPiece) {

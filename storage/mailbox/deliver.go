@@ -3,7 +3,12 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var deliveryPart = part{Handlers: handlers{
+	tables.On((*work).deliver),
+}}
 
 // maxSize bounds the size a message may claim, so that sums cannot overflow.
 const maxSize = 1 << 40
@@ -99,7 +104,7 @@ func checkDeliver(c *command.Deliver) error {
 func (w *work) deliverOne(c *command.Deliver, d *command.Delivery, id BodyID) (filed command.Filed, fresh bool) {
 	a, x, err := w.target(c, d)
 	if err != nil {
-		return command.Filed{Kind: rookery.KindOf(err), Text: reason(err)}, false
+		return command.Filed{Kind: rookery.KindOf(err), Text: tables.Reason(err)}, false
 	}
 	e := w.email(a.ID, c.Email)
 	if fresh = e == nil; fresh {

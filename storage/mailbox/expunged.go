@@ -3,7 +3,13 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var expungedPart = part{Handlers: handlers{
+	tables.On((*work).recoverExpunged),
+	tables.On((*work).purgeExpunged),
+}}
 
 // keep enters a message in the recoverable list; it keeps its reference to
 // the email. where says what the mailbox was.

@@ -7,7 +7,12 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var filedPart = part{Handlers: handlers{
+	tables.On((*work).intentForget),
+}}
 
 // What was filed for an intent of another group is kept, so that it is filed
 // once however often the other group tries: in one mark for the command, or

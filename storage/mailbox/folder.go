@@ -5,7 +5,15 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var folderPart = part{Handlers: handlers{
+	tables.On((*work).createMailbox),
+	tables.On((*work).deleteMailbox),
+	tables.On((*work).renameMailbox),
+	tables.On((*work).subscribe),
+}}
 
 func (w *work) createMailbox(c *command.CreateMailbox) (command.Result, error) {
 	a, err := w.account(c.Account)

@@ -6,7 +6,15 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var holdPart = part{Handlers: handlers{
+	tables.On((*work).hold),
+	tables.On((*work).release),
+	tables.On((*work).restoreWindow),
+	tables.On((*work).namePacks),
+}}
 
 // What keeps dead packs: holds of operators, restore points and pins, and the
 // restore window. One rule, applied by the machine itself: a pack is deleted

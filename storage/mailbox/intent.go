@@ -4,7 +4,12 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var intentPart = part{Handlers: handlers{
+	tables.On((*work).intentDone),
+}}
 
 // Intent is what a delivered message still owes to other groups.
 type Intent struct {

@@ -5,7 +5,12 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var jumpPart = part{Handlers: handlers{
+	tables.On((*work).jump),
+}}
 
 // jump moves every counter of the group on, in one command: clients may have
 // seen numbers that the survivors' log does not know. Everything in a mailbox

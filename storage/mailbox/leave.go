@@ -3,7 +3,16 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var leavingPart = part{Handlers: handlers{
+	tables.On((*work).moveOut),
+	tables.On((*work).moveCopied),
+	tables.On((*work).moveFreeze),
+	tables.On((*work).moveStop),
+	tables.On((*work).moveGone),
+}}
 
 // moveOut begins a move in the source, or takes it over: the index is the new
 // turn.

@@ -5,7 +5,15 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var messagePart = part{Handlers: handlers{
+	tables.On((*work).storeFlags),
+	tables.On((*work).expunge),
+	tables.On((*work).copyMessages),
+	tables.On((*work).moveMessages),
+}}
 
 // storeFlags changes flags, message by message (RFC 7162 3.1.3).
 func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
@@ -114,6 +122,14 @@ func (w *work) expunge(c *command.Expunge) (command.Result, error) {
 	out := gone.UIDs()
 	w.bury(a, x, out)
 	return &command.ExpungeResult{UIDs: out, ModSeq: s, More: more}, nil
+}
+
+func (w *work) copyMessages(c *command.Copy) (command.Result, error) {
+	return w.copy(c.Account, c.From, c.To, c.UIDs, false)
+}
+
+func (w *work) moveMessages(c *command.Move) (command.Result, error) {
+	return w.copy(c.Account, c.From, c.To, c.UIDs, true)
 }
 
 // copy copies or moves messages, all or none.

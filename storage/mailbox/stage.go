@@ -3,7 +3,14 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
+
+var stagePart = part{Handlers: handlers{
+	tables.On((*work).stage),
+	tables.On((*work).abandon),
+	tables.On((*work).forgetNode),
+}}
 
 // Staged chunks wait in the log for the Deliver that makes them a body. A
 // node holds at most MaxStages open stages and MaxStaged bytes in a group;

@@ -1,0 +1,89 @@
+package tables
+
+import (
+	"errors"
+	"fmt"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/state"
+)
+
+// Part is one subject of a state machine: the handlers of its commands,
+// declared in the file that has their code. W is a command in execution.
+type Part[W any] struct {
+	Handlers []Handler[W]
+}
+
+// Handler executes one type of command.
+type Handler[W any] struct {
+	Type command.Type
+	run  func(W, command.Command) (command.Result, error)
+}
+
+// On makes the handler of commands of type C. fn changes everything the
+// command says or, where it gives an error, nothing.
+func On[W any, C command.Command](fn func(W, C) (command.Result, error)) Handler[W] {
+	var none C // Type looks at no field
+	return Handler[W]{none.Type(), func(w W, c command.Command) (command.Result, error) { return fn(w, c.(C)) }}
+}
+
+// Parts is a state machine's parts together: it knows each command's handler.
+type Parts[W any] struct {
+	of       string
+	handlers []*Handler[W] // by type
+}
+
+// Join puts parts together; of names the machine in refusals ("a mail group").
+// It panics where two parts claim a command: a broken build.
+func Join[W any](of string, parts ...Part[W]) *Parts[W] {
+	p := &Parts[W]{of: of}
+	for _, part := range parts {
+		for i := range part.Handlers {
+			h := &part.Handlers[i]
+			for int(h.Type) >= len(p.handlers) {
+				p.handlers = append(p.handlers, nil)
+			}
+			if p.handlers[h.Type] != nil {
+				panic(fmt.Sprintf("tables: command type %d has two handlers", h.Type))
+			}
+			p.handlers[h.Type] = h
+		}
+	}
+	return p
+}
+
+// Run executes a command. The error is KindInvalid where no part has its type.
+func (p *Parts[W]) Run(w W, c command.Command) (command.Result, error) {
+	if t := int(c.Type()); t < len(p.handlers) && p.handlers[t] != nil {
+		return p.handlers[t].run(w, c)
+	}
+	return nil, Refuse(rookery.KindInvalid, "command type %d does not belong to %s", c.Type(), p.of)
+}
+
+// Handles reports whether a part has a type of command.
+func (p *Parts[W]) Handles(t command.Type) bool {
+	return int(t) < len(p.handlers) && p.handlers[t] != nil
+}
+
+// Answer encodes what became of a command, as state.Machine.Apply returns it.
+func Answer(r command.Result, err error) []byte {
+	if err == nil {
+		return state.OK(command.EncodeResult(r))
+	}
+	return state.Refuse(rookery.KindOf(err), Reason(err))
+}
+
+// Refuse makes the error of a command that cannot be.
+func Refuse(kind rookery.Kind, format string, args ...any) error {
+	return rookery.E("apply", kind, fmt.Errorf(format, args...))
+}
+
+// Reason is a refusal's text without its operation.
+func Reason(err error) string {
+	var e *rookery.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
