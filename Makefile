@@ -4,13 +4,16 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: help build test lint fuzz bench chaos interop format deps clean
+.PHONY: help build man test lint fuzz bench chaos interop format deps clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 build: ## build bin/rookery
 	$(GO) build -o bin/rookery ./cmd/rookery
+
+man: build ## write the manual pages into bin/man
+	bin/rookery man bin/man
 
 deps: ## install what the tests need (Debian packages, the S3 server)
 	@test/install

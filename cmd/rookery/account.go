@@ -2,18 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 )
 
-const accountMoveLong = `Accounts are spread over the mail groups when they are made, and stay there until
+const accountLong = `Accounts are spread over the mail groups when they are made, and stay there until
 they are moved. A move copies the account while it serves, takes it out of
 service for a moment (commands wait, mail is answered 4xx after 15 seconds),
 compares the copy and goes on in the new group. Clients see the same mailboxes,
@@ -21,70 +22,69 @@ UIDs and flags; mail that comes meanwhile is filed once. Any node may be killed
 meanwhile: another one goes on. A move that cannot get on while the account is
 out of service is given up after 20 seconds, and the account serves as before.
 
-list lists accounts with their group, what they use where this node knows, and
-the directory entry they belong to.
+An account is named by an address, or by its id as rookery account list gives it.`
 
-move begins to move the account of an ADDRESS (or an account's id, as list gives
-it) to a group and waits until it is there; -no-wait leaves it to the cluster,
-and rookery status shows how far it is. abandon gives a move up, unless it is
-decided already.
+func accountVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "account", Short: "list accounts, move them between mail groups, or erase them", Long: accountLong,
+		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
+	}
+	a := s.ask(v.PersistentFlags())
+	return family(v, accountListVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountEraseVerb(a))
+}
 
-spread moves accounts from the groups with the most to those with the fewest
-until the numbers differ by one at most: after rookery group add, say. It waits;
-when it is interrupted the moves it began go on, and it may be called again.
+func accountListVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: exits(),
+		Long:    "Lists accounts with their group, what they use where this node knows, and the\ndirectory entry they belong to.",
+		Example: "  rookery account list -group 2",
+	}
+	group := v.Flags().Uint("group", 0, "only accounts of this group")
+	v.RunE = func(c *cobra.Command, _ []string) error { return accountList(c.Context(), a, rookery.GroupID(*group)) }
+	return v
+}
 
-Exit codes: 3 there is no such account or group, 4 it is there already, moves
-elsewhere, or the move was given up, 5 the time is over (the move goes on) or
-rookery upgrade finalize is due.
-
-Example: rookery account move alice@example.com -to 7 -data /var/lib/rookery`
-
-func accountVerb() verb {
-	v := verb{name: "account", args: "list [-group N] | move ADDRESS -to N [-no-wait] [-timeout TIME] | abandon ADDRESS | spread [-timeout TIME] | erase ACCOUNT... [-from FILE] [-yes] [-timeout TIME]  [-data DIR | -socket PATH] [--json]",
-		short: "list accounts, move them between mail groups, or erase them", long: accountMoveLong + "\n\n" + accountEraseLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		if len(args) > 0 && args[0] == "erase" {
-			return accountErase(ctx, s, f, args[1:])
-		}
-		admin := adminFlags(f)
-		group := f.Uint("group", 0, "list: only accounts of this group")
-		to := f.Uint("to", 0, "move: the group to move to")
-		noWait := f.Bool("no-wait", false, "move: do not wait until it is done")
-		timeout := f.Duration("timeout", 24*time.Hour, "move, spread: how long to wait")
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		c := accountCall{shell: s, json: *asJSON, admin: admin(), timeout: *timeout, wait: !*noWait}
-		switch {
-		case len(rest) == 1 && rest[0] == "list":
-			return c.list(ctx, rookery.GroupID(*group))
-		case len(rest) == 1 && rest[0] == "spread":
-			return c.spread(ctx)
-		case len(rest) == 2 && rest[0] == "move" && *to > 0:
-			return c.move(ctx, rest[1], rookery.GroupID(*to))
-		case len(rest) == 2 && rest[0] == "move":
+func accountMoveVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "move ADDRESS", Short: "move an account to another mail group", Args: cobra.ExactArgs(1),
+		Long:    "Begins to move an account to a group and waits until it is there; -no-wait leaves\nit to the cluster, and rookery status shows how far it is.",
+		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
+		Annotations: exits("3 there is no such account or group", "4 it is there already, moves elsewhere, or the move was given up",
+			"5 the time is over (the move goes on), or rookery upgrade finalize is due"),
+	}
+	f := v.Flags()
+	to := f.Uint("to", 0, "the group to move to")
+	noWait := f.Bool("no-wait", false, "do not wait until it is done")
+	timeout := f.Duration("timeout", 24*time.Hour, "how long to wait")
+	v.RunE = func(c *cobra.Command, args []string) error {
+		if *to == 0 {
 			return usagef("move needs the group to move to: -to N")
-		case len(rest) == 2 && rest[0] == "abandon":
-			return c.abandon(ctx, rest[1])
 		}
-		return usagef("knows: list, move ADDRESS -to N, abandon ADDRESS, spread, erase ACCOUNT")
+		return accountMove(c.Context(), a, args[0], rookery.GroupID(*to), *timeout, !*noWait)
 	}
 	return v
 }
 
-type accountCall struct {
-	*shell
-	json    bool
-	admin   *node.AdminClient
-	timeout time.Duration
-	wait    bool
+func accountAbandonVerb(a *asking) *cobra.Command {
+	return &cobra.Command{
+		Use: "abandon ADDRESS", Short: "give a move up, unless it is decided already", Args: cobra.ExactArgs(1),
+		Example: "  rookery account abandon alice@example.com", Annotations: exits("3 there is no such account or move", "4 the move is decided"),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, err := a.admin().AbandonMove(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.print(m)
+			}
+			_, err = fmt.Fprintf(a.out, "%s stays in group %d\n", args[0], m.From)
+			return err
+		},
+	}
 }
 
-func (c accountCall) list(ctx context.Context, group rookery.GroupID) error {
-	all, err := c.admin.Accounts(ctx, group)
+func accountList(ctx context.Context, c *asking, group rookery.GroupID) error {
+	all, err := c.admin().Accounts(ctx, group)
 	if err != nil {
 		return err
 	}
@@ -106,12 +106,6 @@ func (c accountCall) list(ctx context.Context, group rookery.GroupID) error {
 	return w.Flush()
 }
 
-func (c accountCall) print(v any) error {
-	enc := json.NewEncoder(c.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 // moved is what move says in the end.
 type moved struct {
 	Account string          `json:"account"`
@@ -119,25 +113,21 @@ type moved struct {
 	Done    bool            `json:"done"`
 }
 
-func (c accountCall) move(ctx context.Context, who string, to rookery.GroupID) error {
-	m, err := c.admin.MoveAccount(ctx, who, to)
+func accountMove(ctx context.Context, c *asking, who string, to rookery.GroupID, timeout time.Duration, wait bool) error {
+	m, err := c.admin().MoveAccount(ctx, who, to)
 	if err != nil {
 		return err
 	}
-	if !c.wait {
+	if !wait {
 		if c.json {
 			return c.print(moved{m.Account, m.From, false})
 		}
 		_, err = fmt.Fprintf(c.out, "%s moves to group %d; how far it is shows in rookery status\n", who, to)
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	progress := c.out
-	if c.json {
-		progress = io.Discard
-	}
-	if err := c.await(ctx, m.Account, to, progress); err != nil {
+	if err := awaitMove(ctx, c, m.Account, to, c.progress()); err != nil {
 		return err
 	}
 	if c.json {
@@ -147,16 +137,16 @@ func (c accountCall) move(ctx context.Context, who string, to rookery.GroupID) e
 	return err
 }
 
-// await waits until an account is in a group, and tells each change.
-func (c accountCall) await(ctx context.Context, id string, to rookery.GroupID, progress io.Writer) error {
+// awaitMove waits until an account is in a group, and tells each change.
+func awaitMove(ctx context.Context, c *asking, id string, to rookery.GroupID, progress io.Writer) error {
 	var told string
 	reason := "see the log of the node that leads its group"
 	for {
-		st, err := c.admin.Status(ctx)
+		st, err := c.admin().Status(ctx)
 		if err == nil {
 			m, under := findMove(st, id)
 			if !under {
-				a, err := c.admin.Account(ctx, id)
+				a, err := c.admin().Account(ctx, id)
 				if err == nil && a.Group == to {
 					return nil
 				}
@@ -200,16 +190,4 @@ func sayMove(m node.MoveStatus) string {
 		text += ": " + m.Trouble
 	}
 	return text
-}
-
-func (c accountCall) abandon(ctx context.Context, who string) error {
-	m, err := c.admin.AbandonMove(ctx, who)
-	if err != nil {
-		return err
-	}
-	if c.json {
-		return c.print(m)
-	}
-	_, err = fmt.Fprintf(c.out, "%s stays in group %d\n", who, m.From)
-	return err
 }

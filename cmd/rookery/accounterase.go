@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -12,72 +10,70 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 )
 
-const accountEraseLong = `  erase ACCOUNT...  erases accounts, named by an address or an id, so that nothing of
-                    them can be read anywhere any more: not on a node, not in the
-                    object store, not in a backup. It takes their keys away, brings
-                    a new tenant key into use, rewraps all other accounts under it
-                    and destroys the older ones on every node. Name many at once:
-                    they cost one rotation (-from FILE reads more, one a line, - is
-                    standard input). Asks first, unless -yes. Waits and tells how
-                    far it is; it goes on without this command, and calling it
-                    again is right. Every node must answer: exit code 5 when it is
-                    not done within -timeout.
+const accountEraseLong = `Erases accounts, named by an address or an id, so that nothing of them can be read
+anywhere any more: not on a node, not in the object store, not in a backup. It
+takes their keys away, brings a new tenant key into use, rewraps all other
+accounts under it and destroys the older ones on every node. Name many at once:
+they cost one rotation. It asks first, unless -yes. It waits and tells how far it
+is; the erasure goes on without this command, and calling it again is right.`
 
-Example: rookery account erase old.user@example.com -data /var/lib/rookery`
-
-// accountErase runs the order erase of rookery account.
-func accountErase(ctx context.Context, s *shell, f *flag.FlagSet, args []string) error {
-	admin := adminFlags(f)
+func accountEraseVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "erase ACCOUNT...", Short: "erase accounts, so that nothing of them can be read any more", Long: accountEraseLong,
+		Example:     "  rookery account erase old.user@example.com -data /var/lib/rookery",
+		Annotations: exits("3 there is no such account", "5 it is not done within -timeout: every node must answer; it goes on"),
+	}
+	f := v.Flags()
 	from := f.String("from", "", "file with more accounts to erase, one a line (- is standard input)")
 	yes := f.Bool("yes", false, "erase without asking")
 	timeout := f.Duration("timeout", time.Hour, "how long to wait until the erasure is done; 0 does not wait")
-	asJSON := f.Bool("json", false, "print JSON when it is done")
-	who, err := interleaved(f, args)
-	if err != nil {
-		return err
-	}
-	if *from != "" {
-		more, err := readNames(*from)
-		if err != nil {
+	v.RunE = func(c *cobra.Command, who []string) error {
+		if *from != "" {
+			more, err := readNames(*from)
+			if err != nil {
+				return err
+			}
+			who = append(who, more...)
+		}
+		if len(who) == 0 {
+			return usagef("erase needs the address or id of an account")
+		}
+		if err := confirm(c.Context(), *yes, eraseWarning(who), "erase"); err != nil {
 			return err
 		}
-		who = append(who, more...)
+		return accountErase(c.Context(), a, who, *timeout)
 	}
-	if len(who) == 0 {
-		return usagef("erase needs the address or id of an account")
-	}
-	if err := confirm(ctx, *yes, eraseWarning(who), "erase"); err != nil {
-		return err
-	}
-	c := admin().Patient(keyPatience)
+	return v
+}
+
+func accountErase(ctx context.Context, a *asking, who []string, timeout time.Duration) error {
+	c := a.admin().Patient(keyPatience)
 	ids, err := c.Erase(ctx, who)
 	if err != nil {
 		return err
 	}
-	progress := s.out
-	if *asJSON {
-		progress = io.Discard
-	}
-	done := *timeout > 0
+	done := timeout > 0
 	if done {
-		waiting, cancel := context.WithTimeout(ctx, *timeout)
+		waiting, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		if err := awaitErased(waiting, c, ids, progress); err != nil {
+		if err := awaitErased(waiting, c, ids, a.progress()); err != nil {
 			return err
 		}
 	}
-	if *asJSON {
-		return json.NewEncoder(s.out).Encode(map[string]any{"accounts": ids, "done": done})
+	if a.json {
+		return a.line(map[string]any{"accounts": ids, "done": done})
 	}
 	if !done {
-		_, err = fmt.Fprintf(s.out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
+		_, err = fmt.Fprintf(a.out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
+	_, err = fmt.Fprintf(a.out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 )
@@ -54,12 +56,26 @@ func plan(groups []rookery.GroupID, accounts []node.AccountStatus) (moves []tran
 	}
 }
 
-func (c accountCall) spread(ctx context.Context) error {
-	st, err := c.admin.Status(ctx)
+func accountSpreadVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "spread", Short: "even out the numbers of accounts of the groups", Args: cobra.ExactArgs(0),
+		Long: `Moves accounts from the groups with the most to those with the fewest until the
+numbers differ by one at most: after rookery group add, say. It waits; when it is
+interrupted the moves it began go on, and it may be called again.`,
+		Example:     "  rookery account spread -timeout 1h -data /var/lib/rookery",
+		Annotations: exits("4 a move was given up", "5 the time is over (moves that began go on), or rookery upgrade finalize is due"),
+	}
+	timeout := v.Flags().Duration("timeout", 24*time.Hour, "how long to wait")
+	v.RunE = func(c *cobra.Command, _ []string) error { return accountSpread(c.Context(), a, *timeout) }
+	return v
+}
+
+func accountSpread(ctx context.Context, c *asking, timeout time.Duration) error {
+	st, err := c.admin().Status(ctx)
 	if err != nil {
 		return err
 	}
-	accounts, err := c.admin.Accounts(ctx, 0)
+	accounts, err := c.admin().Accounts(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -70,14 +86,10 @@ func (c accountCall) spread(ctx context.Context) error {
 		}
 	}
 	moves := plan(groups, accounts)
-	progress := c.out
-	if c.json {
-		progress = io.Discard
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	fmt.Fprintf(progress, "%d of %d accounts are to move\n", len(moves), len(accounts))
-	if err := c.carryOut(ctx, moves, progress); err != nil {
+	fmt.Fprintf(c.progress(), "%d of %d accounts are to move\n", len(moves), len(accounts))
+	if err := carryOut(ctx, c, moves); err != nil {
 		return err
 	}
 	if c.json {
@@ -91,22 +103,22 @@ func (c accountCall) spread(ctx context.Context) error {
 }
 
 // carryOut moves accounts, a few at once, and waits for all of them.
-func (c accountCall) carryOut(ctx context.Context, moves []transfer, progress io.Writer) error {
+func carryOut(ctx context.Context, c *asking, moves []transfer) error {
 	var open []transfer
 	for next := 0; next < len(moves) || len(open) > 0; {
 		for ; next < len(moves) && len(open) < spreadAtOnce; next++ {
 			x := moves[next]
-			if _, err := c.admin.MoveAccount(ctx, x.Account, x.To); err != nil && !rookery.Is(err, rookery.KindExists) {
+			if _, err := c.admin().MoveAccount(ctx, x.Account, x.To); err != nil && !rookery.Is(err, rookery.KindExists) {
 				return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
 			}
 			open = append(open, x)
 		}
 		x := open[0]
-		if err := c.await(ctx, x.Account, x.To, io.Discard); err != nil {
+		if err := awaitMove(ctx, c, x.Account, x.To, io.Discard); err != nil {
 			return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
 		}
 		open = open[1:]
-		fmt.Fprintf(progress, "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To, len(moves)-next+len(open))
+		fmt.Fprintf(c.progress(), "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To, len(moves)-next+len(open))
 	}
 	return nil
 }

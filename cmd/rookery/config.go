@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -19,88 +18,55 @@ const configLong = `Reads and changes the cluster's settings through the adminis
 a running node. Settings are versioned: a change made on an old version fails
 with exit code 4 instead of undoing somebody's.
 
-  rookery config get [KEY]        print all settings, or one key
-  rookery config set KEY VALUE    change one key; @FILE takes the value from a file
-  rookery config diff FILE        what apply would change
-  rookery config apply FILE       replace the settings by a file's (- is standard input)
-  rookery config sample [-node]   an annotated sample of the settings, or of the node file
+Secrets are sealed and shown as "(sealed)"; a file with "(sealed)" keeps them.`
 
-Secrets are sealed and shown as "(sealed)"; a file with "(sealed)" keeps them.
-
-Example: rookery config set -data /var/lib/rookery domains '["example.com"]'`
-
-func configVerb() verb {
-	v := verb{
-		name: "config", args: "get|set|diff|apply|sample [-data DIR | -socket PATH] [--json] ...",
-		short: "read and change the cluster's settings", long: configLong,
+func configVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "config", Short: "read and change the cluster's settings", Long: configLong,
+		Example: `  rookery config set -data /var/lib/rookery domains '["example.com"]'`,
 	}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		asJSON := f.Bool("json", false, "print JSON")
-		forNode := f.Bool("node", false, "sample: the node file instead of the settings")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
+	c := configCall{s.ask(v.PersistentFlags())}
+	const changed = "4 somebody changed the settings meanwhile"
+	return family(v, configSampleVerb(s),
+		&cobra.Command{
+			Use: "get [KEY]", Short: "print all settings, or one key", Args: cobra.MaximumNArgs(1), RunE: c.get,
+			Example: "  rookery config get domains", Annotations: exits("3 there is no such key"),
+		},
+		&cobra.Command{
+			Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2), RunE: c.set,
+			Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set directories.main.password @/root/password", Annotations: exits("3 there is no such key", changed),
+		},
+		&cobra.Command{
+			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
+			Example: "  rookery config diff settings.toml", Annotations: exits(changed),
+		},
+		&cobra.Command{
+			Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1), RunE: c.apply,
+			Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
+		})
+}
+
+func configSampleVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "sample", Short: "print an annotated sample of the settings, or of the node file", Args: cobra.ExactArgs(0),
+		Example: "  rookery config sample -node", Annotations: exits(),
+	}
+	forNode := v.Flags().Bool("node", false, "the node file instead of the settings")
+	v.RunE = func(*cobra.Command, []string) error {
+		text := node.SettingsSample()
+		if *forNode {
+			text = node.ConfigSample()
 		}
-		if len(rest) == 0 {
-			return usagef("needs get, set, diff, apply or sample")
-		}
-		c := configCall{shell: s, json: *asJSON, admin: admin()}
-		order, rest := rest[0], rest[1:]
-		switch order {
-		case "sample":
-			if *forNode {
-				_, err = io.WriteString(s.out, node.ConfigSample())
-			} else {
-				_, err = io.WriteString(s.out, node.SettingsSample())
-			}
-			return err
-		case "get":
-			return c.get(ctx, rest)
-		case "set":
-			return c.set(ctx, rest)
-		case "diff":
-			return c.diff(ctx, rest)
-		case "apply":
-			return c.apply(ctx, rest)
-		}
-		return usagef("%q is unknown: use get, set, diff, apply or sample", order)
+		_, err := io.WriteString(s.out, text)
+		return err
 	}
 	return v
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
+type configCall struct{ *asking }
 
-// interleaved parses flags before, between and after the arguments.
-func interleaved(f *flag.FlagSet, args []string) ([]string, error) {
-	var rest []string
-	for {
-		if err := parse(f, args); err != nil {
-			return nil, err
-		}
-		if f.NArg() == 0 {
-			return rest, nil
-		}
-		rest = append(rest, f.Arg(0))
-		args = f.Args()[1:]
-	}
-}
-
-type configCall struct {
-	*shell
-	json  bool
-	admin *node.AdminClient
-}
-
-func (c configCall) get(ctx context.Context, args []string) error {
-	if len(args) > 1 {
-		return usagef("get takes at most one KEY")
-	}
-	doc, version, err := c.admin.Settings(ctx)
+func (c configCall) get(v *cobra.Command, args []string) error {
+	doc, version, err := c.admin().Settings(v.Context())
 	if err != nil {
 		return err
 	}
@@ -109,9 +75,9 @@ func (c configCall) get(ctx context.Context, args []string) error {
 		_, err = c.out.Write(doc)
 		return err
 	}
-	var v any
+	var value any
 	if len(args) == 1 {
-		if v, err = node.GetKey(doc, args[0]); err != nil {
+		if value, err = node.GetKey(doc, args[0]); err != nil {
 			return err
 		}
 	} else {
@@ -119,19 +85,16 @@ func (c configCall) get(ctx context.Context, args []string) error {
 		if err := toml.Unmarshal(doc, &tree); err != nil {
 			return rookery.E("read settings", rookery.KindInvalid, err)
 		}
-		v = map[string]any{"version": version, "settings": tree}
+		value = map[string]any{"version": version, "settings": tree}
 	}
 	if c.json {
-		return c.writeJSON(v)
+		return c.print(value)
 	}
-	fmt.Fprintln(c.out, plain(v))
+	fmt.Fprintln(c.out, plain(value))
 	return nil
 }
 
-func (c configCall) set(ctx context.Context, args []string) error {
-	if len(args) != 2 {
-		return usagef("set takes KEY and VALUE")
-	}
+func (c configCall) set(v *cobra.Command, args []string) error {
 	value := args[1]
 	if path, ok := strings.CutPrefix(value, "@"); ok {
 		b, err := readInput(path)
@@ -140,7 +103,7 @@ func (c configCall) set(ctx context.Context, args []string) error {
 		}
 		value = strings.TrimRight(string(b), "\r\n")
 	}
-	doc, version, err := c.admin.Settings(ctx)
+	doc, version, err := c.admin().Settings(v.Context())
 	if err != nil {
 		return err
 	}
@@ -148,34 +111,31 @@ func (c configCall) set(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.put(ctx, doc, next, version)
+	return c.put(v.Context(), doc, next, version)
 }
 
-func (c configCall) diff(ctx context.Context, args []string) error {
-	_, changes, _, err := c.compare(ctx, args)
+func (c configCall) diff(v *cobra.Command, args []string) error {
+	_, changes, _, err := c.compare(v.Context(), args[0])
 	if err != nil {
 		return err
 	}
 	return c.show(changes)
 }
 
-func (c configCall) apply(ctx context.Context, args []string) error {
-	next, _, version, err := c.compare(ctx, args)
+func (c configCall) apply(v *cobra.Command, args []string) error {
+	next, _, version, err := c.compare(v.Context(), args[0])
 	if err != nil {
 		return err
 	}
-	doc, _, err := c.admin.Settings(ctx)
+	doc, _, err := c.admin().Settings(v.Context())
 	if err != nil {
 		return err
 	}
-	return c.put(ctx, doc, next, version)
+	return c.put(v.Context(), doc, next, version)
 }
 
-func (c configCall) compare(ctx context.Context, args []string) (next []byte, changes []node.Change, version uint64, err error) {
-	if len(args) != 1 {
-		return nil, nil, 0, usagef("takes one FILE (- is standard input)")
-	}
-	raw, err := readInput(args[0])
+func (c configCall) compare(ctx context.Context, file string) (next []byte, changes []node.Change, version uint64, err error) {
+	raw, err := readInput(file)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -186,7 +146,7 @@ func (c configCall) compare(ctx context.Context, args []string) (next []byte, ch
 	if next, err = s.Document(); err != nil {
 		return nil, nil, 0, err
 	}
-	doc, version, err := c.admin.Settings(ctx)
+	doc, version, err := c.admin().Settings(ctx)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -208,7 +168,7 @@ func (c configCall) put(ctx context.Context, old, next []byte, version uint64) e
 	if len(changes) == 0 {
 		return c.show(changes)
 	}
-	if err := c.admin.PutSettings(ctx, next, version); err != nil {
+	if err := c.admin().PutSettings(ctx, next, version); err != nil {
 		return err
 	}
 	return c.show(changes)
@@ -222,7 +182,7 @@ func (c configCall) show(changes []node.Change) error {
 		}
 	}
 	if c.json {
-		return c.writeJSON(changes)
+		return c.print(changes)
 	}
 	if len(changes) == 0 {
 		fmt.Fprintln(c.out, "no change")
@@ -231,12 +191,6 @@ func (c configCall) show(changes []node.Change) error {
 		fmt.Fprintf(c.out, "%s: %s -> %s\n", ch.Key, plain(ch.Old), plain(ch.New))
 	}
 	return nil
-}
-
-func (c configCall) writeJSON(v any) error {
-	enc := json.NewEncoder(c.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }
 
 func plain(v any) string {
@@ -256,15 +210,4 @@ func plain(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(b)
-}
-
-func readInput(path string) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, rookery.E("read file", rookery.KindNotFound, err)
-	}
-	return b, nil
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/directory/embedded"
@@ -34,58 +36,56 @@ the process id of each node (0 while it is dead).
 -settings FILE changes the settings that the cluster begins with, such as
 [store] for an S3 service of your own; later there is rookery config.
 
-From another terminal a node is killed with SIGKILL and started again:
+From another terminal a node is killed with SIGKILL and started again, by rookery
+dev kill and rookery dev start.
 
-  rookery dev kill node2 -data DIR
-  rookery dev start node2 -data DIR
+Never for production: the directory and the CA are toys.`
 
-Never for production: the directory and the CA are toys.
-
-Example: rookery dev -data ./rookery-data -nodes 3 -port-base 12000`
-
-func devVerb() verb {
-	v := verb{name: "dev", args: "[kill|start NAME] [-data DIR] [-nodes N] [-port-base N] [-settings FILE] [--json] [-log-level LEVEL]",
-		short: "try it out: a whole mail cluster on this machine", long: devLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		data := f.String("data", "./rookery-data", "data directory, made if it is not there")
-		nodes := f.Int("nodes", 3, "how many nodes, 1 to 7")
-		base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
-		settings := f.String("settings", "", "file with settings other than dev's own, for the first start")
-		asJSON := f.Bool("json", false, "print the facts as JSON instead of a table")
-		level := f.String("log-level", "warn", "debug, info, warn or error")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		dir, err := filepath.Abs(*data)
-		if err != nil {
-			return rookery.E("find data directory", rookery.KindInvalid, err)
-		}
-		switch {
-		case len(rest) == 2 && (rest[0] == "kill" || rest[0] == "start"):
-			return devOrder(ctx, s, dir, rest[0], rest[1], *asJSON)
-		case len(rest) > 0:
-			return usagef("takes only flags, or kill NAME, or start NAME")
-		case *nodes < 1 || *nodes > devNodes:
-			return usagef("-nodes %d: choose 1 to %d", *nodes, devNodes)
-		}
-		logger, err := newLogger(s, *level)
-		if err != nil {
-			return err
-		}
-		d := &dev{shell: s, dir: dir, logger: logger, level: *level}
-		if d.ports, err = choosePorts(*base, *nodes); err != nil {
-			return err
-		}
-		if *settings != "" {
-			if d.changes, err = os.ReadFile(*settings); err != nil {
-				return usagef("-settings: %v", err)
-			}
-		}
-		return d.run(ctx, *asJSON)
+func devVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "dev", Short: "try it out: a whole mail cluster on this machine", Long: devLong, Args: noSuchVerb,
+		Example: "  rookery dev -data ./rookery-data -nodes 3 -port-base 12000", Annotations: exits("4 it runs already on this directory"),
 	}
+	data := v.PersistentFlags().String("data", dataDefault("./rookery-data"), "data directory, made if it is not there; ROOKERY_DATA names another default")
+	asJSON := v.PersistentFlags().Bool("json", false, "print JSON")
+	f := v.Flags()
+	nodes := f.Int("nodes", 3, "how many nodes, 1 to 7")
+	base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
+	settings := f.String("settings", "", "file with settings other than dev's own, for the first start")
+	level := f.String("log-level", "warn", "debug, info, warn or error")
+	v.RunE = func(c *cobra.Command, _ []string) error {
+		d, err := newDev(s, *data, *base, *nodes, *settings, *level)
+		if err != nil {
+			return err
+		}
+		return d.run(c.Context(), *asJSON)
+	}
+	v.AddCommand(devOrderVerb(s, "kill", "kill a node with SIGKILL", data, asJSON), devOrderVerb(s, "start", "start a node that is dead", data, asJSON))
 	return v
+}
+
+func newDev(s *shell, data string, base, nodes int, settings, level string) (*dev, error) {
+	dir, err := filepath.Abs(data)
+	if err != nil {
+		return nil, rookery.E("find data directory", rookery.KindInvalid, err)
+	}
+	if nodes < 1 || nodes > devNodes {
+		return nil, usagef("-nodes %d: choose 1 to %d", nodes, devNodes)
+	}
+	logger, err := s.logger(level)
+	if err != nil {
+		return nil, err
+	}
+	d := &dev{shell: s, dir: dir, logger: logger, level: level}
+	if d.ports, err = choosePorts(base, nodes); err != nil {
+		return nil, err
+	}
+	if settings != "" {
+		if d.changes, err = os.ReadFile(settings); err != nil {
+			return nil, usagef("-settings: %v", err)
+		}
+	}
+	return d, nil
 }
 
 // devNodes is how many nodes a dev cluster may have.
@@ -222,9 +222,7 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 		return err
 	}
 	if facts := d.facts(); asJSON {
-		enc := json.NewEncoder(d.out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(facts)
+		err = d.print(facts)
 	} else {
 		err = d.table(facts)
 	}

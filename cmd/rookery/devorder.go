@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +13,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 )
+
+// devOrderVerb makes the verbs that ask a running rookery dev for something.
+func devOrderVerb(s *shell, order, short string, data *string, asJSON *bool) *cobra.Command {
+	return &cobra.Command{
+		Use: order + " NODE", Short: short, Args: cobra.ExactArgs(1), Example: "  rookery dev " + order + " node2 -data ./rookery-data",
+		Annotations: exits("3 there is no such node", "4 it is so already", "5 rookery dev does not run on the directory"),
+		RunE: func(c *cobra.Command, args []string) error {
+			dir, err := filepath.Abs(*data)
+			if err != nil {
+				return rookery.E("find data directory", rookery.KindInvalid, err)
+			}
+			return devOrder(c.Context(), s, dir, order, args[0], *asJSON)
+		},
+	}
+}
 
 // devOrder asks the supervisor of a dev cluster to kill or start a node.
 func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON bool) error {
@@ -47,7 +63,7 @@ func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON boo
 		return rookery.E(order+" node", kind, errors.New(strings.TrimSpace(string(text))))
 	}
 	if asJSON {
-		return json.NewEncoder(s.out).Encode(map[string]string{"node": name, "done": order})
+		return s.line(map[string]string{"node": name, "done": order})
 	}
 	_, err = fmt.Fprintf(s.out, "%s: %s done\n", name, order)
 	return err

@@ -2,70 +2,62 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 )
 
-func gossipVerb() verb {
-	v := verb{name: "gossip", args: "rotate [-data DIR | -socket PATH] [-no-wait] [-timeout TIME] [--json]", short: "change the key that nodes encrypt their signs of life with",
-		long: `Changes the key of gossip without a break: every node gets the new key, then all
+func gossipVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{Use: "gossip", Short: "change the key that nodes encrypt their signs of life with", Example: "  rookery gossip rotate -data /var/lib/rookery"}
+	return family(v, gossipRotateVerb(s.ask(v.PersistentFlags())))
+}
+
+func gossipRotateVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "rotate", Short: "change the key of gossip without a break", Args: cobra.ExactArgs(0),
+		Long: `Changes the key of gossip without a break: every node gets the new key, then all
 use it, then the old one is forgotten. Each step waits for the nodes that live;
 one that is down learns the key when it is back. The key also changes by itself
 after rookery remove, for the removed node knows it.
 
-Waits until the change is done and tells how far it is (-no-wait does not wait).
-Exit code 5 when the time is over first: it goes on, see rookery status. It is
-also refused with code 5 until rookery upgrade finalize, where that is due.
+Waits until the change is done and tells how far it is (-no-wait does not wait).`,
+		Example:     "  rookery gossip rotate -data /var/lib/rookery",
+		Annotations: exits("5 the time is over first (it goes on, see rookery status), or rookery upgrade finalize is due"),
+	}
+	noWait := v.Flags().Bool("no-wait", false, "do not wait until the key is changed")
+	timeout := v.Flags().Duration("timeout", 2*time.Minute, "how long to wait")
+	v.RunE = func(c *cobra.Command, _ []string) error { return gossipRotate(c.Context(), a, *timeout, !*noWait) }
+	return v
+}
 
-Example: rookery gossip rotate -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		noWait := f.Bool("no-wait", false, "do not wait until the key is changed")
-		timeout := f.Duration("timeout", 2*time.Minute, "how long to wait")
-		asJSON := f.Bool("json", false, "print JSON when it is done")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		if len(rest) != 1 || rest[0] != "rotate" {
-			return usagef("knows one order: rotate")
-		}
-		c := admin()
-		settled, err := c.RotateGossip(ctx)
-		if err != nil {
-			return err
-		}
-		progress := s.out
-		if *asJSON {
-			progress = io.Discard
-		}
-		done := false
-		if !*noWait {
-			ctx, cancel := context.WithTimeout(ctx, *timeout)
-			defer cancel()
-			if err := awaitRing(ctx, c, settled, progress); err != nil {
-				return err
-			}
-			done = true
-		}
-		switch {
-		case *asJSON:
-			return json.NewEncoder(s.out).Encode(map[string]any{"version": settled, "done": done})
-		case done:
-			_, err = fmt.Fprintln(s.out, "the key is changed on every node that lives; no other key is known any more")
-		default:
-			_, err = fmt.Fprintln(s.out, "the key changes; how far it is shows in rookery status --json")
-		}
+func gossipRotate(ctx context.Context, a *asking, timeout time.Duration, wait bool) error {
+	c := a.admin()
+	settled, err := c.RotateGossip(ctx)
+	if err != nil {
 		return err
 	}
-	return v
+	if wait {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		if err := awaitRing(ctx, c, settled, a.progress()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case a.json:
+		return a.line(map[string]any{"version": settled, "done": wait})
+	case wait:
+		_, err = fmt.Fprintln(a.out, "the key is changed on every node that lives; no other key is known any more")
+	default:
+		_, err = fmt.Fprintln(a.out, "the key changes; how far it is shows in rookery status --json")
+	}
+	return err
 }
 
 // awaitRing waits until the ring has reached a version and every node that

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"flag"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rookery/cmd/node"
 )
@@ -27,9 +28,7 @@ Keep it off the cluster, in a safe place: who has it can read all mail.
 Then start the node with rookery serve, mint a token for each further machine
 with rookery token, and enter them with rookery join.
 
-A sample of the settings:  rookery config sample
-Example: rookery init -config /etc/rookery/rookery.toml
-Example: rookery init -config /etc/rookery/rookery.toml -settings settings.toml -kit /root/rookery-recovery-kit.json`
+A sample of the settings is printed by rookery config sample.`
 
 // initFlags are what init is called with.
 type initFlags struct {
@@ -39,7 +38,7 @@ type initFlags struct {
 	store, storeCA, bucket, region, accessKey, secretKey *string
 }
 
-func newInitFlags(f *flag.FlagSet) initFlags {
+func newInitFlags(f *pflag.FlagSet) initFlags {
 	return initFlags{
 		config:       f.String("config", "", "path of the node file"),
 		settings:     f.String("settings", "", "path of the settings (- is standard input)"),
@@ -113,19 +112,20 @@ func takeFile(into *string, path string) error {
 	return err
 }
 
-func initVerb() verb {
-	v := verb{name: "init", args: "-config FILE [-settings FILE] [-kit FILE] [flags] [--json]", short: "begin a cluster on its first machine", long: initLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		i := newInitFlags(f)
-		asJSON := f.Bool("json", false, "print JSON when it is done")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if *i.config == "" || f.NArg() > 0 {
+func initVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "init -config FILE", Short: "begin a cluster on its first machine", Long: initLong, Args: cobra.ExactArgs(0),
+		Example: "  rookery init -config /etc/rookery/rookery.toml\n" +
+			"  rookery init -config /etc/rookery/rookery.toml -settings settings.toml -kit /root/rookery-recovery-kit.json",
+		Annotations: exits("4 there is a cluster, or another rookery init is at work", "5 the directory or the object store does not answer"),
+	}
+	i := newInitFlags(v.Flags())
+	asJSON := v.Flags().Bool("json", false, "print JSON when it is done")
+	v.RunE = func(c *cobra.Command, _ []string) error {
+		if *i.config == "" {
 			return usagef("needs -config FILE")
 		}
-		return begin(ctx, s, i, *asJSON)
+		return begin(c.Context(), s, i, *asJSON)
 	}
 	return v
 }

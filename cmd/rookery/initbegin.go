@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +50,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if err := found.complete(ctx); err != nil {
 		return err
 	}
-	logger, err := newLogger(s, "warn")
+	logger, err := s.logger("warn")
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 		return rookery.E("begin cluster", rookery.KindDenied, fmt.Errorf("the cluster has begun in %s, but without its recovery kit: %w; start the node, then run: rookery key kit FILE -data %s", cfg.DataDir, err, cfg.DataDir))
 	}
 	if asJSON {
-		return json.NewEncoder(s.out).Encode(begun{cfg.DataDir, kit})
+		return s.line(begun{cfg.DataDir, kit})
 	}
 	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys mean lost mail, and who has it can read all mail.\n", cfg.DataDir, kit)
 	_, err = fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)

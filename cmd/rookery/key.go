@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -15,79 +16,64 @@ import (
 
 const keyLong = `Shows and changes the keys that open mail. Every message has a key of its own,
 wrapped by its account's key, which a version of the tenant key wraps; the tenant
-key lies on the nodes alone, in a file or sealed by keys.command.
+key lies on the nodes alone, in a file or sealed by keys.command.`
 
-  status            versions, which nodes hold them and how many accounts each
-                    wraps, erasures under way, what is wrong (then exit code 1)
-  rotate            brings a new tenant key into use: on every node first, then
-                    used; all account keys are rewrapped, no body is rewritten
-  rotate -account A gives one account (an address or an id) a new key of its own
-  destroy [VERSION] destroys an old tenant key, or all old ones, on every node;
-                    refused while a node does not answer (exit code 5) or an
-                    account is still wrapped under it (exit code 4)
-  kit FILE          writes a new recovery kit, to keep off the cluster: one from
-                    before a rotation lacks the new key
-  restore FILE      puts the files below keys and identity that the directory of a
-                    stopped node lacks back from a recovery kit; what is there
-                    stays. Exit code 2: a kit of another cluster, or none; 3: the
-                    directory has no node.json; 4: nothing is missing, the node
-                    runs, or the kit lacks a tenant key in use (-partial goes on)
-
-Example: rookery key rotate -data /var/lib/rookery && rookery key status -data /var/lib/rookery`
-
-func keyVerb() verb {
-	v := verb{name: "key", args: "status|rotate [-account A]|destroy [VERSION]|kit FILE|restore FILE [-partial] [-data DIR | -socket PATH] [-yes] [--json]", short: "show, rotate and destroy encryption keys", long: keyLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		account := f.String("account", "", "rotate the key of this account, an address or an id, instead of the tenant key")
-		yes := f.Bool("yes", false, "destroy without asking")
-		partial := f.Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		if len(rest) == 0 {
-			return usagef("needs status, rotate, destroy, kit or restore")
-		}
-		k := keyOrder{shell: s, admin: admin().Patient(keyPatience), json: *asJSON, yes: *yes, account: *account, data: f.Lookup("data").Value.String()}
-		switch order, rest := rest[0], rest[1:]; {
-		case order == "status" && len(rest) == 0:
-			return k.status(ctx)
-		case order == "rotate" && len(rest) == 0:
-			return k.rotate(ctx)
-		case order == "destroy" && len(rest) <= 1:
-			return k.destroy(ctx, rest)
-		case order == "kit" && len(rest) == 1:
-			return k.kit(rest[0])
-		case order == "restore" && len(rest) == 1:
-			return k.restore(rest[0], *partial)
-		}
-		return usagef("knows status, rotate, destroy [VERSION], kit FILE and restore FILE")
+func keyVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "key", Short: "show, rotate and destroy encryption keys", Long: keyLong,
+		Example: "  rookery key rotate -data /var/lib/rookery && rookery key status -data /var/lib/rookery",
 	}
+	k := keyCall{s.ask(v.PersistentFlags())}
+	return family(v, k.statusVerb(), k.rotateVerb(), k.destroyVerb(), k.kitVerb(), keyRestoreVerb(k))
+}
+
+func (k keyCall) statusVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "show versions, who holds them, erasures under way, and what is wrong", Args: cobra.ExactArgs(0),
+		Example: "  rookery key status", Annotations: exits("1 something is wrong"),
+		RunE: func(c *cobra.Command, _ []string) error { return k.status(c.Context()) },
+	}
+}
+
+func (k keyCall) rotateVerb() *cobra.Command {
+	v := &cobra.Command{
+		Use: "rotate", Short: "bring a new tenant key into use", Args: cobra.ExactArgs(0),
+		Long:    "Brings a new tenant key into use: on every node first, then used. All account keys\nare rewrapped under it; no body is rewritten.",
+		Example: "  rookery key rotate -data /var/lib/rookery", Annotations: exits(),
+	}
+	account := v.Flags().String("account", "", "give this account, an address or an id, a new key of its own instead")
+	v.RunE = func(c *cobra.Command, _ []string) error { return k.rotate(c.Context(), *account) }
 	return v
+}
+
+func (k keyCall) destroyVerb() *cobra.Command {
+	v := &cobra.Command{
+		Use: "destroy [VERSION]", Short: "destroy an old tenant key, or all old ones, on every node", Args: cobra.MaximumNArgs(1),
+		Example:     "  rookery key destroy 1 -yes",
+		Annotations: exits("4 an account is still wrapped under it", "5 a node does not answer"),
+	}
+	yes := v.Flags().Bool("yes", false, "destroy without asking")
+	v.RunE = func(c *cobra.Command, args []string) error { return k.destroy(c.Context(), args, *yes) }
+	return v
+}
+
+func (k keyCall) kitVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "kit FILE", Short: "write a new recovery kit, to keep off the cluster", Args: cobra.ExactArgs(1),
+		Long:    "Writes a new recovery kit, to keep off the cluster: one from before a rotation lacks\nthe new key.",
+		Example: "  rookery key kit /media/safe/rookery-kit.json -data /var/lib/rookery", Annotations: exits("4 the file exists"),
+		RunE: func(_ *cobra.Command, args []string) error { return k.kit(args[0]) },
+	}
 }
 
 // keyPatience is how long an order about keys may take: nodes may have to run
 // a command each and write their files.
 const keyPatience = 3 * time.Minute
 
-type keyOrder struct {
-	*shell
-	admin         *node.AdminClient
-	json, yes     bool
-	account, data string
-}
+type keyCall struct{ *asking }
 
-func (k keyOrder) print(v any) error {
-	enc := json.NewEncoder(k.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-func (k keyOrder) status(ctx context.Context) error {
-	st, err := k.admin.Keys(ctx)
+func (k keyCall) status(ctx context.Context) error {
+	st, err := k.admin().Patient(keyPatience).Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +88,7 @@ func (k keyOrder) status(ctx context.Context) error {
 	return err
 }
 
-func (k keyOrder) table(st node.KeyStatus) error {
+func (k keyCall) table(st node.KeyStatus) error {
 	w := tabwriter.NewWriter(k.out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "TENANT KEY\tSTATE\tSINCE\tACCOUNTS\tFINGERPRINT\n")
 	for _, v := range st.Versions {
@@ -138,9 +124,9 @@ func (k keyOrder) table(st node.KeyStatus) error {
 	return w.Flush()
 }
 
-func (k keyOrder) rotate(ctx context.Context) error {
-	if k.account != "" {
-		id, err := k.admin.RotateAccountKey(ctx, k.account)
+func (k keyCall) rotate(ctx context.Context, account string) error {
+	if account != "" {
+		id, err := k.admin().Patient(keyPatience).RotateAccountKey(ctx, account)
 		if err != nil {
 			return err
 		}
@@ -150,7 +136,7 @@ func (k keyOrder) rotate(ctx context.Context) error {
 		_, err = fmt.Fprintf(k.out, "account %s has a new key; its messages are rewrapped under it, see rookery key status\n", id)
 		return err
 	}
-	r, err := k.admin.RotateKey(ctx)
+	r, err := k.admin().Patient(keyPatience).RotateKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,7 +151,7 @@ func (k keyOrder) rotate(ctx context.Context) error {
 	return err
 }
 
-func (k keyOrder) destroy(ctx context.Context, rest []string) error {
+func (k keyCall) destroy(ctx context.Context, rest []string, yes bool) error {
 	var versions []uint32
 	what := "all tenant keys but the one in use"
 	if len(rest) == 1 {
@@ -176,10 +162,10 @@ func (k keyOrder) destroy(ctx context.Context, rest []string) error {
 		versions = append(versions, uint32(v))
 		what = fmt.Sprintf("tenant key %d", v)
 	}
-	if err := confirm(ctx, k.yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open nothing any more that only it wraps.", what), "destroy"); err != nil {
+	if err := confirm(ctx, yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open nothing any more that only it wraps.", what), "destroy"); err != nil {
 		return err
 	}
-	destroyed, err := k.admin.DestroyKeys(ctx, versions...)
+	destroyed, err := k.admin().Patient(keyPatience).DestroyKeys(ctx, versions...)
 	if err != nil {
 		return err
 	}
@@ -194,7 +180,7 @@ func (k keyOrder) destroy(ctx context.Context, rest []string) error {
 	return err
 }
 
-func (k keyOrder) kit(path string) error {
+func (k keyCall) kit(path string) error {
 	if exists(path) {
 		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file", path))
 	}

@@ -5,12 +5,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery"
 	"rookery/cmd/node"
 )
 
+func keyRestoreVerb(k keyCall) *cobra.Command {
+	v := &cobra.Command{
+		Use: "restore FILE", Short: "put lost key files back from a recovery kit", Args: cobra.ExactArgs(1),
+		Long: `Puts the files below keys and identity that the directory of a stopped node lacks
+back from a recovery kit; what is there stays.`,
+		Example: "  rookery key restore /media/safe/rookery-kit.json -data /var/lib/rookery",
+		Annotations: exits("2 wrong call, a kit of another cluster, or no kit", "3 the directory has no node.json",
+			"4 nothing is missing, the node runs, or the kit lacks a tenant key in use (-partial goes on)"),
+	}
+	partial := v.Flags().Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
+	v.RunE = func(_ *cobra.Command, args []string) error { return k.restore(args[0], *partial) }
+	return v
+}
+
 // restore takes from a recovery kit what a stopped node's directory lacks.
-func (k keyOrder) restore(path string, partial bool) error {
+func (k keyCall) restore(path string, partial bool) error {
 	if k.data == "" {
 		return usagef("restore needs -data DIR, of a stopped node")
 	}
@@ -18,7 +34,7 @@ func (k keyOrder) restore(path string, partial bool) error {
 	if err != nil {
 		return err
 	}
-	logger, err := newLogger(k.shell, "warn")
+	logger, err := k.logger("warn")
 	if err != nil {
 		return err
 	}

@@ -6,41 +6,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
-	"rookery"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"rookery/cmd/node"
 )
-
-// verb is one command of the command line.
-type verb struct {
-	name, args, short, long string
-	run                     func(ctx context.Context, s *shell, args []string) error
-}
-
-func verbs() []verb {
-	first := []verb{devVerb(), initVerb(), tokenVerb(), joinVerb(), serveVerb(), statusVerb(), configVerb()}
-	return append(append(first, nodeVerbs()...), groupVerb(), gossipVerb(), storageVerb(), keyVerb(), accountVerb(), recoverVerb(), upgradeVerb(), versionVerb())
-}
-
-// shell is what a verb may touch of the outside.
-type shell struct {
-	out, err io.Writer
-}
-
-// usageError is a wrong call of the command line.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -48,145 +25,174 @@ func main() {
 	os.Exit(run(ctx, &shell{os.Stdout, os.Stderr}, os.Args[1:]))
 }
 
+// verbs makes the whole tree of commands. Each is declared in a file of its own:
+// arguments, flags, an example, and the exit codes that mean something special.
+func verbs(s *shell) *cobra.Command {
+	root := &cobra.Command{
+		Use: "rookery", Short: "Rookery is a mail server cluster", Long: "Rookery is a mail server cluster.",
+		Example: "  rookery dev\n  rookery status -data /var/lib/rookery",
+		Version: node.BinaryVersion(), SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpVerb())
+	root.AddCommand(devVerb(s), initVerb(s), tokenVerb(s), joinVerb(s), serveVerb(s), statusVerb(s), configVerb(s),
+		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), gossipVerb(s), storageVerb(s), keyVerb(s), accountVerb(s),
+		recoverVerb(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultVersionFlag()
+	finish(root)
+	return root
+}
+
+// finish writes the exit codes into each verb's text, and marks the errors of
+// verbs that ran: all others are of a wrong call.
+func finish(c *cobra.Command) {
+	c.InitDefaultHelpFlag()
+	c.DisableFlagsInUseLine = !c.HasAvailableFlags()
+	if fn := c.RunE; fn != nil {
+		c.Long += "\n\n" + exitText(c)
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if err := fn(c, args); err != nil {
+				return ranError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		finish(sub)
+	}
+}
+
 func run(ctx context.Context, s *shell, args []string) int {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		return help(s, args)
-	}
-	i := slices.IndexFunc(verbs(), func(v verb) bool { return v.name == args[0] })
-	if i < 0 {
-		fmt.Fprintf(s.err, "rookery: %q is not a command; see: rookery help\n", args[0])
-		return exitUsage
-	}
-	v := verbs()[i]
-	err := v.run(ctx, s, args[1:])
-	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
+	root := verbs(s)
+	root.SetArgs(doubleDashes(args, flagValues(root)))
+	c, err := root.ExecuteContextC(ctx)
+	if err == nil {
 		return 0
-	case wantsJSON(args[1:]):
-		writeJSONError(s.err, v.name, err)
-	case errors.As(err, new(usageError)):
-		fmt.Fprintf(s.err, "rookery %s: %v\nusage: rookery %s %s\n", v.name, err, v.name, v.args)
+	}
+	if ran := (ranError{}); errors.As(err, &ran) {
+		err = ran.error
+	} else {
+		err = usageError{err}
+	}
+	path := strings.TrimPrefix(c.CommandPath(), "rookery ")
+	name, _, _ := strings.Cut(path, " ")
+	switch {
+	case wantsJSON(args):
+		writeJSONError(s.err, name, err)
+	case errors.As(err, new(usageError)) && c.HasParent():
+		fmt.Fprintf(s.err, "rookery %s: %v\nusage: %s\n", path, err, c.UseLine())
+	case c.HasParent():
+		fmt.Fprintf(s.err, "rookery %s: %v\n", name, err)
 	default:
-		fmt.Fprintf(s.err, "rookery %s: %v\n", v.name, err)
+		fmt.Fprintf(s.err, "rookery: %v\nsee: rookery help\n", err)
 	}
 	return exitCode(err)
 }
 
-// jsonError is how every verb fails when it was called with --json: one line
-// on standard error. Code is the exit code.
-type jsonError struct {
-	Command string `json:"command"`
-	Error   string `json:"error"`
-	Kind    string `json:"kind"`
-	Code    int    `json:"code"`
-}
-
-func wantsJSON(args []string) bool {
-	return slices.ContainsFunc(args, func(a string) bool { return a == "--json" || a == "-json" || a == "--json=true" || a == "-json=true" })
-}
-
-func writeJSONError(w io.Writer, verb string, err error) {
-	kind := rookery.KindOf(err).String()
-	if errors.As(err, new(usageError)) {
-		kind = rookery.KindInvalid.String()
-	}
-	json.NewEncoder(w).Encode(jsonError{verb, err.Error(), kind, exitCode(err)})
-}
-
-func help(s *shell, args []string) int {
-	if len(args) > 1 {
-		for _, v := range verbs() {
-			if v.name == args[1] {
-				if err := v.run(context.Background(), s, []string{"-h"}); !errors.Is(err, flag.ErrHelp) {
-					printUsage(s, v, nil) // it takes no flags
-				}
-				return 0
-			}
+// family declares a verb that does nothing itself but has others below it.
+func family(c *cobra.Command, of ...*cobra.Command) *cobra.Command {
+	c.AddCommand(of...)
+	c.Annotations = exits()
+	c.Args = noSuchVerb
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var names []string
+		for _, sub := range c.Commands() {
+			names = append(names, sub.Name())
 		}
-		fmt.Fprintf(s.err, "rookery: %q is not a command\n", args[1])
-		return exitUsage
+		return usagef("needs one of: %s", strings.Join(names, ", "))
 	}
-	fmt.Fprint(s.out, "Rookery is a mail server cluster.\n\n")
-	for _, v := range verbs() {
-		fmt.Fprintf(s.out, "  rookery %-8s  %s\n", v.name, v.short)
-	}
-	fmt.Fprint(s.out, "\nrookery help COMMAND explains one, with an example.\n\nExit codes: "+exitCodes()+"\n")
-	return 0
+	return c
 }
 
-// flags makes a verb's flag set, with its usage from the verb.
-func (s *shell) flags(v verb) *flag.FlagSet {
-	f := flag.NewFlagSet(v.name, flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() { printUsage(s, v, f) }
-	return f
-}
-
-// printUsage is what help VERB, VERB -h and VERB --help print.
-func printUsage(s *shell, v verb, f *flag.FlagSet) {
-	fmt.Fprintf(s.out, "usage: rookery %s %s\n\n%s\n", v.name, v.args, strings.TrimSpace(v.long))
-	if f != nil {
-		fmt.Fprint(s.out, "\nFlags:\n")
-		f.SetOutput(s.out)
-		f.PrintDefaults()
+// noSuchVerb refuses arguments of a verb that has others below it, and names
+// those that look alike.
+func noSuchVerb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	fmt.Fprint(s.out, "\nExit codes: "+exitCodes()+"\n")
+	return fmt.Errorf("%q is unknown%s", args[0], alike(c, args[0], ""))
 }
 
-// parse prints the usage where it was asked for; a wrong flag is only named.
-func parse(f *flag.FlagSet, args []string) error {
-	usage := f.Usage
-	f.Usage = func() {}
-	err := f.Parse(args)
-	f.Usage = usage
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		usage()
+// flagError names the flags that look like one that is unknown.
+func flagError(c *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
 		return err
-	case err != nil:
-		return usageError{err}
 	}
-	return nil
+	unknown := (*pflag.NotExistError)(nil)
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	names := &cobra.Command{SuggestionsMinimumDistance: 2}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	name := unknown.GetSpecifiedName()
+	return fmt.Errorf("there is no flag -%s%s", name, alike(names, name, "-"))
 }
 
-// The exit codes. They are part of the interface: scripts rely on them.
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitNotFound    = 3
-	exitConflict    = 4
-	exitUnavailable = 5
-	exitDamaged     = 6
-	exitRemoved     = 7
-)
-
-func exitCodes() string {
-	return "0 done, 1 failed, 2 wrong call or input, 3 not found, 4 changed underneath or exists, 5 unavailable: try again, 6 damaged data, 7 this node was removed from the cluster"
+func alike(c *cobra.Command, name, dash string) string {
+	c.SuggestionsMinimumDistance = 2
+	found := c.SuggestionsFor(name)
+	if len(found) == 0 {
+		return ""
+	}
+	return "; did you mean " + dash + strings.Join(found, " or "+dash) + "?"
 }
 
-var exitOf = map[rookery.Kind]int{
-	rookery.KindUnknown:     exitFailed,
-	rookery.KindInvalid:     exitUsage,
-	rookery.KindNotFound:    exitNotFound,
-	rookery.KindExists:      exitConflict,
-	rookery.KindDenied:      exitFailed,
-	rookery.KindCredentials: exitFailed,
-	rookery.KindDisabled:    exitFailed,
-	rookery.KindOverQuota:   exitFailed,
-	rookery.KindTooLarge:    exitUsage,
-	rookery.KindLimit:       exitUnavailable,
-	rookery.KindConflict:    exitConflict,
-	rookery.KindUnavailable: exitUnavailable,
-	rookery.KindDamaged:     exitDamaged,
-	rookery.KindMoved:       exitUnavailable,
+// flagValues tells of every flag in the tree whether it takes a value. A name
+// means the same everywhere.
+func flagValues(c *cobra.Command) map[string]bool {
+	takes := map[string]bool{}
+	note := func(f *pflag.Flag) { takes[f.Name] = f.NoOptDefVal == "" }
+	c.Flags().VisitAll(note)
+	c.PersistentFlags().VisitAll(note)
+	for _, sub := range c.Commands() {
+		for name, does := range flagValues(sub) {
+			takes[name] = does
+		}
+	}
+	return takes
 }
 
-func exitCode(err error) int {
-	if errors.As(err, new(usageError)) {
-		return exitUsage
+// doubleDashes lets flags be written with one dash, as in -data DIR, which the
+// library would read as letters. Values of flags stay as they are.
+func doubleDashes(args []string, takes map[string]bool) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		name, _, whole := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if a[:min(1, len(a))] == "-" && len(name) > 1 {
+			a = "--" + strings.TrimLeft(a, "-")
+		}
+		out = append(out, a)
+		if strings.HasPrefix(a, "--") && !whole && takes[name] && i+1 < len(args) {
+			i++
+			out = append(out, args[i])
+		}
 	}
-	if errors.Is(err, node.ErrRemoved) {
-		return exitRemoved
+	return out
+}
+
+func helpVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]...", Short: "explain a command, with an example",
+		Example: "  rookery help storage check", Annotations: exits(),
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = noSuchVerb(of, rest)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return of.Help()
+		},
 	}
-	return exitOf[rookery.KindOf(err)]
 }

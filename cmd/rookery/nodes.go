@@ -3,113 +3,106 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
 )
 
-func nodeVerbs() []verb {
-	return []verb{drainVerb(),
-		nodeVerb("undrain", "let a drained node serve again", `Takes rookery drain back: the node may lead and hold groups again.
-
-Example: rookery undrain mail2 -data /var/lib/rookery`),
-		nodeVerb("remove", "take a node off the cluster for ever", `The node is cut off at once and never comes back under its identity: a machine
-whose disk is lost, or that was drained and is given away. Refused with exit
-code 4 where a group would lose its majority; start the nodes that are down, or
-join another node and wait until rookery status shows the groups on it.
-
-Example: rookery remove mail2 -data /var/lib/rookery`),
-	}
+func undrainVerb(s *shell) *cobra.Command {
+	return nodeVerb(s, "undrain", &cobra.Command{
+		Short: "let a drained node serve again", Example: "  rookery undrain mail2 -data /var/lib/rookery",
+		Long: "Takes rookery drain back: the node may lead and hold groups again.", Annotations: exits("3 there is no such node"),
+	})
 }
 
-// nodeVerb makes undrain and remove, which take effect when they are written.
-func nodeVerb(name, short, long string) verb {
-	v := verb{name: name, args: "NODE [-data DIR | -socket PATH] [--json]", short: short, long: long}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
-		if err != nil {
+func removeVerb(s *shell) *cobra.Command {
+	return nodeVerb(s, "remove", &cobra.Command{
+		Short: "take a node off the cluster for ever", Example: "  rookery remove mail2 -data /var/lib/rookery",
+		Long: `The node is cut off at once and never comes back under its identity: a machine
+whose disk is lost, or that was drained and is given away. It is refused where a
+group would lose its majority; start the nodes that are down, or join another
+node and wait until rookery status shows the groups on it.`,
+		Annotations: exits("3 there is no such node", "4 a group would lose its majority"),
+	})
+}
+
+// nodeVerb completes undrain and remove, which take effect when they are written.
+func nodeVerb(s *shell, name string, v *cobra.Command) *cobra.Command {
+	v.Use, v.Args = name+" NODE", oneNode
+	a := s.ask(v.Flags())
+	v.RunE = func(c *cobra.Command, args []string) error {
+		if err := a.admin().SetNode(c.Context(), args[0], name); err != nil {
 			return err
 		}
-		if len(rest) != 1 || rest[0] == "" {
-			return usagef("needs the name or id of one node")
+		if a.json {
+			return a.line(map[string]string{"node": args[0], "done": name})
 		}
-		if err := admin().SetNode(ctx, rest[0], name); err != nil {
-			return err
-		}
-		if *asJSON {
-			return json.NewEncoder(s.out).Encode(map[string]string{"node": rest[0], "done": name})
-		}
-		_, err = fmt.Fprintf(s.out, "%s: %s is done; what moves because of it shows in rookery status\n", rest[0], name)
+		_, err := fmt.Fprintf(s.out, "%s: %s is done; what moves because of it shows in rookery status\n", args[0], name)
 		return err
 	}
 	return v
 }
 
-func drainVerb() verb {
-	v := verb{name: "drain", args: "NODE [-data DIR | -socket PATH] [-no-wait] [-timeout TIME] [--json]", short: "move leadership and replicas off a node",
-		long: `The node gives its leaderships away and gets no new replicas; those it has move
+func oneNode(_ *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return usagef("needs the name or id of one node")
+	}
+	return nil
+}
+
+func drainVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "drain NODE", Short: "move leadership and replicas off a node", Args: oneNode,
+		Long: `The node gives its leaderships away and gets no new replicas; those it has move
 where another node is free to take them. Waits until the node leads nothing and
 holds nothing that can move, and tells how far it is. Replicas without another
 node to go to stay: the node may then be stopped for a while, and removed only
-after another one has joined. Exit code 5 when the time is over first; the
-drain goes on.
-
-Example: rookery drain mail2 -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		noWait := f.Bool("no-wait", false, "do not wait until the node is drained")
-		timeout := f.Duration("timeout", time.Hour, "how long to wait")
-		asJSON := f.Bool("json", false, "print JSON when it is done")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		if len(rest) != 1 || rest[0] == "" {
-			return usagef("needs the name or id of one node")
-		}
+after another one has joined.`,
+		Example: "  rookery drain mail2 -data /var/lib/rookery", Annotations: exits("3 there is no such node", "4 the drain was taken back meanwhile", "5 the time is over first; the drain goes on"),
+	}
+	a := s.ask(v.Flags())
+	noWait := v.Flags().Bool("no-wait", false, "do not wait until the node is drained")
+	timeout := v.Flags().Duration("timeout", time.Hour, "how long to wait")
+	v.RunE = func(c *cobra.Command, args []string) error {
 		if *timeout <= 0 {
 			return usagef("-timeout %v: it must be above zero; -no-wait does not wait", *timeout)
 		}
-		c := admin()
-		if err := c.SetNode(ctx, rest[0], "drain"); err != nil {
-			return err
-		}
-		if *noWait {
-			if *asJSON {
-				return json.NewEncoder(s.out).Encode(map[string]any{"node": rest[0], "drained": false})
-			}
-			_, err = fmt.Fprintf(s.out, "%s drains; how far it is shows in rookery status\n", rest[0])
-			return err
-		}
-		ctx, cancel := context.WithTimeout(ctx, *timeout)
-		defer cancel()
-		progress := s.out
-		if *asJSON {
-			progress = io.Discard
-		}
-		n, err := awaitDrained(ctx, c, rest[0], progress)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return json.NewEncoder(s.out).Encode(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
-		}
-		if n.Holds > 0 {
-			_, err = fmt.Fprintf(s.out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
-		} else {
-			_, err = fmt.Fprintf(s.out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
-		}
-		return err
+		return drain(c.Context(), a, args[0], *timeout, !*noWait)
 	}
 	return v
+}
+
+func drain(ctx context.Context, a *asking, name string, timeout time.Duration, wait bool) error {
+	c := a.admin()
+	err := c.SetNode(ctx, name, "drain")
+	switch {
+	case err != nil:
+		return err
+	case !wait && a.json:
+		return a.line(map[string]any{"node": name, "drained": false})
+	case !wait:
+		_, err = fmt.Fprintf(a.out, "%s drains; how far it is shows in rookery status\n", name)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	n, err := awaitDrained(ctx, c, name, a.progress())
+	switch {
+	case err != nil:
+		return err
+	case a.json:
+		return a.line(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
+	case n.Holds > 0:
+		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
+	default:
+		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
+	}
+	return err
 }
 
 // awaitDrained waits until a node leads nothing and what it holds cannot

@@ -3,15 +3,15 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -28,53 +28,66 @@ nothing. docs/operator/recovery.md explains the steps.
      It prints what it will do and what may be lost, and asks for the cluster's
      id (or give -yes). After a crash repeat it without reports.
   4. Start the survivors, then join new nodes with rookery token and join.
+`
 
-Exit codes: 2 reports that do not fit, 4 nothing to recover, a group without a
-copy, or disks that changed since the report, 6 a damaged disk.
+func recoverVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "recover", Short: "go on after the majority is lost for ever", Long: strings.TrimSpace(recoverLong),
+		Example: "  rookery recover apply -data /var/lib/rookery mail1.json mail2.json",
+	}
+	r := &recovering{shell: s}
+	v.PersistentFlags().StringVar(&r.data, "data", dataDefault(""), "data directory of the stopped node")
+	v.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON")
+	return family(v, recoverInspectVerb(r), recoverApplyVerb(r))
+}
 
-Example: rookery recover apply -data /var/lib/rookery mail1.json mail2.json`
+// recovering is what both steps of a recovery share.
+type recovering struct {
+	*shell
+	data string
+	json bool
+}
 
-func recoverVerb() verb {
-	v := verb{name: "recover", args: "inspect -data DIR [--json] | apply -data DIR [-margin N] [-yes] [--json] REPORT...",
-		short: "go on after the majority is lost for ever", long: recoverLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		data := f.String("data", "", "data directory of the stopped node")
-		margin := f.Uint("margin", 1_000_000, "how far UIDNEXT jumps in every mailbox: more than the dead nodes can have given since the survivors last heard of them")
-		yes := f.Bool("yes", false, "do not ask")
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
+func recoverInspectVerb(r *recovering) *cobra.Command {
+	return &cobra.Command{
+		Use: "inspect", Short: "report what a survivor's disk holds", Args: cobra.ExactArgs(0),
+		Example: "  rookery recover inspect -data /var/lib/rookery --json > mail1.json", Annotations: exits("4 the node runs", "6 a damaged disk"),
+		RunE: func(*cobra.Command, []string) error { return recoverInspect(r) },
+	}
+}
+
+func recoverApplyVerb(r *recovering) *cobra.Command {
+	v := &cobra.Command{
+		Use: "apply REPORT...", Short: "make a survivor's disk a part of the recovered cluster",
+		Example: "  rookery recover apply -data /var/lib/rookery mail1.json mail2.json",
+		Annotations: exits("2 wrong call, or reports that do not fit", "4 nothing to recover, a group without a copy, or disks that changed since the report",
+			"6 a damaged disk"),
+	}
+	margin := v.Flags().Uint("margin", 1_000_000, "how far UIDNEXT jumps in every mailbox: more than the dead nodes can have given since the survivors last heard of them")
+	yes := v.Flags().Bool("yes", false, "do not ask")
+	v.RunE = func(_ *cobra.Command, files []string) error {
+		if *margin < 1000 || *margin > 100_000_000 {
+			return usagef("needs a -margin of 1000 to 100000000")
 		}
-		if len(rest) == 0 || *data == "" || *margin < 1000 || *margin > 100_000_000 {
-			return usagef("needs inspect or apply, -data DIR, and a -margin of 1000 to 100000000")
-		}
-		switch rest[0] {
-		case "inspect":
-			if len(rest) > 1 {
-				return usagef("inspect takes only flags")
-			}
-			return recoverInspect(s, *data, *asJSON)
-		case "apply":
-			return recoverApply(s, f, *data, rest[1:], uint32(*margin), *yes, *asJSON)
-		}
-		return usagef("%q is neither inspect nor apply", rest[0])
+		return recoverApply(r, files, uint32(*margin), *yes)
 	}
 	return v
 }
 
-func recoverInspect(s *shell, dir string, asJSON bool) error {
-	logger, err := newLogger(s, "warn")
+func recoverInspect(s *recovering) error {
+	if s.data == "" {
+		return usagef("needs -data DIR")
+	}
+	logger, err := s.logger("warn")
 	if err != nil {
 		return err
 	}
-	r, err := node.InspectRecovery(dir, logger)
+	r, err := node.InspectRecovery(s.data, logger)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(s, r)
+	if s.json {
+		return s.print(r)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s, node %s (%s), epoch %d, generation %s\n\nGROUP\tTERM\tLAST (TERM)\tAPPENDED\tAPPLIED\tCOMMITTED UNTIL\tMEMBERS\n", r.Cluster, r.Name, r.Node, r.Epoch, dash(r.Generation))
@@ -92,21 +105,11 @@ func recoverInspect(s *shell, dir string, asJSON bool) error {
 	return w.Flush()
 }
 
-func stamp(t time.Time) string {
-	if t.IsZero() || t.Unix() <= 0 {
-		return "-"
+func recoverApply(s *recovering, files []string, margin uint32, yes bool) error {
+	if s.data == "" {
+		return usagef("needs -data DIR")
 	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-func printJSON(s *shell, v any) error {
-	enc := json.NewEncoder(s.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-func recoverApply(s *shell, f *flag.FlagSet, dir string, files []string, margin uint32, yes, asJSON bool) error {
-	p, pending, err := node.PendingRecovery(dir)
+	p, pending, err := node.PendingRecovery(s.data)
 	if err != nil {
 		return err
 	}
@@ -118,10 +121,10 @@ func recoverApply(s *shell, f *flag.FlagSet, dir string, files []string, margin 
 			return err
 		}
 	}
-	if asJSON {
-		err = printJSON(s, p)
+	if s.json {
+		err = s.print(p)
 	} else {
-		err = printPlan(s, p)
+		err = printPlan(s.shell, p)
 	}
 	if err != nil {
 		return err
@@ -133,15 +136,15 @@ func recoverApply(s *shell, f *flag.FlagSet, dir string, files []string, margin 
 			return usagef("not confirmed; nothing was changed")
 		}
 	}
-	logger, err := newLogger(s, "warn")
+	logger, err := s.logger("warn")
 	if err != nil {
 		return err
 	}
-	if err := node.ApplyRecovery(dir, p, logger, time.Now()); err != nil {
+	if err := node.ApplyRecovery(s.data, p, logger, time.Now()); err != nil {
 		return err
 	}
-	if !asJSON {
-		_, err = fmt.Fprintf(s.out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then start them.\n", dir, p.Generation)
+	if !s.json {
+		_, err = fmt.Fprintf(s.out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then start them.\n", s.data, p.Generation)
 	}
 	return err
 }

@@ -1,90 +1,45 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
-	"net"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
 )
 
-// adminFlags adds the flags that name a node to talk to.
-func adminFlags(f *flag.FlagSet) func() *node.AdminClient {
-	data := f.String("data", "rookery-data", "data directory of the node to talk to")
-	socket := f.String("socket", "", "path of the node's administration socket (default DIR/admin.sock)")
-	return func() *node.AdminClient {
-		if *socket != "" {
-			return node.NewAdminClient(*socket)
-		}
-		return node.NewAdminClient(adminSocket(*data))
-	}
-}
-
-// adminSocket finds the socket below a data directory, also in the one of a
-// dev cluster, where the first node that answers is meant.
-func adminSocket(dir string) string {
-	path := filepath.Join(dir, "admin.sock")
-	if exists(path) {
-		return path
-	}
-	for k := range devNodes {
-		of := filepath.Join(dir, nodeName(k), "admin.sock")
-		if c, err := net.DialTimeout("unix", of, time.Second); err == nil {
-			c.Close()
-			return of
-		}
-		if k == 0 && exists(of) {
-			path = of // to be named where none answers
-		}
-	}
-	return path
-}
-
-func statusVerb() verb {
-	v := verb{name: "status", args: "[-data DIR | -socket PATH] [-watch] [-every TIME] [--json]", short: "show nodes, groups, and what is wrong",
-		long: `Shows the cluster as a node sees it: nodes, groups with their leaders and how
-far each member's state is behind, disk, and what is wrong. Exit code 1 when
-something is wrong.
+func statusVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{
+		Use: "status", Short: "show nodes, groups, and what is wrong", Args: cobra.ExactArgs(0),
+		Long: `Shows the cluster as a node sees it: nodes, groups with their leaders and how
+far each member's state is behind, disk, and what is wrong.
 
 With -watch it looks again every two seconds (-every) until Ctrl-C, which ends it
 with exit code 0: in place on a terminal, else one table after the other; with
---json one line of JSON each time.
-
-Example: rookery status -data /var/lib/rookery
-Example: rookery status -data /var/lib/rookery -watch -every 5s`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		asJSON := f.Bool("json", false, "print JSON")
-		again := f.Bool("watch", false, "look again and again, until Ctrl-C")
-		every := f.Duration("every", 2*time.Second, "time between two looks of -watch, 200ms to 1h")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if f.NArg() > 0 {
-			return usagef("takes no arguments, only flags")
-		}
+--json one line of JSON each time.`,
+		Example:     "  rookery status -data /var/lib/rookery\n  rookery status -data /var/lib/rookery -watch -every 5s",
+		Annotations: exits("1 something is wrong"),
+	}
+	a := s.ask(v.Flags())
+	again := v.Flags().Bool("watch", false, "look again and again, until Ctrl-C")
+	every := v.Flags().Duration("every", 2*time.Second, "time between two looks of -watch, 200ms to 1h")
+	v.RunE = func(c *cobra.Command, _ []string) error {
 		if *every < watchLeast || *every > watchMost {
 			return usagef("-every %v: use %v to %v", *every, watchLeast, watchMost)
 		}
 		if *again {
-			return watch(ctx, s, admin(), *every, *asJSON)
+			return watch(c.Context(), s, a.admin(), *every, a.json)
 		}
-		st, err := admin().Status(ctx)
+		st, err := a.admin().Status(c.Context())
 		if err != nil {
 			return err
 		}
-		if *asJSON {
-			enc := json.NewEncoder(s.out)
-			enc.SetIndent("", "  ")
-			err = enc.Encode(st)
+		if a.json {
+			err = a.print(st)
 		} else {
 			err = statusTable(s, st)
 		}
@@ -151,13 +106,6 @@ func unpacked(g node.GroupStatus) string {
 		return "-"
 	}
 	return fmt.Sprintf("%d bodies, %d KiB, %s", g.Unpacked, g.Bytes>>10, time.Duration(g.Oldest)*time.Second)
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // alive says since when a node is dead.

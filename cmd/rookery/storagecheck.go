@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -17,10 +18,10 @@ import (
 // defaultSample is the share of the packs that a check reads unless told.
 const defaultSample = "5%"
 
-func storageCheckVerb() verb {
-	v := verb{name: "storage check", args: "[-sample SHARE | -all] [-repair] [-rate MIB] [-from GROUP/PACK] [-data DIR | -socket PATH] [--json]",
-		short: "read packs in the object store and find what is damaged",
-		long: `Reads a sample of the packs in the object store, or all of them, and compares
+func storageCheckVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "check", Short: "read packs in the object store and find what is damaged", Args: cobra.ExactArgs(0),
+		Long: `Reads a sample of the packs in the object store, or all of them, and compares
 them with the digests they carry and with the state of their groups: that the
 object is there with its size, that its header and footer can be read, that each
 body has its SHA-256, and that bodies lie where the state says. Each group is
@@ -30,33 +31,23 @@ where a good copy is left. It reads at most 32 MiB a second (-rate). Where it wa
 interrupted it says with which -from to go on.
 
 With -repair damaged bodies are packed anew from a copy that passes all checks:
-another place in the store, this node's log or another's. Else nothing changes.
-
-Exit code 6 when a body stays damaged that mail needs, 5 when the store or a
-group did not answer and packs are left unchecked.
-
-Example: rookery storage check -sample 10% -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		sample := f.String("sample", defaultSample, "share of the packs to read: 5% or 0.05")
-		all := f.Bool("all", false, "read every pack, and look at every body's record")
-		repair := f.Bool("repair", false, "pack damaged bodies anew where a good copy is left")
-		rate := f.Int64("rate", 32, "MiB a second to read at most")
-		from := f.String("from", "", "go on behind this `GROUP/PACK`, as an interrupted check said")
-		asJSON := f.Bool("json", false, "print each finding and the result as a line of JSON")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if f.NArg() > 0 {
-			return usagef("takes no arguments, only flags")
-		}
+another place in the store, this node's log or another's. Else nothing changes.`,
+		Example:     "  rookery storage check -sample 10% -data /var/lib/rookery",
+		Annotations: exits("5 the store or a group did not answer and packs are left unchecked", "6 a body stays damaged that mail needs"),
+	}
+	f := v.Flags()
+	sample := f.String("sample", defaultSample, "share of the packs to read: 5% or 0.05")
+	all := f.Bool("all", false, "read every pack, and look at every body's record")
+	repair := f.Bool("repair", false, "pack damaged bodies anew where a good copy is left")
+	rate := f.Int64("rate", 32, "MiB a second to read at most")
+	from := f.String("from", "", "go on behind this `GROUP/PACK`, as an interrupted check said")
+	v.RunE = func(c *cobra.Command, _ []string) error {
 		o, err := checkOrder(*sample, *all, *rate, *from)
 		if err != nil {
 			return err
 		}
 		o.Repair = *repair
-		return newCheckCall(s, *asJSON, *repair).run(ctx, admin(), o)
+		return newCheckCall(a, *repair).run(c.Context(), a.admin(), o)
 	}
 	return v
 }
@@ -90,8 +81,7 @@ func checkOrder(sample string, all bool, rate int64, from string) (o node.CheckO
 
 // checkCall prints what a check tells.
 type checkCall struct {
-	*shell
-	json   bool
+	*asking
 	repair bool
 	bar    *progress
 
@@ -101,8 +91,8 @@ type checkCall struct {
 	result checkResult
 }
 
-func newCheckCall(s *shell, asJSON, repair bool) *checkCall {
-	return &checkCall{shell: s, json: asJSON, repair: repair, bar: newProgress(s.err),
+func newCheckCall(a *asking, repair bool) *checkCall {
+	return &checkCall{asking: a, repair: repair, bar: newProgress(a.err),
 		done: map[rookery.GroupID]pack.Progress{}, bodies: map[damagedBody]bool{}}
 }
 
@@ -196,7 +186,7 @@ func (c *checkCall) event(e node.CheckEvent) error {
 		c.result.Mended++
 	}
 	if c.json {
-		return json.NewEncoder(c.out).Encode(e)
+		return c.line(e)
 	}
 	return c.print(e)
 }
@@ -246,7 +236,7 @@ func (c *checkCall) printFinding(f *pack.Finding) error {
 
 func (c *checkCall) finish() error {
 	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]checkResult{"result": c.result})
+		return c.line(map[string]checkResult{"result": c.result})
 	}
 	r := c.result
 	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, %d mended\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings, r.Damaged, r.Mended)

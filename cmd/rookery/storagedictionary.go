@@ -1,66 +1,58 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"rookery/cmd/node"
 )
 
-func storageDictionaryVerb() verb {
-	v := verb{name: "storage dictionary", args: "[list | train] [-data DIR | -socket PATH] [--json]",
-		short: "see the compression dictionaries, or train one now",
-		long: `Mail is compressed with a dictionary of strings that repeat in it: the one that
-comes with the program, or one trained on this site's own mail. A site's
-dictionary holds only strings that the mail of several accounts has, in several
-conversations (setting compression.shared_by), is sealed under the tenant key,
-and is kept for ever, since stored mail needs it.
-
-  list   (default) shows each dictionary: from how much mail it was trained, what
-         held-out mail took with what was used before and with it (in thousandths
-         of what was received), and how many bodies use it. It counts the bodies
-         of all groups, which takes a while on a large site.
-  train  samples mail and trains one now, as the cluster does by itself every
-         compression.train_days. It is kept only if it is 5 % better than what is
-         in use; exit code 4 where there is too little mail, or it shares too
-         little.
-
-Example: rookery storage dictionary train -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
+func storageDictionaryVerb(a *asking) *cobra.Command {
+	list := func(c *cobra.Command, _ []string) error {
+		d, err := a.admin().Dictionaries(c.Context())
 		if err != nil {
 			return err
 		}
-		switch {
-		case len(rest) == 0 || len(rest) == 1 && rest[0] == "list":
-			d, err := admin().Dictionaries(ctx)
-			if err != nil {
-				return err
-			}
-			return printDictionaries(s, d, *asJSON)
-		case len(rest) == 1 && rest[0] == "train":
-			t, err := admin().TrainDictionary(ctx)
-			if err != nil {
-				return err
-			}
-			return printTraining(s, t, *asJSON)
-		}
-		return usagef("needs list or train")
+		return printDictionaries(a, d)
 	}
+	v := family(&cobra.Command{
+		Use: "dictionary", Short: "see the compression dictionaries, or train one now",
+		Long: `Mail is compressed with a dictionary of strings that repeat in it: the one that
+comes with the program, or one trained on this site's own mail. A site's
+dictionary holds only strings that the mail of several accounts has, in several
+conversations (setting compression.shared_by), is sealed under the tenant key,
+and is kept for ever, since stored mail needs it.`,
+		Example: "  rookery storage dictionary train -data /var/lib/rookery",
+	}, &cobra.Command{
+		Use: "list", Short: "show each dictionary (the default)", Args: cobra.ExactArgs(0), RunE: list,
+		Long: `Shows from how much mail each dictionary was trained, what held-out mail took with
+what was used before and with it (in thousandths of what was received), and how
+many bodies use it. It counts the bodies of all groups, which takes a while on a
+large site.`,
+		Example: "  rookery storage dictionary list", Annotations: exits(),
+	}, &cobra.Command{
+		Use: "train", Short: "sample mail and train a dictionary now", Args: cobra.ExactArgs(0),
+		Long: `Samples mail and trains a dictionary now, as the cluster does by itself every
+compression.train_days. It is kept only if it is 5 % better than what is in use.`,
+		Example: "  rookery storage dictionary train", Annotations: exits("4 there is too little mail, or it shares too little"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			t, err := a.admin().TrainDictionary(c.Context())
+			if err != nil {
+				return err
+			}
+			return printTraining(a, t)
+		},
+	})
+	v.RunE = list
 	return v
 }
 
-func printDictionaries(s *shell, d node.DictionariesStatus, asJSON bool) error {
-	if asJSON {
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(d)
+func printDictionaries(s *asking, d node.DictionariesStatus) error {
+	if s.json {
+		return s.print(d)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "DICTIONARY\tSIZE\tMESSAGES\tACCOUNTS\tBEFORE\tAFTER\tTRAINED\tIN USE\tBODIES\tSTORED/RECEIVED\n")
@@ -108,9 +100,9 @@ func share3(part, whole int64) string {
 	return fmt.Sprintf("%.3f", float64(part)/float64(whole))
 }
 
-func printTraining(s *shell, t node.Training, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(s.out).Encode(t)
+func printTraining(s *asking, t node.Training) error {
+	if s.json {
+		return s.line(t)
 	}
 	fmt.Fprintf(s.out, "sampled %d messages of %d accounts; held-out mail takes %.3f of its size now, %.3f with the new dictionary\n",
 		t.Messages, t.Accounts, float64(t.Before)/1000, float64(t.After)/1000)

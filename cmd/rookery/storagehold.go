@@ -2,66 +2,61 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/storage/command"
 )
 
-func storageHoldVerb() verb {
-	v := verb{name: "storage hold", args: "add NAME -reason TEXT [-since TIME] [-until TIME] | list | release NAME [-data DIR | -socket PATH] [--json]",
-		short: "keep stored bytes from being deleted",
-		long: `A hold keeps every pack in the object store that held something mail needed at
+func storageHoldVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "hold", Short: "keep stored bytes from being deleted",
+		Long: `A hold keeps every pack in the object store that held something mail needed at
 some time of the hold, also after the mail is expunged and purged. By default it
 begins now and has no end. It keeps bytes, not what a mailbox showed: which
 message they were and the key to it is in the state and its backups. It does not
-keep an account from being erased.
-
-  add      places a hold in every group; exit code 5 where a group did not take
-           it yet: it will, and deletes nothing of its own until then
-  list     shows holds, restore points and pins with the groups that have them
-  release  takes a hold back; what only it kept is deleted from then on
-
-Times are like 2026-11-25, 2026-11-25T08:00:00Z, or 72h for 72 hours ago.
-
-Example: rookery storage hold add case-7 -reason "court order 12/26" -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		h := holdCall{shell: s, flags: f, admin: adminFlags(f)}
-		h.reason = f.String("reason", "", "why, for those who read the list later; needed by add")
-		h.since = f.String("since", "", "when the hold begins (default now)")
-		h.until = f.String("until", "", "when the hold ends (default never)")
-		h.json = f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
-		if err != nil {
-			return err
-		}
-		switch {
-		case len(rest) == 1 && rest[0] == "list":
-			return h.list(ctx)
-		case len(rest) == 2 && rest[0] == "add":
-			return h.add(ctx, rest[1])
-		case len(rest) == 2 && rest[0] == "release":
-			a, err := h.admin().ReleaseHold(ctx, rest[1])
-			return h.answer(a, err, rest[1], "released", "is still kept")
-		}
-		return usagef("needs add NAME, list or release NAME")
+keep an account from being erased.`,
+		Example: `  rookery storage hold add case-7 -reason "court order 12/26" -data /var/lib/rookery`,
 	}
-	return v
+	h := holdCall{a}
+	return family(v, h.addVerb(),
+		&cobra.Command{
+			Use: "list", Short: "show holds, restore points and pins with the groups that have them", Args: cobra.ExactArgs(0),
+			Example: "  rookery storage hold list", Annotations: exits("5 a group did not answer: what it holds is not shown"),
+			RunE: func(c *cobra.Command, _ []string) error { return h.list(c.Context()) },
+		},
+		&cobra.Command{
+			Use: "release NAME", Short: "take a hold back; what only it kept is deleted from then on", Args: cobra.ExactArgs(1),
+			Example: "  rookery storage hold release case-7", Annotations: exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
+			RunE: func(c *cobra.Command, args []string) error {
+				x, err := h.admin().ReleaseHold(c.Context(), args[0])
+				return h.answer(x, err, args[0], "released", "is still kept")
+			},
+		})
 }
 
-type holdCall struct {
-	*shell
-	flags                *flag.FlagSet
-	admin                func() *node.AdminClient
-	reason, since, until *string
-	json                 *bool
+type holdCall struct{ *asking }
+
+func (h holdCall) addVerb() *cobra.Command {
+	v := &cobra.Command{
+		Use: "add NAME", Short: "place a hold in every group", Args: cobra.ExactArgs(1),
+		Long:        "Places a hold in every group. Times are like 2026-11-25, 2026-11-25T08:00:00Z, or 72h\nfor 72 hours ago.",
+		Example:     `  rookery storage hold add case-7 -reason "court order 12/26" -since 2026-11-25`,
+		Annotations: exits("4 there is a hold of this name", "5 a group did not take it yet: it will, and deletes nothing of its own until then"),
+	}
+	reason := v.Flags().String("reason", "", "why, for those who read the list later; needed")
+	since := v.Flags().String("since", "", "when the hold begins (default now)")
+	until := v.Flags().String("until", "", "when the hold ends (default never)")
+	v.RunE = func(c *cobra.Command, args []string) error {
+		return h.add(c.Context(), args[0], *reason, *since, *until)
+	}
+	return v
 }
 
 // holdTime reads a time, or a span before now.
@@ -80,29 +75,29 @@ func holdTime(name, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, usagef("-%s %q is no time; write it like 2026-11-25, 2026-11-25T08:00:00Z or 72h", name, text)
 }
 
-func (h *holdCall) add(ctx context.Context, name string) error {
-	o := node.HoldOrder{Name: name, Reason: *h.reason}
+func (h holdCall) add(ctx context.Context, name, reason, since, until string) error {
+	o := node.HoldOrder{Name: name, Reason: reason}
 	if strings.TrimSpace(o.Reason) == "" || len(o.Reason) > command.MaxHoldReason || len(name) > command.MaxHoldName {
 		return usagef("needs -reason TEXT of at most %d bytes and a NAME of at most %d", command.MaxHoldReason, command.MaxHoldName)
 	}
 	now := time.Now()
 	var err error
-	if o.From, err = holdTime("since", *h.since, now); err != nil {
+	if o.From, err = holdTime("since", since, now); err != nil {
 		return err
 	}
-	if o.To, err = holdTime("until", *h.until, now); err != nil {
+	if o.To, err = holdTime("until", until, now); err != nil {
 		return err
 	}
 	a, err := h.admin().PlaceHold(ctx, o)
 	return h.answer(a, err, name, "in force", "is not in force yet")
 }
 
-func (h *holdCall) answer(a node.HoldAnswer, err error, name, done, not string) error {
+func (h holdCall) answer(a node.HoldAnswer, err error, name, done, not string) error {
 	if err != nil {
 		return err
 	}
-	if *h.json {
-		err = json.NewEncoder(h.out).Encode(a)
+	if h.json {
+		err = h.line(a)
 	} else {
 		_, err = fmt.Fprintf(h.out, "%s: %s in %d groups\n", name, done, len(a.Groups))
 	}
@@ -112,13 +107,13 @@ func (h *holdCall) answer(a node.HoldAnswer, err error, name, done, not string) 
 	return err
 }
 
-func (h *holdCall) list(ctx context.Context) error {
+func (h holdCall) list(ctx context.Context) error {
 	l, err := h.admin().Holds(ctx)
 	if err != nil {
 		return err
 	}
-	if *h.json {
-		err = json.NewEncoder(h.out).Encode(l)
+	if h.json {
+		err = h.line(l)
 	} else {
 		w := tabwriter.NewWriter(h.out, 0, 0, 2, ' ', 0)
 		fmt.Fprint(w, "KIND\tNAME\tFROM\tUNTIL\tGROUPS\tMISSING IN\tREASON\n")

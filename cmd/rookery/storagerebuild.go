@@ -2,23 +2,24 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"rookery"
 	"rookery/cmd/node"
 )
 
-func storageRebuildVerb() verb {
-	v := verb{name: "storage rebuild-index", args: "[-out FILE] [-repair] [-data DIR | -socket PATH | -settings FILE | -store URL|DIR ...] [--json]",
-		short: "find every body by the packs alone",
-		long: `Lists the packs in the object store, reads the index that each carries, and where
+func storageRebuildVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "rebuild-index", Short: "find every body by the packs alone", Args: cobra.ExactArgs(0),
+		Long: `Lists the packs in the object store, reads the index that each carries, and where
 an index is damaged the whole object, and writes where every body lies to a file:
 a line of JSON for each pack, with the place, SHA-256 and layout of its bodies.
 
@@ -29,25 +30,15 @@ Groups without a replica on that node are indexed but not compared: ask a node
 that holds them.
 
 With -settings or -store it reads the store itself, for a disaster in which no
-node runs: it needs no state and no key, and changes nothing.
-
-Exit code 6 when a pack or a body that mail needs could not be found.
-
-Example: rookery storage rebuild-index -data /var/lib/rookery -out index.jsonl
-Example: rookery storage rebuild-index -store https://s3.example.com -bucket mail -access-key rookery -secret-key-file key -out index.jsonl`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		offline := storeFlags(f)
-		out := f.String("out", "rookery-index.jsonl", "file to write; replaced when all is read")
-		repair := f.Bool("repair", false, "pack bodies anew that are not where the state says and were found")
-		asJSON := f.Bool("json", false, "print findings and the result as lines of JSON")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if f.NArg() > 0 {
-			return usagef("takes no arguments, only flags")
-		}
+node runs: it needs no state and no key, and changes nothing.`,
+		Example: "  rookery storage rebuild-index -data /var/lib/rookery -out index.jsonl\n" +
+			"  rookery storage rebuild-index -store https://s3.example.com -bucket mail -access-key rookery -secret-key-file key -out index.jsonl",
+		Annotations: exits("6 a pack or a body that mail needs could not be found"),
+	}
+	offline := storeFlags(v.Flags())
+	out := v.Flags().String("out", "rookery-index.jsonl", "file to write; replaced when all is read")
+	repair := v.Flags().Bool("repair", false, "pack bodies anew that are not where the state says and were found")
+	v.RunE = func(c *cobra.Command, _ []string) error {
 		set, err := offline()
 		if err != nil {
 			return err
@@ -55,19 +46,19 @@ Example: rookery storage rebuild-index -store https://s3.example.com -bucket mai
 		if set != nil && *repair {
 			return usagef("-repair needs a running node, not -settings or -store")
 		}
-		c := &rebuildCall{checkCall: newCheckCall(s, *asJSON, *repair)}
-		return c.run(*out, func() error {
+		r := &rebuildCall{checkCall: newCheckCall(a, *repair)}
+		return r.run(*out, func() error {
 			if set != nil {
-				return node.RebuildIndex(ctx, set, ".", slog.New(slog.DiscardHandler), c.pack)
+				return node.RebuildIndex(c.Context(), set, ".", slog.New(slog.DiscardHandler), r.pack)
 			}
-			return admin().RebuildIndex(ctx, node.RebuildOrder{Repair: *repair}, c.event)
+			return a.admin().RebuildIndex(c.Context(), node.RebuildOrder{Repair: *repair}, r.event)
 		})
 	}
 	return v
 }
 
 // storeFlags adds the flags that name a store; nil where none is given.
-func storeFlags(f *flag.FlagSet) func() (*node.Store, error) {
+func storeFlags(f *pflag.FlagSet) func() (*node.Store, error) {
 	settings := f.String("settings", "", "read the store that this settings file names, without a node")
 	store := f.String("store", "", "read this store, without a node: URL of an S3 service, or a directory")
 	ca := f.String("store-ca", "", "PEM file with the authority of its certificate")
@@ -190,7 +181,7 @@ func (c *rebuildCall) pack(p *node.IndexedPack) error {
 func (c *rebuildCall) finish() error {
 	r := c.result
 	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]rebuildResult{"result": r})
+		return c.line(map[string]rebuildResult{"result": r})
 	}
 	_, err := fmt.Fprintf(c.out, "%d bodies in %d packs (%d salvaged, %d lost): %s\n", r.Bodies, r.Packs, r.Salvaged, r.Lost, r.Index)
 	if err == nil && r.Sought > 0 {

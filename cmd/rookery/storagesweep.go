@@ -1,56 +1,45 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"rookery/cmd/node"
 	"rookery/storage/pack"
 )
 
-func storageSweepVerb() verb {
-	v := verb{name: "storage sweep", args: "[-delete] [-data DIR | -socket PATH] [--json]", short: "find objects that no group knows, and delete them",
-		long: `Lists the object store and asks every group, behind its read barrier, which of
+func storageSweepVerb(a *asking) *cobra.Command {
+	v := &cobra.Command{
+		Use: "sweep", Short: "find objects that no group knows, and delete them", Args: cobra.ExactArgs(0),
+		Long: `Lists the object store and asks every group, behind its read barrier, which of
 its packs it knows. What is left are orphans: packs of nodes that died between
 an upload and the group's word, and uploads that were abandoned halfway. Without
 -delete it only says what it found. An object counts only once its name is older
 than a day, after which the group refuses it for ever: a sweep never races a
 node, however long that node was stalled. If one group cannot answer, or another
 cluster keeps its packs in the same place, nothing is deleted. One of the nodes
-sweeps by itself every week (settings key garbage.sweep_every).
-
-Exit code 5 when the store or a group did not answer, 4 when the place is
-shared with another cluster.
-
-Example: rookery storage sweep -data /var/lib/rookery`}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		act := f.Bool("delete", false, "delete the orphans and abort the uploads that are found")
-		asJSON := f.Bool("json", false, "print each orphan and the result as a line of JSON")
-		if err := parse(f, args); err != nil {
-			return err
-		}
-		if f.NArg() > 0 {
-			return usagef("takes no arguments, only flags")
-		}
-		c := &sweepCall{shell: s, json: *asJSON, bar: newProgress(s.err)}
-		err := admin().SweepStorage(ctx, node.SweepOrder{Delete: *act}, c.event)
-		c.bar.clear()
+sweeps by itself every week (settings key garbage.sweep_every).`,
+		Example:     "  rookery storage sweep -data /var/lib/rookery",
+		Annotations: exits("4 the place is shared with another cluster", "5 the store or a group did not answer"),
+	}
+	act := v.Flags().Bool("delete", false, "delete the orphans and abort the uploads that are found")
+	v.RunE = func(c *cobra.Command, _ []string) error {
+		s := &sweepCall{asking: a, bar: newProgress(a.err)}
+		err := a.admin().SweepStorage(c.Context(), node.SweepOrder{Delete: *act}, s.event)
+		s.bar.clear()
 		if err != nil {
 			return err
 		}
-		return c.finish(*act)
+		return s.finish(*act)
 	}
 	return v
 }
 
 // sweepCall prints what a sweep tells.
 type sweepCall struct {
-	*shell
-	json bool
+	*asking
 	bar  *progress
 	last pack.Swept
 }
@@ -63,7 +52,7 @@ func (c *sweepCall) event(e node.SweepEvent) error {
 	case e.Orphan != nil:
 		c.bar.clear()
 		if c.json {
-			return json.NewEncoder(c.out).Encode(e)
+			return c.line(e)
 		}
 		what := fmt.Sprintf("%d bytes", e.Orphan.Size)
 		if e.Orphan.Upload {
@@ -78,7 +67,7 @@ func (c *sweepCall) event(e node.SweepEvent) error {
 func (c *sweepCall) finish(act bool) error {
 	r := c.last
 	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]pack.Swept{"result": r})
+		return c.line(map[string]pack.Swept{"result": r})
 	}
 	fmt.Fprintf(c.out, "%d objects: %d orphans (%d KiB), %d too young to tell, %d of others; %d abandoned uploads\n", r.Objects, r.Orphans, r.Bytes>>10, r.Young, r.Foreign, r.Uploads)
 	switch {

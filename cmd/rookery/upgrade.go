@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"rookery"
 	"rookery/cmd/node"
@@ -13,14 +14,7 @@ import (
 
 const upgradeLong = `Upgrades go one node after the other: stop it, replace the binary, start it, wait
 until rookery status finds nothing wrong. Until the new version is finalised no
-command is written that the old one does not read, so each node may go back.
-
-  status    shows each node's versions, what finalising enables, and whether the
-            way back is open; exit code 1 while nodes are behind
-  finalize  allows the new commands, once every node reads them; there is no way
-            back after it. Refused (exit code 4) with the names of those behind.
-
-Example: rookery upgrade status -data /var/lib/rookery`
+command is written that the old one does not read, so each node may go back.`
 
 // upgradeStatus is what rookery upgrade status --json prints.
 type upgradeStatus struct {
@@ -34,31 +28,31 @@ type upgradeStatus struct {
 	Rollback bool           `json:"rollback_possible"`
 }
 
-func upgradeVerb() verb {
-	v := verb{name: "upgrade", args: "status|finalize [-data DIR | -socket PATH] [--json]", short: "see and finish a rolling upgrade", long: upgradeLong}
-	v.run = func(ctx context.Context, s *shell, args []string) error {
-		f := s.flags(v)
-		admin := adminFlags(f)
-		asJSON := f.Bool("json", false, "print JSON")
-		rest, err := interleaved(f, args)
+func upgradeVerb(s *shell) *cobra.Command {
+	v := &cobra.Command{Use: "upgrade", Short: "see and finish a rolling upgrade", Long: upgradeLong, Example: "  rookery upgrade status -data /var/lib/rookery"}
+	a := s.ask(v.PersistentFlags())
+	show := func(ctx context.Context) error {
+		st, err := a.admin().Status(ctx)
 		if err != nil {
 			return err
 		}
-		if len(rest) != 1 || rest[0] != "status" && rest[0] != "finalize" {
-			return usagef("needs status or finalize")
-		}
-		if rest[0] == "finalize" {
-			if err := admin().Finalize(ctx); err != nil {
+		return printUpgrade(a, judgeUpgrade(st))
+	}
+	return family(v, &cobra.Command{
+		Use: "status", Short: "show what finalising enables, and whether the way back is open", Args: cobra.ExactArgs(0),
+		Example: "  rookery upgrade status", Annotations: exits("1 nodes are behind"),
+		RunE: func(c *cobra.Command, _ []string) error { return show(c.Context()) },
+	}, &cobra.Command{
+		Use: "finalize", Short: "allow the new commands; there is no way back after it", Args: cobra.ExactArgs(0),
+		Long:    "Allows the new commands, once every node reads them; there is no way back after it.",
+		Example: "  rookery upgrade finalize", Annotations: exits("4 nodes are behind; they are named"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.admin().Finalize(c.Context()); err != nil {
 				return err
 			}
-		}
-		st, err := admin().Status(ctx)
-		if err != nil {
-			return err
-		}
-		return printUpgrade(s, judgeUpgrade(st), *asJSON)
-	}
-	return v
+			return show(c.Context())
+		},
+	})
 }
 
 // judgeUpgrade compares the nodes with each other and with the gate.
@@ -79,12 +73,10 @@ func judgeUpgrade(st node.Status) upgradeStatus {
 	return u
 }
 
-func printUpgrade(s *shell, u upgradeStatus, asJSON bool) error {
+func printUpgrade(s *asking, u upgradeStatus) error {
 	var err error
-	if asJSON {
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(u)
+	if s.json {
+		err = s.print(u)
 	} else {
 		w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		fmt.Fprint(w, "NODE\tBINARY\tREADS VERSION\tALIVE\n")
