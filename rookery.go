@@ -174,13 +174,26 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Local: local, Domain: d}, nil
 }
 
+// The longest domain and label in octets (RFC 1035 2.3.4, RFC 5321 4.5.3.1.2).
+// RFC 6531 counts the octets of UTF-8.
+const (
+	maxDomain = 255
+	maxLabel  = 63
+)
+
 // NormalDomain gives a domain's A-label form in lower case, without a
-// trailing dot. Address literals ([192.0.2.1]) pass unchanged.
+// trailing dot. Address literals ([192.0.2.1]) pass unchanged. A domain longer
+// than 255 octets before or after, or with an A-label of none or more than 63,
+// is refused.
 func NormalDomain(s string) (string, error) {
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && len(s) <= 255 {
+	s = strings.TrimSuffix(s, ".")
+	if len(s) > maxDomain {
+		// Before idna, whose effort grows with the square of the length.
+		return "", fmt.Errorf("%.40q... is longer than %d octets", s, maxDomain)
+	}
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		return s, nil
 	}
-	s = strings.TrimSuffix(s, ".")
 	d, err := idna.Lookup.ToASCII(s)
 	if err != nil {
 		// Names outside the strict profile (underscores) exist in real mail.
@@ -188,10 +201,28 @@ func NormalDomain(s string) (string, error) {
 			return "", err
 		}
 	}
-	if d == "" || len(d) > 255 || strings.ContainsAny(d, " @<>()[]\\,;:\"\t\r\n\x00") {
+	if len(d) > maxDomain || strings.ContainsAny(d, " @<>()[]\\,;:\"\t\r\n\x00") {
 		return "", fmt.Errorf("%.200q is not a domain name", s)
 	}
+	for label := range strings.SplitSeq(d, ".") {
+		if label == "" || len(label) > maxLabel {
+			return "", fmt.Errorf("%.200q is not a domain name: a label has 1 to %d octets", s, maxLabel)
+		}
+	}
 	return strings.ToLower(d), nil
+}
+
+// UnicodeDomain is the domain with its A-labels as U-labels (RFC 5890 2.3.2.1),
+// or as it is where they are none.
+func (a Address) UnicodeDomain() string {
+	if len(a.Domain) > maxDomain {
+		return a.Domain
+	}
+	u, err := idna.ToUnicode(a.Domain)
+	if err != nil {
+		return a.Domain
+	}
+	return u
 }
 
 // String is the address on the wire, the local part quoted where RFC 5321

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
-	"golang.org/x/net/idna"
 	"rookery"
 	"rookery/directory"
 )
@@ -197,7 +196,7 @@ func (p *profile) addressItems(a rookery.Address) string {
 	if s := a.String(); s != forms[0] {
 		forms = append(forms, s) // quoted local part
 	}
-	if u, err := idna.ToUnicode(a.Domain); err == nil && u != a.Domain {
+	if u := a.UnicodeDomain(); u != a.Domain {
 		forms = append(forms, a.Local+"@"+u)
 	}
 	var b strings.Builder

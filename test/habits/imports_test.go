@@ -42,6 +42,7 @@ var rules = []rule{
 	{"rookery/protocols/delivery", "rookery/protocols/pop3", nil, "delivery serves the edges and calls none of them"},
 	{"rookery", "rookery/test", []string{"rookery/test"}, "the product does not depend on its tests"},
 	{"rookery", "github.com/go-ldap/", []string{"rookery/directory/ldap", "rookery/directory/embedded"}, "LDAP's traps (no timeouts, changed identities) are handled in one place; the embedded server uses its filter compiler"},
+	{"rookery", "golang.org/x/net/idna", []string{"rookery"}, "its effort grows with the square of a name's length; NormalDomain has the bound"},
 	{"rookery", "github.com/jimlambrt/gldap", []string{"rookery/directory/embedded"}, "only the embedded server serves LDAP"},
 	{"rookery", "github.com/emersion/go-smtp", []string{"rookery/protocols/smtp"}, "the SMTP engine can be replaced without touching anything else"},
 	{"rookery", "github.com/hashicorp/raft", []string{"rookery/cluster/consensus", "rookery/cluster/log"}, "Raft's traps are handled in one place; the log speaks its entry type"},
