@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -51,9 +52,17 @@ func (w *wire) command() ([]byte, error) {
 		return []byte(".\r\n"), nil
 	}
 	line, err := w.nextLine()
-	if err != nil || w.response {
-		w.response = false
-		return line, err
+	challenged := w.response
+	w.response = false
+	switch {
+	case err != nil:
+		return nil, err
+	case line == nil && challenged:
+		return w.instead("500 5.5.6 The response is longer than %d bytes", w.limits.LineLength, "*\r\n")
+	case line == nil:
+		return w.instead("500 5.5.2 The command line is longer than %d bytes", w.limits.LineLength, "\r\n")
+	case challenged:
+		return line, nil
 	}
 	verb, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 	switch verb = strings.ToUpper(verb); {
@@ -83,16 +92,34 @@ func chunkSize(arg string) (int64, bool) {
 	return int64(n), err == nil
 }
 
+// instead answers for the engine, which is given a line whose reply is not
+// sent.
+func (w *wire) instead(reply string, limit int, line string) ([]byte, error) {
+	w.out = fmt.Appendf(w.out, reply+"\r\n", limit)
+	w.mute = true
+	return []byte(line), nil
+}
+
+// maxPassed is how much of a command line that is too long is read and thrown
+// away, in lines of the greatest length, before the connection closes.
+const maxPassed = 16
+
 // nextLine reads a whole command line: the engine takes half a line before an
-// error for a whole one.
+// error for a whole one. It gives nil for a line that was too long.
 func (w *wire) nextLine() ([]byte, error) {
+	passed := 0
 	for from := 0; ; {
 		if i := bytes.IndexByte(w.in[from:], '\n'); i >= 0 {
 			line := w.in[:from+i+1]
-			w.in = w.in[len(line):]
+			if w.in = w.in[len(line):]; passed+len(line) > w.limits.LineLength {
+				return nil, nil
+			}
 			return line, nil
 		}
 		if from = len(w.in); from > w.limits.LineLength {
+			passed, from, w.in = passed+from, 0, nil
+		}
+		if passed > maxPassed*w.limits.LineLength {
 			w.out = append(w.out, "500 5.5.2 The line is too long, closing the connection\r\n"...)
 			w.dead, w.in = true, nil
 			return nil, io.EOF

@@ -45,15 +45,41 @@ func TestChunkOfUnknownLength(t *testing.T) {
 }
 
 // TestLongLines sends a message of one line beyond the limit of commands, and
-// then a command beyond it.
+// then commands beyond it: those are refused and the session goes on, until one
+// has no end.
 func TestLongLines(t *testing.T) {
-	r := newRig(t, MX, func(o *Options) { o.Limits.LineLength = 1000 })
+	r := newRig(t, MX, nil)
 	c := r.dial()
 	c.hello()
 	c.envelope("anna@example.com")
 	c.do("DATA", "354 ")
 	c.do("a: b\r\n\r\n"+strings.Repeat("x", 100_000)+"\r\n.", "250 ")
-	c.send("NOOP " + strings.Repeat("x", 5000))
-	c.want("500 5.5.2 ")
+	c.do("MAIL FROM:<a@"+strings.Repeat("\u6f22", 5000)+">", "500 5.5.2 The command line is longer than 4096 bytes")
+	c.do("NOOP "+strings.Repeat("x", 4089), "250 ") // 4,096 bytes
+	c.do("NOOP "+strings.Repeat("x", 4090), "500 5.5.2 ")
+	c.do("NOOP", "250 ")
+	c.send("NOOP " + strings.Repeat("x", 80_000))
+	c.want("500 5.5.2 The line is too long, closing")
 	c.closed()
+}
+
+// TestLongLinesArePipelined has a line that is too long between others.
+func TestLongLinesArePipelined(t *testing.T) {
+	r := newRig(t, MX, nil)
+	c := r.dial()
+	c.hello()
+	c.send("MAIL FROM:<x@example.org>\r\nRCPT TO:<" + strings.Repeat("y", 5000) + "@example.com>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n")
+	for _, want := range []string{"250 ", "500 5.5.2 ", "250 ", "354 "} {
+		c.want(want)
+	}
+	c.do("a: b\r\n\r\nx\r\n.", "250 ")
+}
+
+func TestLongResponse(t *testing.T) {
+	r := newRig(t, Submissions, nil)
+	c := r.dialTLS()
+	c.hello()
+	c.do("AUTH PLAIN", "334 ")
+	c.do(strings.Repeat("A", 5000), "500 5.5.6 ")
+	c.do("NOOP", "250 ")
 }

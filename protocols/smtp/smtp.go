@@ -109,7 +109,7 @@ type Limits struct {
 	Unknown       int           // unknown recipients before the connection closes; 100
 	AuthFailures  int           // before the connection closes; 5
 	AuthDelay     time.Duration // after the first failure, doubling; 1 s, negative for none
-	LineLength    int           // of a command line, in bytes; 128 KiB
+	LineLength    int           // of a command line or a response of AUTH, in bytes; 4 KiB
 	GreetingDelay time.Duration // how long MX waits for clients that talk too early; 0 does not look
 	Handshake     time.Duration // from accept or STARTTLS to EHLO; 60 s
 	Command       time.Duration // for each command line; 5 min (RFC 5321 4.5.3.2.7)
@@ -124,7 +124,7 @@ func (l Limits) withDefaults() Limits {
 		def int
 	}{
 		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, 1000}, {&l.Unknown, 100},
-		{&l.AuthFailures, 5}, {&l.LineLength, 128 << 10},
+		{&l.AuthFailures, 5}, {&l.LineLength, 4 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def

@@ -41,7 +41,7 @@ type wire struct {
 	ended    bool      // the message has been read: the engine is owed its end
 	deadline time.Time // of the command line, as the engine set it
 	opening  time.Time // the deadline of greeting and handshake; zero once EHLO came
-	mute     bool      // the engine's greeting is not sent: it came in clear
+	mute     bool      // what the engine says next is not sent: a greeting that came in clear, or what the wire has answered
 	response bool      // the next line answers a challenge
 	extended bool      // EHLO, not HELO
 	shaken   bool      // the TLS handshake is over

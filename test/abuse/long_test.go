@@ -75,3 +75,43 @@ func TestLongCommands(t *testing.T) {
 	}
 	t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
 }
+
+// TestLongDomains names domains whose conversion would cost seconds of computing
+// each, before anybody has signed in.
+func TestLongDomains(t *testing.T) {
+	const most = 5 * time.Second
+	g := attackDev(t)
+	var han strings.Builder
+	for i := range 40_000 {
+		han.WriteRune(rune(0x4e00 + i*7919%20000))
+	}
+	domain := han.String()
+	before := g.cpu(t)
+	for range 5 {
+		s := g.smtp(t)
+		s.ok("MAIL FROM:<a@"+domain+"> SMTPUTF8", "5")
+		s = g.smtp(t)
+		s.ok("MAIL FROM:<a@example.net> SMTPUTF8", "250")
+		s.ok("RCPT TO:<a@"+domain+">", "5")
+	}
+	for _, n := range []int{40_000, 700} {
+		s := g.dialTLS(t, g.node.Submissions)
+		s.reply("220")
+		s.ok("EHLO x", "250")
+		s.ok("AUTH PLAIN "+plain("a@"+domain[:3*n], "x"), "5")
+		i := g.dialTLS(t, g.node.IMAPS)
+		i.line()
+		i.send("a LOGIN \"a@%s\" x\r\n", domain[:3*n])
+		i.line()
+		p := g.dialTLS(t, g.node.POP3S)
+		p.reply("+OK")
+		p.send("USER a@%s\r\n", domain[:3*n])
+		p.line()
+	}
+	took := g.cpu(t) - before
+	t.Logf("%v of CPU", took)
+	if took > most {
+		t.Errorf("names of domains cost %v of CPU; the bound is %v", took, most)
+	}
+	g.alive(t)
+}

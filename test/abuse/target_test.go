@@ -48,6 +48,19 @@ func (g *target) status(t testing.TB, field string) int64 {
 	return 0
 }
 
+// cpu is the time that the node has computed so far, user and system.
+func (g *target) cpu(t testing.TB) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.pid))
+	if err != nil {
+		t.Fatalf("the node is gone: %v", err)
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return time.Duration(user+system) * 10 * time.Millisecond // in hundredths, proc(5)
+}
+
 // under runs an attack and checks that the node's peak of resident memory
 // grows by no more than limit bytes and that others are served afterwards.
 func (g *target) under(t *testing.T, limit int64, attack func()) {
