@@ -22,15 +22,12 @@ func (s *session) AuthMechanisms() []string {
 
 // Auth begins a sign-in.
 func (s *session) Auth(mech string) (sasl.Server, error) {
-	s.mu.Lock()
-	busy := s.tx != nil
-	s.mu.Unlock()
 	switch {
 	case s.mode == MX:
 		return nil, gosmtp.ErrAuthUnsupported
 	case s.tls == nil:
 		return nil, say(538, gosmtp.EnhancedCode{5, 7, 11}, "Sign-in needs TLS: use STARTTLS first")
-	case busy:
+	case s.tx != nil:
 		return nil, say(503, gosmtp.EnhancedCode{5, 5, 1}, "Not during a mail transaction")
 	}
 	switch mech {
@@ -55,9 +52,7 @@ func (s *session) signIn(identity, user, password string) error {
 	if err != nil {
 		return s.authFailed(ctx, user, err)
 	}
-	s.mu.Lock()
 	s.user = &entry
-	s.mu.Unlock()
 	s.logger.Info("smtp: signed in", "user", entry.Login, "client", s.wire.ip)
 	return nil
 }

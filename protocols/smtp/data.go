@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -14,36 +13,23 @@ import (
 // Data takes the message. It returns only when all of it has been read, or when
 // the connection will not be read again: what is left of a message must never
 // be taken for commands.
-func (s *session) Data(r io.Reader) error {
-	_, chunked := r.(*io.PipeReader)
-	s.mu.Lock()
+func (s *session) Data(io.Reader) error {
 	tx := s.tx
-	s.arriving = chunked
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.arriving = false
-		s.mu.Unlock()
-	}()
 	if tx == nil || len(tx.recipients) == 0 {
 		s.wire.kill()
 		return say(421, gosmtp.EnhancedCode{4, 3, 0}, "No recipients, closing the connection")
 	}
 	s.wire.messageBegins()
-
-	// Other servers must send clean lines, lest both sides disagree where a
-	// message ends. Users' programs are forgiven.
-	lines := delivery.Refuse
-	if s.mode != MX {
-		lines = delivery.Normalise
-	}
-	spool := s.server.o.Deliver.Spool(lines, 0)
+	spool := s.spool()
 	defer spool.Close()
-	if refusal := s.receive(r, spool, chunked); refusal != nil {
-		return refusal
+	buf := s.server.buffers.Get().(*[]byte)
+	err := s.wire.receive(spool, *buf)
+	s.server.buffers.Put(buf)
+	if err != nil {
+		return s.broken(err)
 	}
 	if err := spool.Finish(); err != nil {
-		if s.mode == MX && !chunked && rookery.Is(err, rookery.KindInvalid) {
+		if s.mode == MX && rookery.Is(err, rookery.KindInvalid) {
 			// Who sends bare line endings may see another end of the message
 			// than is there: nothing behind it is looked at.
 			s.wire.kill()
@@ -53,53 +39,32 @@ func (s *session) Data(r io.Reader) error {
 	return s.accept(tx, spool)
 }
 
-// receive moves the message into the spool. A message that the spool refuses is
-// read to its end all the same.
-func (s *session) receive(r io.Reader, spool *delivery.Spool, chunked bool) *gosmtp.SMTPError {
-	buf := s.server.buffers.Get().(*[]byte)
-	defer s.server.buffers.Put(buf)
-	if !chunked {
-		if err := s.wire.receive(spool, *buf); err != nil {
-			return s.broken(err)
-		}
-		return nil
+// spool is where a message goes. Other servers must send clean lines, lest both
+// sides disagree where a message ends. Users' programs are forgiven.
+func (s *session) spool() *delivery.Spool {
+	lines := delivery.Refuse
+	if s.mode != MX {
+		lines = delivery.Normalise
 	}
-	for {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			spool.Write((*buf)[:n]) // its error stays until Finish
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return nil
-		default:
-			return s.broken(err)
-		}
-	}
+	return s.server.o.Deliver.Spool(lines, 0)
 }
 
 // broken answers a message that cannot be read to its end.
 func (s *session) broken(err error) *gosmtp.SMTPError {
-	if errors.Is(err, gosmtp.ErrDataReset) {
-		return say(451, gosmtp.EnhancedCode{4, 3, 0}, "The message was abandoned")
-	}
 	s.wire.kill()
 	s.logger.Info("smtp: message broke off", "client", s.wire.ip, "error", err)
 	return say(451, gosmtp.EnhancedCode{4, 4, 2}, "The message did not arrive in time or in full; closing the connection")
 }
 
-func (s *session) refuseMessage(tx *transaction, err error) error {
+func (s *session) refuseMessage(tx *transaction, err error) *gosmtp.SMTPError {
 	a := answer(err)
 	s.logger.Info("smtp: message refused", "from", tx.from, "client", s.wire.ip, "code", a.Code, "error", err)
 	return a
 }
 
 // accept judges a message that has arrived and has it delivered.
-func (s *session) accept(tx *transaction, spool *delivery.Spool) error {
-	s.mu.Lock()
+func (s *session) accept(tx *transaction, spool *delivery.Spool) *gosmtp.SMTPError {
 	user := s.user
-	s.mu.Unlock()
 	h := readHeader(spool.Head(), spool.Size())
 	if h.received > maxReceived {
 		return say(554, gosmtp.EnhancedCode{5, 4, 6}, "The message goes round in a loop: it has too many Received fields")

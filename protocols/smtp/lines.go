@@ -4,19 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 )
 
-// Read gives the engine one command line, or octets of the chunk that it reads,
-// or the end of the message that the session has read.
+// Read gives the engine one command line, or the end of the message that the
+// session has read.
 func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.line) == 0 && w.chunk > 0 {
-		return w.readChunk(p)
-	}
-	if len(w.line) == 0 {
+	for len(w.line) == 0 {
 		line, err := w.command()
 		if err != nil {
 			return 0, err
@@ -28,21 +24,8 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readChunk gives octets of a chunk.
-func (w *wire) readChunk(p []byte) (n int, err error) {
-	p = p[:min(int64(len(p)), w.chunk)]
-	if len(w.in) > 0 {
-		n = copy(p, w.in)
-		w.in = w.in[n:]
-	} else if n, err = w.fill(p); err != nil {
-		return 0, err
-	}
-	w.chunk -= int64(n)
-	return n, nil
-}
-
-// command gives the next line for the engine. What the engine gets wrong is
-// seen to here: STARTTLS, and the length of a chunk.
+// command gives the next line for the engine, none when there is nothing for it
+// to do. What the engine gets wrong is seen to here: STARTTLS, and chunks.
 func (w *wire) command() ([]byte, error) {
 	if w.dead {
 		return nil, io.EOF
@@ -58,9 +41,9 @@ func (w *wire) command() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case line == nil && challenged:
-		return w.instead("500 5.5.6 The response is longer than %d bytes", w.limits.LineLength, "*\r\n")
+		return w.instead(fmt.Sprintf("500 5.5.6 The response is longer than %d bytes", w.limits.LineLength), "*\r\n")
 	case line == nil:
-		return w.instead("500 5.5.2 The command line is longer than %d bytes", w.limits.LineLength, "\r\n")
+		return w.instead(fmt.Sprintf("500 5.5.2 The command line is longer than %d bytes", w.limits.LineLength), "\r\n")
 	case challenged:
 		return line, nil
 	}
@@ -69,11 +52,10 @@ func (w *wire) command() ([]byte, error) {
 	case verb == "EHLO" || verb == "HELO":
 		w.extended = verb == "EHLO"
 	case verb == "BDAT":
-		var ok bool
-		if w.chunk, ok = chunkSize(arg); !ok {
-			// How much follows is not known: the engine's refusal is the end.
-			w.dead, w.in = true, nil
-		}
+		return w.bdat(arg)
+	case verb == "DATA" && w.session != nil && w.session.chunks != nil:
+		w.out = append(w.out, "503 5.5.1 Not between the chunks of a message\r\n"...)
+		return nil, nil
 	case verb == "STARTTLS" && strings.TrimSpace(arg) == "" && w.tls == nil && w.listener.server.o.TLS != nil:
 		return nil, w.startTLS()
 	case strings.HasPrefix(verb, "STARTTLS") && verb != "STARTTLS" || verb == "STARTTLS" && strings.TrimSpace(arg) != "":
@@ -82,20 +64,10 @@ func (w *wire) command() ([]byte, error) {
 	return line, nil
 }
 
-// chunkSize reads the arguments of BDAT (RFC 3030 2) as the engine does.
-func chunkSize(arg string) (int64, bool) {
-	f := strings.Fields(arg)
-	if len(f) == 0 || len(f) > 2 || len(f) == 2 && !strings.EqualFold(f[1], "LAST") {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(f[0], 10, 32)
-	return int64(n), err == nil
-}
-
 // instead answers for the engine, which is given a line whose reply is not
 // sent.
-func (w *wire) instead(reply string, limit int, line string) ([]byte, error) {
-	w.out = fmt.Appendf(w.out, reply+"\r\n", limit)
+func (w *wire) instead(reply, line string) ([]byte, error) {
+	w.out = append(append(w.out, reply...), newLine...)
 	w.mute = true
 	return []byte(line), nil
 }

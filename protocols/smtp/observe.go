@@ -10,20 +10,10 @@ import (
 )
 
 // observed is a session whose answers are counted.
-type observed struct {
-	*session
-	observe func(command string, code int, took time.Duration)
-}
+type observed struct{ *session }
 
-func (s *Server) observed(ss *session) gosmtp.Session {
-	if s.o.Observe == nil {
-		return ss
-	}
-	return observed{ss, s.o.Observe}
-}
-
-// note counts an answer: what the engine says by itself is 250.
-func (o observed) note(command string, began time.Time, err error) error {
+// count counts an answer: what the engine says by itself is 250.
+func (s *session) count(command string, began time.Time, err error) error {
 	code := 250
 	var said *gosmtp.SMTPError
 	switch {
@@ -32,26 +22,34 @@ func (o observed) note(command string, began time.Time, err error) error {
 	case err != nil:
 		code = 554
 	}
-	o.observe(command, code, time.Since(began))
+	if s.server.o.Observe != nil {
+		s.server.o.Observe(command, code, time.Since(began))
+	}
 	return err
+}
+
+// note counts a reply.
+func (s *session) note(command string, began time.Time, reply *gosmtp.SMTPError) *gosmtp.SMTPError {
+	s.count(command, began, reply)
+	return reply
 }
 
 // Mail implements gosmtp.Session.
 func (o observed) Mail(from string, opts *gosmtp.MailOptions) error {
 	began := time.Now()
-	return o.note("MAIL", began, o.session.Mail(from, opts))
+	return o.count("MAIL", began, o.session.Mail(from, opts))
 }
 
 // Rcpt implements gosmtp.Session.
 func (o observed) Rcpt(to string, opts *gosmtp.RcptOptions) error {
 	began := time.Now()
-	return o.note("RCPT", began, o.session.Rcpt(to, opts))
+	return o.count("RCPT", began, o.session.Rcpt(to, opts))
 }
 
 // Data implements gosmtp.Session.
 func (o observed) Data(r io.Reader) error {
 	began := time.Now()
-	return o.note("DATA", began, o.session.Data(r))
+	return o.count("DATA", began, o.session.Data(r))
 }
 
 // Auth implements gosmtp.AuthSession.
@@ -59,7 +57,7 @@ func (o observed) Auth(mech string) (sasl.Server, error) {
 	began := time.Now()
 	server, err := o.session.Auth(mech)
 	if err != nil {
-		return server, o.note("AUTH", began, err)
+		return server, o.count("AUTH", began, err)
 	}
 	return observedAuth{server, o}, nil
 }
@@ -75,7 +73,7 @@ func (a observedAuth) Next(response []byte) ([]byte, bool, error) {
 	began := time.Now()
 	challenge, done, err := a.Server.Next(response)
 	if done || err != nil {
-		err = a.o.note("AUTH", began, err)
+		err = a.o.count("AUTH", began, err)
 	}
 	return challenge, done, err
 }

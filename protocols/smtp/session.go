@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 
 	gosmtp "github.com/emersion/go-smtp"
 	"rookery"
@@ -16,9 +15,8 @@ import (
 	"rookery/protocols/delivery"
 )
 
-// session is one client between EHLO and its end, or STARTTLS. The engine calls
-// it from one goroutine, except that with BDAT Data runs beside Reset and
-// Logout.
+// session is one client between EHLO and its end, or STARTTLS. All is called
+// from the connection's goroutine.
 type session struct {
 	server *Server
 	mode   Mode
@@ -30,11 +28,10 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu       sync.Mutex
-	user     *directory.Entry // signed in
-	tx       *transaction     // after MAIL
-	arriving bool             // Data runs beside the engine (BDAT)
-	unknown  int
+	user    *directory.Entry // signed in
+	tx      *transaction     // after MAIL
+	chunks  *delivery.Spool  // between the chunks of a message
+	unknown int
 }
 
 // transaction is one message's envelope while it gathers.
@@ -52,7 +49,7 @@ func (s *Server) newSession(ctx context.Context, c *gosmtp.Conn, mode Mode) *ses
 		state := t.ConnectionState()
 		ss.tls = &state
 	}
-	ss.wire.sessionBegan()
+	ss.wire.sessionBegan(ss)
 	ss.ctx, ss.cancel = context.WithCancel(ctx)
 	ss.logger = s.o.Logger.With("session", ss.id)
 	ss.logger.Debug("smtp: session begins", "client", ss.wire.ip, "helo", clean(c.Hostname()), "mode", mode.String(), "tls", ss.tls != nil)
@@ -66,17 +63,11 @@ func newID() string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
 }
 
-// Reset forgets the transaction. A message abandoned between two chunks ends
-// the connection: the engine might hand its result to the message that follows.
+// Reset forgets the transaction.
 func (s *session) Reset() {
-	s.mu.Lock()
+	s.dropChunks()
 	s.tx = nil
-	abandoned := s.arriving
-	s.mu.Unlock()
 	s.wire.messageEnds()
-	if abandoned {
-		s.wire.kill()
-	}
 }
 
 // Logout ends the session.
@@ -84,14 +75,13 @@ func (s *session) Logout() error {
 	if s.wire.leaving() {
 		s.conn.Conn().Write([]byte(farewell))
 	}
+	s.dropChunks()
 	s.cancel()
 	return nil
 }
 
 // Mail begins a transaction.
 func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.tx != nil {
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "A sender is given already; use RSET to start again")
 	}
@@ -115,11 +105,12 @@ func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 
 // Rcpt adds a recipient.
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	s.mu.Lock()
 	tx, user := s.tx, s.user
-	s.mu.Unlock()
-	if tx == nil {
+	switch {
+	case tx == nil:
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Give the sender first")
+	case s.chunks != nil:
+		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Not between the chunks of a message")
 	}
 	addr, err := parsePath(to, tx.utf8)
 	if err != nil {

@@ -67,7 +67,8 @@ type store struct {
 	messages []string // trace and message
 	requests []delivery.Request
 	fail     error
-	hold     chan struct{} // deliveries wait for it
+	refuse   func(text string) error // nil: takes all
+	hold     chan struct{}           // deliveries wait for it
 	entered  chan struct{}
 	limit    int64
 }
@@ -107,6 +108,11 @@ func (st *store) Deliver(_ context.Context, r delivery.Request) error {
 	}
 	defer rd.Close()
 	b, err := io.ReadAll(rd)
+	if st.refuse != nil {
+		if err := st.refuse(string(b)); err != nil {
+			return err
+		}
+	}
 	st.messages = append(st.messages, string(r.Trace)+string(b))
 	st.requests = append(st.requests, r)
 	return err
@@ -417,11 +423,12 @@ func TestChunks(t *testing.T) {
 	}
 	c.envelope("anna@example.com")
 	c.do("BDAT 6\r\na: b", "250 ")
-	c.send("RSET\r\nMAIL FROM:<>\r\n")
+	c.do("MAIL FROM:<>", "50")
+	c.do("RCPT TO:<bert@example.com>", "50")
+	c.do("DATA", "503 ")
+	c.do("RSET", "250 ")
+	c.do("BDAT 4 LAST\r\nabcdNOOP", "503 ")
 	c.want("250 ")
-	c.closed()
-	c = r.dial()
-	c.hello()
 	c.envelope("bert@example.com")
 	c.do("BDAT 10 LAST\r\na: b\r\n\nx", "554 5.6.0 ")
 	c.do("NOOP", "250 ")

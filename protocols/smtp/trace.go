@@ -54,8 +54,6 @@ func (s *session) protocol(tx *transaction) string {
 	if s.tls != nil {
 		p += "S"
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.user != nil {
 		p += "A"
 	}

@@ -13,9 +13,10 @@ import (
 
 // wire stands between the connection, TLS or clear, and the protocol engine.
 //
-//   - The engine is given one command line at a time, or the octets of a chunk,
-//     so that it never holds what it did not ask for: the session reads the
-//     message itself.
+//   - The engine is given one command line at a time, so that it never holds
+//     what it did not ask for: the session reads the message itself.
+//   - Chunks (BDAT) pass the engine by, which would read them in a goroutine of
+//     its own and give what becomes of one message to another.
 //   - Replies are kept back until there is nothing left to read, so that
 //     pipelined commands and the lines of EHLO leave in one write.
 //   - STARTTLS moves the connection to a new wire, with a new engine behind it
@@ -37,7 +38,6 @@ type wire struct {
 	outErr   error
 	in       []byte    // read and not given out yet
 	line     []byte    // what the engine reads next
-	chunk    int64     // octets of a chunk that the engine may read
 	ended    bool      // the message has been read: the engine is owed its end
 	deadline time.Time // of the command line, as the engine set it
 	opening  time.Time // the deadline of greeting and handshake; zero once EHLO came
@@ -47,8 +47,8 @@ type wire struct {
 	shaken   bool      // the TLS handshake is over
 	moved    bool      // another wire has the connection
 	greeted  bool
-	session  bool // EHLO came
-	message  bool // a message arrives
+	session  *session // since EHLO
+	message  bool     // a message arrives
 	began    time.Time
 	got      int64 // bytes of the message, roughly
 	most     int64 // bytes read of a message, however long it is
@@ -228,7 +228,7 @@ func (w *wire) tooEarly() bool {
 // there is one, it is said here.
 func (w *wire) leave() error {
 	w.dead, w.farewell = true, true
-	if !w.session {
+	if w.session == nil {
 		w.out = append(w.out, farewell...)
 	}
 	return io.EOF
@@ -291,10 +291,10 @@ func (w *wire) Close() error {
 }
 
 // sessionBegan says that EHLO came: the opening is over.
-func (w *wire) sessionBegan() {
+func (w *wire) sessionBegan(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.session, w.opening = true, time.Time{}
+	w.session, w.opening = s, time.Time{}
 }
 
 // messageBegins says that a message arrives.
