@@ -40,12 +40,24 @@ type Set struct {
 // NewSet joins directories. Names must be unique and not empty, a prefix
 // must belong to one member only: else KindInvalid.
 func NewSet(logger *slog.Logger, members ...Member) (*Set, error) {
-	fail := func(format string, a ...any) (*Set, error) {
-		return nil, rookery.E("join directories", rookery.KindInvalid, fmt.Errorf(format, a...))
+	if err := Distinct(members...); err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Set{members: slices.Clone(members), logger: logger}, nil
+}
+
+// Distinct refuses members that NewSet does not join: KindInvalid. It looks at
+// their names and prefixes only.
+func Distinct(members ...Member) error {
+	fail := func(format string, a ...any) error {
+		return rookery.E("join directories", rookery.KindInvalid, fmt.Errorf(format, a...))
 	}
 	names, prefixes := map[string]bool{}, map[string]string{}
 	for _, m := range members {
-		if m.Name == "" || m.Directory == nil || names[m.Name] {
+		if m.Name == "" || names[m.Name] {
 			return fail("directory name %q: give each directory its own name", m.Name)
 		}
 		names[m.Name] = true
@@ -57,10 +69,7 @@ func NewSet(logger *slog.Logger, members ...Member) (*Set, error) {
 			prefixes[p] = m.Name
 		}
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	return &Set{members: slices.Clone(members), logger: logger}, nil
+	return nil
 }
 
 // Local reports whether any member judges the domain.

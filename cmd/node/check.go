@@ -1,14 +1,71 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
 	"rookery"
+	"rookery/directory"
 	"rookery/directory/ldap"
 )
+
+// machine is the Checker of the machine that a node runs on.
+type machine struct{ data string } // the data directory
+
+var _ Checker = machine{}
+
+// ldapKeys are the settings that have another name in directory/ldap.
+var ldapKeys = map[string]string{
+	"attributes.user_filter": "user_filter", "password_file": "password", "fingerprints": "fingerprint",
+}
+
+// Directories implements Checker, by what opens them.
+func (machine) Directories(s *Settings, bad func(key, problem string)) {
+	var members []directory.Member
+	for _, name := range s.directoryNames() {
+		d := s.Directories[name]
+		members = append(members, directory.Member{Name: name, Prefixes: d.Prefixes})
+		ldapConfig(name, s).Check(func(key, problem string) {
+			switch {
+			case key == "domains" && len(s.Domains) == 0: // is told of by itself
+				return
+			case key == "domains" && len(d.Domains) > 0:
+				problem = fmt.Sprintf("%q: none is among the domains of the settings; name some of those, or none to serve all", d.Domains)
+			case key == "password_file":
+				problem = fmt.Sprintf("is empty, and %s needs one; set it from a file: rookery config set directories.%s.password @FILE", d.BindDN, name)
+			}
+			bad("directories."+name+"."+cmp.Or(ldapKeys[key], key), problem)
+		})
+	}
+	var e *rookery.Error
+	if errors.As(directory.Distinct(members...), &e) {
+		bad("directories", e.Err.Error())
+	}
+}
+
+// Store implements Checker, by opening it. That asks no service, and makes the
+// directory of a store of kind dir.
+func (m machine) Store(s *Settings, bad func(key, problem string)) {
+	store, err := openStore(&s.Store, m.data, slog.New(slog.DiscardHandler))
+	var e *rookery.Error
+	switch {
+	case err == nil:
+		closeStore(store)
+	case s.Store.Kind == "dir":
+		bad("store.path", fmt.Sprintf("%v; name a directory that the user who runs the node may write", err))
+	case s.Store.Kind == "s3" && errors.As(err, &e):
+		key, problem, named := strings.Cut(e.Err.Error(), ": ")
+		if named && !strings.Contains(key, " ") {
+			bad("store."+key, problem)
+		} else {
+			bad("store", e.Err.Error())
+		}
+	}
+}
 
 // Check is one thing that was tried of settings before they are used.
 type Check struct {
@@ -21,7 +78,10 @@ type Check struct {
 // It stops at the first that does not work.
 func CheckSettings(ctx context.Context, s Settings, data string, logger *slog.Logger) []Check {
 	var checks []Check
-	if err := s.Validate(); err != nil {
+	if s.Store.Kind == "dir" {
+		defer removeMade(storePath(&s.Store, data))()
+	}
+	if err := s.Validate(machine{data}); err != nil {
 		return []Check{{"settings", "not valid", err}}
 	}
 	for _, name := range s.directoryNames() {

@@ -17,12 +17,21 @@ const Hidden = "(sealed)"
 
 // eachSecret calls fn with every secret field, by its key.
 func (s *Settings) eachSecret(fn func(key string, value *string) error) error {
-	if err := secretsOf("store", reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
+	return s.eachTagged("secret", fn)
+}
+
+// eachFile calls fn with every field that names a file on the nodes, by its key.
+func (s *Settings) eachFile(fn func(key string, path *string) error) error {
+	return s.eachTagged("file", fn)
+}
+
+func (s *Settings) eachTagged(tag string, fn func(key string, value *string) error) error {
+	if err := taggedOf("store", tag, reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
 		return err
 	}
 	for _, name := range s.directoryNames() {
 		d := s.Directories[name]
-		if err := secretsOf("directories."+name, reflect.ValueOf(&d).Elem(), fn); err != nil {
+		if err := taggedOf("directories."+name, tag, reflect.ValueOf(&d).Elem(), fn); err != nil {
 			return err
 		}
 		s.Directories[name] = d
@@ -30,10 +39,10 @@ func (s *Settings) eachSecret(fn func(key string, value *string) error) error {
 	return nil
 }
 
-func secretsOf(prefix string, v reflect.Value, fn func(string, *string) error) error {
+func taggedOf(prefix, tag string, v reflect.Value, fn func(string, *string) error) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if f.Tag.Get("secret") == "" {
+		if f.Tag.Get(tag) == "" {
 			continue
 		}
 		if err := fn(prefix+"."+tomlKey(f), v.Field(i).Addr().Interface().(*string)); err != nil {

@@ -158,6 +158,9 @@ func (h *health) remark() string {
 			}
 		}
 	}
+	if why := n.inForce.trouble(); why != "" {
+		return "serving; " + why
+	}
 	for name := range n.people.trouble() {
 		return fmt.Sprintf("serving; directory %s does not answer", name)
 	}

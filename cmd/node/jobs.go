@@ -145,34 +145,6 @@ func (n *Node) releaseLog(ctx context.Context) error {
 	}
 }
 
-// followSettings puts changed settings into force. Directories, domains, the
-// way to the object store and limits of connections change at once; the rest at
-// the next start.
-func (n *Node) followSettings(ctx context.Context) error {
-	for {
-		select {
-		case <-n.changed:
-		case <-ctx.Done():
-			return nil
-		}
-		set, version, err := n.settings.local()
-		if err == nil {
-			err = errors.Join(n.people.use(ctx, &set), n.bodies.reopenStore(set.Store))
-		}
-		if err != nil {
-			n.deps.Logger.Error("settings could not be put into force; the former ones stay", "version", version, "error", err)
-			continue
-		}
-		n.limits.Store(&set.Limits)
-		n.bodies.useGarbage(&set.Garbage)
-		n.compression.Store(&set.Compression)
-		n.Dictionaries()
-		n.replication.Store(int32(set.Replication))
-		n.deadAfter.Store(int64(set.replaceAfter()))
-		n.deps.Logger.Info("settings are in force", "version", version)
-	}
-}
-
 // purge removes expunged messages whose time is over, in the groups this node
 // leads.
 func (n *Node) purge(ctx context.Context) error {

@@ -79,6 +79,7 @@ type Node struct {
 	groups   *groups
 	road     *road
 	settings *settingsStore
+	inForce  inForce
 	people   *people
 	bodies   *bodies
 	dicts    *dictionaries
@@ -307,8 +308,8 @@ func (n *Node) begun() error {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.sealer}
-	_, version, err := n.settings.local()
+	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.sealer, on: machine{n.cfg.DataDir}}
+	version, _, err := n.groups.system.Settings()
 	if err != nil {
 		return err
 	}
@@ -321,7 +322,7 @@ func (n *Node) openSettings(ctx context.Context) error {
 }
 
 func (n *Node) openMail(ctx context.Context) error {
-	set, version, err := n.settings.local()
+	set, version, err := n.firstSettings()
 	if err != nil {
 		return err
 	}
@@ -342,6 +343,9 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.bodies.useGarbage(&set.Garbage)
 	if err := n.bodies.open(&set.Store); err != nil {
 		return err
+	}
+	if version > 0 && n.inForce.trouble() == "" {
+		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
 		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway, Dictionaries: n.dicts,

@@ -29,6 +29,8 @@ type nodeReport struct {
 	Packing map[rookery.GroupID]packReport `cbor:"9,keyasint,omitempty"`
 	// Place is the mark of the object store's directory, where it is one.
 	Place string `cbor:"11,keyasint,omitempty"`
+	// Settings says why the stored settings are not in force on it, if so.
+	Settings string `cbor:"12,keyasint,omitempty"`
 	// ahead is by how much it was ahead of this node's when it answered.
 	ahead time.Duration
 }
@@ -36,7 +38,7 @@ type nodeReport struct {
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
+	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Settings: n.inForce.trouble(), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
 	if n.bodies != nil {
 		r.Place = n.bodies.tried.where()
 	}

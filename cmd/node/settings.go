@@ -4,9 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -88,7 +86,7 @@ type Store struct {
 	// SecretKey is sealed when set and never shown again.
 	SecretKey string `toml:"secret_key" secret:"true"`
 	// CAFile is a PEM file on every node for an endpoint with a private CA.
-	CAFile string `toml:"ca_file"`
+	CAFile string `toml:"ca_file" file:"true"`
 }
 
 // Garbage says how stored bytes that nothing needs any more are cleared away.
@@ -133,7 +131,7 @@ type Directory struct {
 	StartTLS bool `toml:"start_tls"`
 	// CAFile is a PEM file on every node with the CA of the servers; empty
 	// means the system's.
-	CAFile string `toml:"ca_file"`
+	CAFile string `toml:"ca_file" file:"true"`
 	// Fingerprint pins a server certificate by the SHA-256 of its DER form in
 	// hexadecimal, for servers whose certificate names no host.
 	Fingerprint string `toml:"fingerprint"`
@@ -211,14 +209,42 @@ func (s *Settings) Document() ([]byte, error) {
 
 var directoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// Validate names each bad key and the mend.
-func (s *Settings) Validate() error {
+// Checker checks of settings what only the machine that uses them can tell.
+type Checker interface {
+	// Directories tells bad of every key of a directory that cannot be used,
+	// with its value and the mend, the files included that it names.
+	Directories(s *Settings, bad func(key, problem string))
+	// Store does so for the object store.
+	Store(s *Settings, bad func(key, problem string))
+}
+
+// Validate names each key with which a node cannot work, its value, and the
+// mend: KindInvalid. It is the one check, of settings that are to be written
+// and of those that a node takes into use. A nil Checker leaves out what only
+// a node's machine can tell.
+func (s *Settings) Validate(on Checker) error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	}
+	s.checkValues(bad)
+	if on != nil {
+		tell := func(key, problem string) { bad(key, "%s", problem) }
+		on.Directories(s, tell)
+		on.Store(s, tell)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return rookery.E("check settings", rookery.KindInvalid, err)
+	}
+	return nil
+}
+
+func (s *Settings) checkValues(bad report) {
+	if len(s.Domains) == 0 {
+		bad("domains", "[] names no domain, so no address is local; write them like [\"example.com\"]")
+	}
 	for _, d := range s.Domains {
-		if n, err := rookery.NormalDomain(d); err != nil || !strings.Contains(n, ".") {
+		if n, err := rookery.NormalDomain(d); err != nil || !strings.Contains(n, ".") || n[0] == '[' {
 			bad("domains", "%q is not a mail domain; write it like example.com", d)
 		}
 	}
@@ -243,12 +269,10 @@ func (s *Settings) Validate() error {
 		if !directoryName.MatchString(name) {
 			bad(key, "the name must be 1 to 32 of a-z, 0-9 and -, for it becomes part of account keys")
 		}
-		d.validate(key, bad)
+		if t, err := time.ParseDuration(d.Timeout); err != nil || t < 100*time.Millisecond || t > time.Minute {
+			bad(key+".timeout", "%q is not between 100ms and 1m; write it like 5s", d.Timeout)
+		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return rookery.E("check settings", rookery.KindInvalid, err)
-	}
-	return nil
 }
 
 type report func(key, format string, args ...any)
@@ -276,36 +300,11 @@ func (s *Store) validate(bad report) {
 	switch s.Kind {
 	case "dir":
 	case "s3":
-		u, err := url.Parse(s.Endpoint)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			bad("store.endpoint", "%q is not a URL; write it like https://s3.example.com", s.Endpoint)
-		}
-		if s.Bucket == "" {
-			bad("store.bucket", "is empty; name a bucket that exists")
-		}
 		if s.AccessKey == "" || s.SecretKey == "" {
 			bad("store.access_key, store.secret_key", "are needed for s3; set the secret from a file: rookery config set store.secret_key @FILE")
 		}
 	default:
 		bad("store.kind", "%q is unknown; use dir or s3", s.Kind)
-	}
-}
-
-func (d *Directory) validate(key string, bad report) {
-	if len(d.URLs) == 0 {
-		bad(key+".urls", "is empty; name at least one server like ldaps://ldap.example.com")
-	}
-	if d.Base == "" {
-		bad(key+".base", "is empty; set the DN to search below, like dc=example,dc=com")
-	}
-	if !slices.Contains([]string{"auto", "openldap", "ad", "389"}, d.Profile) {
-		bad(key+".profile", "%q is unknown; use auto, openldap, ad or 389", d.Profile)
-	}
-	if t, err := time.ParseDuration(d.Timeout); err != nil || t < 100*time.Millisecond || t > time.Minute {
-		bad(key+".timeout", "%q is not between 100ms and 1m; write it like 5s", d.Timeout)
-	}
-	if d.BindDN != "" && d.Password == "" {
-		bad(key+".password", "is empty; set it from a file: rookery config set %s.password @FILE", key)
 	}
 }
 

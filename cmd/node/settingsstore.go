@@ -18,6 +18,7 @@ type settingsStore struct {
 	road   *road
 	system *system.Machine
 	sealer *sealer
+	on     Checker // of this node's machine
 }
 
 // read gives the settings as this node has them now, after a barrier, and
@@ -35,9 +36,15 @@ func (s *settingsStore) local() (Settings, uint64, error) {
 	if err != nil || version == 0 {
 		return DefaultSettings(), version, err
 	}
+	set, err := s.open(doc)
+	return set, version, err
+}
+
+// open reads a document with sealed secrets.
+func (s *settingsStore) open(doc []byte) (Settings, error) {
 	set, err := ParseSettings(doc)
 	if err != nil {
-		return set, version, err
+		return set, err
 	}
 	err = set.eachSecret(func(key string, v *string) (err error) {
 		if *v != "" {
@@ -45,7 +52,7 @@ func (s *settingsStore) local() (Settings, uint64, error) {
 		}
 		return err
 	})
-	return set, version, err
+	return set, err
 }
 
 // write replaces the settings if they are still at version. Secrets that read
@@ -63,7 +70,7 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 	if err := next.keepSecrets(&old); err != nil {
 		return 0, err
 	}
-	if err := next.Validate(); err != nil {
+	if err := next.Validate(s.on); err != nil {
 		return 0, err
 	}
 	next.eachSecret(func(key string, v *string) error {

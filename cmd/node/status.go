@@ -109,10 +109,8 @@ const damageShown = time.Hour
 func (n *Node) status() Status {
 	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
-	_, version, err := n.settings.local()
-	if err == nil {
-		s.Settings = version
-	} else {
+	var err error
+	if s.Settings, _, err = n.groups.system.Settings(); err != nil {
 		problem("settings: %v", err)
 	}
 	s.Generation = n.id.Generation
@@ -179,6 +177,9 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 	ns := NodeStatus{
 		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
 		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
+	}
+	if r.Settings != "" {
+		problem("node %s: %s", x.Name, r.Settings)
 	}
 	ns.Movable, ns.Serves = n.spare(x.ID), n.serves(x.ID)
 	switch {

@@ -90,21 +90,29 @@ func TryStore(ctx context.Context, s *Store, data string) (found string, err err
 // tryPath leaves no directory behind that was not there.
 func tryPath(ctx context.Context, s *Store, data string) (string, error) {
 	path := storePath(s, data)
-	var made string
-	for d := path; !exists(d) && d != filepath.Dir(d); d = filepath.Dir(d) {
-		made = d
-	}
+	defer removeMade(path)()
 	store, err := openStore(s, data, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = errors.Join(tryStore(ctx, store), closeStore(store))
-	}
-	if made != "" {
-		removeEmpty(made)
 	}
 	if err != nil {
 		return "", rookery.E("try object store", rookery.KindOf(err), fmt.Errorf("%w; name a directory that the user who runs the node may write", err))
 	}
 	return path + " can be written", nil
+}
+
+// removeMade gives what removes the directories that a trial makes on the way
+// to a path that is not there yet.
+func removeMade(path string) func() {
+	var made string
+	for d := path; !exists(d) && d != filepath.Dir(d); d = filepath.Dir(d) {
+		made = d
+	}
+	return func() {
+		if made != "" {
+			removeEmpty(made)
+		}
+	}
 }
 
 // removeEmpty removes a directory and those in it, but no file and nothing that

@@ -324,7 +324,7 @@ func (d *dev) settings() (*node.Settings, error) {
 	if err := s.Overlay(d.changes); err != nil {
 		return nil, err
 	}
-	return &s, s.Validate()
+	return &s, s.Validate(nil)
 }
 
 func (d *dev) facts() devFacts {

@@ -100,9 +100,6 @@ func kitPlace(path string) (string, error) {
 // other init is at work. It opens the node without listeners, so nobody is
 // served before this has worked.
 func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logger *slog.Logger) (err error) {
-	if err := set.Validate(); err != nil {
-		return err
-	}
 	quiet := cfg
 	quiet.Listen = node.Listen{}
 	fresh := !exists(cfg.DataDir)

@@ -134,7 +134,22 @@ func (c Config) withDefaults() Config {
 // Validate names every key that cannot work, and the mend. KindInvalid.
 func (c Config) Validate() error {
 	var errs []error
-	bad := func(key, format string, a ...any) { errs = append(errs, fmt.Errorf(key+": "+format, a...)) }
+	c.Check(func(key, problem string) { errs = append(errs, fmt.Errorf("%s: %s", key, problem)) })
+	if len(errs) == 0 {
+		return nil
+	}
+	return rookery.E("check directory settings", rookery.KindInvalid, errors.Join(errs...))
+}
+
+// Check tells bad of every key that keeps Open from working, with its value
+// and the mend. It reads the files that are named and asks no server. What is
+// zero counts as its default.
+func (c Config) Check(bad func(key, problem string)) {
+	c = c.withDefaults()
+	c.check(func(key, format string, a ...any) { bad(key, fmt.Sprintf(format, a...)) })
+}
+
+func (c Config) check(bad func(key, format string, a ...any)) {
 	if c.Name == "" || strings.Trim(strings.ToLower(c.Name), "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
 		bad("name", "%q: use letters, digits, dots and hyphens", c.Name)
 	}
@@ -169,11 +184,10 @@ func (c Config) Validate() error {
 	if _, ok := profiles()[c.Profile]; !ok && c.Profile != "auto" {
 		bad("profile", "%q: use openldap, ad, 389 or auto", c.Profile)
 	}
-	c.Attributes.check(bad)
-	if len(errs) == 0 {
-		return nil
+	if _, err := authorities(c.CAFile); err != nil {
+		bad("ca_file", "%v; put the PEM file there, or name another", err)
 	}
-	return rookery.E("check directory settings", rookery.KindInvalid, errors.Join(errs...))
+	c.Attributes.check(bad)
 }
 
 func (c Config) checkNumbers(bad func(key, format string, a ...any)) {

@@ -19,15 +19,9 @@ func (c Config) tlsConfig(host string) (*tls.Config, error) {
 	if c.ServerName != "" {
 		t.ServerName = c.ServerName
 	}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, rookery.E("read directory authorities", rookery.KindInvalid, fmt.Errorf("ca_file: %w", err))
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, rookery.E("read directory authorities", rookery.KindInvalid, fmt.Errorf("ca_file: %s holds no PEM certificate", c.CAFile))
-		}
+	var err error
+	if t.RootCAs, err = authorities(c.CAFile); err != nil {
+		return nil, rookery.E("read directory authorities", rookery.KindInvalid, fmt.Errorf("ca_file: %w", err))
 	}
 	if len(c.Fingerprints) == 0 {
 		return t, nil
@@ -45,6 +39,22 @@ func (c Config) tlsConfig(host string) (*tls.Config, error) {
 		return nil
 	}
 	return t, nil
+}
+
+// authorities are those of a PEM file, nil (the system's) for none.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return pool, nil
 }
 
 func fingerprint(c *x509.Certificate) string {

@@ -114,10 +114,10 @@ func Open(cfg Config, logger *slog.Logger) (*Store, error) {
 	u, err := url.Parse(cfg.Endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" ||
 		u.User != nil || u.RawQuery != "" {
-		return nil, invalid("endpoint %q is not http(s)://host[:port]", redactURL(u, cfg.Endpoint))
+		return nil, invalid("endpoint: %q is not http(s)://host[:port]", redactURL(u, cfg.Endpoint))
 	}
 	if cfg.Bucket == "" {
-		return nil, invalid("bucket is not set")
+		return nil, invalid("bucket: is empty; name a bucket that exists")
 	}
 	if cfg.Prefix != "" {
 		if err := blob.CheckKey(cfg.Prefix); err != nil {
@@ -183,11 +183,11 @@ func trust(file string) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, invalid("CA file: %v", err)
+		return nil, invalid("ca_file: %v; put the PEM file there, or name another", err)
 	}
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, invalid("CA file %s holds no PEM certificate", file)
+		return nil, invalid("ca_file: %s holds no PEM certificate; put the PEM file of the authority there, or name another", file)
 	}
 	return cfg, nil
 }

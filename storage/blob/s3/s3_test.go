@@ -289,7 +289,7 @@ func TestOpenRefusesBadSettings(t *testing.T) {
 		"bucket":      func(c *Config) { c.Bucket = "" },
 		"prefix":      func(c *Config) { c.Prefix = "../x" },
 		"addressing":  func(c *Config) { c.Addressing = "odd" },
-		"CA file":     func(c *Config) { c.CAFile = "/does/not/exist" },
+		"ca_file":     func(c *Config) { c.CAFile = "/does/not/exist" },
 		"credentials": func(c *Config) { c.Credentials = Credentials{} },
 		"credentials file": func(c *Config) {
 			c.CredentialsFile = "/does/not/exist"

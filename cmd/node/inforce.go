@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// triesSettings is how often a node tries settings again that it could not use.
+const triesSettings = time.Minute
+
+// inForce is which settings this node works by, and why not by the stored ones.
+type inForce struct {
+	mu      sync.Mutex
+	version uint64
+	stored  uint64 // the version that cannot be used
+	why     error  // nil where the stored ones are in force
+}
+
+func (f *inForce) use(version uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version, f.stored, f.why = version, 0, nil
+}
+
+func (f *inForce) refuse(stored uint64, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stored, f.why = stored, why
+}
+
+// trouble is why the stored settings are not in force, empty where they are.
+func (f *inForce) trouble() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.why == nil {
+		return ""
+	}
+	return fmt.Sprintf("version %d of the settings is not in force, the node goes on with what it used before (version %d): %s",
+		f.stored, f.version, strings.ReplaceAll(f.why.Error(), "\n", "; "))
+}
+
+// usable are the stored settings, or why this node cannot use them.
+func (n *Node) usable() (Settings, uint64, error) {
+	set, version, err := n.settings.local()
+	if err == nil && version > 0 {
+		err = set.Validate(n.settings.on)
+	}
+	return set, version, err
+}
+
+// firstSettings are those that a node starts with: the stored ones or, where
+// they cannot be used here, the last that could.
+func (n *Node) firstSettings() (Settings, uint64, error) {
+	set, version, err := n.usable()
+	if err == nil {
+		n.inForce.use(version)
+		return set, version, nil
+	}
+	former, at, kerr := n.keptSettings()
+	if kerr == nil {
+		kerr = former.Validate(n.settings.on)
+	}
+	if kerr != nil {
+		return set, version, fmt.Errorf("version %d of the settings cannot be used on this node: %w; nor are there former ones to start with: %w", version, err, kerr)
+	}
+	n.inForce.use(at)
+	n.inForce.refuse(version, err)
+	n.deps.Logger.Error("the settings cannot be used; the node starts with the last that could be", "version", version, "using", at, "error", err)
+	return former, at, nil
+}
+
+// followSettings puts changed settings into force. Directories, domains, the
+// way to the object store and limits of connections change at once; the rest at
+// the next start. Those that cannot be used leave the former ones in force, and
+// are tried again: a file may be put where they name it.
+func (n *Node) followSettings(ctx context.Context) error {
+	for {
+		var again <-chan time.Time
+		if n.inForce.trouble() != "" {
+			again = time.After(triesSettings)
+		}
+		select {
+		case <-n.changed:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+		set, version, err := n.usable()
+		if err == nil && version > 0 {
+			err = n.useSettings(ctx, &set)
+		}
+		if err != nil {
+			n.inForce.refuse(version, err)
+			n.deps.Logger.Error("settings could not be put into force; the former ones stay", "version", version, "error", err)
+			continue
+		}
+		n.inForce.use(version)
+		n.keepSettings(version)
+		n.deps.Logger.Info("settings are in force", "version", version)
+	}
+}
+
+func (n *Node) useSettings(ctx context.Context, set *Settings) error {
+	if err := errors.Join(n.people.use(ctx, set), n.bodies.reopenStore(set.Store)); err != nil {
+		return err
+	}
+	n.limits.Store(&set.Limits)
+	n.bodies.useGarbage(&set.Garbage)
+	n.compression.Store(&set.Compression)
+	n.Dictionaries()
+	n.replication.Store(int32(set.Replication))
+	n.deadAfter.Store(int64(set.replaceAfter()))
+	return nil
+}

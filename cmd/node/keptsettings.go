@@ -1,0 +1,127 @@
+package node
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"rookery"
+)
+
+// keptDir holds, below the data directory, the last settings that this node
+// could use: their document, as sealed as in the system group, and copies of
+// the files it names. Settings that cannot be used, and a file that went away,
+// keep no node from starting.
+const (
+	keptDir      = "settings"
+	keptDocument = "last.json"
+)
+
+// kept is the content of keptDocument. Files are names in keptDir by the path
+// in the settings.
+type kept struct {
+	Version  uint64            `json:"version"`
+	Document string            `json:"document"`
+	Files    map[string]string `json:"files"`
+}
+
+// keepSettings keeps the stored settings, which were just taken into use. A
+// failure is logged: it matters only to a later start with worse settings.
+func (n *Node) keepSettings(version uint64) {
+	if err := n.keep(version); err != nil {
+		n.deps.Logger.Warn("the settings could not be kept for a start with worse ones; free space or mend the data directory", "version", version, "error", err)
+	}
+}
+
+func (n *Node) keep(version uint64) error {
+	stored, doc, err := n.groups.system.Settings()
+	if err != nil || stored != version { // a newer version is followed next
+		return err
+	}
+	dir := filepath.Join(n.cfg.DataDir, keptDir)
+	k := kept{Version: version, Document: string(doc), Files: map[string]string{}}
+	set, err := ParseSettings(doc)
+	if err == nil {
+		err = makeDurably(dir)
+	}
+	if err == nil {
+		err = set.eachFile(func(_ string, path *string) error { return k.copy(dir, *path) })
+	}
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, keptDocument)
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
+		return nil
+	}
+	if err := writeDurably(path, b, 0o600); err != nil {
+		return err
+	}
+	return k.clear(dir)
+}
+
+// copy puts a copy of a file into dir, named by its content.
+func (k *kept) copy(dir, path string) error {
+	if path == "" {
+		return nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	name := hex.EncodeToString(sum[:16]) + ".pem"
+	k.Files[path] = name
+	if exists(filepath.Join(dir, name)) {
+		return nil
+	}
+	return writeDurably(filepath.Join(dir, name), b, 0o600)
+}
+
+// clear removes the copies that former settings needed.
+func (k *kept) clear(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.pem"))
+	used := map[string]bool{}
+	for _, name := range k.Files {
+		used[name] = true
+	}
+	for _, path := range names {
+		if !used[filepath.Base(path)] {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
+}
+
+// keptSettings are the last that this node could use, with the files as they
+// were then.
+func (n *Node) keptSettings() (set Settings, version uint64, err error) {
+	const op = "read kept settings"
+	dir := filepath.Join(n.cfg.DataDir, keptDir)
+	var k kept
+	b, err := os.ReadFile(filepath.Join(dir, keptDocument))
+	if err != nil {
+		return set, 0, rookery.E(op, rookery.KindNotFound, err)
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		return set, 0, rookery.E(op, rookery.KindDamaged, err)
+	}
+	if set, err = n.settings.open([]byte(k.Document)); err != nil {
+		return set, 0, err
+	}
+	err = set.eachFile(func(_ string, path *string) error {
+		if *path != "" {
+			*path = filepath.Join(dir, k.Files[*path])
+		}
+		return nil
+	})
+	return set, k.Version, err
+}
