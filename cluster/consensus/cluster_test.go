@@ -223,7 +223,9 @@ func (d *realDisk) open(t testing.TB) LogStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Keep(1 << 62) // every entry may go once Raft permits it
+	if err := g.SetFloor(nodelog.BodiesFloor, nodelog.Released); err != nil {
+		t.Fatal(err)
+	}
 	return g
 }
 

@@ -36,7 +36,7 @@ func BenchmarkStoreLogs(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				g.Keep(1 << 62)
+				g.keepFrom(1 << 62)
 				wg.Go(func() {
 					entries := make([]*raft.Log, c.batch)
 					for i := range entries {

@@ -35,7 +35,7 @@ func TestConcurrent(t *testing.T) {
 						i++
 						_ = g.StoreLog(entry(i, 1, 3000))
 					}
-					g.Keep(rookery.LogIndex(i - 20))
+					g.keepFrom(rookery.LogIndex(i - 20))
 					_ = g.DeleteRange(1, i-10)
 				}
 			}

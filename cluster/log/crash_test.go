@@ -214,7 +214,8 @@ func (w *workload) op() error {
 		k.permit = max(k.permit, upTo)
 		k.keep = max(k.keep, upTo)
 		w.o.mu.Unlock()
-		g.Keep(rookery.LogIndex(k.keep))
+		g.keepFrom(rookery.LogIndex(k.keep))
+		_ = g.SetFloor("archive", rookery.LogIndex(k.keep-min(k.keep, uint64(w.rng.IntN(40)))))
 		return g.DeleteRange(1, k.permit-1)
 	default:
 		return nil
@@ -224,9 +225,6 @@ func (w *workload) op() error {
 		return err
 	}
 	w.o.end(k)
-	if d.erase {
-		g.Keep(0) // it comes back
-	}
 	return nil
 }
 
@@ -237,6 +235,7 @@ func crash(t *testing.T, seed uint64, ops int, noSync bool) (cuts int, broken er
 	fs := newCrashFS(vfs.NewCrashableMem())
 	fs.noSync = noSync
 	opts := Options{Dir: "log", FS: fs, SegmentSize: testSegment, Spares: 1, DiskBudget: 5 * testSegment, CacheBytes: 1,
+		Floors:  map[string]Class{BodiesFloor: Bodies, "archive": Archive},
 		OnStall: func(err error) { t.Errorf("stalled: %v", err) }}
 	l, err := Open(opts)
 	if err != nil {

@@ -1,13 +1,11 @@
 package log
 
-import "math"
-
 // Erase gives up all that the log holds of the group but its term and vote and
 // the values beside them: its range is empty and nothing of it is found any
 // more. It returns when that is durable. Bodies put outside the range are
-// given up as if Keep's floor had passed them, which a start does not know:
-// Erase again then. Keep ends it: before entries are stored again, call it with
-// 0. Files that hold little else are freed soon, whatever the budget.
+// given up as if all floors had passed them, which a start does not know: Erase
+// again then. The first entry or body stored afterwards ends it: every floor is
+// at 0 again. Files that hold little else are freed soon, whatever the budget.
 func (g *Group) Erase() error {
 	r := g.l.newRequest(g)
 	r.plan = func() error {
@@ -30,7 +28,7 @@ func (g *Group) Erase() error {
 		return err
 	}
 	l.mu.Lock()
-	g.keep = math.MaxUint64
+	g.release()
 	l.mu.Unlock()
 	l.kickKeeper()
 	return nil
@@ -51,7 +49,7 @@ func (l *Log) thin() map[*segment]bool {
 			used[e.segment] += e.bytes
 		}
 		for _, e := range g.old {
-			if e.last >= g.keep {
+			if e.last >= g.keep(false) {
 				used[e.segment] += e.bytes
 			}
 		}

@@ -81,7 +81,7 @@ func (w *workload) take(l *Log) (err error) {
 		if w.gs[id], err = l.Group(id); err != nil {
 			return err
 		}
-		w.gs[id].Keep(rookery.LogIndex(w.o.groups[id].keep))
+		w.gs[id].keepFrom(rookery.LogIndex(w.o.groups[id].keep))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -19,12 +20,14 @@ type Group struct {
 	l      *Log
 	stable *stable
 
-	// Guarded by Log.mu; only the writer changes them, save keep.
+	released atomic.Bool // Erase has let go of all floors
+
+	// Guarded by Log.mu; only the writer changes them, save floors.
 	log    extents // Raft's range
 	old    extents // what reset left behind, and bodies put outside the range
 	epoch  uint32  // counts resets
 	permit uint64  // Raft has no need of entries below
-	keep   uint64  // entries from here on hold bodies that must stay
+	floors floors  // in the order of Log.floors
 	cache  cache
 	damage damage
 
@@ -100,6 +103,7 @@ func (g *Group) StoreLogs(entries []*raft.Log) error {
 }
 
 func (g *Group) store(entries []*raft.Log) error {
+	g.begin()
 	r := g.l.newRequest(g)
 	r.entries = entries
 	r.grow(len(entries))
@@ -111,9 +115,9 @@ func (g *Group) store(entries []*raft.Log) error {
 
 // DeleteRange is three things. Up to the last entry it cuts the tail off,
 // durably, before it returns. From the first it only permits that files go,
-// by disk budget and not above Keep. What it permitted once counts as deleted
+// by disk budget and not above a floor. What it permitted once counts as deleted
 // by later calls. Over both ends it empties the range; the
-// entries that Keep protects stay readable by ReadAt.
+// entries that a floor holds stay readable by ReadAt.
 func (g *Group) DeleteRange(lo, hi uint64) error {
 	g.l.mu.RLock()
 	first, last := max(g.log.first(), g.permit), g.log.last()
@@ -145,23 +149,14 @@ func (g *Group) DeleteRange(lo, hi uint64) error {
 	return err
 }
 
-// Keep says that entries from floor on hold bodies that exist nowhere else.
-// Entries below may go once Raft has also permitted it. 0, the state after
-// Open, keeps everything.
-func (g *Group) Keep(floor rookery.LogIndex) {
-	g.l.mu.Lock()
-	g.keep = uint64(floor)
-	g.l.mu.Unlock()
-	g.l.kickKeeper()
-}
-
 // PutBody stores an entry's data outside Raft's range: a body that a snapshot
-// refers to and this node has no entry of. ReadAt finds it until Keep's floor
-// has passed it and its file goes. It returns when the body is on disk.
+// refers to and this node has no entry of. ReadAt finds it until all floors
+// have passed it and its file goes. It returns when the body is on disk.
 func (g *Group) PutBody(index rookery.LogIndex, term uint64, data []byte) error {
 	if size := int64(recordHead + len(data)); size > g.l.maxRecord {
 		return rookery.E("put body", rookery.KindTooLarge, fmt.Errorf("group %d: body %d has %d bytes, the limit is %d: raise SegmentSize", g.id, index, size, g.l.maxRecord))
 	}
+	g.begin()
 	r := g.l.newRequest(g)
 	r.grow(1)
 	r.add(record{kind: kindBody, group: g.id, index: uint64(index), term: term, appended: nanosOf(timeOf(0))}, nil, data)

@@ -147,23 +147,19 @@ func (l *Log) takeSlot() (*slot, error) {
 	return l.createSlot(number)
 }
 
-// floor is the lowest entry of Raft's range that must stay. The last stays
-// always: a group's newest entry is what its neighbours ask for first.
-func (g *Group) floor() uint64 { return min(g.permit, g.keep, g.log.last()) }
-
 // live sums, per segment, the bytes that must stay. The caller holds the lock.
-func (l *Log) live() map[*segment]int64 {
+func (l *Log) live(forced bool) map[*segment]int64 {
 	sum := map[*segment]int64{}
 	for _, g := range l.groups {
-		floor := g.floor()
+		floor, keep := g.lowest(forced), g.keep(forced)
 		for _, e := range g.log {
 			if e.last >= floor {
 				sum[e.segment] += max(1, e.within(floor, e.last).bytes)
 			}
 		}
 		for _, e := range g.old {
-			if e.last >= g.keep {
-				sum[e.segment] += max(1, e.within(g.keep, e.last).bytes)
+			if e.last >= keep {
+				sum[e.segment] += max(1, e.within(keep, e.last).bytes)
 			}
 		}
 	}
@@ -187,19 +183,34 @@ func (l *Log) over() bool { return l.size() > l.budget }
 // live entry, and those under a tenth live, whose rest is copied forward. Thin
 // ones go whatever the budget.
 func (l *Log) retain() {
-	thin := l.thin()
+	over := l.pass(l.thin(), false)
+	if over {
+		over = l.pass(nil, true)
+	}
+	l.mu.Lock()
+	was, budget := l.stats.OverBudget, l.budget
+	l.stats.OverBudget = over
+	l.mu.Unlock()
+	if over && !was {
+		l.opts.Logger.Warn("log: above its disk budget, and everything in it must stay", "budget", max(budget, 0))
+	}
+}
+
+// pass goes over the sealed segments once; forced, past the floors that the disk
+// budget may pass. It reports whether the log still exceeds its budget.
+func (l *Log) pass(thin map[*segment]bool, forced bool) (over bool) {
 	l.mu.RLock()
-	over, live := l.over(), map[*segment]int64(nil)
+	over = l.over()
+	var live map[*segment]int64
 	var all []*segment
 	if over || len(thin) > 0 {
-		live = l.live()
+		live = l.live(forced)
 		for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 			if s := l.segments[id]; s != l.active {
 				all = append(all, s)
 			}
 		}
 	}
-	was := l.stats.OverBudget
 	l.mu.RUnlock()
 	for _, s := range all {
 		if !over && !thin[s] {
@@ -207,9 +218,9 @@ func (l *Log) retain() {
 		}
 		if n := live[s]; n >= s.slot.size/10 && n > 0 {
 			continue
-		} else if n > 0 && !l.copyForward(s) {
+		} else if n > 0 && !l.copyForward(s, forced) {
 			continue
-		} else if n == 0 && l.freeSegment(s, nil) != nil {
+		} else if n == 0 && l.freeSegment(s, nil, forced) != nil {
 			break
 		}
 		l.mu.RLock()
@@ -217,19 +228,11 @@ func (l *Log) retain() {
 		l.mu.RUnlock()
 		select {
 		case <-l.closing:
-			return
+			return over
 		default:
 		}
 	}
-	if over != was {
-		l.mu.Lock()
-		l.stats.OverBudget = over
-		budget := l.budget
-		l.mu.Unlock()
-		if over {
-			l.opts.Logger.Warn("log: above its disk budget, and everything in it must stay", "budget", max(budget, 0))
-		}
-	}
+	return over
 }
 
 // copies says what of a group's entries outside Raft's range was copied out of
@@ -241,8 +244,9 @@ type copies struct {
 }
 
 // freeSegment records that the segment may be reused, unless something in it
-// must stay that was not copied.
-func (l *Log) freeSegment(s *segment, copied map[*Group]copies) error {
+// must stay that was not copied. Forced, it reports what had to stay otherwise.
+func (l *Log) freeSegment(s *segment, copied map[*Group]copies, forced bool) error {
+	var lost []gap
 	r := l.newRequest(nil)
 	r.plan = func() error {
 		if l.segments[s.id] != s || s == l.active {
@@ -252,7 +256,7 @@ func (l *Log) freeSegment(s *segment, copied map[*Group]copies) error {
 		defer l.mu.RUnlock()
 		firsts := map[rookery.GroupID]uint64{}
 		for id, g := range l.groups {
-			floor, keep := g.floor(), g.keep
+			floor, keep := g.lowest(forced), g.keep(forced)
 			for _, e := range g.log {
 				if e.segment != s {
 					continue
@@ -274,14 +278,19 @@ func (l *Log) freeSegment(s *segment, copied map[*Group]copies) error {
 			r.control(record{kind: kindFirst, group: id, index: firsts[id]}, nil)
 		}
 		r.control(record{kind: kindFree, index: s.id}, nil)
+		lost = l.forcedOut(s)
 		return nil
 	}
-	return l.submit(r)
+	err := l.submit(r)
+	if err == nil {
+		l.tell(lost)
+	}
+	return err
 }
 
 // copyForward writes what must stay of a segment into the active one and
 // frees it. It reports whether the segment is gone.
-func (l *Log) copyForward(s *segment) bool {
+func (l *Log) copyForward(s *segment, forced bool) bool {
 	l.hold(s)
 	x, err := l.indexes.get(s)
 	l.letGo(s)
@@ -291,11 +300,11 @@ func (l *Log) copyForward(s *segment) bool {
 	copied := map[*Group]copies{}
 	for g, gi := range x.groups {
 		if err == nil {
-			err = l.copyGroup(s, gi, g, copied)
+			err = l.copyGroup(s, gi, g, copied, forced)
 		}
 	}
 	if err == nil {
-		err = l.freeSegment(s, copied)
+		err = l.freeSegment(s, copied, forced)
 	}
 	if err != nil {
 		l.opts.Logger.Warn("log: cannot copy a segment's last live entries forward", "segment", s.id, "err", err)
@@ -307,14 +316,14 @@ func (l *Log) copyForward(s *segment) bool {
 }
 
 // copyGroup copies one group's live entries, in frames of at most MaxFlush.
-func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied map[*Group]copies) error {
+func (l *Log) copyGroup(s *segment, gi *groupIndex, id rookery.GroupID, copied map[*Group]copies, forced bool) error {
 	l.mu.RLock()
 	g := l.groups[id]
 	if g == nil {
 		l.mu.RUnlock()
 		return nil
 	}
-	floor, keep, epoch := g.floor(), g.keep, g.epoch
+	floor, keep, epoch := g.lowest(forced), g.keep(forced), g.epoch
 	var within, outside extents
 	for _, e := range g.log {
 		if e.segment == s && e.last >= floor {

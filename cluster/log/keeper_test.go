@@ -32,14 +32,14 @@ func TestRetention(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		wantRange(t, a, 1, 200) // Keep is still 0
-		a.Keep(150)
+		a.keepFrom(150)
 		time.Sleep(2 * time.Second)
 		first, _ := a.FirstIndex()
 		if first < 50 || first > 150 {
 			t.Errorf("first is %d", first)
 		}
 		wantEntries(t, a, first, 200, 1, 4000)
-		a.Keep(1000)
+		a.keepFrom(1000)
 		fill(t, a, 201, 300, 1, 4000)
 		if err := a.DeleteRange(first, 290); err != nil {
 			t.Fatal(err)
@@ -77,31 +77,31 @@ func TestRetentionOfBodies(t *testing.T) {
 		if err := g.DeleteRange(1, 20); err != nil {
 			t.Fatal(err)
 		}
-		g.Keep(15)
+		g.keepFrom(15)
 		fill(t, g, 100, 250, 3, 4000)
 		if err := g.DeleteRange(100, 240); err != nil {
 			t.Fatal(err)
 		}
-		g.Keep(15) // entries 15 to 20, the bodies and all of the range stay
+		g.keepFrom(15) // entries 15 to 20, the bodies and all of the range stay
 		time.Sleep(2 * time.Second)
 		for _, i := range []rookery.LogIndex{15, 20} {
 			if !g.Has(i, 1) {
 				t.Errorf("entry %d is gone", i)
 			}
 		}
-		g.Keep(35)
+		g.keepFrom(35)
 		other := group(t, l, 2)
 		fill(t, other, 1, 100, 1, 4000)
-		other.Keep(100)
+		other.keepFrom(100)
 		_ = other.DeleteRange(1, 95)
-		g.Keep(35)
+		g.keepFrom(35)
 		time.Sleep(2 * time.Second)
 		for i := rookery.LogIndex(35); i < 40; i++ {
 			if err := g.Verify(i, 2); err != nil {
 				t.Errorf("body %d: %v", i, err)
 			}
 		}
-		g.Keep(300)
+		g.keepFrom(300)
 		time.Sleep(2 * time.Second)
 		if s := l.Stats(); s.OverBudget {
 			t.Errorf("%+v", s)
@@ -121,11 +121,11 @@ func TestResetWhileCopyingForward(t *testing.T) {
 		s := l.active
 		l.mu.RUnlock()
 		fill(t, g, 1, 50, 1, 4000)
-		before := copies{from: g.keep, epoch: g.epoch}
+		before := copies{from: g.keep(false), epoch: g.epoch}
 		if err := g.DeleteRange(1, 50); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.freeSegment(s, map[*Group]copies{g: before}); err != nil {
+		if err := l.freeSegment(s, map[*Group]copies{g: before}, false); err != nil {
 			t.Fatal(err)
 		}
 		for i := rookery.LogIndex(1); i <= 50; i++ {
@@ -193,7 +193,7 @@ func TestBudgetGivesWayToAShortDisk(t *testing.T) {
 		if err := a.DeleteRange(1, 190); err != nil {
 			t.Fatal(err)
 		}
-		a.Keep(190)
+		a.keepFrom(190)
 		time.Sleep(1500 * time.Millisecond)
 		s := l.Stats()
 		if s.Bytes > before.Bytes-3*testSegment {

@@ -5,7 +5,7 @@
 //
 // It owns the segment files, their recovery, their retention, and the small
 // files that hold each group's term and vote. It never interprets an entry,
-// never decides what may be deleted (Raft permits, Keep forbids), never talks
+// never decides what may be deleted (Raft permits, floors forbid), never talks
 // to another node (Options.Repair does) and never retries a failed fsync.
 //
 // DESIGN.md beside this file has the format and what each rule protects.
@@ -27,6 +27,7 @@ import (
 type Log struct {
 	opts      Options
 	maxRecord int64
+	floors    []namedClass // Options.Floors
 	lock      io.Closer
 	indexes   *indexCache
 	stable    map[rookery.GroupID]bool // groups that had a file of term and vote at Open
@@ -87,6 +88,9 @@ func Open(opts Options) (*Log, error) {
 		stable:    map[rookery.GroupID]bool{},
 		budget:    opts.DiskBudget,
 		thinned:   map[uint64]bool{},
+	}
+	if l.floors, err = sortFloors(opts.Floors); err != nil {
+		return nil, err
 	}
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, rookery.E("open log", rookery.KindUnavailable, err)
@@ -177,7 +181,7 @@ func (l *Log) Group(id rookery.GroupID) (*Group, error) {
 func (l *Log) group(id rookery.GroupID) *Group {
 	g := l.groups[id]
 	if g == nil {
-		g = &Group{id: id, l: l, cache: cache{limit: l.opts.CacheBytes}}
+		g = &Group{id: id, l: l, cache: cache{limit: l.opts.CacheBytes}, floors: make(floors, len(l.floors))}
 		g.stable = &stable{l: l, group: id}
 		l.groups[id] = g
 	}
@@ -201,12 +205,12 @@ func (l *Log) Stats() Stats {
 	s.Groups = make(map[rookery.GroupID]GroupStats, len(l.groups))
 	for id, g := range l.groups {
 		gs := GroupStats{First: rookery.LogIndex(g.log.first()), Last: rookery.LogIndex(g.log.last()),
-			Floor: rookery.LogIndex(g.floor()), CacheBytes: g.cache.bytes, Damaged: g.damage.why}
+			Floor: rookery.LogIndex(g.lowest(false)), Floors: g.floorStats(), CacheBytes: g.cache.bytes, Damaged: g.damage.why}
 		for _, e := range g.log {
-			gs.LiveBytes += e.within(g.floor(), e.last).bytes
+			gs.LiveBytes += e.within(g.lowest(false), e.last).bytes
 		}
 		for _, e := range g.old {
-			gs.LiveBytes += e.within(g.keep, e.last).bytes
+			gs.LiveBytes += e.within(g.keep(false), e.last).bytes
 		}
 		s.Groups[id] = gs
 	}

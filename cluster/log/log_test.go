@@ -33,6 +33,13 @@ func open(t testing.TB, fs vfs.FS, change ...func(*Options)) *Log {
 	return l
 }
 
+// keepFrom is the floor of bodies, the one that a log of these tests has.
+func (g *Group) keepFrom(index rookery.LogIndex) {
+	if err := g.SetFloor(BodiesFloor, index); err != nil {
+		panic(err)
+	}
+}
+
 func group(t testing.TB, l *Log, id rookery.GroupID) *Group {
 	t.Helper()
 	g, err := l.Group(id)

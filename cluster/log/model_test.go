@@ -62,7 +62,7 @@ func modelRun(t *testing.T, seed uint64) {
 		case n < 23 && last > first+2:
 			hi := first + rng.Uint64N(last-first)
 			deleteBoth(t, g, m, first, hi)
-			g.Keep(rookery.LogIndex(hi + 1))
+			g.keepFrom(rookery.LogIndex(hi + 1))
 			l.kickKeeper()
 		case n < 24 && last > 0:
 			if f, _ := g.FirstIndex(); f <= first { // else the range is whole only for the log

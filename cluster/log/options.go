@@ -45,10 +45,14 @@ type Options struct {
 	// CacheBytes bounds each group's cache of recent entries, default 8 MiB.
 	CacheBytes int64
 	// DiskBudget is the size of all segments above which the oldest segments
-	// that Raft and Keep both released are recycled, default 16 GiB; where the
+	// that Raft and all floors released are recycled, default 16 GiB; where the
 	// file system has less than SoftFree and an eighth left, it shrinks by what
-	// is missing. It never removes an entry that either still holds.
+	// is missing. Where that is not enough, those go that only floors of class
+	// Archive hold. Nothing else that is held is ever removed.
 	DiskBudget int64
+	// Floors are the names under which entries are held, the same in every
+	// group, and their classes. nil is the one name BodiesFloor of class Bodies.
+	Floors map[string]Class
 	// SoftFree and HardFree are the free bytes of the file system below which
 	// Stats().Disk reads DiskSoft and DiskHard. 0 switches the limit off.
 	SoftFree, HardFree int64

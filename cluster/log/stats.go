@@ -28,6 +28,7 @@ type Stats struct {
 	CopiedBytes uint64 // bytes copied forward since Open
 	Freed       uint64 // segments recycled since Open
 	Repaired    uint64 // damaged entries fetched from peers since Open
+	Forced      uint64 // entries given up since Open although a floor of class Archive held them
 	Disk        DiskState
 	DiskFree    int64
 	// Short is that the disk is so near to the soft limit, or below it, that
@@ -41,6 +42,7 @@ type Stats struct {
 type GroupStats struct {
 	First, Last rookery.LogIndex // Raft's range; 0, 0 when empty
 	Floor       rookery.LogIndex // the lowest entry that must stay
+	Floors      []FloorStats     // who needs what, in the order of names
 	LiveBytes   int64            // bytes at or above Floor, estimated per segment
 	CacheBytes  int64
 	Damaged     string // why the group does not start; empty when whole

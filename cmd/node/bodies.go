@@ -174,7 +174,7 @@ func (b *bodies) release(g *groups, id rookery.GroupID) {
 	if err == nil {
 		var l *rlog.Group
 		if l, err = g.log.Group(id); err == nil {
-			l.Keep(floor)
+			err = l.SetFloor(rlog.BodiesFloor, floor)
 		}
 	}
 	if err != nil {

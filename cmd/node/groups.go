@@ -84,11 +84,24 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 	}
 	g.eraseRest()
 	m.serveGroups(g)
-	if _, err := g.openLog(ctx, rookery.SystemGroup); err != nil {
+	if err := g.openSystemLog(ctx); err != nil {
 		return g, err
 	}
 	_, err = g.raft.Start(ctx, rookery.SystemGroup, sys, g.founders())
 	return g, err
+}
+
+// openSystemLog opens the log of the system group, whose entries hold no bodies:
+// they may go as soon as Raft permits it.
+func (g *groups) openSystemLog(ctx context.Context) error {
+	if err := g.openLog(ctx, rookery.SystemGroup); err != nil {
+		return err
+	}
+	lg, err := g.log.Group(rookery.SystemGroup)
+	if err != nil {
+		return err
+	}
+	return lg.SetFloor(rlog.BodiesFloor, rlog.Released)
 }
 
 // founders are the members of a group that this node begins: itself, where it
@@ -119,11 +132,9 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 		return err
 	}
 	// All stays that is found now, until it is known what has to.
-	lg, err := g.openLog(ctx, id)
-	if err != nil {
+	if err := g.openLog(ctx, id); err != nil {
 		return err
 	}
-	lg.Keep(0)
 	g.mu.Lock()
 	g.mail[id] = sg.Machine().(*mailbox.Machine)
 	g.mu.Unlock()

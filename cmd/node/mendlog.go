@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"rookery"
-	rlog "rookery/cluster/log"
 )
 
 // Replicas that did not answer are asked again, for a while: whoever starts a
@@ -20,20 +19,20 @@ const (
 // openLog opens a group's log before its Raft starts. One that is damaged is
 // read whole, and what is bad in it comes from other replicas: until then this
 // node may have forgotten what it acknowledged, and does not vote.
-func (g *groups) openLog(ctx context.Context, id rookery.GroupID) (*rlog.Group, error) {
-	lg, err := g.log.Group(id)
+func (g *groups) openLog(ctx context.Context, id rookery.GroupID) error {
+	_, err := g.log.Group(id)
 	if !rookery.Is(err, rookery.KindDamaged) {
-		return lg, err
+		return err
 	}
 	g.logger.Warn("the log of a group is damaged; what is bad in it is fetched from other nodes", "group", id, "damage", err)
 	for until := time.Now().Add(mendWithin); ; {
 		merr := g.log.Mend(ctx, id)
 		if merr == nil {
 			g.logger.Warn("the log of a group is whole again", "group", id)
-			return g.log.Group(id)
+			return nil
 		}
 		if !rookery.Is(merr, rookery.KindUnavailable) || len(g.mesh.others()) == 0 {
-			return nil, rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
+			return rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
 				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, g.node.cfg.DataDir))
 		}
 		select {
@@ -41,7 +40,7 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) (*rlog.Group, 
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil || time.Now().After(until) {
-			return nil, rookery.E("open group log", rookery.KindUnavailable, fmt.Errorf("%w; start this node again when the others serve: %w", err, merr))
+			return rookery.E("open group log", rookery.KindUnavailable, fmt.Errorf("%w; start this node again when the others serve: %w", err, merr))
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (p *pair) step(rng *rand.Rand, term *uint64) {
 	case n < 23 && last > first+2:
 		hi := first + rng.Uint64N(last-first)
 		p.both("permit", p.g.DeleteRange(first, hi), p.w.DeleteRange(first, hi))
-		p.g.Keep(rookery.LogIndex(hi + 1))
+		p.both("floor", p.g.SetFloor(log.BodiesFloor, rookery.LogIndex(hi+1)), nil)
 	case n < 26:
 		*term++
 		v := []byte(fmt.Sprint("node", *term))
