@@ -38,6 +38,7 @@ func TestOnePort(t *testing.T) {
 	var nodes []*gossip.Gossip
 	var seed string
 	events := make(chan gossip.Event, 100)
+	ids, keys := []*transport.Identity{}, map[rookery.NodeID][32]byte{}
 	for i := range 3 {
 		name := rookery.NodeID(fmt.Sprintf("n%d", i+1))
 		request, key1, err := transport.NewRequest(name)
@@ -46,10 +47,13 @@ func TestOnePort(t *testing.T) {
 		must(t, err)
 		id, err := transport.NewIdentity(cert, key1, authority.CertificatePEM())
 		must(t, err)
+		ids, keys[name] = append(ids, id), id.KeyHash()
+	}
+	for i, id := range ids {
 		tr, err := transport.New(transport.Options{
 			Credentials: transport.NewCredentials(id), Logger: quiet,
-			Authorized: func(rookery.NodeID) bool { return true },
-			Addresses:  func(rookery.NodeID) (string, bool) { return "", false },
+			Member:    func(n rookery.NodeID) ([32]byte, bool) { k, ok := keys[n]; return k, ok },
+			Addresses: func(rookery.NodeID) (string, bool) { return "", false },
 		})
 		must(t, err)
 		t.Cleanup(func() { tr.Close(context.Background()) })
@@ -58,7 +62,7 @@ func TestOnePort(t *testing.T) {
 		must(t, err)
 		must(t, tr.Start(l))
 		o := gossip.Options{
-			Cluster: id.Cluster, Self: gossip.Member{Node: name, Address: l.Addr().String()}, Keys: [][]byte{key(1)},
+			Cluster: id.Cluster, Self: gossip.Member{Node: id.Node, Address: l.Addr().String()}, Keys: [][]byte{key(1)},
 			Packets: packets, Streams: streams, Logger: quiet, ProbeInterval: 200 * time.Millisecond,
 		}
 		if i == 0 {

@@ -98,7 +98,7 @@ func (t *Transport) serve(c *conn, entered func()) {
 		c.Close()
 		return
 	}
-	if !t.opts.Authorized(node) { // removed meanwhile: CutOff may not have seen it
+	if t.pinned(node, state.PeerCertificates[0]) != nil { // removed meanwhile: CutOff may not have seen it
 		entered()
 		c.cut()
 		return
@@ -152,11 +152,30 @@ func (t *Transport) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error
 
 func (t *Transport) admit(id *Identity, cs tls.ConnectionState) error {
 	_, node, err := id.verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageClientAuth)
-	if err != nil {
+	if err != nil || t.opts.Removed(node) { // who was removed is told so, after the handshake
 		return err
 	}
-	if !t.opts.Authorized(node) && !t.opts.Removed(node) { // who was removed is told so, after the handshake
-		return rookery.E("admit node", rookery.KindDenied, fmt.Errorf("node %s is not a registered member", node))
+	err = t.pinned(node, cs.PeerCertificates[0])
+	if errors.Is(err, errNoMember) {
+		t.opts.OnUnknown(node)
+	}
+	return err
+}
+
+var errNoMember = errors.New("it is not a registered member")
+
+// pinned refuses a node that is no member, and one that shows another public
+// key than the registry has for it. The authority alone proves nothing: every
+// node holds its key, and so does whoever has an old disk.
+func (t *Transport) pinned(node rookery.NodeID, cert *x509.Certificate) error {
+	const op = "admit node"
+	key, ok := t.opts.Member(node)
+	if !ok {
+		return rookery.E(op, rookery.KindDenied, fmt.Errorf("node %s: %w", node, errNoMember))
+	}
+	if keyHash(cert) != key {
+		return rookery.E(op, rookery.KindDenied, fmt.Errorf(
+			"the public key is not the one that node %s registered with: its identity was lost and made anew, or somebody has the cluster CA's key", node))
 	}
 	return nil
 }

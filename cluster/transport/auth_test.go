@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 // outsider is a node with any identity that knows c's addresses.
 func (c *cluster) outsider(id *transport.Identity, clock func() time.Time) *transport.Transport {
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(id), Addresses: c.addresses, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+		Credentials: transport.NewCredentials(id), Member: c.member, Addresses: c.addresses, Clock: clock, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(c.t, err)
 	c.t.Cleanup(func() { tr.Close(context.Background()) })
@@ -31,7 +32,6 @@ func TestWhoIsRefused(t *testing.T) {
 	c := newCluster(t)
 	b := c.node("b", nil)
 	b.Handle("echo", echo)
-	c.register("good", "")
 	foreign, err := transport.CreateAuthority(time.Now())
 	must(t, err)
 	now := time.Now()
@@ -43,22 +43,76 @@ func TestWhoIsRefused(t *testing.T) {
 	must(t, err)
 	long := now.Add(-transport.NodeLifetime - time.Hour)
 	back := func() time.Time { return long.Add(time.Hour) }
-	for name, x := range map[string]*transport.Transport{
-		"another cluster":     c.outsider(identity(t, foreign, "good", now), nil),
-		"unknown authority":   c.outsider(untrusted, nil),
-		"expired":             c.outsider(identity(t, c.authority, "good", long), nil),
-		"expired, clock back": c.outsider(identity(t, c.authority, "good", long), back),
-		"not yet valid":       c.outsider(identity(t, c.authority, "good", now.Add(24*time.Hour)), nil),
-		"not a member":        c.outsider(identity(t, c.authority, "stranger", now), nil),
+	for name, x := range map[string]struct {
+		id    *transport.Identity
+		clock func() time.Time
+	}{
+		"another cluster":     {identity(t, foreign, "good", now), nil},
+		"unknown authority":   {untrusted, nil},
+		"expired":             {identity(t, c.authority, "good", long), nil},
+		"expired, clock back": {identity(t, c.authority, "good", long), back},
+		"not yet valid":       {identity(t, c.authority, "good", now.Add(24*time.Hour)), nil},
+		"not a member":        {identity(t, c.authority, "stranger", now), nil},
 	} {
-		_, err := x.Call(within(t), "b", "echo", nil)
+		if x.id.Node == "good" {
+			c.register(x.id, "") // so that its key is no reason
+		}
+		_, err := c.outsider(x.id, x.clock).Call(within(t), "b", "echo", nil)
 		if err == nil {
 			t.Errorf("%s: was let in", name)
 		} else if !rookery.Is(err, rookery.KindUnavailable) {
 			t.Errorf("%s: %v is of kind %v", name, err, rookery.KindOf(err))
 		}
 	}
+	c.register(good, "")
 	_, err = c.outsider(good, nil).Call(within(t), "b", "echo", nil)
+	must(t, err)
+}
+
+// Whoever has the authority's key certifies any name. A member's name with
+// another key than the registered one is refused, by who is called and by who
+// calls.
+func TestMintedCertificateIsRefused(t *testing.T) {
+	c := newCluster(t)
+	a, b := c.node("a", nil), c.node("b", nil)
+	b.Handle("echo", echo)
+	_, err := a.Call(within(t), "b", "echo", nil)
+	must(t, err)
+	thief := c.outsider(identity(t, c.authority, "a", time.Now()), nil)
+	_, err = thief.Call(within(t), "b", "echo", nil)
+	wantKind(t, "call under a minted certificate", err, rookery.KindUnavailable)
+
+	impostor := c.outsider(identity(t, c.authority, "b", time.Now()), nil)
+	impostor.Handle("echo", echo)
+	l := listen(t)
+	must(t, impostor.Start(l))
+	c.mu.Lock()
+	c.address["b"] = l.Addr().String()
+	c.mu.Unlock()
+	a.CutOff("b")
+	_, err = a.Call(within(t), "b", "echo", nil)
+	wantKind(t, "call of a node that minted its certificate", err, rookery.KindUnavailable)
+	if !strings.Contains(err.Error(), "not the one that node b registered with") {
+		t.Errorf("the reason is not told: %v", err)
+	}
+}
+
+// A renewed certificate keeps the node's key, which is what the others know.
+func TestRenewedCertificateIsTheSameNode(t *testing.T) {
+	c := newCluster(t)
+	var creds *transport.Credentials
+	a := c.node("a", func(o *transport.Options) { creds = o.Credentials })
+	b := c.node("b", nil)
+	b.Handle("echo", echo)
+	request, err := creds.Current().Request()
+	must(t, err)
+	cert, err := c.authority.Issue(request, "a", time.Now().Add(time.Minute))
+	must(t, err)
+	next, err := creds.Current().Renewed(cert)
+	must(t, err)
+	must(t, creds.Replace(next))
+	b.CutOff("a")
+	_, err = a.Call(within(t), "b", "echo", nil)
 	must(t, err)
 }
 
@@ -68,7 +122,7 @@ func TestWrongNodeAnswers(t *testing.T) {
 	a, b := c.node("a", nil), c.node("b", nil)
 	b.Handle("echo", echo)
 	address, _ := c.addresses("b")
-	c.register("c", address)
+	c.register(identity(t, c.authority, "c", time.Now()), address)
 	_, err := a.Call(within(t), "c", "echo", nil)
 	wantKind(t, "call that reaches another node", err, rookery.KindUnavailable)
 }
@@ -182,11 +236,11 @@ func TestRotation(t *testing.T) {
 	}
 	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(both) })
 	each(func(id *transport.Identity) (*transport.Identity, error) {
-		request, key, err := transport.NewRequest(id.Node)
+		request, err := id.Request()
 		must(t, err)
 		cert, err := next.Issue(request, id.Node, time.Now())
 		must(t, err)
-		return id.Renewed(cert, key)
+		return id.Renewed(cert)
 	})
 	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(next.CertificatePEM()) })
 	close(stop)
@@ -212,29 +266,20 @@ func TestIdentityFiles(t *testing.T) {
 		t.Fatalf("the key has mode %v", info.Mode())
 	}
 	creds := transport.NewCredentials(old)
-	oldCert, err := os.ReadFile(filepath.Join(dir, transport.CertificateFile))
-	must(t, err)
 	changed, err := creds.Reload(dir)
 	if err != nil || changed {
 		t.Fatalf("reload without change: %v, %v", changed, err)
 	}
-	renewed := identity(t, a, "n1", time.Now().Add(time.Hour))
-	oldKey, err := os.ReadFile(filepath.Join(dir, transport.KeyFile))
+	request, err := old.Request()
+	must(t, err)
+	cert, err := a.Issue(request, "n1", time.Now().Add(time.Hour))
+	must(t, err)
+	renewed, err := old.Renewed(cert)
 	must(t, err)
 	must(t, renewed.Save(dir))
 	changed, err = creds.Reload(dir)
 	if err != nil || !changed || !creds.Current().Expires().Equal(renewed.Expires()) {
 		t.Fatalf("reload after renewal: %v, %v", changed, err)
-	}
-	// A crash between the steps of Save: both keys, the old certificate.
-	newKey, err := os.ReadFile(filepath.Join(dir, transport.KeyFile))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, transport.KeyFile), append(newKey, oldKey...), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, transport.CertificateFile), oldCert, 0o600))
-	back, err := transport.LoadIdentity(dir)
-	must(t, err)
-	if !back.Expires().Equal(old.Expires()) {
-		t.Fatal("the old identity did not survive a crash")
 	}
 }
 

@@ -93,18 +93,18 @@ func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 	if err != nil || len(certs) != 1 {
 		return fail(fmt.Errorf("want one certificate, have %d (%v)", len(certs), err))
 	}
-	keys, err := parseKeys(keyPEM)
-	if err != nil || len(keys) != 1 {
-		return fail(fmt.Errorf("want one key, have %d (%v)", len(keys), err))
+	key, err := parseKey(keyPEM)
+	if err != nil {
+		return fail(err)
 	}
 	cluster, err := clusterOf(certs[0])
 	if err != nil {
 		return fail(err)
 	}
-	if !keys[0].PublicKey.Equal(certs[0].PublicKey) {
+	if !key.PublicKey.Equal(certs[0].PublicKey) {
 		return fail(errors.New("the key is not the certificate's"))
 	}
-	return &Authority{cluster: cluster, cert: certs[0], key: keys[0]}, nil
+	return &Authority{cluster: cluster, cert: certs[0], key: key}, nil
 }
 
 // Cluster is the cluster's id: 32 hexadecimal digits.
@@ -155,17 +155,24 @@ func NewRequest(node rookery.NodeID) (requestPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, rookery.E(op, rookery.KindUnavailable, err)
 	}
+	if requestPEM, err = newRequest(node, key); err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err = encodeKey(key)
+	return requestPEM, keyPEM, err
+}
+
+func newRequest(node rookery.NodeID, key *ecdsa.PrivateKey) ([]byte, error) {
 	t := &x509.CertificateRequest{Subject: pkix.Name{CommonName: string(node)}}
 	der, err := x509.CreateCertificateRequest(rand.Reader, t, key)
 	if err != nil {
-		return nil, nil, rookery.E(op, rookery.KindInvalid, err)
+		return nil, rookery.E("request certificate", rookery.KindInvalid, err)
 	}
-	keyPEM, err = encodeKey(key)
-	return encode(requestBlock, der), keyPEM, err
+	return encode(requestBlock, der), nil
 }
 
-// KeyHash is the SHA-256 of the public key in a request: what a used
-// invitation remembers of who used it.
+// KeyHash is the SHA-256 of the public key in a request: what the registry and
+// a used invitation keep of a node.
 func KeyHash(requestPEM []byte) ([32]byte, error) {
 	key, err := requestKey(requestPEM)
 	if err != nil {

@@ -21,13 +21,13 @@ type cluster struct {
 
 	mu      sync.Mutex
 	address map[rookery.NodeID]string
-	members map[rookery.NodeID]bool
+	members map[rookery.NodeID][32]byte
 }
 
 func newCluster(t testing.TB) *cluster {
 	a, err := transport.CreateAuthority(time.Now().Add(-2 * transport.NodeLifetime))
 	must(t, err)
-	return &cluster{t: t, authority: a, address: map[rookery.NodeID]string{}, members: map[rookery.NodeID]bool{}}
+	return &cluster{t: t, authority: a, address: map[rookery.NodeID]string{}, members: map[rookery.NodeID][32]byte{}}
 }
 
 func must(t testing.TB, err error) {
@@ -55,10 +55,11 @@ func identity(t testing.TB, a *transport.Authority, node rookery.NodeID, now tim
 	return id
 }
 
-func (c *cluster) authorized(n rookery.NodeID) bool {
+func (c *cluster) member(n rookery.NodeID) ([32]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.members[n]
+	key, ok := c.members[n]
+	return key, ok
 }
 
 func (c *cluster) addresses(n rookery.NodeID) (string, bool) {
@@ -68,10 +69,11 @@ func (c *cluster) addresses(n rookery.NodeID) (string, bool) {
 	return a, ok
 }
 
-func (c *cluster) register(n rookery.NodeID, address string) {
+func (c *cluster) register(id *transport.Identity, address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.members[n] = true
+	n := id.Node
+	c.members[n] = id.KeyHash()
 	if address != "" {
 		c.address[n] = address
 	}
@@ -94,7 +96,7 @@ func (c *cluster) node(name rookery.NodeID, change func(*transport.Options)) *tr
 	c.t.Helper()
 	o := transport.Options{
 		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
-		Authorized:  c.authorized, Addresses: c.addresses, Logger: slog.New(slog.DiscardHandler),
+		Member:      c.member, Addresses: c.addresses, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&o)
@@ -102,7 +104,7 @@ func (c *cluster) node(name rookery.NodeID, change func(*transport.Options)) *tr
 	tr, err := transport.New(o)
 	must(c.t, err)
 	l := listen(c.t)
-	c.register(name, l.Addr().String())
+	c.register(o.Credentials.Current(), l.Addr().String())
 	must(c.t, tr.Start(l))
 	c.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -125,12 +127,13 @@ func echo(_ context.Context, from rookery.NodeID, body []byte) ([]byte, error) {
 
 // inMemory starts a member on a network in memory.
 func (c *cluster) inMemory(n *transporttest.Network, name rookery.NodeID, address string) *transport.Transport {
+	id := identity(c.t, c.authority, name, time.Now())
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
-		Authorized:  c.authorized, Addresses: c.addresses, Dial: n.Dialer(address), Logger: slog.New(slog.DiscardHandler),
+		Credentials: transport.NewCredentials(id),
+		Member:      c.member, Addresses: c.addresses, Dial: n.Dialer(address), Logger: slog.New(slog.DiscardHandler),
 	})
 	must(c.t, err)
-	c.register(name, address)
+	c.register(id, address)
 	must(c.t, tr.Start(n.Listen(address)))
 	return tr
 }

@@ -55,6 +55,9 @@ func (t *Transport) connect(ctx context.Context, proto string, to rookery.NodeID
 			if err == nil && to != "" && node != to {
 				err = fmt.Errorf("node %s answers at this address", node)
 			}
+			if err == nil {
+				err = t.pinned(node, cs.PeerCertificates[0])
+			}
 			if err == nil && cs.NegotiatedProtocol != proto {
 				err = fmt.Errorf("protocol %s is not spoken there", proto)
 			}

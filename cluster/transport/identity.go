@@ -30,7 +30,7 @@ type Identity struct {
 }
 
 // NewIdentity puts a node's certificate, its key and the trusted authorities
-// together, all PEM. Of several keys the certificate's is taken. KindInvalid:
+// together, all PEM. KindInvalid:
 // they do not fit together. A certificate out of its time is no error here:
 // the other side refuses it.
 func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
@@ -45,7 +45,7 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 	if err != nil {
 		return fail(fmt.Errorf("authority's certificate: %w", err))
 	}
-	keys, err := parseKeys(keyPEM)
+	key, err := parseKey(keyPEM)
 	if err != nil {
 		return fail(fmt.Errorf("node key: %w", err))
 	}
@@ -64,9 +64,8 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 	if _, _, err := id.verify(certs, id.leaf.NotBefore.Add(time.Second), x509.ExtKeyUsageServerAuth); err != nil {
 		return fail(err)
 	}
-	key := keyOf(keys, id.leaf)
-	if key == nil {
-		return fail(errors.New("none of the keys is the certificate's"))
+	if !key.PublicKey.Equal(id.leaf.PublicKey) {
+		return fail(errors.New("the key is not the certificate's"))
 	}
 	if id.keyPEM, err = encodeKey(key); err != nil {
 		return fail(err)
@@ -81,15 +80,6 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 		id.guest.Certificate = append(id.guest.Certificate, root.Raw)
 	}
 	return id, nil
-}
-
-func keyOf(keys []*ecdsa.PrivateKey, cert *x509.Certificate) *ecdsa.PrivateKey {
-	for _, k := range keys {
-		if k.PublicKey.Equal(cert.PublicKey) {
-			return k
-		}
-	}
-	return nil
 }
 
 // verify checks the other side's certificates and says who it is.
@@ -109,6 +99,17 @@ func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.
 		return nil, "", fmt.Errorf("the other side is of cluster %s, not %s", cluster, id.Cluster)
 	}
 	return chains[0][len(chains[0])-1], node, nil
+}
+
+// KeyHash is the SHA-256 of the node's public key: what the registry has for
+// it. Renewed certificates keep the key.
+func (id *Identity) KeyHash() [32]byte { return keyHash(id.leaf) }
+
+func keyHash(cert *x509.Certificate) [32]byte { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
+
+// Request asks to certify the node's key again.
+func (id *Identity) Request() (requestPEM []byte, err error) {
+	return newRequest(id.Node, id.pair.PrivateKey.(*ecdsa.PrivateKey))
 }
 
 // Expires is when the certificate ends.
@@ -135,9 +136,9 @@ func (id *Identity) Issuer() [32]byte {
 // AuthoritiesPEM are the certificates of the trusted authorities.
 func (id *Identity) AuthoritiesPEM() []byte { return bytes.Clone(id.caPEM) }
 
-// Renewed is the identity with another certificate and its key.
-func (id *Identity) Renewed(certPEM, keyPEM []byte) (*Identity, error) {
-	return id.successor(certPEM, keyPEM, id.caPEM)
+// Renewed is the identity with another certificate of its key.
+func (id *Identity) Renewed(certPEM []byte) (*Identity, error) {
+	return id.successor(certPEM, id.keyPEM, id.caPEM)
 }
 
 // Trusting is the identity with other authorities, of which one must have

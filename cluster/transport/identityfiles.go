@@ -41,24 +41,16 @@ func LoadIdentity(dir string) (*Identity, error) {
 }
 
 // Save writes the identity's files so that a crash leaves the old identity
-// or the new one: the new key is added to the old before the certificate is
-// replaced.
+// or the new one, where both have one key.
 func (id *Identity) Save(dir string) error {
-	path := func(name string) string { return filepath.Join(dir, name) }
-	keys := bytes.Clone(id.keyPEM)
-	if old, err := os.ReadFile(path(KeyFile)); err == nil && !bytes.Equal(old, keys) {
-		if _, err := parseKeys(old); err == nil {
-			keys = append(keys, old...)
-		}
-	}
 	err := os.MkdirAll(dir, 0o700)
 	for _, f := range []struct {
 		name string
 		data []byte
 		mode fs.FileMode
-	}{{KeyFile, keys, 0o600}, {AuthoritiesFile, id.caPEM, 0o644}, {CertificateFile, id.certPEM, 0o644}, {KeyFile, id.keyPEM, 0o600}} {
+	}{{KeyFile, id.keyPEM, 0o600}, {AuthoritiesFile, id.caPEM, 0o644}, {CertificateFile, id.certPEM, 0o644}} {
 		if err == nil {
-			err = replace(path(f.name), f.data, f.mode)
+			err = replace(filepath.Join(dir, f.name), f.data, f.mode)
 		}
 	}
 	if err != nil {

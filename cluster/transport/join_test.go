@@ -75,7 +75,7 @@ func TestJoin(t *testing.T) {
 	}
 	_, err = c.outsider(id, nil).Call(within(t), "b", "echo", nil)
 	wantKind(t, "call before registration", err, rookery.KindUnavailable)
-	c.register("new", "")
+	c.register(id, "")
 	_, err = c.outsider(id, nil).Call(within(t), "b", "echo", nil)
 	must(t, err)
 

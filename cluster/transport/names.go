@@ -101,22 +101,21 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func parseKeys(data []byte) ([]*ecdsa.PrivateKey, error) {
+func parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	ders, err := blocks(keyBlock, data)
 	if err != nil {
 		return nil, err
 	}
-	var keys []*ecdsa.PrivateKey
-	for _, der := range ders {
-		k, err := x509.ParsePKCS8PrivateKey(der)
-		if err != nil {
-			return nil, err
-		}
-		key, ok := k.(*ecdsa.PrivateKey)
-		if !ok {
-			return nil, errors.New("the key is not ECDSA")
-		}
-		keys = append(keys, key)
+	if len(ders) != 1 {
+		return nil, fmt.Errorf("want one key, have %d", len(ders))
 	}
-	return keys, nil
+	k, err := x509.ParsePKCS8PrivateKey(ders[0])
+	if err != nil {
+		return nil, err
+	}
+	key, ok := k.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("the key is not ECDSA")
+	}
+	return key, nil
 }

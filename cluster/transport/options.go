@@ -22,10 +22,15 @@ const (
 // Options of a Transport.
 type Options struct {
 	Credentials *Credentials
-	// Authorized is whether a node is a registered member. It is asked in
-	// every handshake of a connection that arrives, except to join, and must
-	// not block. nil refuses everybody.
-	Authorized func(rookery.NodeID) bool
+	// Member gives the KeyHash that the registry of nodes has for a member; ok
+	// is false for a node that is none. It is asked in every handshake, both
+	// ways, except to join, and must not block: a node that shows another key is
+	// refused, whoever signed its certificate. nil refuses everybody.
+	Member func(rookery.NodeID) (key [32]byte, ok bool)
+	// OnUnknown hears that a node was refused which the authority has certified
+	// and Member does not know: the registry here may be behind. It must not
+	// block.
+	OnUnknown func(rookery.NodeID)
 	// Generation is the cluster's, empty until its first recovery from a lost
 	// majority. Nodes of different generations exchange nothing: it is part of
 	// every protocol's name.
@@ -81,8 +86,11 @@ func (o *Options) complete() error {
 	case o.Addresses == nil:
 		return errors.New("no addresses of other nodes are given")
 	}
-	if o.Authorized == nil {
-		o.Authorized = func(rookery.NodeID) bool { return false }
+	if o.Member == nil {
+		o.Member = func(rookery.NodeID) ([32]byte, bool) { return [32]byte{}, false }
+	}
+	if o.OnUnknown == nil {
+		o.OnUnknown = func(rookery.NodeID) {}
 	}
 	if o.Removed == nil {
 		o.Removed = func(rookery.NodeID) bool { return false }

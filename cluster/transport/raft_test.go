@@ -197,7 +197,6 @@ func TestRaftOverTransport(t *testing.T) {
 	var members []consensus.Server
 	for _, n := range []rookery.NodeID{"a", "b", "c"} {
 		members = append(members, consensus.Server{ID: n, Address: string(n)})
-		c.register(n, "127.0.0.1:1") // not up yet
 	}
 	var replicas []*replica
 	for _, m := range members {
@@ -244,7 +243,6 @@ func TestLeaderIsCutOff(t *testing.T) {
 		var members []consensus.Server
 		for _, n := range []rookery.NodeID{"a", "b", "c"} {
 			members = append(members, consensus.Server{ID: n, Address: string(n)})
-			c.register(n, address[n])
 		}
 		var replicas []*replica
 		for _, m := range members {

@@ -77,7 +77,7 @@ func (t *Transport) CutOff(node rookery.NodeID) {
 }
 
 // Recheck closes connections that could not be opened now: their node is no
-// member any more, its certificate has ended or its authority is not trusted
+// member any more or has another key, its certificate has ended or its authority is not trusted
 // any more. To be called when members or authorities changed, and now and
 // then.
 func (t *Transport) Recheck() {
@@ -87,7 +87,7 @@ func (t *Transport) Recheck() {
 			return false // on its way in: the handshake decides
 		}
 		_, _, err := id.verify(c.certs, now, c.usage)
-		return err != nil || c.incoming && !t.opts.Authorized(c.peer)
+		return err != nil || t.pinned(c.peer, c.certs[0]) != nil
 	})
 }
 

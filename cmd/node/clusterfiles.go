@@ -26,10 +26,20 @@ const (
 	seedsFile    = "seeds.json"        // where others were last known to be
 )
 
-// Seed is where a node was last known to be.
+// Seed is where a node was last known to be, and the hash of its public key,
+// without which it is not believed to be that node.
 type Seed struct {
 	Node    rookery.NodeID `json:"node" cbor:"1,keyasint"`
 	Address string         `json:"address" cbor:"2,keyasint"`
+	Key     []byte         `json:"key" cbor:"3,keyasint"`
+}
+
+// member is the node as the mesh knows it. A seed without a whole key is of
+// nobody: no public key has the hash of zeros.
+func (s Seed) member() (m member) {
+	m.address = s.Address
+	copy(m.key[:], s.Key)
+	return m
 }
 
 // welcome is what a joiner gets besides its certificate.

@@ -55,9 +55,10 @@ func (n *Node) enlist(ctx context.Context) error {
 		n.over.end(n.removedError("its own registry"))
 		return n.over.why()
 	}
-	if have.Address != n.mesh.address || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
+	key := n.mesh.creds.Current().KeyHash()
+	if have.Key != key || have.Address != n.mesh.address || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
 		if _, err := n.propose(ctx, &command.RegisterNode{
-			Node: n.id.Node, Name: n.cfg.Name, Address: n.mesh.address, Zone: n.cfg.Cluster.Zone, Version: CommandVersion,
+			Node: n.id.Node, Name: n.cfg.Name, Address: n.mesh.address, Zone: n.cfg.Cluster.Zone, Version: CommandVersion, Key: key,
 		}); err != nil {
 			return err
 		}
@@ -172,7 +173,7 @@ func (n *Node) learnMembers() error {
 	}
 	members := map[rookery.NodeID]member{}
 	for _, x := range nodes {
-		members[x.ID] = member{address: x.Address, removed: !x.Member()}
+		members[x.ID] = member{address: x.Address, key: x.Key, removed: !x.Member()}
 	}
 	n.mesh.learn(members)
 	return nil

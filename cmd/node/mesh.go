@@ -31,11 +31,16 @@ type mesh struct {
 	// heard is where a member says that it is, which its record may not say
 	// yet: a leader must reach it before it can be written.
 	heard map[rookery.NodeID]string
+
+	// unknown hears of nodes that were refused because this node does not know
+	// them; cap 1.
+	unknown chan struct{}
 }
 
 // member is a node as the registry or, before there is one, the seeds have it.
 type member struct {
 	address string
+	key     [32]byte // hash of its public key
 	removed bool
 }
 
@@ -59,13 +64,13 @@ func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, re
 		return nil, rookery.E("open transport", rookery.KindDamaged,
 			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", identityDir, ident.Node, id.Node))
 	}
-	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}, heard: map[rookery.NodeID]string{}}
+	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}, heard: map[rookery.NodeID]string{}, unknown: make(chan struct{}, 1)}
 	seeds, err := loadSeeds(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range seeds {
-		m.known[s.Node] = member{address: s.Address}
+		m.known[s.Node] = s.member()
 	}
 	m.creds = transport.NewCredentials(ident)
 	m.Transport, err = transport.New(transport.Options{
@@ -76,7 +81,7 @@ func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, re
 			defer m.mu.RUnlock()
 			return m.known[n].removed
 		},
-		Authorized: m.member, Addresses: m.where,
+		Member: m.key, OnUnknown: m.metUnknown, Addresses: m.where,
 	})
 	return m, err
 }
@@ -87,6 +92,14 @@ func (m *mesh) member(n rookery.NodeID) bool {
 	defer m.mu.RUnlock()
 	k, ok := m.known[n]
 	return ok && !k.removed
+}
+
+// key is the hash of a member's public key.
+func (m *mesh) key(n rookery.NodeID) (key [32]byte, member bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	k, ok := m.known[n]
+	return k.key, ok && !k.removed
 }
 
 // where is a member's address now.
@@ -134,7 +147,7 @@ func (m *mesh) learn(members map[rookery.NodeID]member) {
 	seeds := make([]Seed, 0, len(m.known))
 	for id, k := range m.known {
 		if id != m.id.Node && !k.removed {
-			seeds = append(seeds, Seed{id, k.address})
+			seeds = append(seeds, Seed{id, k.address, k.key[:]})
 		}
 	}
 	m.mu.Unlock()
@@ -150,10 +163,11 @@ func (m *mesh) learn(members map[rookery.NodeID]member) {
 func (m *mesh) seeds() []Seed {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	seeds := []Seed{{m.id.Node, m.address}}
+	own := m.creds.Current().KeyHash()
+	seeds := []Seed{{m.id.Node, m.address, own[:]}}
 	for id, k := range m.known {
 		if id != m.id.Node && !k.removed {
-			seeds = append(seeds, Seed{id, k.address})
+			seeds = append(seeds, Seed{id, k.address, k.key[:]})
 		}
 	}
 	return seeds

@@ -229,7 +229,9 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	}
 	n.road.check = n.behindGate
 	n.road.away = n.away
+	n.warnOfOwnKey()
 	n.serveReports()
+	n.serveMembers()
 	n.serveAway()
 	n.serveDictionaries()
 	n.serveKeys()
@@ -240,6 +242,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.job("gossip", n.lives.seek)
+	n.job("unknown members", n.meet)
 	n.job("lineage", n.lineage.run)
 	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
 	if err := n.awaitSystem(ctx); err != nil {

@@ -36,6 +36,8 @@ type Report struct {
 	Generation string         `json:"generation"`
 	Epoch      uint64         `json:"epoch"`
 	Version    uint32         `json:"command_version"`
+	// Key is the hash of the node's public key.
+	Key []byte `json:"key"`
 	// Nodes are the members by the registry on this disk, Groups all groups.
 	Nodes  []ReportedNode  `json:"nodes"`
 	Groups []ReportedGroup `json:"groups"`
@@ -141,7 +143,8 @@ func (o *offline) report() (r Report, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = Report{Cluster: ident.Cluster, Node: o.id.Node, Generation: o.id.Generation, Epoch: o.id.Epoch, Version: CommandVersion}
+	key := ident.KeyHash()
+	r = Report{Cluster: ident.Cluster, Node: o.id.Node, Generation: o.id.Generation, Epoch: o.id.Epoch, Version: CommandVersion, Key: key[:]}
 	nodes, err := o.system.Nodes()
 	if err != nil {
 		return r, err
@@ -407,6 +410,9 @@ func applyRecovery(dir string, disk vfs.FS, p RecoveryPlan, logger *slog.Logger,
 		return err
 	}
 	done("generation written")
+	if err := saveSeeds(dir, p.survivors(o.id.Node)); err != nil {
+		return err
+	}
 	for _, s := range p.Groups {
 		if s.Seed == o.id.Node {
 			if err := o.rebuild(p, s, now); err != nil {
@@ -420,6 +426,23 @@ func applyRecovery(dir string, disk vfs.FS, p RecoveryPlan, logger *slog.Logger,
 	}
 	done("plan put aside")
 	return syncDir(dir)
+}
+
+// survivors are the members of the new generation besides one, whose own copy
+// of the registry may not have them all.
+func (p RecoveryPlan) survivors(but rookery.NodeID) (seeds []Seed) {
+	address := map[rookery.NodeID]string{}
+	for _, r := range p.Survivors {
+		for _, n := range r.Nodes {
+			address[n.Node] = n.Address
+		}
+	}
+	for _, r := range p.Survivors {
+		if r.Node != but {
+			seeds = append(seeds, Seed{r.Node, address[r.Node], r.Key})
+		}
+	}
+	return seeds
 }
 
 func (o *offline) rebuild(p RecoveryPlan, s PlannedSeed, now time.Time) error {
@@ -442,6 +465,9 @@ func (p RecoveryPlan) command(id rookery.GroupID) command.Command {
 		return &command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin}
 	}
 	c := &command.Recovered{Generation: p.Number, Recovery: p.ID, Version: command.Introduced(command.TypeRecovered)}
+	for _, s := range p.survivors("") {
+		c.Nodes = append(c.Nodes, command.RecoveredNode{Node: s.Node, Address: s.Address, Key: s.member().key})
+	}
 	for _, s := range p.Groups {
 		c.Groups = append(c.Groups, command.RecoveredGroup{Group: s.Group, Seed: s.Seed, Members: s.Members})
 	}

@@ -49,13 +49,14 @@ func (n *Node) renew(now time.Time) error {
 	return nil
 }
 
-// renewed issues and saves another certificate for a node.
+// renewed issues and saves another certificate for a node's key, by which alone
+// the others know it.
 func renewed(dir string, id *transport.Identity, now time.Time) (*transport.Identity, error) {
 	ca, err := loadAuthority(dir)
 	if err != nil {
 		return nil, err
 	}
-	request, key, err := transport.NewRequest(id.Node)
+	request, err := id.Request()
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func renewed(dir string, id *transport.Identity, now time.Time) (*transport.Iden
 	if err != nil {
 		return nil, err
 	}
-	next, err := id.Renewed(cert, key)
+	next, err := id.Renewed(cert)
 	if err != nil {
 		return nil, err
 	}

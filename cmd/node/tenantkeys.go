@@ -258,14 +258,39 @@ func (t *tenantRing) put(ctx context.Context, k body.TenantKey) error {
 	return t.change(ctx, func(ring *body.Keyring) error { return ring.Add(k) })
 }
 
-// serveKeys answers other nodes about tenant keys. Who asks is a member: the
-// transport has seen its certificate.
+// mayHave refuses a tenant key to a node that is no member, and to everybody
+// before its coming into use is known here: by then it is known too who was
+// removed before that.
+func (n *Node) mayHave(from rookery.NodeID, version uint32) error {
+	x, err := n.groups.system.Node(from)
+	if err != nil || !x.Member() {
+		return rookery.E(callKeyGet, rookery.KindDenied, fmt.Errorf("node %s is no member (%v)", from, err))
+	}
+	records, err := n.groups.system.TenantKeys()
+	if err != nil {
+		return err
+	}
+	use := system.InUse(records).Version
+	if use == 0 {
+		use = n.tenant.ring.Current()
+	}
+	if version > use {
+		return rookery.E(callKeyGet, rookery.KindUnavailable, fmt.Errorf("tenant key version %d is not known to be in use here yet", version))
+	}
+	return nil
+}
+
+// serveKeys answers other nodes about tenant keys. Who asks has shown the key
+// that the registry has for it.
 func (n *Node) serveKeys() {
 	n.mesh.Handle(callKeysHeld, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.tenant.held()) })
 	n.mesh.Handle(callKeyGet, func(_ context.Context, from rookery.NodeID, b []byte) ([]byte, error) {
 		var q sentKey
 		if err := cbor.Unmarshal(b, &q); err != nil {
 			return nil, rookery.E(callKeyGet, rookery.KindInvalid, err)
+		}
+		if err := n.mayHave(from, q.Version); err != nil {
+			return nil, err
 		}
 		k, ok := n.tenant.ring.Tenant(q.Version)
 		if !ok {

@@ -27,6 +27,17 @@ type Recovered struct {
 	// hold a copy.
 	Groups  []RecoveredGroup `cbor:"3,keyasint"`
 	Version uint32           `cbor:"4,keyasint"`
+	// Nodes are the survivors as their disks have them: the registry gets their
+	// keys, also of those whose admission was lost.
+	Nodes []RecoveredNode `cbor:"5,keyasint"`
+}
+
+// RecoveredNode is a survivor of a recovery.
+type RecoveredNode struct {
+	Node    rookery.NodeID `cbor:"1,keyasint"`
+	Address string         `cbor:"2,keyasint,omitempty"`
+	// Key is the hash of its public key.
+	Key [32]byte `cbor:"3,keyasint"`
 }
 
 // RecoveredGroup is one group of a recovery.

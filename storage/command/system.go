@@ -32,7 +32,9 @@ type RegisterNode struct {
 	Zone string `cbor:"5,keyasint,omitempty"`
 	// Remove removes the node instead, as SetNodeState does.
 	Remove bool `cbor:"6,keyasint,omitempty"`
-	// Key is the hash of the node's public key; all zero leaves it as it is.
+	// Key is the hash of the node's public key; all zero leaves it as it is. A
+	// member's key is replaced only where it is the only one, else KindExists:
+	// the others would refuse the node.
 	Key [32]byte `cbor:"7,keyasint"`
 }
 

@@ -24,7 +24,8 @@ type Node struct {
 	// unix nanoseconds of group time.
 	State command.NodeState `cbor:"7,keyasint,omitempty"`
 	Since int64             `cbor:"8,keyasint,omitempty"`
-	// Key is the hash of the node's public key; all zero if it never said.
+	// Key is the hash of the node's public key, by which alone the others accept
+	// it; all zero if it never said.
 	Key [32]byte `cbor:"9,keyasint"`
 }
 
@@ -104,6 +105,9 @@ func (m *Machine) writeNode(tx state.Tx, facts Node) (n Node, err error) {
 	}
 	if facts.Key == ([32]byte{}) {
 		facts.Key = n.Key
+	}
+	if found && n.Key != ([32]byte{}) && facts.Key != n.Key && members(tx) > 1 {
+		return n, refuse(rookery.KindExists, "node %s is registered with another public key: bring its identity directory back, or remove the node and join with an empty data directory", facts.ID)
 	}
 	facts.Registered, facts.Since, facts.State, facts.Updated = n.Registered, n.Since, n.State, tx.Time()
 	return facts, nil

@@ -62,6 +62,11 @@ func TestNodesRegister(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.refused(rookery.KindInvalid, "1 to 64", &command.RegisterNode{})
+	f.refused(rookery.KindExists, "another public key", &command.RegisterNode{Node: "b", Key: [32]byte{9}})
+	f.must(&command.SetNodeState{Node: "a", State: command.NodeRemoved}, &command.RegisterNode{Node: "b", Key: [32]byte{9}})
+	if n, err := f.m.Node("b"); err != nil || n.Key != [32]byte{9} {
+		t.Fatal("the only member did not get its new key", n, err)
+	}
 	f.refused(rookery.KindInvalid, "does not belong", &command.SetQuota{})
 }
 

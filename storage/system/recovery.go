@@ -62,6 +62,15 @@ func (m *Machine) recovered(tx state.Tx, c *command.Recovered) (command.Result, 
 		put(tx, nodeKey(n.ID), &n)
 		rec.Removed = append(rec.Removed, n.ID)
 	}
+	for _, s := range c.Nodes {
+		n := Node{ID: s.Node, Address: s.Address, Registered: tx.Time(), Since: tx.Time()}
+		_, err := findNode(tx, s.Node, &n)
+		must(err)
+		if survivors[s.Node] && n.Member() {
+			n.Key = s.Key
+			put(tx, nodeKey(s.Node), &n)
+		}
+	}
 	for _, g := range c.Groups {
 		var p GroupPlacement
 		_, err := findGroup(tx, g.Group, &p)

@@ -21,17 +21,23 @@ func TestRecoveredKeepsTheSurvivors(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &command.Recovered{Generation: 1, Recovery: "x", Version: 2,
-		Groups: []command.RecoveredGroup{{Group: 1, Seed: "a", Members: []rookery.NodeID{"a"}}, {Group: 2, Seed: "a", Members: []rookery.NodeID{"a"}}}}
+		Nodes:  []command.RecoveredNode{{Node: "a", Address: "h:1", Key: [32]byte{1}}, {Node: "d", Address: "h:4", Key: [32]byte{4}}, {Node: "e", Key: [32]byte{5}}},
+		Groups: []command.RecoveredGroup{{Group: 1, Seed: "a", Members: []rookery.NodeID{"a", "d"}}, {Group: 2, Seed: "a", Members: []rookery.NodeID{"a"}}}}
 	for range 2 {
 		if _, err := f.apply(c); err != nil {
 			t.Fatal(err)
 		}
 	}
 	nodes, _ := f.m.Nodes()
+	keys := map[rookery.NodeID][32]byte{"a": {1}, "d": {4}} // d's admission was lost, and it holds a copy
 	for _, n := range nodes {
-		if n.Member() != (n.ID == "a") {
-			t.Errorf("node %s is %s", n.ID, n.State)
+		if key, lives := keys[n.ID]; n.Member() != lives || n.Key != key {
+			t.Errorf("node %+v", n)
 		}
+		delete(keys, n.ID)
+	}
+	if len(keys) > 0 {
+		t.Errorf("not in the registry: %v", keys)
 	}
 	p, err := f.m.Group(2)
 	if err != nil || p.Version != 2 || !slices.Equal(p.Voters, []rookery.NodeID{"a"}) || !slices.Equal(p.Members, p.Voters) {

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"rookery"
+	"rookery/cluster/transport"
+)
+
+// impostor is somebody with the cluster CA's key who calls himself a member:
+// the certificate is as good as the member's, the public key is another.
+func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
+	c.t.Helper()
+	ca, err := loadAuthority(x.cfg.DataDir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	id, err := readIdentity(x.cfg.DataDir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ident, err := issue(ca, id.Node, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	tr, err := transport.New(transport.Options{
+		Credentials: transport.NewCredentials(ident), Member: near.mesh.key, Addresses: near.mesh.where, Dial: dialTCP(x.deps.Network),
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { tr.Close(context.Background()) })
+	return tr
+}
+
+// Whoever has an old disk has the CA's key, and mints a certificate of a living
+// member. Nobody listens to him, nobody speaks to him, and he gets no key.
+func TestSimMintedCertificateOpensNothing(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		first, lost := c.nodes[0], c.nodes[2]
+		victim := lost.id.Node
+		c.off(lost)
+		thief := c.impostor(lost, first)
+		var mu sync.Mutex
+		var heard []string
+		hear := func(name string, answer any) {
+			thief.Handle(name, func(_ context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				heard = append(heard, name)
+				return cbor.Marshal(answer)
+			})
+		}
+		hear(callReport, nodeReport{})
+		hear(callKeysHeld, heldKeys{})
+		hear(callKeyPut, heldKeys{})
+		hear(callKeysSync, heldKeys{})
+		ln, err := lost.deps.Network.Listen(c.t.Context(), "tcp", lost.cfg.Cluster.Listen)
+		if err == nil {
+			err = thief.Start(ln)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.until(time.Minute, "a rotation without the node that is down", func() bool {
+			r, err := first.rotateTenant(c.t.Context())
+			return err == nil && slices.Equal(r.Without, []string{lost.cfg.Name})
+		})
+		mu.Lock()
+		if len(heard) > 0 {
+			t.Errorf("a minted certificate was called: %v", heard)
+		}
+		mu.Unlock()
+		b, err := cbor.Marshal(sentKey{Version: first.tenant.ring.Current()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range c.nodes[:2] {
+			if _, err := thief.Call(c.t.Context(), x.id.Node, callKeyGet, b); !rookery.Is(err, rookery.KindUnavailable) {
+				t.Errorf("%s answers a minted certificate of %s: %v", x.cfg.Name, victim, err)
+			}
+		}
+		if err := thief.Close(c.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.on(lost) // the node itself is let in as ever, and gets the key
+		c.until(time.Minute, "the node has the new key", func() bool {
+			return lost.tenant.ring.Current() == first.tenant.ring.Current()
+		})
+	})
+}
+
+// A node that does not know of another's admission yet asks the members that it
+// knows, and so does not wait for a leader that it refuses.
+func TestSimUnknownMemberIsMet(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		x, y := c.nodes[1], c.nodes[2]
+		x.mesh.mu.Lock()
+		delete(x.mesh.known, y.id.Node) // as in a registry from before
+		x.mesh.mu.Unlock()
+		y.mesh.CutOff(x.id.Node)
+		if _, err := y.mesh.Call(c.t.Context(), x.id.Node, callReport, nil); err == nil {
+			t.Fatal("a node that is not known was let in")
+		}
+		c.until(2*time.Second, "the other is known, and let in", func() bool {
+			_, err := y.mesh.Call(c.t.Context(), x.id.Node, callReport, nil)
+			return err == nil && x.mesh.member(y.id.Node)
+		})
+	})
+}
