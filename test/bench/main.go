@@ -21,6 +21,7 @@ func main() {
 	var (
 		peers    = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
 		binary   = flag.String("rookery", "bin/rookery", "the binary to measure")
+		before   = flag.String("before", "", "an earlier binary to measure beside, in turn, one node each: the last column")
 		only     = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup and move too, with three nodes; compress, store and image need none of the servers, but store and image an S3 server in ROOKERY_TEST_S3")
 		runs     = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away     = flag.Int("away", 100000, "messages that come in while a node is away (catchup, image)")
@@ -38,7 +39,7 @@ func main() {
 	defer b.stop()
 	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "", "image", "").Replace(*only), ",") != ""
 	if servers {
-		if err := b.start(*binary, *nodes, *peers); err != nil {
+		if err := b.start(*binary, *nodes, *before, *peers); err != nil {
 			b.stop()
 			log.Fatal(err)
 		}
@@ -68,8 +69,9 @@ func main() {
 	}
 }
 
-// start starts every side: Rookery in each of the sizes, then the peers.
-func (b *bench) start(binary, sizes, peers string) error {
+// start starts every side: Rookery in each of the sizes, then an earlier
+// binary, then the peers.
+func (b *bench) start(binary, sizes, before, peers string) error {
 	for i, size := range strings.Split(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {
@@ -79,6 +81,14 @@ func (b *bench) start(binary, sizes, peers string) error {
 		if err != nil {
 			return err
 		}
+		b.sides = append(b.sides, s)
+	}
+	if before != "" {
+		s, err := startRookery(before, 1, 18000)
+		if err != nil {
+			return err
+		}
+		s.name = "before"
 		b.sides = append(b.sides, s)
 	}
 	if peers == "" {
@@ -114,7 +124,8 @@ type bench struct {
 type figure struct {
 	name, unit string
 	less       bool
-	by         []float64 // by side
+	by         []float64    // by side
+	spread     [][2]float64 // of the runs, least and most, by side
 }
 
 type table struct{ rows []figure }
@@ -143,6 +154,7 @@ func (b *bench) each(name string, fn func(s *side) (map[string]float64, error), 
 		f := figure{name: name + ", " + u.what, unit: u.unit, less: u.less}
 		for i := range b.sides {
 			f.by = append(f.by, median(got[i][u.key]))
+			f.spread = append(f.spread, spread(got[i][u.key]))
 		}
 		b.table.rows = append(b.table.rows, f)
 	}
@@ -162,6 +174,14 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
+// spread is the least and the most of the runs.
+func spread(v []float64) [2]float64 {
+	if len(v) == 0 {
+		return [2]float64{}
+	}
+	return [2]float64{slices.Min(v), slices.Max(v)}
+}
+
 func (t *table) markdown(sides []*side) string {
 	var b strings.Builder
 	b.WriteString("| what |")
@@ -175,8 +195,12 @@ func (t *table) markdown(sides []*side) string {
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(sides)+last) + "\n")
 	for _, f := range t.rows {
 		fmt.Fprintf(&b, "| %s (%s) |", f.name, f.unit)
-		for _, v := range f.by {
-			b.WriteString(" " + number(v) + " |")
+		for i, v := range f.by {
+			b.WriteString(" " + number(v))
+			if lo, hi := f.spread[i][0], f.spread[i][1]; lo != hi {
+				b.WriteString(" (" + number(lo) + " to " + number(hi) + ")")
+			}
+			b.WriteString(" |")
 		}
 		for _, v := range f.by[:last] {
 			ratio := v / f.by[last]
