@@ -6,43 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
-
-// AccountStatus is an account as the node asked knows it.
-type AccountStatus struct {
-	Account string          `json:"account"`
-	Group   rookery.GroupID `json:"group"`
-	// Entry is the directory's name and the entry's id there.
-	Entry string `json:"directory_entry"`
-	// Messages and Bytes are used; null where the node holds no replica of the
-	// group or the account is on its way.
-	Messages *uint64 `json:"messages"`
-	Bytes    *int64  `json:"bytes"`
-}
-
-// MoveStatus is an account on its way to another group.
-type MoveStatus struct {
-	Account string          `json:"account"`
-	From    rookery.GroupID `json:"from"`
-	To      rookery.GroupID `json:"to"`
-	// State is copying, frozen (out of service for a moment), switched (decided)
-	// or abandoned.
-	State string `json:"state"`
-	// Since is when the move began: unix seconds.
-	Since int64 `json:"since"`
-	// Copied are the messages in the copy, Messages those of the account; null
-	// where the node asked holds no replica.
-	Copied   *uint64 `json:"copied"`
-	Messages *uint64 `json:"messages"`
-	// Trouble is why it does not get on, or why it was abandoned.
-	Trouble string `json:"trouble,omitempty"`
-}
 
 // maxAccounts bounds a page of accounts.
 const maxAccounts = 1000
@@ -69,8 +39,8 @@ func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, erro
 }
 
 // accountStatus is one account.
-func (n *Node) accountStatus(p system.Place) AccountStatus {
-	s := AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
+func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
+	s := adminapi.AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
 	m := n.groups.machine(p.Group)
 	if m == nil {
 		return s
@@ -84,17 +54,17 @@ func (n *Node) accountStatus(p system.Place) AccountStatus {
 }
 
 // moveStatuses are the moves under way.
-func (n *Node) moveStatuses() ([]MoveStatus, error) {
+func (n *Node) moveStatuses() ([]adminapi.MoveStatus, error) {
 	moves, err := n.groups.system.Moves()
-	all := make([]MoveStatus, 0, len(moves))
+	all := make([]adminapi.MoveStatus, 0, len(moves))
 	for _, x := range moves {
 		all = append(all, n.moveStatus(x))
 	}
 	return all, err
 }
 
-func (n *Node) moveStatus(x system.AccountMove) MoveStatus {
-	s := MoveStatus{Account: x.Account.String(), From: x.From, To: x.To, State: x.State.String(), Since: x.Begun / 1e9, Trouble: x.Reason}
+func (n *Node) moveStatus(x system.AccountMove) adminapi.MoveStatus {
+	s := adminapi.MoveStatus{Account: x.Account.String(), From: x.From, To: x.To, State: x.State.String(), Since: x.Begun / 1e9, Trouble: x.Reason}
 	if err := n.movers.trouble(x.Move); err != nil && s.Trouble == "" {
 		s.Trouble = err.Error()
 	}
@@ -170,7 +140,7 @@ func (n *Node) changeMove(w http.ResponseWriter, r *http.Request, order func(roo
 		replyError(w, err)
 		return
 	}
-	s := MoveStatus{Account: id.String()}
+	s := adminapi.MoveStatus{Account: id.String()}
 	if x, err := n.groups.system.Move(id); err == nil {
 		s = n.moveStatus(x)
 	}
@@ -195,7 +165,7 @@ func (n *Node) getAccounts(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	out := accountsPage{Accounts: []AccountStatus{}}
+	out := adminapi.AccountsPage{Accounts: []adminapi.AccountStatus{}}
 	for len(out.Accounts) < maxAccounts {
 		places, err := n.groups.system.Accounts(after, maxAccounts)
 		if err != nil {
@@ -214,45 +184,4 @@ func (n *Node) getAccounts(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Next = after.String()
 	reply(w, out)
-}
-
-// accountsPage is what travels over the administration socket.
-type accountsPage struct {
-	Accounts []AccountStatus `json:"accounts"`
-	// Next is where the next page begins, empty at the end.
-	Next string `json:"next,omitempty"`
-}
-
-// Accounts lists the accounts of a group, 0 for all.
-func (c *AdminClient) Accounts(ctx context.Context, group rookery.GroupID) (all []AccountStatus, err error) {
-	q := url.Values{"group": {fmt.Sprint(group)}}
-	for {
-		var page accountsPage
-		if err := c.call(ctx, http.MethodGet, "/v1/accounts?"+q.Encode(), nil, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Accounts...)
-		if page.Next == "" {
-			return all, nil
-		}
-		q.Set("after", page.Next)
-	}
-}
-
-// Account is one account, by an address or its id.
-func (c *AdminClient) Account(ctx context.Context, who string) (a AccountStatus, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(who), nil, &a)
-	return a, err
-}
-
-// MoveAccount begins to move an account to a group. KindExists: it is there.
-func (c *AdminClient) MoveAccount(ctx context.Context, who string, to rookery.GroupID) (m MoveStatus, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(who)+"/move", map[string]any{"to": to}, &m)
-	return m, err
-}
-
-// AbandonMove gives an account's move up. KindConflict: it is decided already.
-func (c *AdminClient) AbandonMove(ctx context.Context, who string) (m MoveStatus, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(who)+"/abandon", struct{}{}, &m)
-	return m, err
 }

@@ -11,24 +11,13 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
 
-// MaxAddGroups bounds the groups added at once.
-const MaxAddGroups = 64
-
 // beginWithin is how long an operator waits to see that added groups began.
 const beginWithin = 15 * time.Second
-
-// AddedGroup is a mail group that was added.
-type AddedGroup struct {
-	Group rookery.GroupID `json:"group"`
-	// Founder is the name of the node that begins it.
-	Founder string `json:"founder"`
-	// Begun says that it has a leader and takes new accounts.
-	Begun bool `json:"begun"`
-}
 
 // founds reports whether this node, and no other ever, begins a group that
 // has not begun (decisions 6 and 11).
@@ -70,9 +59,9 @@ func (n *Node) mailGroups() []rookery.GroupID {
 // addGroups adds mail groups, each begun on the node with the fewest, from
 // where the placement spreads them, and waits a while until they have begun.
 // It returns what was added also beside an error.
-func (n *Node) addGroups(ctx context.Context, count int) (added []AddedGroup, err error) {
-	if count < 1 || count > MaxAddGroups {
-		return nil, rookery.E("add groups", rookery.KindInvalid, fmt.Errorf("%d groups at once; add 1 to %d", count, MaxAddGroups))
+func (n *Node) addGroups(ctx context.Context, count int) (added []adminapi.AddedGroup, err error) {
+	if count < 1 || count > adminapi.MaxAddGroups {
+		return nil, rookery.E("add groups", rookery.KindInvalid, fmt.Errorf("%d groups at once; add 1 to %d", count, adminapi.MaxAddGroups))
 	}
 	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return nil, err
@@ -90,10 +79,10 @@ func (n *Node) addGroups(ctx context.Context, count int) (added []AddedGroup, er
 	return n.awaitBegun(ctx, added), nil
 }
 
-func (n *Node) addGroup(ctx context.Context) (AddedGroup, error) {
+func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
-		return AddedGroup{}, err
+		return adminapi.AddedGroup{}, err
 	}
 	next := rookery.SystemGroup
 	load := map[rookery.NodeID]int{}
@@ -105,20 +94,20 @@ func (n *Node) addGroup(ctx context.Context) (AddedGroup, error) {
 	}
 	founder, err := n.founderFor(load)
 	if err != nil {
-		return AddedGroup{}, err
+		return adminapi.AddedGroup{}, err
 	}
 	_, err = n.propose(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
 	if err != nil {
 		if rookery.Is(err, rookery.KindExists) { // not yet applied here
-			return AddedGroup{}, errors.Join(err, n.road.Barrier(ctx, rookery.SystemGroup))
+			return adminapi.AddedGroup{}, errors.Join(err, n.road.Barrier(ctx, rookery.SystemGroup))
 		}
-		return AddedGroup{}, err
+		return adminapi.AddedGroup{}, err
 	}
 	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil { // the next number follows this one
-		return AddedGroup{}, err
+		return adminapi.AddedGroup{}, err
 	}
 	n.deps.Logger.Info("a group was added", "group", next+1, "founder", founder.ID)
-	return AddedGroup{Group: next + 1, Founder: founder.Name}, nil
+	return adminapi.AddedGroup{Group: next + 1, Founder: founder.Name}, nil
 }
 
 // founderFor is the node that begins the next group: an active one that
@@ -142,7 +131,7 @@ func (n *Node) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
 
 // awaitBegun notes which groups have begun, as soon as all have or the wait is
 // over.
-func (n *Node) awaitBegun(ctx context.Context, added []AddedGroup) []AddedGroup {
+func (n *Node) awaitBegun(ctx context.Context, added []adminapi.AddedGroup) []adminapi.AddedGroup {
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	for {
@@ -163,17 +152,8 @@ func (n *Node) awaitBegun(ctx context.Context, added []AddedGroup) []AddedGroup 
 	}
 }
 
-// groupsBody is what travels over the administration socket.
-type groupsBody struct {
-	Count int          `json:"count,omitempty"`
-	Added []AddedGroup `json:"added,omitempty"`
-	// Error says why fewer were added than asked for.
-	Error string       `json:"error,omitempty"`
-	Kind  rookery.Kind `json:"kind,omitempty"`
-}
-
 func (a *adminServer) postGroups(w http.ResponseWriter, r *http.Request) {
-	var in groupsBody
+	var in adminapi.GroupsBody
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil {
 		replyError(w, rookery.E("add groups", rookery.KindInvalid, err))
 		return
@@ -183,19 +163,9 @@ func (a *adminServer) postGroups(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	out := groupsBody{Added: added}
+	out := adminapi.GroupsBody{Added: added}
 	if err != nil {
 		out.Error, out.Kind = err.Error(), rookery.KindOf(err)
 	}
 	reply(w, out)
-}
-
-// AddGroups adds mail groups. What was added comes back also beside an error.
-func (c *AdminClient) AddGroups(ctx context.Context, count int) ([]AddedGroup, error) {
-	var out groupsBody
-	err := c.call(ctx, http.MethodPost, "/v1/groups", groupsBody{Count: count}, &out)
-	if err == nil && out.Error != "" {
-		err = rookery.E("add groups", out.Kind, errors.New(out.Error))
-	}
-	return out.Added, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/system"
 )
 
@@ -67,7 +68,7 @@ func TestAddedGroupsTakeAccounts(t *testing.T) {
 }
 
 // accountsIn makes accounts until each of the groups has one.
-func accountsIn(ctx context.Context, t *testing.T, n *Node, groups []AddedGroup) map[rookery.AccountID]rookery.GroupID {
+func accountsIn(ctx context.Context, t *testing.T, n *Node, groups []adminapi.AddedGroup) map[rookery.AccountID]rookery.GroupID {
 	t.Helper()
 	in, want := map[rookery.AccountID]rookery.GroupID{}, map[rookery.GroupID]bool{}
 	for _, g := range groups {

@@ -1,44 +1,29 @@
 package node
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 )
-
-// settingsBody is what travels over the administration socket.
-type settingsBody struct {
-	Document string `json:"document"`
-	Version  uint64 `json:"version"`
-}
-
-type errorBody struct {
-	Error string       `json:"error"`
-	Kind  rookery.Kind `json:"kind"`
-}
 
 // adminServer answers operators on a socket that only the owner of the data
 // directory can open.
 type adminServer struct {
 	settings *settingsStore
-	status   func() Status
+	status   func() adminapi.Status
 	mint     func(ctx context.Context, valid time.Duration) (string, []string, error)
 	state    func(ctx context.Context, name string, state command.NodeState) error
 	finalize func(ctx context.Context) error
-	groups   func(ctx context.Context, count int) ([]AddedGroup, error)
+	groups   func(ctx context.Context, count int) ([]adminapi.AddedGroup, error)
 	rekey    func(ctx context.Context) (uint64, error)
 	orders   []func(*http.ServeMux) // add those of rookery storage, key and account
 	logger   *slog.Logger
@@ -91,11 +76,11 @@ func (a *adminServer) getSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	reply(w, settingsBody{string(doc), version})
+	reply(w, adminapi.SettingsBody{Document: string(doc), Version: version})
 }
 
 func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
-	var in settingsBody
+	var in adminapi.SettingsBody
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in); err != nil {
 		replyError(w, rookery.E("read settings", rookery.KindInvalid, err))
 		return
@@ -111,18 +96,11 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.logger.Info("settings changed", "version", version)
-	reply(w, settingsBody{Version: version})
-}
-
-// Invitation is a join token with where to use it.
-type Invitation struct {
-	Token     string        `json:"token"`
-	Addresses []string      `json:"addresses"`
-	Valid     time.Duration `json:"valid_ns"`
+	reply(w, adminapi.SettingsBody{Version: version})
 }
 
 func (a *adminServer) postToken(w http.ResponseWriter, r *http.Request) {
-	var in Invitation
+	var in adminapi.Invitation
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in)
 	if err != nil || in.Valid < time.Minute || in.Valid > 30*24*time.Hour {
 		replyError(w, rookery.E("mint token", rookery.KindInvalid, fmt.Errorf("a token is valid for 1 minute to 30 days, not %v", in.Valid)))
@@ -176,104 +154,7 @@ func replyError(w http.ResponseWriter, err error) {
 	kind := rookery.KindOf(err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(httpStatus[kind])
-	json.NewEncoder(w).Encode(errorBody{err.Error(), kind})
-}
-
-// AdminClient talks to a running node's administration socket.
-type AdminClient struct {
-	path string
-	http http.Client
-}
-
-// NewAdminClient makes a client of the socket at path; it connects when used.
-func NewAdminClient(path string) *AdminClient {
-	c := &AdminClient{path: path}
-	c.http.Timeout = 20 * time.Second
-	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", path)
-	}}
-	return c
-}
-
-// Settings reads the settings document, its secrets hidden, and its version.
-func (c *AdminClient) Settings(ctx context.Context) ([]byte, uint64, error) {
-	var body settingsBody
-	err := c.call(ctx, http.MethodGet, "/v1/settings", nil, &body)
-	return []byte(body.Document), body.Version, err
-}
-
-// PutSettings replaces the settings if they are still at version; else KindConflict.
-func (c *AdminClient) PutSettings(ctx context.Context, doc []byte, version uint64) error {
-	return c.call(ctx, http.MethodPut, "/v1/settings", settingsBody{string(doc), version}, &settingsBody{})
-}
-
-// Status reads what the node says of itself.
-func (c *AdminClient) Status(ctx context.Context) (Status, error) {
-	var s Status
-	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
-	return s, err
-}
-
-// Mint makes a join token.
-func (c *AdminClient) Mint(ctx context.Context, valid time.Duration) (Invitation, error) {
-	var i Invitation
-	err := c.call(ctx, http.MethodPost, "/v1/token", Invitation{Valid: valid}, &i)
-	return i, err
-}
-
-// SetNode changes a node, by its name or id: drain, undrain or remove.
-func (c *AdminClient) SetNode(ctx context.Context, name, change string) error {
-	return c.call(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(name)+"/"+change, struct{}{}, &struct{}{})
-}
-
-// Finalize raises the version gate to what the asked node's binary reads.
-func (c *AdminClient) Finalize(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/v1/finalize", struct{}{}, &struct{}{})
-}
-
-func (c *AdminClient) call(ctx context.Context, method, path string, in, out any) error {
-	const op = "ask the node"
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return rookery.E(op, rookery.KindInvalid, err)
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
-	if err != nil {
-		return rookery.E(op, rookery.KindInvalid, err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.unreached(ctx, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return refused(resp)
-	}
-	return json.NewDecoder(resp.Body).Decode(out)
-}
-
-// unreached words why no answer came.
-func (c *AdminClient) unreached(ctx context.Context, err error) error {
-	const op = "ask the node"
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return rookery.E(op, rookery.KindUnavailable, errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
-	}
-	return rookery.E(op, rookery.KindUnavailable,
-		fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))
-}
-
-// refused reads what the node said instead of doing it.
-func refused(resp *http.Response) error {
-	const op = "ask the node"
-	var e errorBody
-	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-		return rookery.E(op, rookery.KindUnknown, fmt.Errorf("status %s", resp.Status))
-	}
-	return rookery.E(op, e.Kind, errors.New(e.Error))
+	json.NewEncoder(w).Encode(adminapi.ErrorBody{Error: err.Error(), Kind: kind})
 }
 
 // IsSecret reports whether the settings key holds a secret.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/state"
@@ -66,7 +67,7 @@ func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, erro
 }
 
 // storeTrouble tells of groups whose bodies do not get into the object store.
-func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) {
+func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) {
 	var waiting []string
 	var since, oldest int64
 	var why string
@@ -100,7 +101,7 @@ func (n *Node) storeTrouble(groups []GroupStatus, reports map[rookery.NodeID]nod
 }
 
 // waiting fills in for how long each group's oldest body has waited.
-func (n *Node) waiting(groups []GroupStatus, reports map[rookery.NodeID]nodeReport) {
+func (n *Node) waiting(groups []adminapi.GroupStatus, reports map[rookery.NodeID]nodeReport) {
 	for i := range groups {
 		for _, r := range reports {
 			if p, ok := r.Packing[groups[i].Group]; ok && p.Oldest > 0 {

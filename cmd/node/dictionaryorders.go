@@ -9,42 +9,11 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/body"
 	"rookery/storage/dictionary"
 	"rookery/storage/mailbox"
 )
-
-// DictionaryStatus is one dictionary as operators see it.
-type DictionaryStatus struct {
-	ID rookery.DictionaryID `json:"id"`
-	// Source is "built-in" or "site".
-	Source string `json:"source"`
-	Size   int    `json:"size"`
-	// Messages, Accounts, Before and After are as in Training.
-	Messages int `json:"messages,omitempty"`
-	Accounts int `json:"accounts,omitempty"`
-	Before   int `json:"before,omitempty"`
-	After    int `json:"after,omitempty"`
-	// Trained and Adopted are zero where it does not apply.
-	Trained time.Time `json:"trained,omitzero"`
-	Adopted time.Time `json:"adopted,omitzero"`
-	// Key is the tenant key version that it is sealed under.
-	Key uint32 `json:"tenant_key,omitempty"`
-	// Current says that new mail is compressed with it on the node asked.
-	Current bool `json:"current"`
-	// Bodies use it, of Received bytes, stored as Stored.
-	Bodies   int64 `json:"bodies"`
-	Received int64 `json:"received_bytes"`
-	Stored   int64 `json:"stored_bytes"`
-}
-
-// DictionariesStatus is what rookery storage dictionary shows.
-type DictionariesStatus struct {
-	// Dictionaries begin with number 0: what is stored without one.
-	Dictionaries []DictionaryStatus `json:"dictionaries"`
-	// Uncounted are the groups whose bodies nobody could count now.
-	Uncounted []rookery.GroupID `json:"uncounted_groups"`
-}
 
 func (n *Node) dictionaryOrders(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/storage/dictionaries", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.listDictionaries) })
@@ -69,9 +38,9 @@ func (n *Node) listDictionaries(ctx context.Context, _ struct{}, event func(any)
 		return err
 	}
 	generic, _ := dictionary.BuiltIn(dictionary.Generic)
-	list := []DictionaryStatus{{Source: "none"}, {ID: dictionary.Generic, Source: "built-in", Size: len(generic)}}
+	list := []adminapi.DictionaryStatus{{Source: "none"}, {ID: dictionary.Generic, Source: "built-in", Size: len(generic)}}
 	for _, x := range all {
-		s := DictionaryStatus{ID: x.ID, Source: "site", Size: int(x.Size), Messages: int(x.Messages), Accounts: int(x.Accounts),
+		s := adminapi.DictionaryStatus{ID: x.ID, Source: "site", Size: int(x.Size), Messages: int(x.Messages), Accounts: int(x.Accounts),
 			Before: int(x.Before), After: int(x.After), Trained: time.Unix(0, x.Trained).UTC(), Key: x.Key}
 		if x.Adopted != 0 {
 			s.Adopted = time.Unix(0, x.Adopted).UTC()
@@ -85,7 +54,7 @@ func (n *Node) listDictionaries(ctx context.Context, _ struct{}, event func(any)
 		u := use[s.ID]
 		s.Bodies, s.Received, s.Stored = u.Bodies, u.Received, u.Stored
 	}
-	return event(DictionariesStatus{list, uncounted})
+	return event(adminapi.DictionariesStatus{Dictionaries: list, Uncounted: uncounted})
 }
 
 // bodyUse sums the bodies that one dictionary serves.

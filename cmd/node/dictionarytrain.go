@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/dictionary"
@@ -15,26 +16,9 @@ import (
 // used, on mail that it was not trained on: each one is kept for ever.
 const margin = 5
 
-// Training is what became of an attempt to train a dictionary.
-type Training struct {
-	Messages int `json:"messages"`
-	Accounts int `json:"accounts"`
-	// Before and After are what held-out mail takes, in thousandths of what was
-	// received, with what is in use and with the new dictionary.
-	Before int `json:"before"`
-	After  int `json:"after"`
-	// ID is the new dictionary's, 0 where it was not worth keeping.
-	ID rookery.DictionaryID `json:"id,omitempty"`
-	// Adopted says that new mail is compressed with it; else it will be once
-	// every node has it.
-	Adopted bool `json:"adopted"`
-	// Why says what came in between.
-	Why string `json:"why,omitempty"`
-}
-
 // trainNow samples mail, trains a dictionary, and keeps it where it is better
 // by the margin. KindConflict: there is too little mail, or it shares too little.
-func (d *dictionaries) trainNow(ctx context.Context) (t Training, err error) {
+func (d *dictionaries) trainNow(ctx context.Context) (t adminapi.Training, err error) {
 	const op = "train dictionary"
 	if !d.train.TryLock() {
 		return t, rookery.E(op, rookery.KindConflict, errors.New("this node trains one already"))
@@ -97,7 +81,7 @@ func (d *dictionaries) next(ctx context.Context) (rookery.DictionaryID, error) {
 	return last + 1, err
 }
 
-func (d *dictionaries) propose(ctx context.Context, t Training, id rookery.DictionaryID, trained dictionary.Trained) error {
+func (d *dictionaries) propose(ctx context.Context, t adminapi.Training, id rookery.DictionaryID, trained dictionary.Trained) error {
 	sealed, err := d.keys().SealDictionary(trained.Dictionary)
 	if err != nil {
 		return err

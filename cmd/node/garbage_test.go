@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -22,7 +23,7 @@ func garbageNode(t *testing.T, ahead *atomic.Int64) *crowd {
 	})
 }
 
-func (c *crowd) client() *AdminClient { return NewAdminClient(c.cfg.adminSocket()) }
+func (c *crowd) client() *adminapi.Client { return adminapi.New(c.cfg.adminSocket()) }
 
 func (c *crowd) keys() (keys []string) {
 	c.t.Helper()
@@ -46,7 +47,7 @@ func TestSweepThroughANode(t *testing.T) {
 	}
 	sweep := func(act bool) (last pack.Swept, found int) {
 		t.Helper()
-		if err := c.client().SweepStorage(t.Context(), SweepOrder{Delete: act}, func(e SweepEvent) error {
+		if err := c.client().SweepStorage(t.Context(), adminapi.SweepOrder{Delete: act}, func(e adminapi.SweepEvent) error {
 			if e.Orphan != nil {
 				found++
 			} else {
@@ -86,7 +87,7 @@ func TestSweepThroughANode(t *testing.T) {
 	if err := pack.Claim(t.Context(), c.bodies.store, "another"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.client().SweepStorage(t.Context(), SweepOrder{Delete: true}, func(SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
+	if err := c.client().SweepStorage(t.Context(), adminapi.SweepOrder{Delete: true}, func(adminapi.SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("%v", err)
 	}
 }
@@ -149,11 +150,11 @@ func TestHoldThroughANode(t *testing.T) {
 	c := garbageNode(t, &ahead)
 	c.send("Subject: keep\r\n\r\nme", login(0), login(1), login(2), login(3), login(4), login(5))
 	c.settle()
-	a, err := c.client().PlaceHold(t.Context(), HoldOrder{Name: "case 7", Reason: "court"})
+	a, err := c.client().PlaceHold(t.Context(), adminapi.HoldOrder{Name: "case 7", Reason: "court"})
 	if err != nil || len(a.Groups) != 4 || len(a.Pending) != 0 {
 		t.Fatalf("%+v %v", a, err)
 	}
-	if _, err := c.client().PlaceHold(t.Context(), HoldOrder{Name: "case 7", Reason: "court", To: time.Now().Add(time.Hour)}); !rookery.Is(err, rookery.KindExists) {
+	if _, err := c.client().PlaceHold(t.Context(), adminapi.HoldOrder{Name: "case 7", Reason: "court", To: time.Now().Add(time.Hour)}); !rookery.Is(err, rookery.KindExists) {
 		t.Errorf("%v", err)
 	}
 	// One group loses it, as one that was added later lacks it.

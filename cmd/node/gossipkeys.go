@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -187,32 +187,17 @@ func (n *Node) beginRing(ctx context.Context) (settled uint64, err error) {
 	return ring.Version + 3, err
 }
 
-// GossipStatus is how far the key of gossip is.
-type GossipStatus struct {
-	// Version is that of the ring, 0 for a cluster that never changed its key.
-	Version uint64 `json:"version"`
-	// Stage is settled, installing or using.
-	Stage string `json:"stage"`
-	// Waits names the nodes that live and have not taken it.
-	Waits []string `json:"waits_for"`
-}
-
-func (n *Node) gossipStatus(nodes []system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) GossipStatus {
+func (n *Node) gossipStatus(nodes []system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.GossipStatus {
 	ring, err := n.groups.system.Gossip()
 	if err != nil {
 		problem("gossip keys: %v", err)
 	}
-	s := GossipStatus{Version: ring.Version, Stage: ring.Stage.String(), Waits: []string{}}
+	s := adminapi.GossipStatus{Version: ring.Version, Stage: ring.Stage.String(), Waits: []string{}}
 	s.Waits = append(s.Waits, n.behindRing(ring, nodes, reports)...)
 	if len(s.Waits) > 0 && n.deps.Clock().Sub(time.Unix(0, ring.Began)) > rekeyWait {
 		problem("the change of the gossip key waits for nodes that live and do not take it: %v; look at their logs, or restart them", s.Waits)
 	}
 	return s
-}
-
-// rotation is what travels over the administration socket.
-type rotation struct {
-	Settled uint64 `json:"settled"`
 }
 
 func (a *adminServer) postGossip(w http.ResponseWriter, r *http.Request) {
@@ -221,15 +206,5 @@ func (a *adminServer) postGossip(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	reply(w, rotation{settled})
-}
-
-// RotateGossip begins to change the gossip key, and gives the version of the
-// ring at which that is done.
-func (c *AdminClient) RotateGossip(ctx context.Context) (settled uint64, err error) {
-	var out rotation
-	if err := c.call(ctx, http.MethodPost, "/v1/gossip", struct{}{}, &out); err != nil {
-		return 0, fmt.Errorf("rotate the gossip key: %w", err)
-	}
-	return out.Settled, nil
+	reply(w, adminapi.Rotation{Settled: settled})
 }

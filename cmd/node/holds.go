@@ -14,47 +14,11 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 )
-
-// HoldStatus is something that keeps stored bytes, as operators see it.
-type HoldStatus struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	// From and To are the interval; To is null without an end.
-	From   time.Time  `json:"from"`
-	To     *time.Time `json:"to"`
-	Reason string     `json:"reason"`
-	Placed time.Time  `json:"placed"`
-	// Groups have it, Missing are still to get it: they delete nothing until
-	// then. For what is not an operator's hold Missing is empty.
-	Groups  []rookery.GroupID `json:"groups"`
-	Missing []rookery.GroupID `json:"missing"`
-}
-
-// HoldList is every hold, restore point and pin, and the groups that could not
-// be asked.
-type HoldList struct {
-	Holds   []HoldStatus      `json:"holds"`
-	Unasked []rookery.GroupID `json:"groups_not_asked"`
-}
-
-// HoldOrder places an operator's hold.
-type HoldOrder struct {
-	Name   string    `json:"name"`
-	Reason string    `json:"reason"`
-	From   time.Time `json:"from"`         // zero is from now on
-	To     time.Time `json:"to,omitempty"` // zero is without an end
-}
-
-// HoldAnswer says where a hold was placed or lifted at once; the other groups
-// follow.
-type HoldAnswer struct {
-	Groups  []rookery.GroupID `json:"groups"`
-	Pending []rookery.GroupID `json:"pending"`
-}
 
 const callHolds = "holds"
 
@@ -62,7 +26,7 @@ const callHolds = "holds"
 const holdWait = 5 * time.Second
 
 // placeHold records a hold for the cluster and brings it to every group.
-func (n *Node) placeHold(ctx context.Context, o HoldOrder) (a HoldAnswer, err error) {
+func (n *Node) placeHold(ctx context.Context, o adminapi.HoldOrder) (a adminapi.HoldAnswer, err error) {
 	now := n.deps.Clock()
 	if o.From.IsZero() {
 		o.From = now
@@ -79,7 +43,7 @@ func (n *Node) placeHold(ctx context.Context, o HoldOrder) (a HoldAnswer, err er
 }
 
 // liftHold takes a hold back.
-func (n *Node) liftHold(ctx context.Context, name string) (a HoldAnswer, err error) {
+func (n *Node) liftHold(ctx context.Context, name string) (a adminapi.HoldAnswer, err error) {
 	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return a, err
 	}
@@ -102,7 +66,7 @@ func (n *Node) liftHold(ctx context.Context, name string) (a HoldAnswer, err err
 }
 
 // everyGroup proposes a command to each mail group and says which took it.
-func (n *Node) everyGroup(ctx context.Context, c command.Command) (a HoldAnswer, err error) {
+func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.HoldAnswer, err error) {
 	ids, err := n.placedMail()
 	if err != nil {
 		return a, err
@@ -159,7 +123,7 @@ func (n *Node) holdsOf(ctx context.Context, id rookery.GroupID) (holds []mailbox
 }
 
 // listHolds asks every group.
-func (n *Node) listHolds(ctx context.Context) (l HoldList, err error) {
+func (n *Node) listHolds(ctx context.Context) (l adminapi.HoldList, err error) {
 	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return l, err
 	}
@@ -172,12 +136,12 @@ func (n *Node) listHolds(ctx context.Context) (l HoldList, err error) {
 		return l, err
 	}
 	l.Unasked = []rookery.GroupID{}
-	found := map[string]*HoldStatus{}
-	note := func(kind command.HoldKind, h mailbox.Hold) *HoldStatus {
+	found := map[string]*adminapi.HoldStatus{}
+	note := func(kind command.HoldKind, h mailbox.Hold) *adminapi.HoldStatus {
 		key := fmt.Sprintf("%d %s", kind, h.Name)
 		s := found[key]
 		if s == nil {
-			s = &HoldStatus{Kind: kind.String(), Name: h.Name, From: time.Unix(0, h.From).UTC(), Reason: h.Reason, Placed: time.Unix(0, h.Placed).UTC(),
+			s = &adminapi.HoldStatus{Kind: kind.String(), Name: h.Name, From: time.Unix(0, h.From).UTC(), Reason: h.Reason, Placed: time.Unix(0, h.Placed).UTC(),
 				Groups: []rookery.GroupID{}, Missing: []rookery.GroupID{}}
 			if h.To > 0 {
 				to := time.Unix(0, h.To).UTC()
@@ -206,11 +170,13 @@ func (n *Node) listHolds(ctx context.Context) (l HoldList, err error) {
 			}
 		}
 	}
-	l.Holds = make([]HoldStatus, 0, len(found))
+	l.Holds = make([]adminapi.HoldStatus, 0, len(found))
 	for _, s := range found {
 		l.Holds = append(l.Holds, *s)
 	}
-	slices.SortFunc(l.Holds, func(a, b HoldStatus) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(l.Holds, func(a, b adminapi.HoldStatus) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 	return l, nil
 }
 
@@ -224,9 +190,9 @@ func (n *Node) holdOrders(mux *http.ServeMux) {
 		}
 		reply(w, l)
 	})
-	order := func(do func(context.Context, HoldOrder) (HoldAnswer, error)) http.HandlerFunc {
+	order := func(do func(context.Context, adminapi.HoldOrder) (adminapi.HoldAnswer, error)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			var o HoldOrder
+			var o adminapi.HoldOrder
 			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil || o.Name == "" {
 				replyError(w, rookery.E("read order", rookery.KindInvalid, errors.Join(errors.New("a hold needs a name"), err)))
 				return
@@ -240,23 +206,7 @@ func (n *Node) holdOrders(mux *http.ServeMux) {
 		}
 	}
 	mux.HandleFunc("POST /v1/storage/hold", order(n.placeHold))
-	mux.HandleFunc("POST /v1/storage/release", order(func(ctx context.Context, o HoldOrder) (HoldAnswer, error) { return n.liftHold(ctx, o.Name) }))
-}
-
-// Holds lists what keeps stored bytes.
-func (c *AdminClient) Holds(ctx context.Context) (l HoldList, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/storage/holds", nil, &l)
-	return l, err
-}
-
-// PlaceHold keeps stored bytes of a time.
-func (c *AdminClient) PlaceHold(ctx context.Context, o HoldOrder) (a HoldAnswer, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/storage/hold", o, &a)
-	return a, err
-}
-
-// ReleaseHold takes a hold back.
-func (c *AdminClient) ReleaseHold(ctx context.Context, name string) (a HoldAnswer, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/storage/release", HoldOrder{Name: name}, &a)
-	return a, err
+	mux.HandleFunc("POST /v1/storage/release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+		return n.liftHold(ctx, o.Name)
+	}))
 }

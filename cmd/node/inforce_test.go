@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 )
 
@@ -40,7 +41,7 @@ func stopNode(t *testing.T, n *Node) {
 // change sets one key as an operator does.
 func change(t *testing.T, cfg Config, key, value string) error {
 	t.Helper()
-	admin := NewAdminClient(cfg.Admin)
+	admin := adminapi.New(cfg.Admin)
 	doc, version, err := admin.Settings(t.Context())
 	if err != nil {
 		t.Fatal(err)

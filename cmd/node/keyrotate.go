@@ -12,23 +12,17 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
 
-// RotatedKey is a tenant key version that came into use.
-type RotatedKey struct {
-	Version uint32 `json:"version"`
-	// Without are the nodes that are down and fetch the key when they are back.
-	Without []string `json:"without"`
-}
-
 // rotateTenant makes a new tenant key, brings it to every node, and only then
 // has it used. A node that lives and does not take it stops the rotation; dead
 // ones do not, as long as a majority of every group has it.
-func (n *Node) rotateTenant(ctx context.Context) (r RotatedKey, err error) {
+func (n *Node) rotateTenant(ctx context.Context) (r adminapi.RotatedKey, err error) {
 	const op = "rotate tenant key"
 	if err := n.keysCurrent(ctx); err != nil {
 		return r, err
@@ -51,7 +45,7 @@ func (n *Node) rotateTenant(ctx context.Context) (r RotatedKey, err error) {
 	if _, err := n.propose(ctx, &command.SetTenantKey{Version: key.Version, Fingerprint: key.Fingerprint()}); err != nil {
 		return r, err
 	}
-	r = RotatedKey{Version: key.Version, Without: []string{}}
+	r = adminapi.RotatedKey{Version: key.Version, Without: []string{}}
 	for _, x := range nodes {
 		if errs[x.ID] != nil {
 			r.Without = append(r.Without, x.Name)

@@ -13,55 +13,14 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
 
-// KeyStatus is what is known of the keys and the erasures, never a key.
-type KeyStatus struct {
-	InUse    uint32          `json:"in_use"`
-	Versions []KeyVersion    `json:"versions"`
-	Nodes    []KeyNode       `json:"nodes"`
-	Rotating int             `json:"rotating_accounts"`
-	Erasures []ErasureStatus `json:"erasures"`
-	// Progress says how far the erasures are, or what holds them up.
-	Progress string   `json:"progress"`
-	Problems []string `json:"problems"`
-}
-
-// KeyVersion is one version of the tenant key.
-type KeyVersion struct {
-	Version uint32 `json:"version"`
-	// State is in use, old or destroyed.
-	State       string     `json:"state"`
-	Fingerprint string     `json:"fingerprint,omitempty"`
-	Since       *time.Time `json:"since,omitempty"`
-	Destroyed   *time.Time `json:"destroyed,omitempty"`
-	// Accounts are those whose keys it wraps.
-	Accounts int `json:"accounts"`
-}
-
-// KeyNode is what a node holds.
-type KeyNode struct {
-	Name   string   `json:"name"`
-	Source string   `json:"source"`
-	InUse  uint32   `json:"in_use"`
-	Held   []uint32 `json:"held"`
-	Error  string   `json:"error,omitempty"`
-}
-
-// ErasureStatus is an account that is being erased.
-type ErasureStatus struct {
-	Account rookery.AccountID `json:"-"`
-	ID      string            `json:"account"`
-	Since   time.Time         `json:"since"`
-	// Barred is that its group holds nothing of it any more.
-	Barred bool `json:"barred"`
-}
-
 // keyStatus asks every node and every group.
-func (n *Node) keyStatus(ctx context.Context) (s KeyStatus, err error) {
-	s = KeyStatus{InUse: n.tenant.ring.Current(), Versions: []KeyVersion{}, Nodes: []KeyNode{}, Erasures: []ErasureStatus{}, Problems: []string{}}
+func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) {
+	s = adminapi.KeyStatus{InUse: n.tenant.ring.Current(), Versions: []adminapi.KeyVersion{}, Nodes: []adminapi.KeyNode{}, Erasures: []adminapi.ErasureStatus{}, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
 		problem("what follows may be old: %v", err)
@@ -76,7 +35,7 @@ func (n *Node) keyStatus(ctx context.Context) (s KeyStatus, err error) {
 	}
 	held, errs := n.heldBy(ctx, nodes)
 	for _, x := range nodes {
-		k := KeyNode{Name: x.Name, Held: []uint32{}}
+		k := adminapi.KeyNode{Name: x.Name, Held: []uint32{}}
 		if err := errs[x.ID]; err != nil {
 			k.Error = err.Error()
 			problem("node %s does not say which keys it holds", x.Name)
@@ -92,7 +51,7 @@ func (n *Node) keyStatus(ctx context.Context) (s KeyStatus, err error) {
 	s.Versions = keyVersions(records, held, under, s.InUse)
 	erasures, err := n.groups.system.Erasures()
 	for _, e := range erasures {
-		s.Erasures = append(s.Erasures, ErasureStatus{e.Account, e.Account.String(), time.Unix(0, e.Since).UTC(), e.Barred})
+		s.Erasures = append(s.Erasures, adminapi.ErasureStatus{Account: e.Account, ID: e.Account.String(), Since: time.Unix(0, e.Since).UTC(), Barred: e.Barred})
 	}
 	if len(erasures) > 0 {
 		s.Progress = n.askProgress(ctx)
@@ -150,11 +109,11 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 	return under, rotating
 }
 
-func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, under map[uint32]int, use uint32) []KeyVersion {
-	all := map[uint32]*KeyVersion{}
-	at := func(v uint32) *KeyVersion {
+func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, under map[uint32]int, use uint32) []adminapi.KeyVersion {
+	all := map[uint32]*adminapi.KeyVersion{}
+	at := func(v uint32) *adminapi.KeyVersion {
 		if all[v] == nil {
-			all[v] = &KeyVersion{Version: v, State: "old"}
+			all[v] = &adminapi.KeyVersion{Version: v, State: "old"}
 		}
 		return all[v]
 	}
@@ -179,7 +138,7 @@ func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, u
 			k.State = "destroyed"
 		}
 	}
-	out := []KeyVersion{}
+	out := []adminapi.KeyVersion{}
 	for _, v := range slices.Sorted(maps.Keys(all)) {
 		switch {
 		case v == use:
@@ -228,18 +187,11 @@ func (n *Node) serveKeyGroups() {
 	})
 }
 
-// keysBody is what travels over the administration socket.
-type keysBody struct {
-	Account  string   `json:"account,omitempty"`
-	Accounts []string `json:"accounts,omitempty"`
-	Versions []uint32 `json:"versions,omitempty"`
-}
-
 // keyOrders adds the orders of rookery key and rookery account erase.
 func (n *Node) keyOrders(mux *http.ServeMux) {
-	order := func(pattern string, fn func(ctx context.Context, in keysBody) (any, error)) {
+	order := func(pattern string, fn func(ctx context.Context, in adminapi.KeysBody) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			var in keysBody
+			var in adminapi.KeysBody
 			if r.Method == http.MethodPost {
 				if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in); err != nil {
 					replyError(w, rookery.E("read order", rookery.KindInvalid, err))
@@ -259,65 +211,24 @@ func (n *Node) keyOrders(mux *http.ServeMux) {
 			reply(w, out)
 		})
 	}
-	order("GET /v1/keys", func(ctx context.Context, _ keysBody) (any, error) { return n.keyStatus(ctx) })
-	order("POST /v1/keys/rotate", func(ctx context.Context, in keysBody) (any, error) {
+	order("GET /v1/keys", func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keyStatus(ctx) })
+	order("POST /v1/keys/rotate", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		if in.Account != "" {
 			id, err := n.rotateAccount(ctx, in.Account)
-			return keysBody{Account: id.String()}, err
+			return adminapi.KeysBody{Account: id.String()}, err
 		}
 		return n.rotateTenant(ctx)
 	})
-	order("POST /v1/keys/destroy", func(ctx context.Context, in keysBody) (any, error) {
+	order("POST /v1/keys/destroy", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		destroyed, err := n.destroyTenant(ctx, in.Versions...)
-		return keysBody{Versions: destroyed}, err
+		return adminapi.KeysBody{Versions: destroyed}, err
 	})
-	order("POST /v1/accounts/erase", func(ctx context.Context, in keysBody) (any, error) {
+	order("POST /v1/accounts/erase", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		ids, err := n.beginErasure(ctx, in.Accounts)
-		out := keysBody{}
+		out := adminapi.KeysBody{}
 		for _, id := range ids {
 			out.Accounts = append(out.Accounts, id.String())
 		}
 		return out, err
 	})
-}
-
-// Keys reads the state of the keys and the erasures.
-func (c *AdminClient) Keys(ctx context.Context) (s KeyStatus, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/keys", nil, &s)
-	return s, err
-}
-
-// RotateKey brings a new tenant key into use.
-func (c *AdminClient) RotateKey(ctx context.Context) (r RotatedKey, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/keys/rotate", keysBody{}, &r)
-	return r, err
-}
-
-// RotateAccountKey begins the rotation of an account's own key and gives its id.
-func (c *AdminClient) RotateAccountKey(ctx context.Context, who string) (string, error) {
-	var out keysBody
-	err := c.call(ctx, http.MethodPost, "/v1/keys/rotate", keysBody{Account: who}, &out)
-	return out.Account, err
-}
-
-// DestroyKeys destroys versions of the tenant key, all old ones where none is
-// named, and gives those that were destroyed.
-func (c *AdminClient) DestroyKeys(ctx context.Context, versions ...uint32) ([]uint32, error) {
-	var out keysBody
-	err := c.call(ctx, http.MethodPost, "/v1/keys/destroy", keysBody{Versions: versions}, &out)
-	return out.Versions, err
-}
-
-// Erase begins the erasure of accounts, named by id or address, and gives their
-// ids; Keys tells when they are gone.
-func (c *AdminClient) Erase(ctx context.Context, who []string) ([]string, error) {
-	var out keysBody
-	err := c.call(ctx, http.MethodPost, "/v1/accounts/erase", keysBody{Accounts: who}, &out)
-	return out.Accounts, err
-}
-
-// Patient gives the node more time for an answer.
-func (c *AdminClient) Patient(most time.Duration) *AdminClient {
-	c.http.Timeout = most
-	return c
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/pack"
 	"rookery/storage/state"
 )
@@ -129,7 +130,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (c scraper) members(out samples, st *Status) {
+func (c scraper) members(out samples, st *adminapi.Status) {
 	d := &c.n.metrics.scrape
 	states := map[string]float64{"active": 0, "draining": 0}
 	for _, x := range st.Nodes {
@@ -141,7 +142,7 @@ func (c scraper) members(out samples, st *Status) {
 	}
 }
 
-func (c scraper) groups(out samples, st *Status) {
+func (c scraper) groups(out samples, st *adminapi.Status) {
 	d := &c.n.metrics.scrape
 	var packed pack.Stats
 	for _, g := range st.Groups {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/protocols/delivery"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -266,7 +267,7 @@ func (c *sim) introduce(o *office, id rookery.DictionaryID) {
 	if err != nil || next != id {
 		c.t.Fatalf("the next dictionary is %d, %v; want %d", next, err, id)
 	}
-	if err := x.dicts.propose(c.t.Context(), Training{}, id, dictionary.Trained{Dictionary: b}); err != nil {
+	if err := x.dicts.propose(c.t.Context(), adminapi.Training{}, id, dictionary.Trained{Dictionary: b}); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := x.dicts.adopt(c.t.Context()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/directory/embedded"
 	"rookery/protocols/delivery"
 	"rookery/storage/body"
@@ -347,7 +348,7 @@ func TestSimErasureLeavesNothingThatOpens(t *testing.T) {
 	})
 }
 
-func accountsUnder(s KeyStatus, version uint32) int {
+func accountsUnder(s adminapi.KeyStatus, version uint32) int {
 	for _, v := range s.Versions {
 		if v.Version == version {
 			return v.Accounts
@@ -387,7 +388,7 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 		c.off(away)
 		n := c.nodes[0].Node
 		ctx := c.t.Context()
-		c.until(time.Minute, "a rotation without a dead node", func() bool {
+		c.until(time.Minute, "a adminapi.Rotation without a dead node", func() bool {
 			r, err := n.rotateTenant(ctx)
 			return err == nil && slices.Equal(r.Without, []string{away.cfg.Name})
 		})
@@ -429,7 +430,7 @@ func TestSimRotationWaitsForTheLiving(t *testing.T) {
 		for range 3 {
 			_, err := n.rotateTenant(c.t.Context())
 			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
-				t.Errorf("the rotation went on: %v", err)
+				t.Errorf("the adminapi.Rotation went on: %v", err)
 			}
 			if n.tenant.ring.Current() != 1 || len(n.tenant.ring.Versions()) > 2 {
 				t.Errorf("the ring is %v", n.tenant.ring)
@@ -462,7 +463,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r, err := n.rotateTenant(c.t.Context()); err != nil || !slices.Equal(r.Without, []string{joiner.cfg.Name}) {
-			t.Errorf("a rotation between joining and starting: %+v %v", r, err)
+			t.Errorf("a adminapi.Rotation between joining and starting: %+v %v", r, err)
 		}
 		c.on(joiner)
 		if a, b := joiner.tenant.ring.Fingerprints(), n.tenant.ring.Fingerprints(); !maps.Equal(a, b) || joiner.tenant.ring.Current() != n.tenant.ring.Current() {
@@ -544,7 +545,7 @@ func TestSimAccountKeysRotateUnderLoad(t *testing.T) {
 		l, stop := c.send(1)
 		for round := range 3 {
 			for _, p := range c.ledger.people {
-				c.until(3*time.Minute, "a rotation begins", func() bool {
+				c.until(3*time.Minute, "a adminapi.Rotation begins", func() bool {
 					_, err := c.nodes[round].rotateAccount(c.t.Context(), p.account.String())
 					return err == nil
 				})

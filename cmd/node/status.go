@@ -9,105 +9,16 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
-	"rookery/storage/mailbox"
-	"rookery/storage/pack"
 	"rookery/storage/system"
 )
-
-// Status is what a node says of itself and of the cluster.
-type Status struct {
-	Name     string        `json:"name"`
-	Node     string        `json:"node"`
-	Cluster  string        `json:"cluster"`
-	Epoch    uint64        `json:"epoch"`
-	Settings uint64        `json:"settings_version"`
-	Nodes    []NodeStatus  `json:"nodes"`
-	Groups   []GroupStatus `json:"groups"`
-	Log      LogStatus     `json:"log"`
-	// Store is what the object store can do, as the node asked tried it; empty
-	// until then.
-	Store string `json:"store"`
-	// Reads is how this node reads bodies that are in the object store.
-	Reads    pack.ReadStats `json:"reads"`
-	Problems []string       `json:"problems"`
-	// Generation is of the cluster, empty before its first recovery. Gate is
-	// the version of commands that was finalised.
-	Generation string `json:"generation"`
-	Gate       uint32 `json:"version_gate"`
-	// Swept is the last orphan sweep that deleted, null before the first.
-	Swept *SweepStatus `json:"last_sweep"`
-	// Moves are the accounts on their way to another group.
-	Moves []MoveStatus `json:"moves"`
-	// Gossip is how far a change of the gossip key is.
-	Gossip GossipStatus `json:"gossip_keys"`
-}
-
-// NodeStatus is one node as this one sees it.
-type NodeStatus struct {
-	Node    string `json:"node"`
-	Name    string `json:"name"`
-	Address string `json:"address"`
-	Zone    string `json:"zone"`
-	State   string `json:"state"`
-	Version uint32 `json:"version"`
-	// Binary is the version of the node's binary, empty while it is away.
-	Binary string `json:"binary"`
-	Alive  bool   `json:"alive"`
-	Disk   string `json:"disk"`
-	// Since is when a dead node was last heard of; null where it never was
-	// since the node asked has started.
-	Since *time.Time `json:"dead_since,omitempty"`
-	// Stopped is that a dead node said before that it stops.
-	Stopped bool `json:"stopped,omitempty"`
-	// Leads and Holds are the groups it leads and has replicas of, the system
-	// group's learners not counted; Sessions are its clients' connections.
-	Leads int `json:"leads"`
-	Holds int `json:"holds"`
-	// Serves are the mail groups whose sessions it serves itself: its vote in
-	// them is confirmed. Sessions of other groups it passes on.
-	Serves   int `json:"serves"`
-	Sessions int `json:"sessions"`
-	// Movable is that another node is free to take over some group it holds.
-	Movable bool `json:"movable"`
-	// Up is for how many seconds it runs.
-	Up int64 `json:"up_seconds"`
-}
-
-// GroupStatus is one Raft group.
-type GroupStatus struct {
-	Group    rookery.GroupID  `json:"group"`
-	Leader   string           `json:"leader"`
-	Members  []string         `json:"members"`
-	Learners []string         `json:"learners"`
-	Last     rookery.LogIndex `json:"last"`
-	Applied  rookery.LogIndex `json:"applied"`
-	// Lag is how many entries each member's state is behind the leader's log.
-	Lag      map[string]int64 `json:"lag"`
-	Unpacked int              `json:"unpacked_bodies"`
-	Bytes    int64            `json:"unpacked_bytes"`
-	// Stored are the group's packs, null where it has no replica on the node
-	// asked.
-	Stored *mailbox.PackTotals `json:"stored,omitempty"`
-	// Oldest is for how many seconds the body that waits longest has waited.
-	Oldest int64 `json:"oldest_unpacked_seconds"`
-
-	voters int // that can be counted on
-}
-
-// LogStatus is the node's log.
-type LogStatus struct {
-	Segments int    `json:"segments"`
-	Bytes    int64  `json:"bytes"`
-	Free     int64  `json:"free"`
-	Disk     string `json:"disk"`
-}
 
 // damageShown is how long the status shows a read that failed its check.
 const damageShown = time.Hour
 
-func (n *Node) status() Status {
-	s := Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
+func (n *Node) status() adminapi.Status {
+	s := adminapi.Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	var err error
 	if s.Settings, _, err = n.groups.system.Settings(); err != nil {
@@ -143,7 +54,7 @@ func (n *Node) status() Status {
 	if err := n.lives.noPort; err != nil {
 		problem("no UDP port for other nodes: %v; free the port, then restart the node. Failures are noticed over TCP meanwhile", err)
 	}
-	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Nodes, func(a, b adminapi.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
 		if !n.void(id) {
 			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
@@ -166,15 +77,15 @@ func (n *Node) status() Status {
 		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
 	}
 	ls := n.groups.log.Stats()
-	s.Log = LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
+	s.Log = adminapi.LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
 	return s
 }
 
 // nodeStatus is a member with what is wrong with it.
-func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) NodeStatus {
+func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.NodeStatus {
 	life := n.lives.of(x.ID)
 	r, answers := reports[x.ID]
-	ns := NodeStatus{
+	ns := adminapi.NodeStatus{
 		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
 		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
 	}
@@ -269,9 +180,9 @@ func members(nodes []system.Node) (ids []rookery.NodeID) {
 	return ids
 }
 
-func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) GroupStatus {
+func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.GroupStatus {
 	g := n.groups.raft.Group(id)
-	gs := GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
+	gs := adminapi.GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 	if g == nil {
 		return gs
 	}
@@ -289,9 +200,9 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 	st := g.Stats()
 	gs.Last, gs.Applied = st.Last, st.Applied
 	servers := g.Servers()
-	gs.voters = standing(servers, n.isMember)
+	gs.Voters = standing(servers, n.isMember)
 	for _, m := range servers {
-		gs.add(m, name(m.ID))
+		addMember(&gs, m, name(m.ID))
 		if r, ok := reports[m.ID]; ok {
 			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
 		}
@@ -330,11 +241,11 @@ func standing(servers []consensus.Server, member func(rookery.NodeID) bool) (vot
 
 // thin says which groups are on fewer nodes than the settings ask for, one line
 // for all on as many.
-func thin(groups []GroupStatus, want int, problem func(string, ...any)) {
+func thin(groups []adminapi.GroupStatus, want int, problem func(string, ...any)) {
 	on := map[int][]string{}
 	for _, g := range groups {
-		if g.voters < want {
-			on[g.voters] = append(on[g.voters], strconv.Itoa(int(g.Group)))
+		if g.Voters < want {
+			on[g.Voters] = append(on[g.Voters], strconv.Itoa(int(g.Group)))
 		}
 	}
 	for k := range want {
@@ -344,7 +255,7 @@ func thin(groups []GroupStatus, want int, problem func(string, ...any)) {
 	}
 }
 
-func (s *GroupStatus) add(m consensus.Server, name string) {
+func addMember(s *adminapi.GroupStatus, m consensus.Server, name string) {
 	if m.Learner {
 		s.Learners = append(s.Learners, name)
 	} else {

@@ -7,16 +7,17 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/adminapi"
 )
 
 // An operator who has just removed a node looks at the status before going on
 // with the next: the removed one's votes must not pass for those of a node.
 func TestThinGroupsAfterARemoval(t *testing.T) {
 	member := func(id rookery.NodeID) bool { return id != "removed" }
-	groups := []GroupStatus{
-		{Group: 2, voters: standing([]consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}}, member)},
-		{Group: 3, voters: standing([]consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "removed"}, {ID: "c", Learner: true}}, member)},
-		{Group: 4, voters: standing([]consensus.Server{{ID: "a"}, {ID: "removed"}, {ID: "b"}}, member)},
+	groups := []adminapi.GroupStatus{
+		{Group: 2, Voters: standing([]consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}}, member)},
+		{Group: 3, Voters: standing([]consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "removed"}, {ID: "c", Learner: true}}, member)},
+		{Group: 4, Voters: standing([]consensus.Server{{ID: "a"}, {ID: "removed"}, {ID: "b"}}, member)},
 	}
 	var said []string
 	thin(groups, 3, func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) })

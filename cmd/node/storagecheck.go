@@ -12,62 +12,22 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/command"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
-
-// CheckOrder asks for a check of the packs in the object store.
-type CheckOrder struct {
-	// Sample is the share of the packs to read, over 0 and up to 1; at 1 every
-	// body's record is looked at too.
-	Sample float64 `json:"sample"`
-	// Rate bounds the reading, in bytes a second; 0 means 32 MiB.
-	Rate int64 `json:"rate,omitempty"`
-	// From and After go on behind a pack of a group; 0 and "" begin at the
-	// first.
-	From  rookery.GroupID `json:"from,omitempty"`
-	After command.PackID  `json:"after,omitempty"`
-	// Repair packs damaged bodies anew where a good copy of them is left.
-	Repair bool `json:"repair,omitempty"`
-}
-
-func (o *CheckOrder) validate() error {
-	if !(o.Sample > 0 && o.Sample <= 1) || o.Rate < 0 || len(o.After) > command.MaxPackID {
-		return rookery.E("check packs", rookery.KindInvalid, errors.New("a sample is over 0 and at most 1, a rate is not negative"))
-	}
-	return nil
-}
-
-// CheckEvent is what a check tells while it runs; one of its fields is set.
-type CheckEvent struct {
-	Progress *CheckProgress `json:"progress,omitempty"`
-	Finding  *pack.Finding  `json:"finding,omitempty"`
-	Affected *AffectedMail  `json:"affected,omitempty"`
-	Mended   *MendedBody    `json:"mended,omitempty"`
-}
-
-// CheckProgress is how far a check is. Groups before Group are done: Index of
-// Groups.
-type CheckProgress struct {
-	Group  rookery.GroupID `json:"group"`
-	Index  int             `json:"index"`
-	Groups int             `json:"groups"`
-	Done   bool            `json:"done"` // with this group
-	pack.Progress
-}
 
 const streamCheck = "check"
 
 // groupOrder is a check of one group, as it travels between nodes.
 type groupOrder struct {
 	Group rookery.GroupID `json:"group"`
-	CheckOrder
+	adminapi.CheckOrder
 }
 
 // checkStorage checks group after group, each on a node that has a replica.
-func (n *Node) checkStorage(ctx context.Context, o CheckOrder, event func(any) error) error {
-	if err := o.validate(); err != nil {
+func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event func(any) error) error {
+	if err := o.Validate(); err != nil {
 		return err
 	}
 	ids, err := n.placedMail()
@@ -82,7 +42,7 @@ func (n *Node) checkStorage(ctx context.Context, o CheckOrder, event func(any) e
 		if id != o.From {
 			g.After = ""
 		}
-		err := n.checkGroup(ctx, g, func(e CheckEvent) error {
+		err := n.checkGroup(ctx, g, func(e adminapi.CheckEvent) error {
 			if e.Progress != nil {
 				e.Progress.Index, e.Progress.Groups = i, len(ids)
 			}
@@ -107,7 +67,7 @@ func (n *Node) placedMail() (ids []rookery.GroupID, err error) {
 	return ids, err
 }
 
-func (n *Node) checkGroup(ctx context.Context, o groupOrder, event func(CheckEvent) error) error {
+func (n *Node) checkGroup(ctx context.Context, o groupOrder, event func(adminapi.CheckEvent) error) error {
 	if n.groups.machine(o.Group) != nil {
 		return n.checkHere(ctx, o, event)
 	}
@@ -130,9 +90,9 @@ func (n *Node) checkGroup(ctx context.Context, o groupOrder, event func(CheckEve
 }
 
 // relayCheck passes on what another node finds.
-func relayCheck(r io.Reader, event func(CheckEvent) error) error {
+func relayCheck(r io.Reader, event func(adminapi.CheckEvent) error) error {
 	for dec := json.NewDecoder(r); ; {
-		var e CheckEvent
+		var e adminapi.CheckEvent
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
@@ -151,12 +111,12 @@ func (n *Node) serveChecks() {
 		if err := json.Unmarshal(header, &o); err != nil {
 			return rookery.E(streamCheck, rookery.KindInvalid, err)
 		}
-		if err := o.validate(); err != nil {
+		if err := o.Validate(); err != nil {
 			return err
 		}
 		b := bufio.NewWriter(w)
 		enc := json.NewEncoder(b)
-		err := n.checkHere(ctx, o, func(e CheckEvent) error {
+		err := n.checkHere(ctx, o, func(e adminapi.CheckEvent) error {
 			return errors.Join(enc.Encode(e), b.Flush())
 		})
 		return errors.Join(err, b.Flush())
@@ -167,7 +127,7 @@ func (n *Node) serveChecks() {
 const progressEvery = 250 * time.Millisecond
 
 // checkHere checks a group by the state of its replica here.
-func (n *Node) checkHere(ctx context.Context, o groupOrder, event func(CheckEvent) error) error {
+func (n *Node) checkHere(ctx context.Context, o groupOrder, event func(adminapi.CheckEvent) error) error {
 	m := n.groups.machine(o.Group)
 	if m == nil {
 		return away{n, o.Group}.none()
@@ -178,13 +138,13 @@ func (n *Node) checkHere(ctx context.Context, o groupOrder, event func(CheckEven
 	}
 	c := pack.NewChecker(pack.CheckOptions{
 		Group: o.Group, State: m, Store: n.bodies.store, Sync: sync, Rate: o.Rate,
-		Found: func(f pack.Finding) error { return event(CheckEvent{Finding: &f}) },
+		Found: func(f pack.Finding) error { return event(adminapi.CheckEvent{Finding: &f}) },
 	})
 	var last pack.Progress
 	var told time.Time
 	tell := func(done bool) error {
 		told = time.Now()
-		return event(CheckEvent{Progress: &CheckProgress{Group: o.Group, Done: done, Progress: last}})
+		return event(adminapi.CheckEvent{Progress: &adminapi.CheckProgress{Group: o.Group, Done: done, Progress: last}})
 	}
 	pick := func(mailbox.Pack) bool { return o.Sample >= 1 || rand.Float64() < o.Sample }
 	err := c.Run(ctx, o.After, o.Sample >= 1, pick, func(p pack.Progress) error {

@@ -6,32 +6,12 @@ import (
 	"slices"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
-
-// AffectedMail is a message whose body is damaged in the object store.
-type AffectedMail struct {
-	Group   rookery.GroupID `json:"group"`
-	Body    command.BodyID  `json:"body"`
-	Account string          `json:"account"`
-	Email   string          `json:"email"`
-	// Mailbox and UID are where it is filed; "" and 0: among the recoverable
-	// messages only.
-	Mailbox string      `json:"mailbox"`
-	UID     rookery.UID `json:"uid"`
-	// Copy is where a good copy is left, "" where none was found.
-	Copy string `json:"copy"`
-}
-
-// MendedBody is a body that was packed anew.
-type MendedBody struct {
-	Group rookery.GroupID `json:"group"`
-	Body  command.BodyID  `json:"body"`
-	From  string          `json:"from"`
-}
 
 // goodCopy is a copy of a body that was read whole and passed its checks.
 type goodCopy struct {
@@ -41,7 +21,7 @@ type goodCopy struct {
 
 // mend says whose mail the damaged bodies are and where copies of them are
 // left, and packs them anew where that is ordered.
-func (n *Node) mend(ctx context.Context, o groupOrder, m *mailbox.Machine, c *pack.Checker, event func(CheckEvent) error) error {
+func (n *Node) mend(ctx context.Context, o groupOrder, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
 	if len(ids) == 0 {
 		return nil
@@ -85,15 +65,15 @@ func (n *Node) mend(ctx context.Context, o groupOrder, m *mailbox.Machine, c *pa
 	return n.packAnew(ctx, o.Group, m, bodies, good, event)
 }
 
-func tellAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(CheckEvent) error) error {
+func tellAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(adminapi.CheckEvent) error) error {
 	for _, w := range owners {
 		places := w.Places
 		if len(places) == 0 {
 			places = []mailbox.Place{{}}
 		}
 		for _, p := range places {
-			a := &AffectedMail{Group: group, Body: id, Account: w.Account.String(), Email: w.Email.String(), Mailbox: p.Name, UID: p.UID, Copy: from}
-			if err := event(CheckEvent{Affected: a}); err != nil {
+			a := &adminapi.AffectedMail{Group: group, Body: id, Account: w.Account.String(), Email: w.Email.String(), Mailbox: p.Name, UID: p.UID, Copy: from}
+			if err := event(adminapi.CheckEvent{Affected: a}); err != nil {
 				return err
 			}
 		}
@@ -142,7 +122,7 @@ func (n *Node) proves(ctx context.Context, b mailbox.Body, owners []mailbox.Owne
 	return a.Verify(ctx, b, owners[0].Email, owners[0].Key, body.Only(read))
 }
 
-func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(CheckEvent) error) error {
+func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(adminapi.CheckEvent) error) error {
 	readers := map[command.BodyID]pack.BodyReader{}
 	for id, g := range good {
 		readers[id] = g.read
@@ -151,7 +131,7 @@ func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.M
 		Group: group, Source: m, Store: n.bodies.store, Propose: n.bodies.propose, Clock: n.bodies.packTime(m), NameLife: nameLife, Logger: n.deps.Logger,
 	}), bodies, readers)
 	for _, id := range mended {
-		if terr := event(CheckEvent{Mended: &MendedBody{group, id, good[id].from}}); terr != nil {
+		if terr := event(adminapi.CheckEvent{Mended: &adminapi.MendedBody{Group: group, Body: id, From: good[id].from}}); terr != nil {
 			return terr
 		}
 	}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,41 +9,30 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/pack"
 	"rookery/storage/state"
 )
 
-// SweepOrder asks for an orphan sweep.
-type SweepOrder struct {
-	// Delete acts; without it the sweep only looks.
-	Delete bool `json:"delete"`
-}
-
-// SweepEvent is what a sweep tells while it runs; one of its fields is set.
-type SweepEvent struct {
-	Progress *pack.Swept  `json:"progress,omitempty"`
-	Orphan   *pack.Orphan `json:"orphan,omitempty"`
-}
-
 const callStrangers = "strangers"
 
 // sweepStorage is rookery storage sweep. The last event is the whole result.
-func (n *Node) sweepStorage(ctx context.Context, o SweepOrder, event func(any) error) error {
+func (n *Node) sweepStorage(ctx context.Context, o adminapi.SweepOrder, event func(any) error) error {
 	var told time.Time
 	done, err := n.sweepOrphans(ctx, o.Delete,
-		func(x pack.Orphan) error { return event(SweepEvent{Orphan: &x}) },
+		func(x pack.Orphan) error { return event(adminapi.SweepEvent{Orphan: &x}) },
 		func(s pack.Swept) error {
 			if time.Since(told) < progressEvery {
 				return nil
 			}
 			told = time.Now()
-			return event(SweepEvent{Progress: &s})
+			return event(adminapi.SweepEvent{Progress: &s})
 		})
 	if err != nil {
 		return err
 	}
-	return event(SweepEvent{Progress: &done})
+	return event(adminapi.SweepEvent{Progress: &done})
 }
 
 // sweepOrphans looks through the object store for packs that no group knows.
@@ -201,28 +189,10 @@ func (n *Node) sweepIfDue(ctx context.Context) {
 	}
 }
 
-// SweepStorage has the node look for orphans and hands on what it tells.
-func (c *AdminClient) SweepStorage(ctx context.Context, o SweepOrder, fn func(SweepEvent) error) error {
-	return c.callStream(ctx, "/v1/storage/sweep", o, func(b json.RawMessage) error {
-		var e SweepEvent
-		if err := json.Unmarshal(b, &e); err != nil {
-			return err
-		}
-		return fn(e)
-	})
-}
-
-// SweepStatus is an orphan sweep as the status shows it.
-type SweepStatus struct {
-	Time    time.Time `json:"time"`
-	Objects uint64    `json:"deleted"`
-	Bytes   int64     `json:"deleted_bytes"`
-}
-
-func (n *Node) lastSweep() (*SweepStatus, error) {
+func (n *Node) lastSweep() (*adminapi.SweepStatus, error) {
 	last, err := n.groups.system.Swept()
 	if err != nil || last.Time == 0 {
 		return nil, err
 	}
-	return &SweepStatus{time.Unix(0, last.Time).UTC(), last.Objects, last.Bytes}, nil
+	return &adminapi.SweepStatus{Time: time.Unix(0, last.Time).UTC(), Objects: last.Objects, Bytes: last.Bytes}, nil
 }

@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/system"
 )
 
 // groupsElsewhere are the mail groups without a replica on this node, as the
 // placement has them, with the leaders that say so themselves, and a problem for
 // each group that has not begun.
-func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) (out []GroupStatus) {
+func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) (out []adminapi.GroupStatus) {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		problem("placement: %v", err)
@@ -21,7 +22,7 @@ func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rook
 		if p.Group == rookery.SystemGroup || p.Void || n.groups.raft.Group(p.Group) != nil {
 			continue
 		}
-		gs := GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
+		gs := adminapi.GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 		for _, id := range p.Members {
 			gs.Members = append(gs.Members, cmp.Or(names[id], string(id)))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -111,7 +112,7 @@ func TestALostFoundersGroupIsReplaced(t *testing.T) {
 	if err != nil || len(added) != 1 || added[0].Group != lost+1 || !added[0].Begun {
 		t.Fatal(added, err)
 	}
-	if s := n.status(); says(never) || slices.ContainsFunc(s.Groups, func(g GroupStatus) bool { return g.Group == lost }) {
+	if s := n.status(); says(never) || slices.ContainsFunc(s.Groups, func(g adminapi.GroupStatus) bool { return g.Group == lost }) {
 		t.Errorf("after another was added: %q, %+v", s.Problems, s.Groups)
 	}
 	if in := n.mailGroups(); slices.Contains(in, lost) || !slices.Contains(in, lost+1) {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 const accountLong = `Accounts are spread over the mail groups when they are made, and stay there until
@@ -90,7 +90,7 @@ func accountList(ctx context.Context, c *asking, group rookery.GroupID) error {
 	}
 	if c.json {
 		if all == nil {
-			all = []node.AccountStatus{}
+			all = []adminapi.AccountStatus{}
 		}
 		return c.print(all)
 	}
@@ -171,17 +171,17 @@ func awaitMove(ctx context.Context, c *asking, id string, to rookery.GroupID, pr
 	}
 }
 
-func findMove(st node.Status, id string) (node.MoveStatus, bool) {
+func findMove(st adminapi.Status, id string) (adminapi.MoveStatus, bool) {
 	for _, m := range st.Moves {
 		if m.Account == id {
 			return m, true
 		}
 	}
-	return node.MoveStatus{}, false
+	return adminapi.MoveStatus{}, false
 }
 
 // sayMove is a move in words.
-func sayMove(m node.MoveStatus) string {
+func sayMove(m adminapi.MoveStatus) string {
 	text := fmt.Sprintf("account %s, group %d to %d: %s", m.Account, m.From, m.To, m.State)
 	if m.Copied != nil && m.Messages != nil {
 		text += fmt.Sprintf(", %d of %d messages", *m.Copied, *m.Messages)

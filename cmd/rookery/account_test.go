@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 // A spread evens the groups out and moves no account that need not move.
 func TestSpreadPlansFewMoves(t *testing.T) {
 	for _, counts := range [][]int{{0}, {9, 0}, {4, 4, 4, 0}, {10, 1, 1, 0, 0}, {3, 3, 2}, {0, 0, 0}, {100, 0, 50}} {
 		var groups []rookery.GroupID
-		var accounts []node.AccountStatus
+		var accounts []adminapi.AccountStatus
 		total := 0
 		for i, n := range counts {
 			g := rookery.GroupID(2 + i)
 			groups = append(groups, g)
 			for k := range n {
-				accounts = append(accounts, node.AccountStatus{Account: fmt.Sprint(g, "/", k), Group: g})
+				accounts = append(accounts, adminapi.AccountStatus{Account: fmt.Sprint(g, "/", k), Group: g})
 			}
 			total += n
 		}

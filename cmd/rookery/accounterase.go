@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 const accountEraseLong = `Erases accounts, named by an address or an id, so that nothing of them can be read
@@ -107,7 +107,7 @@ func readNames(path string) (names []string, err error) {
 
 // awaitErased waits until none of the accounts is being erased any more, and
 // tells each change.
-func awaitErased(ctx context.Context, c *node.AdminClient, ids []string, progress io.Writer) error {
+func awaitErased(ctx context.Context, c *adminapi.Client, ids []string, progress io.Writer) error {
 	told, last := "", "nothing was heard of it"
 	for {
 		st, err := c.Keys(ctx)

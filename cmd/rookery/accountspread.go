@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 // spreadAtOnce is how many accounts a spread has under way.
@@ -25,7 +25,7 @@ type transfer struct {
 
 // plan says which accounts to move so that the groups' numbers differ by one at
 // most: no more than are needed, from the fullest group to the emptiest.
-func plan(groups []rookery.GroupID, accounts []node.AccountStatus) (moves []transfer) {
+func plan(groups []rookery.GroupID, accounts []adminapi.AccountStatus) (moves []transfer) {
 	in := map[rookery.GroupID][]string{}
 	for _, g := range groups {
 		in[g] = nil

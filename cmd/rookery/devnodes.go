@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 // devProcess is one node of a dev cluster: a process that is not restarted
@@ -112,7 +113,7 @@ func (p *devProcess) signal(s os.Signal) error {
 // ready waits until the node's administration socket answers and, where whole
 // is set, until every group has all nodes as members.
 func (p *devProcess) ready(ctx context.Context, whole bool) error {
-	admin := node.NewAdminClient(p.dev.config(p.k).DataDir + "/admin.sock")
+	admin := adminapi.New(p.dev.config(p.k).DataDir + "/admin.sock")
 	for {
 		s, err := admin.Status(ctx)
 		if err == nil && (!whole || settled(s, len(p.dev.nodes))) {
@@ -129,7 +130,7 @@ func (p *devProcess) ready(ctx context.Context, whole bool) error {
 	}
 }
 
-func settled(s node.Status, nodes int) bool {
+func settled(s adminapi.Status, nodes int) bool {
 	want := min(nodes, 3)
 	for _, g := range s.Groups {
 		if g.Leader == "" || len(g.Members) < want {
@@ -188,7 +189,7 @@ func (d *dev) startNodes(ctx context.Context) error {
 
 // join takes the way of any further node: a token, the exchange, a start.
 func (p *devProcess) join(ctx context.Context) error {
-	admin := node.NewAdminClient(p.dev.config(0).DataDir + "/admin.sock")
+	admin := adminapi.New(p.dev.config(0).DataDir + "/admin.sock")
 	i, err := admin.Mint(ctx, 10*time.Minute)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func (d *dev) directoryURLs() []string { return []string{"ldap://" + local(d.ports[0].ldap)} }
@@ -19,7 +20,7 @@ func (d *dev) directoryURLs() []string { return []string{"ldap://" + local(d.por
 func (d *dev) followPorts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
-	admin := node.NewAdminClient(d.config(0).DataDir + "/admin.sock")
+	admin := adminapi.New(d.config(0).DataDir + "/admin.sock")
 	for {
 		err := d.followPort(ctx, admin)
 		if err == nil {
@@ -34,7 +35,7 @@ func (d *dev) followPorts(ctx context.Context) error {
 	}
 }
 
-func (d *dev) followPort(ctx context.Context, admin *node.AdminClient) error {
+func (d *dev) followPort(ctx context.Context, admin *adminapi.Client) error {
 	doc, version, err := admin.Settings(ctx)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func gossipVerb(s *shell) *cobra.Command {
@@ -62,7 +62,7 @@ func gossipRotate(ctx context.Context, a *asking, timeout time.Duration, wait bo
 
 // awaitRing waits until the ring has reached a version and every node that
 // lives has taken it, and tells each step.
-func awaitRing(ctx context.Context, c *node.AdminClient, version uint64, progress io.Writer) error {
+func awaitRing(ctx context.Context, c *adminapi.Client, version uint64, progress io.Writer) error {
 	told := ""
 	for {
 		st, err := c.Status(ctx)

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func groupVerb(s *shell) *cobra.Command {
@@ -28,8 +28,8 @@ theirs. A group cannot be taken away again.`,
 	}
 	count := v.Flags().Int("count", 1, "how many groups to add, 1 to 64")
 	v.RunE = func(c *cobra.Command, _ []string) error {
-		if *count < 1 || *count > node.MaxAddGroups {
-			return usagef("-count must be 1 to %d", node.MaxAddGroups)
+		if *count < 1 || *count > adminapi.MaxAddGroups {
+			return usagef("-count must be 1 to %d", adminapi.MaxAddGroups)
 		}
 		added, err := a.admin().AddGroups(c.Context(), *count)
 		if err := errors.Join(printGroups(a, added), err); err != nil {
@@ -45,10 +45,10 @@ theirs. A group cannot be taken away again.`,
 	return v
 }
 
-func printGroups(s *asking, added []node.AddedGroup) error {
+func printGroups(s *asking, added []adminapi.AddedGroup) error {
 	if s.json {
 		if added == nil {
-			added = []node.AddedGroup{}
+			added = []adminapi.AddedGroup{}
 		}
 		return s.print(added)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 const keyLong = `Shows and changes the keys that open mail. Every message has a key of its own,
@@ -88,7 +89,7 @@ func (k keyCall) status(ctx context.Context) error {
 	return err
 }
 
-func (k keyCall) table(st node.KeyStatus) error {
+func (k keyCall) table(st adminapi.KeyStatus) error {
 	w := tabwriter.NewWriter(k.out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "TENANT KEY\tSTATE\tSINCE\tACCOUNTS\tFINGERPRINT\n")
 	for _, v := range st.Versions {

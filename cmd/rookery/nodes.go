@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func undrainVerb(s *shell) *cobra.Command {
@@ -107,7 +107,7 @@ func drain(ctx context.Context, a *asking, name string, timeout time.Duration, w
 
 // awaitDrained waits until a node leads nothing and what it holds cannot
 // move, and tells each change.
-func awaitDrained(ctx context.Context, admin *node.AdminClient, name string, progress io.Writer) (n node.NodeStatus, err error) {
+func awaitDrained(ctx context.Context, admin *adminapi.Client, name string, progress io.Writer) (n adminapi.NodeStatus, err error) {
 	var told string
 	for calm := 0; ; {
 		st, err := admin.Status(ctx)
@@ -143,11 +143,11 @@ func awaitDrained(ctx context.Context, admin *node.AdminClient, name string, pro
 	}
 }
 
-func findNode(st node.Status, name string) node.NodeStatus {
+func findNode(st adminapi.Status, name string) adminapi.NodeStatus {
 	for _, n := range st.Nodes {
 		if n.Name == name || n.Node == name {
 			return n
 		}
 	}
-	return node.NodeStatus{}
+	return adminapi.NodeStatus{}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 // shell is what a verb may touch of the outside.
@@ -61,8 +61,8 @@ func (s *shell) ask(f *pflag.FlagSet) *asking {
 // dataDefault is the data directory where no flag names one.
 func dataDefault(otherwise string) string { return cmp.Or(os.Getenv("ROOKERY_DATA"), otherwise) }
 
-func (a *asking) admin() *node.AdminClient {
-	return node.NewAdminClient(cmp.Or(a.socket, adminSocket(a.data)))
+func (a *asking) admin() *adminapi.Client {
+	return adminapi.New(cmp.Or(a.socket, adminSocket(a.data)))
 }
 
 // progress is where a verb that waits tells how far it is: nowhere with --json.

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func statusVerb(s *shell) *cobra.Command {
@@ -51,7 +51,7 @@ with exit code 0: in place on a terminal, else one table after the other; with
 	return v
 }
 
-func statusTable(s *shell, st node.Status) error {
+func statusTable(s *shell, st adminapi.Status) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tSTATE\tALIVE\tUP\tLEADS\tHOLDS\tSESSIONS\tDISK\n", st.Cluster, st.Settings, st.Name)
 	for _, n := range st.Nodes {
@@ -93,7 +93,7 @@ func statusTable(s *shell, st node.Status) error {
 }
 
 // behind is how many entries a member lacks, ? where it does not say.
-func behind(g node.GroupStatus, member string) string {
+func behind(g adminapi.GroupStatus, member string) string {
 	if lag, ok := g.Lag[member]; ok {
 		return fmt.Sprint(lag)
 	}
@@ -101,7 +101,7 @@ func behind(g node.GroupStatus, member string) string {
 }
 
 // unpacked is what waits to go into the object store, and for how long.
-func unpacked(g node.GroupStatus) string {
+func unpacked(g adminapi.GroupStatus) string {
 	if g.Unpacked == 0 {
 		return "-"
 	}
@@ -109,7 +109,7 @@ func unpacked(g node.GroupStatus) string {
 }
 
 // alive says since when a node is dead.
-func alive(n node.NodeStatus) string {
+func alive(n adminapi.NodeStatus) string {
 	switch {
 	case n.Alive:
 		return "yes"
@@ -119,7 +119,7 @@ func alive(n node.NodeStatus) string {
 	return "no, " + time.Since(*n.Since).Round(time.Second).String()
 }
 
-func uptime(n node.NodeStatus) string {
+func uptime(n adminapi.NodeStatus) string {
 	if !n.Alive {
 		return "-"
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/pack"
 )
@@ -52,7 +52,7 @@ another place in the store, this node's log or another's. Else nothing changes.`
 	return v
 }
 
-func checkOrder(sample string, all bool, rate int64, from string) (o node.CheckOrder, err error) {
+func checkOrder(sample string, all bool, rate int64, from string) (o adminapi.CheckOrder, err error) {
 	if all {
 		sample = "100%"
 	}
@@ -86,7 +86,7 @@ type checkCall struct {
 	bar    *progress
 
 	done   map[rookery.GroupID]pack.Progress
-	last   node.CheckProgress
+	last   adminapi.CheckProgress
 	bodies map[damagedBody]bool // needed by mail; true: a good copy is left
 	result checkResult
 }
@@ -118,7 +118,7 @@ type checkResult struct {
 	Resume string `json:"resume,omitempty"`
 }
 
-func (c *checkCall) run(ctx context.Context, admin *node.AdminClient, o node.CheckOrder) error {
+func (c *checkCall) run(ctx context.Context, admin *adminapi.Client, o adminapi.CheckOrder) error {
 	err := admin.CheckStorage(ctx, o, c.event)
 	c.bar.clear()
 	for _, p := range c.done {
@@ -165,7 +165,7 @@ func (c *checkCall) advice() string {
 	return fmt.Sprintf("%s; %d of them can be mended from a copy with -repair", text, copied)
 }
 
-func (c *checkCall) event(e node.CheckEvent) error {
+func (c *checkCall) event(e adminapi.CheckEvent) error {
 	if e.Progress != nil {
 		c.last = *e.Progress
 		c.done[e.Progress.Group] = e.Progress.Progress
@@ -192,7 +192,7 @@ func (c *checkCall) event(e node.CheckEvent) error {
 }
 
 // share is how much of the whole is done, each group counted alike.
-func share(p node.CheckProgress) float64 {
+func share(p adminapi.CheckProgress) float64 {
 	part := 1.0
 	if !p.Done && p.Of > 0 {
 		part = float64(p.Packs+p.Passed+p.Unchecked) / float64(p.Of)
@@ -200,7 +200,7 @@ func share(p node.CheckProgress) float64 {
 	return (float64(p.Index) + part) / float64(max(p.Groups, 1))
 }
 
-func (c *checkCall) print(e node.CheckEvent) (err error) {
+func (c *checkCall) print(e adminapi.CheckEvent) (err error) {
 	switch {
 	case e.Finding != nil:
 		err = c.printFinding(e.Finding)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func storageDictionaryVerb(a *asking) *cobra.Command {
@@ -50,7 +50,7 @@ compression.train_days. It is kept only if it is 5 % better than what is in use.
 	return v
 }
 
-func printDictionaries(s *asking, d node.DictionariesStatus) error {
+func printDictionaries(s *asking, d adminapi.DictionariesStatus) error {
 	if s.json {
 		return s.print(d)
 	}
@@ -83,7 +83,7 @@ func day(t time.Time) string {
 	return t.Format(time.DateOnly)
 }
 
-func inUse(x node.DictionaryStatus) string {
+func inUse(x adminapi.DictionaryStatus) string {
 	switch {
 	case x.Current:
 		return "new mail"
@@ -100,7 +100,7 @@ func share3(part, whole int64) string {
 	return fmt.Sprintf("%.3f", float64(part)/float64(whole))
 }
 
-func printTraining(s *asking, t node.Training) error {
+func printTraining(s *asking, t adminapi.Training) error {
 	if s.json {
 		return s.line(t)
 	}

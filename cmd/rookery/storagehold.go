@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 )
 
@@ -76,7 +76,7 @@ func holdTime(name, text string, now time.Time) (time.Time, error) {
 }
 
 func (h holdCall) add(ctx context.Context, name, reason, since, until string) error {
-	o := node.HoldOrder{Name: name, Reason: reason}
+	o := adminapi.HoldOrder{Name: name, Reason: reason}
 	if strings.TrimSpace(o.Reason) == "" || len(o.Reason) > command.MaxHoldReason || len(name) > command.MaxHoldName {
 		return usagef("needs -reason TEXT of at most %d bytes and a NAME of at most %d", command.MaxHoldReason, command.MaxHoldName)
 	}
@@ -92,7 +92,7 @@ func (h holdCall) add(ctx context.Context, name, reason, since, until string) er
 	return h.answer(a, err, name, "in force", "is not in force yet")
 }
 
-func (h holdCall) answer(a node.HoldAnswer, err error, name, done, not string) error {
+func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not string) error {
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 func storageRebuildVerb(a *asking) *cobra.Command {
@@ -51,7 +52,7 @@ node runs: it needs no state and no key, and changes nothing.`,
 			if set != nil {
 				return node.RebuildIndex(c.Context(), set, ".", slog.New(slog.DiscardHandler), r.pack)
 			}
-			return a.admin().RebuildIndex(c.Context(), node.RebuildOrder{Repair: *repair}, r.event)
+			return a.admin().RebuildIndex(c.Context(), adminapi.RebuildOrder{Repair: *repair}, r.event)
 		})
 	}
 	return v
@@ -144,7 +145,7 @@ func (c *rebuildCall) run(out string, read func() error) (err error) {
 	return nil
 }
 
-func (c *rebuildCall) event(e node.RebuildEvent) error {
+func (c *rebuildCall) event(e adminapi.RebuildEvent) error {
 	switch {
 	case e.Pack != nil:
 		return c.pack(e.Pack)
@@ -159,7 +160,7 @@ func (c *rebuildCall) event(e node.RebuildEvent) error {
 	return c.checkCall.event(e.CheckEvent)
 }
 
-func (c *rebuildCall) pack(p *node.IndexedPack) error {
+func (c *rebuildCall) pack(p *adminapi.IndexedPack) error {
 	c.result.Packs++
 	c.result.Bodies += len(p.Bodies)
 	if p.Salvaged {

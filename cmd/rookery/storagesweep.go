@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/pack"
 )
 
@@ -27,7 +27,7 @@ sweeps by itself every week (settings key garbage.sweep_every).`,
 	act := v.Flags().Bool("delete", false, "delete the orphans and abort the uploads that are found")
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		s := &sweepCall{asking: a, bar: newProgress(a.err)}
-		err := a.admin().SweepStorage(c.Context(), node.SweepOrder{Delete: *act}, s.event)
+		err := a.admin().SweepStorage(c.Context(), adminapi.SweepOrder{Delete: *act}, s.event)
 		s.bar.clear()
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ type sweepCall struct {
 	last pack.Swept
 }
 
-func (c *sweepCall) event(e node.SweepEvent) error {
+func (c *sweepCall) event(e adminapi.SweepEvent) error {
 	switch {
 	case e.Progress != nil:
 		c.last = *e.Progress

@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/mailbox"
 )
 
 // printStored sums what lies in the object store for the status.
-func printStored(w io.Writer, st node.Status) {
+func printStored(w io.Writer, st adminapi.Status) {
 	var t mailbox.PackTotals
 	unknown := 0
 	for _, g := range st.Groups {

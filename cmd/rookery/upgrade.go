@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 )
 
@@ -18,7 +18,7 @@ command is written that the old one does not read, so each node may go back.`
 
 // upgradeStatus is what rookery upgrade status --json prints.
 type upgradeStatus struct {
-	Nodes []node.NodeStatus `json:"nodes"`
+	Nodes []adminapi.NodeStatus `json:"nodes"`
 	// Gate is the version that is final, Next what finalising would make it.
 	Gate uint32 `json:"gate"`
 	Next uint32 `json:"next"`
@@ -56,7 +56,7 @@ func upgradeVerb(s *shell) *cobra.Command {
 }
 
 // judgeUpgrade compares the nodes with each other and with the gate.
-func judgeUpgrade(st node.Status) upgradeStatus {
+func judgeUpgrade(st adminapi.Status) upgradeStatus {
 	u := upgradeStatus{Nodes: st.Nodes, Gate: max(st.Gate, 1), Enables: []command.Type{}, Behind: []string{}}
 	for _, n := range st.Nodes {
 		u.Next = max(u.Next, n.Version)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 )
 
 // Bounds of the time between two looks of a watch.
@@ -24,7 +24,7 @@ const (
 // watch shows the status again and again until ctx ends: in place on a
 // terminal, else one after the other. A node that does not answer is shown as
 // such, and asked again.
-func watch(ctx context.Context, s *shell, c *node.AdminClient, every time.Duration, asJSON bool) error {
+func watch(ctx context.Context, s *shell, c *adminapi.Client, every time.Duration, asJSON bool) error {
 	p := newPainter(s.out)
 	for {
 		asking, cancel := context.WithTimeout(ctx, max(every, 5*time.Second))

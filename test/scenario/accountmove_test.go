@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/adminapi"
 	"rookery/test/harness"
 )
 
@@ -71,7 +71,7 @@ func TestAccountMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, time.Minute, "the move ends without the node that led it", func() bool {
-		st, err := node.NewAdminClient(filepath.Join(data, "admin.sock")).Status(t.Context())
+		st, err := adminapi.New(filepath.Join(data, "admin.sock")).Status(t.Context())
 		return err == nil && len(st.Moves) == 0
 	})
 	if err := d.StartNode(leader); err != nil {
@@ -139,7 +139,7 @@ func moveOn(t *testing.T, data, login string, at int) int {
 
 func leaderOf(t *testing.T, data string, group int) string {
 	t.Helper()
-	st, err := node.NewAdminClient(filepath.Join(data, "admin.sock")).Status(t.Context())
+	st, err := adminapi.New(filepath.Join(data, "admin.sock")).Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

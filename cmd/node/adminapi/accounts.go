@@ -1,0 +1,81 @@
+package adminapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"rookery"
+)
+
+// AccountsPage is a part of the list of accounts.
+type AccountsPage struct {
+	Accounts []AccountStatus `json:"accounts"`
+	// Next is where the next page begins, empty at the end.
+	Next string `json:"next,omitempty"`
+}
+
+// AccountStatus is an account as the node asked knows it.
+type AccountStatus struct {
+	Account string          `json:"account"`
+	Group   rookery.GroupID `json:"group"`
+	// Entry is the directory's name and the entry's id there.
+	Entry string `json:"directory_entry"`
+	// Messages and Bytes are used; null where the node holds no replica of the
+	// group or the account is on its way.
+	Messages *uint64 `json:"messages"`
+	Bytes    *int64  `json:"bytes"`
+}
+
+// MoveStatus is an account on its way to another group.
+type MoveStatus struct {
+	Account string          `json:"account"`
+	From    rookery.GroupID `json:"from"`
+	To      rookery.GroupID `json:"to"`
+	// State is copying, frozen (out of service for a moment), switched (decided)
+	// or abandoned.
+	State string `json:"state"`
+	// Since is when the move began: unix seconds.
+	Since int64 `json:"since"`
+	// Copied are the messages in the copy, Messages those of the account; null
+	// where the node asked holds no replica.
+	Copied   *uint64 `json:"copied"`
+	Messages *uint64 `json:"messages"`
+	// Trouble is why it does not get on, or why it was abandoned.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Accounts lists the accounts of a group, 0 for all.
+func (c *Client) Accounts(ctx context.Context, group rookery.GroupID) (all []AccountStatus, err error) {
+	q := url.Values{"group": {fmt.Sprint(group)}}
+	for {
+		var page AccountsPage
+		if err := c.call(ctx, http.MethodGet, "/v1/accounts?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Accounts...)
+		if page.Next == "" {
+			return all, nil
+		}
+		q.Set("after", page.Next)
+	}
+}
+
+// Account is one account, by an address or its id.
+func (c *Client) Account(ctx context.Context, who string) (a AccountStatus, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(who), nil, &a)
+	return a, err
+}
+
+// MoveAccount begins to move an account to a group. KindExists: it is there.
+func (c *Client) MoveAccount(ctx context.Context, who string, to rookery.GroupID) (m MoveStatus, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(who)+"/move", map[string]any{"to": to}, &m)
+	return m, err
+}
+
+// AbandonMove gives an account's move up. KindConflict: it is decided already.
+func (c *Client) AbandonMove(ctx context.Context, who string) (m MoveStatus, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(who)+"/abandon", struct{}{}, &m)
+	return m, err
+}
