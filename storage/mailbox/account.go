@@ -7,23 +7,29 @@ import (
 	"rookery/storage/tables"
 )
 
-var accountPart = part{Handlers: handlers{
-	tables.On((*work).createAccount),
-	tables.On((*work).setQuota),
-	tables.On((*work).eraseAccount),
-}}
+var accountPart = part{
+	Tables: []tables.Table{
+		{ID: tableAccount, Name: "account", Owner: tables.OfAccount, Travels: tables.Sealed, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+			Key: tables.Exactly(0), Check: checkAccount},
+	},
+	Handlers: handlers{
+		tables.On((*work).createAccount),
+		tables.On((*work).setQuota),
+		tables.On((*work).eraseAccount),
+	},
+}
 
 func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
-	if w.get(accountKey(tableAccount, c.Account)) != nil {
+	if w.Get(accountKey(tableAccount, c.Account)) != nil {
 		return &command.AccountResult{}, nil
 	}
-	if err := missing(w.tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
+	if err := missing(w.Tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
 		return nil, err
 	}
-	if w.get(mailboxKey(tableGrave, c.Account, 0)) != nil {
+	if w.Get(mailboxKey(tableGrave, c.Account, 0)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s was erased and is not yet gone", c.Account)
 	}
-	if w.get(barredKey(c.Account)) != nil {
+	if w.Get(barredKey(c.Account)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s was erased for ever", c.Account)
 	}
 	if err := w.checkFloor(c.Key); err != nil {
@@ -36,11 +42,11 @@ func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := w.open(&account{Account: Account{ID: c.Account, Keys: Keys{AccountKeys: body.AccountKeys{Key: c.Key}}, Quota: c.Quota, Created: w.tx.Time()}, nextMailbox: Inbox})
+	a := w.open(&account{Account: Account{ID: c.Account, Keys: Keys{AccountKeys: body.AccountKeys{Key: c.Key}}, Quota: c.Quota, Created: w.Time()}, nextMailbox: Inbox})
 	a.dirty, a.listed = true, true
 	for _, r := range append([]command.Role{{Name: "INBOX"}}, roles...) {
 		w.makeMailbox(a, r.Name, r.Attr, c.Validity)
-		w.set(nameKey(tableSubscribe, a.ID, r.Name), nil)
+		w.Set(nameKey(tableSubscribe, a.ID, r.Name), nil)
 		a.subscriptions++
 	}
 	return &command.AccountResult{Created: true}, nil
@@ -98,29 +104,25 @@ func (w *work) setQuota(c *command.SetQuota) (command.Result, error) {
 // eraseAccount takes the account with its key away at once and leaves the
 // references its emails hold to the reaper. It is idempotent.
 func (w *work) eraseAccount(c *command.EraseAccount) (command.Result, error) {
-	if w.get(accountKey(tableAccount, c.Account)) == nil {
-		if err := missing(w.tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
+	if w.Get(accountKey(tableAccount, c.Account)) == nil {
+		if err := missing(w.Tx, c.Account); !rookery.Is(err, rookery.KindNotFound) {
 			return nil, err
 		}
 		return &command.Done{}, nil
 	}
 	delete(w.m.leaving, c.Account) // a move out ends with it
-	for _, table := range []byte{tableMoving, tableMoved, tableMark} {
-		w.clear(accountKey(table, c.Account))
-	}
-	w.removeRows(c.Account)
+	w.removeRows(c.Account, w.m.atOnce)
 	w.wake(c.Account)
 	return &command.Done{}, nil
 }
 
-// removeRows takes the rows of an account away and leaves the references its
-// emails hold to the reaper.
-func (w *work) removeRows(id rookery.AccountID) {
-	for _, table := range []byte{tableAccount, tableMailbox, tableCounters, tableRow, tableToken, tableChange,
-		tableTombstone, tableRemoved, tableName, tableSubscribe, tableGrave} {
-		w.clear(accountKey(table, id))
+// removeRows clears tables of an account and leaves what goes row by row, with
+// the references it holds, to the reaper.
+func (w *work) removeRows(id rookery.AccountID, from []*tables.Table) {
+	for _, t := range from {
+		w.Clear(accountKey(t.ID, id))
 	}
-	w.dig(id, 0, &grave{Time: w.tx.Time()})
+	w.dig(id, 0, &grave{Time: w.Time()})
 	w.m.hot.forget(id)
-	w.tx.OnCommit(func() { w.m.cache.forget(id) })
+	w.OnCommit(func() { w.m.cache.forget(id) })
 }

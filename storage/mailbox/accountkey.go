@@ -12,14 +12,22 @@ import (
 	"rookery/storage/tables"
 )
 
-var keyPart = part{Handlers: handlers{
-	tables.On((*work).keyFloor),
-	tables.On((*work).rewrapAccounts),
-	tables.On((*work).rotateAccountKey),
-	tables.On((*work).rewrapMessages),
-	tables.On((*work).dropAccountKey),
-	tables.On((*work).barAccount),
-}}
+var keyPart = part{
+	Tables: []tables.Table{
+		{ID: tableKeyFloor, Name: "lowest tenant key version", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(0), Check: tables.Length(4)},
+		{ID: tableBarred, Name: "account erased for ever", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(16), Check: tables.Length(0)},
+	},
+	Handlers: handlers{
+		tables.On((*work).keyFloor),
+		tables.On((*work).rewrapAccounts),
+		tables.On((*work).rotateAccountKey),
+		tables.On((*work).rewrapMessages),
+		tables.On((*work).dropAccountKey),
+		tables.On((*work).barAccount),
+	},
+}
 
 // Keys are an account's wrapped keys, and how far its messages are rewrapped
 // under the newest.
@@ -59,20 +67,20 @@ func (a *account) readKeys(r *reader) {
 
 // keyFloor refuses to take wraps below it.
 func (w *work) keyFloor(c *command.KeyFloor) (command.Result, error) {
-	if v := w.get(keyFloorKey()); len(v) != 4 || u32At(v, 0) < c.Version {
-		w.set(keyFloorKey(), key(nil).u32(c.Version))
+	if v := w.Get(keyFloorKey()); len(v) != 4 || tables.U32At(v, 0) < c.Version {
+		w.Set(keyFloorKey(), key(nil).U32(c.Version))
 	}
 	return &command.Done{}, nil
 }
 
 // checkFloor refuses a wrapped account key that is given up.
 func (w *work) checkFloor(wrapped []byte) error {
-	v := w.get(keyFloorKey())
+	v := w.Get(keyFloorKey())
 	if v == nil {
 		return nil
 	}
-	if have := body.WrappedUnder(wrapped); have < u32At(v, 0) {
-		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it under %d or later", have, u32At(v, 0))
+	if have := body.WrappedUnder(wrapped); have < tables.U32At(v, 0) {
+		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it under %d or later", have, tables.U32At(v, 0))
 	}
 	return nil
 }
@@ -160,7 +168,7 @@ func (w *work) rewrapMessages(c *command.RewrapMessages) (command.Result, error)
 	}
 	for id, e := range found {
 		e.key = next[id]
-		w.set(emailKey(a.ID, id), e.encode())
+		w.Set(emailKey(a.ID, id), e.encode())
 	}
 	a.Rewrapped, a.dirty = c.Last, true
 	return &command.RewrapResult{Done: uint32(len(found))}, nil
@@ -171,7 +179,7 @@ func (w *work) rewrapMessages(c *command.RewrapMessages) (command.Result, error)
 func (w *work) oldMessages(a *openAccount, after, last rookery.EmailID, next map[rookery.EmailID][]byte) (map[rookery.EmailID]*email, error) {
 	found := make(map[rookery.EmailID]*email, len(next))
 	var left *rookery.EmailID
-	w.between(append(emailKey(a.ID, after), 0), append(emailKey(a.ID, last), 0), func(k, v []byte) bool {
+	w.Between(append(emailKey(a.ID, after), 0), append(emailKey(a.ID, last), 0), func(k, v []byte) bool {
 		e, err := decodeEmail(slices.Clone(v))
 		must(err)
 		if body.MessageKeyGeneration(e.key) == a.Generation {
@@ -207,12 +215,12 @@ func (w *work) dropAccountKey(c *command.DropAccountKey) (command.Result, error)
 
 // barAccount erases an account, and keeps its id from ever coming back.
 func (w *work) barAccount(c *command.BarAccount) (command.Result, error) {
-	if w.get(accountKey(tableAccount, c.Account)) == nil {
-		if err := missing(w.tx, c.Account); rookery.Is(err, rookery.KindMoved) {
+	if w.Get(accountKey(tableAccount, c.Account)) == nil {
+		if err := missing(w.Tx, c.Account); rookery.Is(err, rookery.KindMoved) {
 			return nil, err // it is barred where it is
 		}
 	}
-	w.set(barredKey(c.Account), nil)
+	w.Set(barredKey(c.Account), nil)
 	w.keyChanged(c.Account)
 	return w.eraseAccount(&command.EraseAccount{Account: c.Account})
 }
@@ -242,7 +250,7 @@ type KeyEvents interface {
 
 func (w *work) keyChanged(id rookery.AccountID) {
 	if e, ok := w.m.events.(KeyEvents); ok {
-		w.tx.OnCommit(func() { e.KeyChanged(id) })
+		w.OnCommit(func() { e.KeyChanged(id) })
 	}
 }
 
@@ -259,15 +267,15 @@ type KeyCensus struct {
 func (m *Machine) KeyCensus() (c KeyCensus, err error) {
 	c.Under = map[uint32]int{}
 	err = m.read(func(r state.Reader) error {
-		err := r.Scan(newKey(tableAccount), newKey(tableAccount).end(), func(k, v []byte) (bool, error) {
+		err := r.Scan(newKey(tableAccount), newKey(tableAccount).End(), func(k, v []byte) (bool, error) {
 			return true, c.count(rookery.AccountID(k[1:17]), v)
 		})
 		if err != nil {
 			return err
 		}
-		return r.Scan(newKey(tableMoving), newKey(tableMoving).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(newKey(tableMoving), newKey(tableMoving).End(), func(k, v []byte) (bool, error) {
 			var rec moving
-			err := decodeCold(v, &rec)
+			err := tables.Decode(v, &rec)
 			if err == nil && rec.Account != nil {
 				err = c.count(rookery.AccountID(k[1:17]), rec.Account)
 			}
@@ -295,7 +303,7 @@ func (c *KeyCensus) count(id rookery.AccountID, row []byte) error {
 // to be removed.
 func (m *Machine) Graves() (some bool, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableGrave), newKey(tableGrave).end(), func(_, _ []byte) (bool, error) {
+		return r.Scan(newKey(tableGrave), newKey(tableGrave).End(), func(_, _ []byte) (bool, error) {
 			some = true
 			return false, nil
 		})
@@ -307,7 +315,7 @@ func (m *Machine) Graves() (some bool, err error) {
 // the order of ids.
 func (m *Machine) MessageKeys(id rookery.AccountID, after rookery.EmailID, limit int) (keys []command.EmailKey, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(append(emailKey(id, after), 0), accountKey(tableEmail, id).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(append(emailKey(id, after), 0), accountKey(tableEmail, id).End(), func(k, v []byte) (bool, error) {
 			if len(keys) >= limit {
 				return false, nil
 			}
@@ -336,9 +344,9 @@ func (m *Machine) Keys(id rookery.AccountID) (Keys, error) {
 // whose key is wrapped by an older generation than one.
 func (m *Machine) Owed(id rookery.AccountID, generation uint32) (owed bool, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableIntent), newKey(tableIntent).end(), func(_, v []byte) (bool, error) {
+		return r.Scan(newKey(tableIntent), newKey(tableIntent).End(), func(_, v []byte) (bool, error) {
 			var rec intentRecord
-			if err := decodeCold(v, &rec); err != nil {
+			if err := tables.Decode(v, &rec); err != nil {
 				return false, err
 			}
 			for _, g := range rec.Rest {

@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"rookery"
@@ -27,7 +26,7 @@ func (w *work) importBegin(c *command.ImportBegin) (command.Result, error) {
 	switch {
 	case w.moved(c.Account).Move >= c.Move, rec != nil && rec.Move > c.Move:
 		return nil, refuse(rookery.KindConflict, "a later move of account %s has been here", c.Account)
-	case rec == nil && w.get(accountKey(tableAccount, c.Account)) != nil:
+	case rec == nil && w.Get(accountKey(tableAccount, c.Account)) != nil:
 		return nil, refuse(rookery.KindExists, "account %s is in this group", c.Account)
 	case rec == nil:
 		rec = &moving{Move: c.Move, Group: c.From}
@@ -42,10 +41,10 @@ func (w *work) importBegin(c *command.ImportBegin) (command.Result, error) {
 		return &command.ImportBegun{}, nil
 	}
 	if rec.Shadow == 0 {
-		if w.get(mailboxKey(tableGrave, c.Account, 0)) != nil {
+		if w.Get(mailboxKey(tableGrave, c.Account, 0)) != nil {
 			return nil, refuse(rookery.KindConflict, "what was here of account %s before is not yet gone", c.Account)
 		}
-		rec.Shadow = w.tx.Index()
+		rec.Shadow = w.Index()
 	}
 	rec.State, rec.Turn, rec.Account = MoveShadow, c.Turn, nil
 	w.setMoving(c.Account, rec)
@@ -55,7 +54,7 @@ func (w *work) importBegin(c *command.ImportBegin) (command.Result, error) {
 // dropCopy removes the rows of a copy. The record stays, without a copy: the
 // account must never look as if it had not been heard of.
 func (w *work) dropCopy(id rookery.AccountID, rec *moving) {
-	w.removeRows(id)
+	w.removeRows(id, w.m.moveAway)
 	rec.State, rec.Shadow, rec.Account = MoveShadow, 0, nil
 	rec.Rows, rec.Digest, rec.Bodies = 0, [16]byte{}, 0
 }
@@ -87,20 +86,20 @@ func (w *work) importRows(c *command.Import) (command.Result, error) {
 		return nil, refuse(rookery.KindLimit, "more than %d rows in one command; split it", command.MaxImport)
 	}
 	for _, k := range c.Clear {
-		if len(k) < 1 || len(k) > maxTravelKey || !travelling[k[0]] {
+		if len(k) < 1 || len(k) > maxTravelKey || w.m.parts.Arriving(k) == nil {
 			return nil, refuse(rookery.KindInvalid, "rows that begin with %.32x do not travel", k)
 		}
 	}
 	for i := range c.Rows {
-		if err := checkArrival(&c.Rows[i]); err != nil {
-			return nil, err
+		if r := &c.Rows[i]; len(r.Key) < 2 || w.m.parts.CheckArrival(r.Key, r.Value, r.Gone) != nil {
+			return nil, refuse(rookery.KindInvalid, "a row of an account with the key %.64x is malformed", r.Key)
 		}
 	}
 	// Nothing is refused from here on.
 	sum := tally{rec.Rows, rec.Digest}
 	for _, k := range c.Clear {
 		var old []key
-		w.scan(arrivedKey(c.Account, k), func(k, _ []byte) bool { old = append(old, slices.Clone(k)); return true })
+		w.Scan(tables.WithAccountKey(c.Account, k), func(k, _ []byte) bool { old = append(old, slices.Clone(k)); return true })
 		for _, k := range old {
 			w.arrive(c.Account, &sum, k, nil)
 		}
@@ -110,7 +109,7 @@ func (w *work) importRows(c *command.Import) (command.Result, error) {
 		if !r.Gone && r.Value == nil {
 			r.Value = []byte{}
 		}
-		if !w.arrive(c.Account, &sum, arrivedKey(c.Account, r.Key), r.Value) {
+		if !w.arrive(c.Account, &sum, tables.WithAccountKey(c.Account, r.Key), r.Value) {
 			result.Lacking = append(result.Lacking, rookery.EmailID(r.Key[1:17]))
 		}
 	}
@@ -122,150 +121,39 @@ func (w *work) importRows(c *command.Import) (command.Result, error) {
 // arrive sets a row of a copy, or removes it where v is nil. It returns false
 // where a message's content has no body here yet, and sets nothing.
 func (w *work) arrive(id rookery.AccountID, sum *tally, k key, v []byte) bool {
-	old := w.get(k)
+	old := w.Get(k)
 	if old != nil {
-		p, err := portable(k[0], old)
+		p, err := w.m.parts.Travelling(k).Carry(old)
 		must(err)
-		sum.add(travelKey(k), p, -1)
+		sum.add(tables.WithoutAccountKey(k), p, -1)
 	}
 	stored := v
-	if k[0] == tableEmail {
-		if v != nil && old == nil {
+	if k[0] == tableEmail && v != nil {
+		if old == nil {
 			return false
 		}
-		stored = w.sameBody(old, v)
+		stored = sameBody(old, v)
 	}
-	w.follow(id, k, old, v)
+	w.m.parts.Follow(w, id, k, old, v)
 	if v == nil {
 		if old != nil {
-			w.delete(k)
+			w.Delete(k)
 		}
 		return true
 	}
-	sum.add(travelKey(k), v, 1)
-	w.set(k, stored)
+	sum.add(tables.WithoutAccountKey(k), v, 1)
+	w.Set(k, stored)
 	return true
 }
 
-// sameBody is a content's row with the body that it has here; without a row
-// the body loses its reference.
-func (w *work) sameBody(old, v []byte) []byte {
-	if old == nil {
-		return nil
-	}
+// sameBody is a content's row with the body that it has here.
+func sameBody(old, v []byte) []byte {
 	was, err := decodeEmail(old)
 	must(err)
-	if v == nil {
-		w.unrefBody(was.body)
-		return nil
-	}
 	e, err := decodeEmail(v)
 	must(err)
 	e.body = was.body
 	return e.encode()
-}
-
-// follow keeps the rows that follow from others: when an entry of the
-// recoverable list is purged, and which accounts an intent was filed for.
-func (w *work) follow(id rookery.AccountID, k key, old, v []byte) {
-	switch k[0] {
-	case tableExpunged:
-		var rec expungedRecord
-		if old != nil {
-			must(decodeCold(old, &rec))
-			w.delete(purgeKey(rec.Time, id, expungedIDAt(k, 17)))
-		}
-		if v != nil {
-			rec = expungedRecord{}
-			must(decodeCold(v, &rec))
-			w.set(purgeKey(rec.Time, id, expungedIDAt(k, 17)), nil)
-		}
-	case tableFiledFor:
-		by := filedByKey(command.IntentID(k[17:33]), id)
-		if v == nil {
-			w.delete(by)
-		} else {
-			w.set(by, nil)
-		}
-	}
-}
-
-// checkArrival refuses a row that no group could have.
-func checkArrival(r *command.ImportRow) error {
-	bad := func() error {
-		return refuse(rookery.KindInvalid, "a row of an account with the key %.64x is malformed", r.Key)
-	}
-	if len(r.Key) < 2 || len(r.Key) > maxTravelKey || !travelling[r.Key[0]] {
-		return bad()
-	}
-	if n := keySize[r.Key[0]]; n > 0 && len(r.Key) != 1+n {
-		return bad()
-	}
-	if r.Gone {
-		if len(r.Value) > 0 {
-			return bad()
-		}
-		return nil
-	}
-	err := checkValue(r.Key[0], r.Value)
-	if err == nil {
-		r.Value, err = portable(r.Key[0], r.Value) // in the one form that is counted
-	}
-	if err != nil {
-		return bad()
-	}
-	return nil
-}
-
-// keySize is the length of a row's key behind the account, where it is fixed.
-var keySize = [256]int{
-	tableMailbox: 4, tableCounters: 4, tableRow: 8, tableEmail: 16, tableToken: 8, tableChange: 16,
-	tableTombstone: 16, tableRemoved: 8, tableExpunged: 12, tableFiledFor: 16,
-}
-
-// checkValue reads a value as this group would.
-func checkValue(table byte, v []byte) error {
-	size := func(n int) error {
-		if len(v) != n {
-			return damaged("row")
-		}
-		return nil
-	}
-	switch table {
-	case tableMailbox:
-		return new(box).decode(v)
-	case tableCounters:
-		return new(box).decodeCounters(v)
-	case tableRow:
-		return decodeRow(v, new(row))
-	case tableEmail:
-		e, err := decodeEmail(v)
-		if err == nil && e.body != 0 {
-			err = damaged("email")
-		}
-		return err
-	case tableToken:
-		if len(v) <= 16 {
-			return damaged("token")
-		}
-		if _, n := binary.Uvarint(v[16:]); n <= 0 {
-			return damaged("token")
-		}
-		return nil
-	case tableChange, tableSubscribe:
-		return size(0)
-	case tableTombstone, tableRemoved, tableName:
-		return size(4)
-	case tableExpunged:
-		var rec expungedRecord
-		if err := decodeCold(v, &rec); err != nil {
-			return err
-		}
-		return decodeRow(rec.Row, new(row))
-	case tableFiledFor:
-		return decodeCold(v, new(command.Filed))
-	}
-	return damaged("row")
 }
 
 // importBody brings one message's content with its body.
@@ -274,12 +162,13 @@ func (w *work) importBody(c *command.ImportBody) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkValue(tableEmail, c.Record); err != nil || c.Size < 0 || c.Size > maxSize || c.Email == (rookery.EmailID{}) {
+	k := emailKey(c.Account, c.Email)
+	travels := tables.WithoutAccountKey(k)
+	if err := w.m.parts.CheckArrival(travels, c.Record, false); err != nil || c.Size < 0 || c.Size > maxSize || c.Email == (rookery.EmailID{}) {
 		return nil, refuse(rookery.KindInvalid, "the content of message %s is malformed", c.Email)
 	}
 	body := &command.Deliver{Size: c.Size, Layout: c.Layout, Extract: c.Extract, Staged: c.Staged}
-	k := emailKey(c.Account, c.Email)
-	if w.get(k) != nil { // a retry of an earlier turn's
+	if w.Get(k) != nil { // a retry of an earlier turn's
 		if c.Staged != nil {
 			w.dropStage(c.Staged.Stage)
 		}
@@ -291,16 +180,14 @@ func (w *work) importBody(c *command.ImportBody) (command.Result, error) {
 	}
 	e, err := decodeEmail(c.Record)
 	must(err)
-	e.body = BodyID(w.tx.Index())
+	e.body = BodyID(w.Index())
 	if c.Staged != nil {
 		w.takeStage(c.Staged.Stage, true)
 	}
 	w.addBody(body, e.body, 1, pieces)
-	w.set(k, e.encode())
-	record, err := portable(tableEmail, c.Record)
-	must(err)
+	w.Set(k, e.encode())
 	sum := tally{rec.Rows, rec.Digest}
-	sum.add(travelKey(k), record, 1)
+	sum.add(travels, c.Record, 1)
 	rec.Rows, rec.Digest = sum.rows, sum.digest
 	rec.Bodies++
 	w.setMoving(c.Account, rec)
@@ -344,7 +231,7 @@ func (w *work) activate(c *command.Activate) (command.Result, error) {
 	case rec.State != MoveSealed:
 		return nil, refuse(rookery.KindConflict, "the copy of account %s is not sealed", c.Account)
 	}
-	w.set(accountKey(tableAccount, c.Account), rec.Account)
+	w.Set(accountKey(tableAccount, c.Account), rec.Account)
 	w.settle(c.Account, moved{Move: c.Move})
 	w.wake(c.Account)
 	return &command.Done{}, nil
@@ -356,11 +243,11 @@ func (w *work) importDrop(c *command.ImportDrop) (command.Result, error) {
 	switch {
 	case end.Move >= c.Move, rec != nil && rec.Move > c.Move:
 		return &command.Done{}, nil
-	case w.get(accountKey(tableAccount, c.Account)) != nil, rec != nil && rec.State <= MoveFrozen:
+	case w.Get(accountKey(tableAccount, c.Account)) != nil, rec != nil && rec.State <= MoveFrozen:
 		return nil, refuse(rookery.KindConflict, "account %s is in this group", c.Account)
 	}
 	if rec != nil {
-		w.removeRows(c.Account)
+		w.removeRows(c.Account, w.m.moveAway)
 	}
 	w.settle(c.Account, moved{Move: c.Move, Gone: true, Group: c.From})
 	return &command.Done{}, nil

@@ -8,12 +8,22 @@ import (
 	"rookery/storage/tables"
 )
 
-var bodyPart = part{Handlers: handlers{
-	tables.On((*work).packed),
-	tables.On((*work).packDead),
-	tables.On((*work).packDeleted),
-	tables.On((*work).packForget),
-}}
+var bodyPart = part{
+	Tables: []tables.Table{
+		{ID: tableBody, Name: "body", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.Kept,
+			Key: tables.Exactly(8), Check: checkBody},
+		{ID: tableExtract, Name: "extract of a body", From: tableBody, Key: tables.Exactly(8), Check: checkExtract},
+		{ID: tableUnpacked, Name: "body that lies in no pack", From: tableBody, Key: tables.Exactly(8), Check: checkSize},
+		{ID: tablePack, Name: "pack", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Size{Min: 1, Max: command.MaxPackID}, Check: tables.Decodes[Pack]},
+	},
+	Handlers: handlers{
+		tables.On((*work).packed),
+		tables.On((*work).packDead),
+		tables.On((*work).packDeleted),
+		tables.On((*work).packForget),
+	},
+}
 
 // addBody records a new body with its references.
 func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, pieces []LogPiece) {
@@ -21,22 +31,22 @@ func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, pieces []LogP
 	for _, p := range pieces {
 		x.Encoded += p.Len
 	}
-	w.set(bodyKey(tableBody, id), x.encode())
+	w.Set(bodyKey(tableBody, id), x.encode())
 	if len(c.Extract) > 0 {
-		w.set(bodyKey(tableExtract, id), c.Extract)
+		w.Set(bodyKey(tableExtract, id), c.Extract)
 	}
 	if len(pieces) == 0 {
 		return // nothing to keep or pack
 	}
-	w.set(bodyKey(tableUnpacked, id), binary.AppendUvarint(nil, uint64(x.Encoded)))
+	w.Set(bodyKey(tableUnpacked, id), binary.AppendUvarint(nil, uint64(x.Encoded)))
 	if events := w.m.events; events != nil {
 		bytes := x.Encoded
-		w.tx.OnCommit(func() { events.Unpacked(id, bytes) })
+		w.OnCommit(func() { events.Unpacked(id, bytes) })
 	}
 }
 
 func (w *work) bodyAt(id BodyID) *bodyRecord {
-	v := w.get(bodyKey(tableBody, id))
+	v := w.Get(bodyKey(tableBody, id))
 	if v == nil {
 		return nil
 	}
@@ -53,11 +63,11 @@ func (w *work) unrefBody(id BodyID) {
 		panic(damaged("body"))
 	}
 	if x.refs--; x.refs > 0 {
-		w.set(bodyKey(tableBody, id), x.encode())
+		w.Set(bodyKey(tableBody, id), x.encode())
 		return
 	}
-	w.delete(bodyKey(tableBody, id))
-	w.delete(bodyKey(tableExtract, id))
+	w.Delete(bodyKey(tableBody, id))
+	w.Delete(bodyKey(tableExtract, id))
 	if len(x.Pack) == 0 {
 		w.unlog(x)
 	}
@@ -71,9 +81,9 @@ func (w *work) unlog(x *bodyRecord) {
 	if len(x.Log) == 0 {
 		return
 	}
-	w.delete(bodyKey(tableUnpacked, x.ID))
+	w.Delete(bodyKey(tableUnpacked, x.ID))
 	if first := x.Log[0].Index; first != x.ID {
-		w.delete(newKey(tableFloor).u64(uint64(first)))
+		w.Delete(newKey(tableFloor).U64(uint64(first)))
 	}
 }
 
@@ -107,19 +117,19 @@ type Pack struct {
 	Dead    int64 `cbor:"8,keyasint,omitempty"`
 }
 
-func packKey(id command.PackID) key { return newKey(tablePack).str(string(id)) }
+func packKey(id command.PackID) key { return newKey(tablePack).Str(string(id)) }
 
 func (w *work) pack(id command.PackID) (*Pack, error) {
-	v := w.get(packKey(id))
+	v := w.Get(packKey(id))
 	if v == nil {
 		return nil, refuse(rookery.KindNotFound, "pack %.128q does not exist", id)
 	}
 	p := &Pack{ID: id}
-	must(decodeCold(v, p))
+	must(tables.Decode(v, p))
 	return p, nil
 }
 
-func (w *work) setPack(p *Pack) { w.set(packKey(p.ID), encodeCold(p)) }
+func (w *work) setPack(p *Pack) { w.Set(packKey(p.ID), tables.Encode(p)) }
 
 // shrinkPack takes a body that is gone, or lies elsewhere now, off a pack.
 func (w *work) shrinkPack(id command.PackID, n int64) {
@@ -135,14 +145,14 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 	if n := len(c.Pack); n == 0 || n > command.MaxPackID || c.Size < 0 || c.Size > maxSize {
 		return nil, refuse(rookery.KindInvalid, "a pack needs a name of 1 to %d bytes and a size", command.MaxPackID)
 	}
-	if w.get(packKey(c.Pack)) != nil {
+	if w.Get(packKey(c.Pack)) != nil {
 		return nil, refuse(rookery.KindExists, "pack %q exists already", c.Pack)
 	}
 	if r := w.packRules(); r.NameLife > 0 {
 		if _, ok := c.Pack.Time(); !ok {
 			return nil, refuse(rookery.KindInvalid, "pack %.128q is not named by time", c.Pack)
 		}
-		if r.expired(c.Pack, w.tx.Time()) {
+		if r.expired(c.Pack, w.Time()) {
 			return nil, refuse(rookery.KindConflict, "the name of pack %q has expired, and its object may be gone; pack the bodies again under a new one", c.Pack)
 		}
 	}
@@ -153,7 +163,7 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 		}
 		seen[b.Body] = true
 	}
-	p := &Pack{ID: c.Pack, Size: c.Size, Bodies: uint32(len(c.Bodies)), Created: w.tx.Time()}
+	p := &Pack{ID: c.Pack, Size: c.Size, Bodies: uint32(len(c.Bodies)), Created: w.Time()}
 	for _, b := range c.Bodies {
 		p.Total += b.Len
 		x := w.bodyAt(b.Body)
@@ -167,7 +177,7 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 			w.shrinkPack(old.Pack, old.Len)
 		}
 		x.Pack = []PackPiece{{c.Pack, b.Off, b.Len}}
-		w.set(bodyKey(tableBody, x.ID), x.encode())
+		w.Set(bodyKey(tableBody, x.ID), x.encode())
 		p.Live += b.Len
 		p.LiveBodies++
 	}
@@ -184,7 +194,7 @@ func (w *work) packDead(c *command.PackDead) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "pack %q still holds %d bodies", c.Pack, p.LiveBodies)
 	}
 	if p.State == PackLive {
-		p.State, p.Dead = PackDead, w.tx.Time()
+		p.State, p.Dead = PackDead, w.Time()
 		w.setPack(p)
 	}
 	return &command.Done{}, nil
@@ -199,7 +209,7 @@ func (w *work) packDeleted(c *command.PackDeleted) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "pack %q is live", c.Pack)
 	}
 	if p.State == PackDead {
-		why, err := keeper(w.tx, p, w.tx.Time())
+		why, err := keeper(w.Tx, p, w.Time())
 		must(err)
 		if why != "" {
 			return nil, refuse(rookery.KindConflict, "pack %q is kept by %s", c.Pack, why)
@@ -219,11 +229,11 @@ func (w *work) packForget(c *command.PackForget) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "pack %q is %s, not deleted", c.Pack, p.State)
 	}
 	if _, ok := c.Pack.Time(); ok {
-		if r := w.packRules(); r.NameLife > 0 && !r.expired(c.Pack, w.tx.Time()) {
+		if r := w.packRules(); r.NameLife > 0 && !r.expired(c.Pack, w.Time()) {
 			// A late Packed of this name would find no record and be taken.
 			return nil, refuse(rookery.KindConflict, "pack %q is remembered until its name expires", c.Pack)
 		}
 	}
-	w.delete(packKey(c.Pack))
+	w.Delete(packKey(c.Pack))
 	return &command.Done{}, nil
 }

@@ -114,3 +114,26 @@ func (p LogPiece) append(b []byte) []byte {
 func (r *reader) piece() LogPiece {
 	return LogPiece{rookery.LogIndex(r.uvarint()), r.uvarint(), r.varint(), r.varint()}
 }
+
+func checkBody(_, v []byte) error {
+	_, err := decodeBody(0, v)
+	return err
+}
+
+// checkExtract takes every extract: it is sealed.
+func checkExtract(_, _ []byte) error { return nil }
+
+func checkSize(_, v []byte) error {
+	if _, n := binary.Uvarint(v); n <= 0 {
+		return damaged("size of a body")
+	}
+	return nil
+}
+
+func checkPiece(_, v []byte) error {
+	r := reader{b: v}
+	if r.piece(); r.bad {
+		return damaged("staged chunk")
+	}
+	return nil
+}

@@ -70,11 +70,8 @@ func (c *Census) Digest(ctx context.Context, now *Export) (rows uint64, digest [
 
 // tallyRow adds a row to a sum, or takes it away, if it is there.
 func (x *Export) tallyRow(sum *tally, k string, n int) error {
-	v, err := x.snap.Get(arrivedKey(x.account, []byte(k)))
+	v, err := x.row([]byte(k))
 	if err != nil || v == nil {
-		return err
-	}
-	if v, err = portable(k[0], v); err != nil {
 		return err
 	}
 	sum.add([]byte(k), v, n)

@@ -1,10 +1,6 @@
 package mailbox
 
 import (
-	"fmt"
-
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/storage/command"
 )
@@ -44,27 +40,4 @@ type intentRecord struct {
 	Size  int64                     `cbor:"3,keyasint,omitempty"`
 	Rest  []command.GroupDeliveries `cbor:"4,keyasint"`
 	Time  int64                     `cbor:"5,keyasint"`
-}
-
-var encMode = func() cbor.EncMode {
-	m, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		panic(err) // options are constants: a broken build
-	}
-	return m
-}()
-
-func encodeCold(v any) []byte {
-	b, err := encMode.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("mailbox: cannot encode %T: %v", v, err)) // fields of this package only
-	}
-	return b
-}
-
-func decodeCold(b []byte, v any) error {
-	if err := cbor.Unmarshal(b, v); err != nil {
-		return rookery.E("read state", rookery.KindDamaged, fmt.Errorf("%w: %v", errRecord, err))
-	}
-	return nil
 }

@@ -4,12 +4,13 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // Email is a message's content. The error is KindNotFound.
 func (v *View) Email(id rookery.EmailID) (Email, error) {
 	table := accountKey(tableEmail, v.account.ID)
-	value, err := v.emails.get(v.snap, emailKey(v.account.ID, id), table, table.end())
+	value, err := v.emails.get(v.snap, emailKey(v.account.ID, id), table, table.End())
 	if err != nil {
 		return Email{}, err
 	}
@@ -51,12 +52,12 @@ func readBody(r state.Reader, id BodyID) (Body, error) {
 func (v *View) Expunged(after command.ExpungedID, limit int) ([]Expunged, error) {
 	var out []Expunged
 	from := append(expungedKey(v.account.ID, after), 0)
-	err := v.snap.Scan(from, accountKey(tableExpunged, v.account.ID).end(), func(k, value []byte) (bool, error) {
+	err := v.snap.Scan(from, accountKey(tableExpunged, v.account.ID).End(), func(k, value []byte) (bool, error) {
 		if len(out) >= limit {
 			return false, nil
 		}
 		var rec expungedRecord
-		if err := decodeCold(value, &rec); err != nil {
+		if err := tables.Decode(value, &rec); err != nil {
 			return false, err
 		}
 		var r row

@@ -6,9 +6,18 @@ import (
 	"rookery/storage/tables"
 )
 
-var deliveryPart = part{Handlers: handlers{
-	tables.On((*work).deliver),
-}}
+var deliveryPart = part{
+	Tables: []tables.Table{
+		{ID: tableEmail, Name: "content of a message", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.InTurn,
+			Key: tables.Exactly(16), Check: checkEmail, Portable: portable},
+		{ID: tableToken, Name: "thread token", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Exactly(8), Check: checkToken},
+	},
+	Handlers: handlers{
+		tables.On((*work).deliver),
+	},
+	Follows: []tables.Follow[*work]{{Table: tableEmail, Row: (*work).followEmail}},
+}
 
 // maxSize bounds the size a message may claim, so that sums cannot overflow.
 const maxSize = 1 << 40
@@ -19,7 +28,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		return nil, err
 	}
 	if c.FromIntent != nil && !c.Each {
-		if v := w.get(intentKey(tableFiled, *c.FromIntent)); v != nil {
+		if v := w.Get(intentKey(tableFiled, *c.FromIntent)); v != nil {
 			r, err := command.DecodeResult(command.TypeDeliver, v)
 			must(err)
 			if c.Staged != nil { // the retry's own chunks
@@ -28,13 +37,13 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 			return r, nil
 		}
 	}
-	if c.Until > 0 && w.tx.Time() >= c.Until {
+	if c.Until > 0 && w.Time() >= c.Until {
 		return nil, refuse(rookery.KindUnavailable, "the message was too long on its way to this group; if it is still owed it is sent again")
 	}
 	if err := w.away(c); err != nil {
 		return nil, err
 	}
-	if c.Intent != nil && w.get(intentKey(tableIntent, c.Intent.ID)) != nil {
+	if c.Intent != nil && w.Get(intentKey(tableIntent, c.Intent.ID)) != nil {
 		return nil, refuse(rookery.KindExists, "intent %x exists already", c.Intent.ID)
 	}
 	if err := w.checkGenerations(c); err != nil {
@@ -45,7 +54,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		return nil, err
 	}
 	// Nothing is refused from here on but single deliveries.
-	id := BodyID(w.tx.Index())
+	id := BodyID(w.Index())
 	result := &command.DeliverResult{Filed: make([]command.Filed, len(c.Deliveries))}
 	refs := uint64(0)
 	for i := range c.Deliveries {
@@ -67,7 +76,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		w.addBody(c, id, refs, pieces)
 	}
 	if c.FromIntent != nil && !c.Each {
-		w.set(intentKey(tableFiled, *c.FromIntent), command.EncodeResult(result))
+		w.Set(intentKey(tableFiled, *c.FromIntent), command.EncodeResult(result))
 	}
 	return result, nil
 }
@@ -112,8 +121,8 @@ func (w *work) deliverOne(c *command.Deliver, d *command.Delivery, id BodyID) (f
 		e.thread, e.tokens = w.thread(a.ID, c.Email, d.Threads)
 	}
 	e.refs++
-	w.set(emailKey(a.ID, c.Email), e.encode())
-	now := w.tx.Time() / 1e9
+	w.Set(emailKey(a.ID, c.Email), e.encode())
+	now := w.Time() / 1e9
 	r := row{email: c.Email, thread: e.thread, flags: d.Flags & command.FlagsAll, size: e.size, date: d.InternalDate,
 		saved: d.SaveDate, keywords: x.intern(d.Keywords), uidl: d.UIDL}
 	if r.date == 0 {

@@ -9,7 +9,7 @@ import (
 
 // email loads an email; nil where there is none.
 func (w *work) email(a rookery.AccountID, id rookery.EmailID) *email {
-	v := w.get(emailKey(a, id))
+	v := w.Get(emailKey(a, id))
 	if v == nil {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (w *work) refEmail(a rookery.AccountID, id rookery.EmailID) *email {
 		panic(damaged("email"))
 	}
 	e.refs++
-	w.set(emailKey(a, id), e.encode())
+	w.Set(emailKey(a, id), e.encode())
 	return e
 }
 
@@ -37,14 +37,23 @@ func (w *work) unrefEmail(a rookery.AccountID, id rookery.EmailID) {
 		panic(damaged("email"))
 	}
 	if e.refs--; e.refs > 0 {
-		w.set(emailKey(a, id), e.encode())
+		w.Set(emailKey(a, id), e.encode())
 		return
 	}
-	w.delete(emailKey(a, id))
+	w.Delete(emailKey(a, id))
 	for _, t := range e.tokens {
 		w.unrefToken(a, t)
 	}
 	w.unrefBody(e.body)
+}
+
+// followEmail drops the reference to a body of a content that goes.
+func (w *work) followEmail(_ rookery.AccountID, _ key, old, v []byte) {
+	if old != nil && v == nil {
+		e, err := decodeEmail(old)
+		must(err)
+		w.unrefBody(e.body)
+	}
 }
 
 // thread finds the conversation a message belongs to, or starts one, and
@@ -62,7 +71,7 @@ func (w *work) thread(a rookery.AccountID, id rookery.EmailID, tokens [][8]byte)
 		if slices.Contains(distinct, t) {
 			continue
 		}
-		v := w.get(tokenKey(a, t))
+		v := w.Get(tokenKey(a, t))
 		if len(v) > 16 && !found {
 			copy(thread[:], v)
 			found = true
@@ -77,20 +86,45 @@ func (w *work) thread(a rookery.AccountID, id rookery.EmailID, tokens [][8]byte)
 			refs, _ = binary.Uvarint(v[16:])
 			copy(owner[:], v)
 		}
-		w.set(tokenKey(a, t), binary.AppendUvarint(append(make([]byte, 0, 18), owner[:]...), refs+1))
+		w.Set(tokenKey(a, t), binary.AppendUvarint(append(make([]byte, 0, 18), owner[:]...), refs+1))
 	}
 	return thread, distinct
 }
 
 func (w *work) unrefToken(a rookery.AccountID, t [8]byte) {
-	v := w.get(tokenKey(a, t))
+	v := w.Get(tokenKey(a, t))
 	if len(v) <= 16 {
 		return // the account was erased
 	}
 	refs, n := binary.Uvarint(v[16:])
 	if n <= 0 || refs <= 1 {
-		w.delete(tokenKey(a, t))
+		w.Delete(tokenKey(a, t))
 		return
 	}
-	w.set(tokenKey(a, t), binary.AppendUvarint(v[:16], refs-1))
+	w.Set(tokenKey(a, t), binary.AppendUvarint(v[:16], refs-1))
+}
+
+func checkEmail(_, v []byte) error {
+	_, err := decodeEmail(v)
+	return err
+}
+
+func checkToken(_, v []byte) error {
+	if len(v) <= 16 {
+		return damaged("token")
+	}
+	if _, n := binary.Uvarint(v[16:]); n <= 0 {
+		return damaged("token")
+	}
+	return nil
+}
+
+// portable is a content as it travels: bodies have other ids elsewhere.
+func portable(v []byte) ([]byte, error) {
+	e, err := decodeEmail(v)
+	if err != nil {
+		return nil, err
+	}
+	e.body = 0
+	return e.encode(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // Moving is one end of an account's move as a group has it.
@@ -22,9 +23,9 @@ type Moving struct {
 // Moving lists the accounts on their way out of this group and into it.
 func (m *Machine) Moving() (all []Moving, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableMoving), newKey(tableMoving).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(newKey(tableMoving), newKey(tableMoving).End(), func(k, v []byte) (bool, error) {
 			var rec moving
-			err := decodeCold(v, &rec)
+			err := tables.Decode(v, &rec)
 			all = append(all, Moving{rookery.AccountID(k[1:17]), rec.State, rec.Move, rec.Group, rec.Rows, rec.Bodies})
 			return true, err
 		})
@@ -35,13 +36,14 @@ func (m *Machine) Moving() (all []Moving, err error) {
 // Export reads one account at one instant, as it travels. It serves one
 // goroutine and must be closed.
 type Export struct {
+	m       *Machine
 	account rookery.AccountID
 	snap    *state.Snap
 }
 
 // Export opens what there is of an account, also while it is frozen.
 func (m *Machine) Export(id rookery.AccountID) *Export {
-	return &Export{account: id, snap: m.group.Read()}
+	return &Export{m: m, account: id, snap: m.group.Read()}
 }
 
 // Close ends the reading.
@@ -68,28 +70,16 @@ func (x *Export) Record() ([]byte, error) {
 // each calls fn for the rows behind a key that travel, in the order of their
 // keys: without the account, values as they travel.
 func (x *Export) each(after []byte, fn func(k, v []byte) bool) error {
-	for table := range travelling {
-		if !travelling[table] || len(after) > 0 && byte(table) < after[0] {
-			continue
-		}
-		all := accountKey(byte(table), x.account)
-		from := all
-		if len(after) > 0 && byte(table) == after[0] {
-			from = append(arrivedKey(x.account, after), 0)
-		}
-		more := true
-		err := x.snap.Scan(from, all.end(), func(k, v []byte) (bool, error) {
-			v, err := portable(k[0], v)
-			if err == nil {
-				more = fn(travelKey(k), v)
-			}
-			return more, err
-		})
-		if err != nil || !more {
-			return err
-		}
+	return x.m.parts.Account(x.snap, x.account, x.m.copied, after, fn)
+}
+
+// row is a row by its key as it travels, nil where there is none.
+func (x *Export) row(k []byte) ([]byte, error) {
+	v, err := x.snap.Get(tables.WithAccountKey(x.account, k))
+	if err != nil || v == nil {
+		return nil, err
 	}
-	return nil
+	return x.m.parts.Arriving(k).Carry(v)
 }
 
 // Rows lists rows behind a key, at most command.MaxImport and about as many
@@ -116,7 +106,7 @@ type Marked struct {
 // Marks lists what has changed, from the first mark on.
 func (x *Export) Marks(size int) (out Marked, err error) {
 	all := accountKey(tableMark, x.account)
-	err = x.snap.Scan(all, all.end(), func(k, _ []byte) (bool, error) {
+	err = x.snap.Scan(all, all.End(), func(k, _ []byte) (bool, error) {
 		if size <= 0 || len(out.Rows)+len(out.Clear) >= command.MaxImport {
 			out.More = true
 			return false, nil
@@ -128,10 +118,7 @@ func (x *Export) Marks(size int) (out Marked, err error) {
 			out.Clear = append(out.Clear, row)
 			return true, nil
 		}
-		v, err := x.snap.Get(arrivedKey(x.account, row))
-		if err == nil && v != nil {
-			v, err = portable(row[0], v)
-		}
+		v, err := x.row(row)
 		out.Rows = append(out.Rows, command.ImportRow{Key: row, Value: v, Gone: v == nil})
 		size -= len(v)
 		return true, err
@@ -142,7 +129,7 @@ func (x *Export) Marks(size int) (out Marked, err error) {
 // Buried reports whether rows of deleted mailboxes are still to be removed.
 func (x *Export) Buried() (buried bool, err error) {
 	all := accountKey(tableGrave, x.account)
-	err = x.snap.Scan(all, all.end(), func(_, _ []byte) (bool, error) {
+	err = x.snap.Scan(all, all.End(), func(_, _ []byte) (bool, error) {
 		buried = true
 		return false, nil
 	})
@@ -152,7 +139,7 @@ func (x *Export) Buried() (buried bool, err error) {
 // Pending counts marks, as far as limit.
 func (x *Export) Pending(limit int) (n int, err error) {
 	all := accountKey(tableMark, x.account)
-	err = x.snap.Scan(all, all.end(), func(_, _ []byte) (bool, error) {
+	err = x.snap.Scan(all, all.End(), func(_, _ []byte) (bool, error) {
 		n++
 		return n < limit, nil
 	})
@@ -179,7 +166,7 @@ func (x *Export) Content(id rookery.EmailID) (c Content, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Record, err = portable(tableEmail, v); err != nil {
+	if c.Record, err = portable(v); err != nil {
 		return c, err
 	}
 	if c.Body, err = readBody(x.snap, e.body); err != nil {

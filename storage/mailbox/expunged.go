@@ -6,10 +6,18 @@ import (
 	"rookery/storage/tables"
 )
 
-var expungedPart = part{Handlers: handlers{
-	tables.On((*work).recoverExpunged),
-	tables.On((*work).purgeExpunged),
-}}
+var expungedPart = part{
+	Tables: []tables.Table{
+		{ID: tableExpunged, Name: "recoverable message", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
+			Key: tables.Exactly(8 + 4), Check: checkExpunged},
+		{ID: tablePurge, Name: "recoverable message by time", From: tableExpunged, Key: tables.Exactly(8 + 16 + 8 + 4), Check: tables.Length(0)},
+	},
+	Handlers: handlers{
+		tables.On((*work).recoverExpunged),
+		tables.On((*work).purgeExpunged),
+	},
+	Follows: []tables.Follow[*work]{{Table: tableExpunged, Row: (*work).followExpunged}},
+}
 
 // keep enters a message in the recoverable list; it keeps its reference to
 // the email. where says what the mailbox was.
@@ -20,26 +28,48 @@ func (w *work) keep(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, 
 	plain := *r
 	plain.keywords = nil
 	rec.Row = plain.encode()
-	w.set(expungedKey(a, id), encodeCold(&rec))
-	w.set(purgeKey(where.Time, a, id), nil)
+	w.Set(expungedKey(a, id), tables.Encode(&rec))
+	w.Set(purgeKey(where.Time, a, id), nil)
+}
+
+// followExpunged keeps when an entry of the recoverable list is purged.
+func (w *work) followExpunged(id rookery.AccountID, k key, old, v []byte) {
+	var rec expungedRecord
+	if old != nil {
+		must(tables.Decode(old, &rec))
+		w.Delete(purgeKey(rec.Time, id, expungedIDAt(k, 17)))
+	}
+	if v != nil {
+		rec = expungedRecord{}
+		must(tables.Decode(v, &rec))
+		w.Set(purgeKey(rec.Time, id, expungedIDAt(k, 17)), nil)
+	}
+}
+
+func checkExpunged(_, v []byte) error {
+	var rec expungedRecord
+	if err := tables.Decode(v, &rec); err != nil {
+		return err
+	}
+	return decodeRow(rec.Row, new(row))
 }
 
 // expungedAt reads an entry of the recoverable list.
 func (w *work) expungedAt(a rookery.AccountID, id command.ExpungedID) (*expungedRecord, *row) {
-	v := w.get(expungedKey(a, id))
+	v := w.Get(expungedKey(a, id))
 	if v == nil {
 		return nil, nil
 	}
 	var rec expungedRecord
-	must(decodeCold(v, &rec))
+	must(tables.Decode(v, &rec))
 	var r row
 	must(decodeRow(rec.Row, &r))
 	return &rec, &r
 }
 
 func (w *work) dropExpunged(a rookery.AccountID, id command.ExpungedID, time int64) {
-	w.delete(expungedKey(a, id))
-	w.delete(purgeKey(time, a, id))
+	w.Delete(expungedKey(a, id))
+	w.Delete(purgeKey(time, a, id))
 }
 
 // recoverExpunged files entries of the recoverable list again, all or none.
@@ -77,7 +107,7 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 	for i, r := range rows {
 		w.dropExpunged(a.ID, c.Messages[i], recs[i].Time)
 		r.flags &^= command.FlagDeleted
-		r.saved = w.tx.Time() / 1e9
+		r.saved = w.Time() / 1e9
 		r.keywords = y.intern(recs[i].Keywords)
 		dst.Add(w.file(a, y, r))
 	}
@@ -104,21 +134,21 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 	}
 	if c.Account != nil {
 		if !w.serves(*c.Account) {
-			if err := missing(w.tx, *c.Account); !rookery.Is(err, rookery.KindNotFound) {
+			if err := missing(w.Tx, *c.Account); !rookery.Is(err, rookery.KindNotFound) {
 				return nil, err
 			}
 		}
-		w.scan(accountKey(tableExpunged, *c.Account), func(k, v []byte) bool {
+		w.Scan(accountKey(tableExpunged, *c.Account), func(k, v []byte) bool {
 			var rec expungedRecord
-			must(decodeCold(v, &rec))
+			must(tables.Decode(v, &rec))
 			// Time rises with MODSEQ, which leads the key.
 			return rec.Time < c.Before && add(entry{*c.Account, expungedIDAt(k, 17), rec.Time})
 		})
 	} else if c.Before > 0 {
-		w.between(newKey(tablePurge), newKey(tablePurge).u64(uint64(c.Before)), func(k, _ []byte) bool {
+		w.Between(newKey(tablePurge), newKey(tablePurge).U64(uint64(c.Before)), func(k, _ []byte) bool {
 			id := rookery.AccountID(k[9:25])
 			// What is frozen or not yet complete stays as it is.
-			return !w.serves(id) || add(entry{id, expungedIDAt(k, 25), int64(u64At(k, 1))})
+			return !w.serves(id) || add(entry{id, expungedIDAt(k, 25), int64(tables.U64At(k, 1))})
 		})
 	}
 	for _, e := range found {
@@ -130,19 +160,15 @@ func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
 		w.unrefEmail(e.account, r.email)
 	}
 	w.reap(command.MaxBatch - len(found))
-	w.scan(newKey(tableGrave), func(_, _ []byte) bool {
-		more = true
-		return false
-	})
-	return &command.PurgeResult{Purged: uint32(len(found)), More: more}, nil
+	return &command.PurgeResult{Purged: uint32(len(found)), More: more || w.Any(newKey(tableGrave))}, nil
 }
 
 // serves reports whether an account is here and not on its way.
 func (w *work) serves(id rookery.AccountID) bool {
-	return w.accounts[id] != nil || w.m.hot.account(id) != nil || w.get(accountKey(tableAccount, id)) != nil
+	return w.accounts[id] != nil || w.m.hot.account(id) != nil || w.Get(accountKey(tableAccount, id)) != nil
 }
 
 // expungedIDAt reads the id that ends a key of the list.
 func expungedIDAt(k []byte, at int) command.ExpungedID {
-	return command.ExpungedID{ModSeq: rookery.ModSeq(u64At(k, at)), UID: rookery.UID(u32At(k, at+8))}
+	return command.ExpungedID{ModSeq: rookery.ModSeq(tables.U64At(k, at)), UID: rookery.UID(tables.U32At(k, at+8))}
 }

@@ -8,12 +8,26 @@ import (
 	"rookery/storage/tables"
 )
 
-var folderPart = part{Handlers: handlers{
-	tables.On((*work).createMailbox),
-	tables.On((*work).deleteMailbox),
-	tables.On((*work).renameMailbox),
-	tables.On((*work).subscribe),
-}}
+var folderPart = part{
+	Tables: []tables.Table{
+		{ID: tableMailbox, Name: "mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Exactly(4), Check: checkBox},
+		{ID: tableCounters, Name: "counters of a mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Exactly(4), Check: checkCounters},
+		{ID: tableName, Name: "mailbox by name", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Size{Min: 1, Max: MaxName}, Check: tables.Length(4)},
+		{ID: tableSubscribe, Name: "subscribed name", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Size{Min: 1, Max: MaxName}, Check: tables.Length(0)},
+		{ID: tableRemoved, Name: "deleted mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+			Key: tables.Exactly(8), Check: tables.Length(4)},
+	},
+	Handlers: handlers{
+		tables.On((*work).createMailbox),
+		tables.On((*work).deleteMailbox),
+		tables.On((*work).renameMailbox),
+		tables.On((*work).subscribe),
+	},
+}
 
 func (w *work) createMailbox(c *command.CreateMailbox) (command.Result, error) {
 	a, err := w.account(c.Account)
@@ -55,7 +69,7 @@ func (w *work) roleFree(a *openAccount, role string) error {
 		return err
 	}
 	var taken string
-	w.scan(accountKey(tableMailbox, a.ID), func(_, v []byte) bool {
+	w.Scan(accountKey(tableMailbox, a.ID), func(_, v []byte) bool {
 		var b box
 		must(b.decode(v))
 		if b.Role == role {
@@ -107,9 +121,9 @@ func (w *work) makeMailbox(a *openAccount, name, role string, proposed uint32) *
 	a.listed = true
 	s := a.modseq()
 	x := a.open(&box{Mailbox: Mailbox{ID: id, Name: name, Role: role, UIDValidity: rookery.UIDValidity(a.validity), UIDNext: 1,
-		HighestModSeq: s, Changed: s, Created: w.tx.Time()}, uidsModSeq: s, floor: s})
+		HighestModSeq: s, Changed: s, Created: w.Time()}, uidsModSeq: s, floor: s})
 	x.meta, x.counters = true, true
-	w.set(nameKey(tableName, a.ID, name), key(nil).u32(uint32(id)))
+	w.Set(nameKey(tableName, a.ID, name), key(nil).U32(uint32(id)))
 	return x
 }
 
@@ -142,16 +156,16 @@ func (w *work) deleteMailbox(c *command.DeleteMailbox) (command.Result, error) {
 	a.UsedBytes -= x.Size
 	a.UsedMessages -= uint64(x.Messages)
 	a.listed = true
-	w.delete(nameKey(tableName, a.ID, name))
-	w.delete(mailboxKey(tableMailbox, a.ID, id))
-	w.delete(mailboxKey(tableCounters, a.ID, id))
-	w.clear(mailboxKey(tableChange, a.ID, id))
-	w.clear(mailboxKey(tableTombstone, a.ID, id))
+	w.Delete(nameKey(tableName, a.ID, name))
+	w.Delete(mailboxKey(tableMailbox, a.ID, id))
+	w.Delete(mailboxKey(tableCounters, a.ID, id))
+	w.Clear(mailboxKey(tableChange, a.ID, id))
+	w.Clear(mailboxKey(tableTombstone, a.ID, id))
 	w.recordRemoved(a, s, id)
-	w.dig(a.ID, id, &grave{Name: name, Time: w.tx.Time(), ModSeq: s, Keywords: x.Keywords})
+	w.dig(a.ID, id, &grave{Name: name, Time: w.Time(), ModSeq: s, Keywords: x.Keywords})
 	w.reap(command.MaxBatch)
 	m := w.m
-	w.tx.OnCommit(func() {
+	w.OnCommit(func() {
 		m.cache.drop(a.ID, id)
 		if m.events != nil {
 			m.events.Changed(a.ID, id, s)
@@ -165,18 +179,18 @@ const maxRemoved = 1000
 
 // recordRemoved leaves a mailbox's tombstone and drops the oldest.
 func (w *work) recordRemoved(a *openAccount, s rookery.ModSeq, id rookery.MailboxID) {
-	w.set(accountKey(tableRemoved, a.ID).u64(uint64(s)), key(nil).u32(uint32(id)))
+	w.Set(accountKey(tableRemoved, a.ID).U64(uint64(s)), key(nil).U32(uint32(id)))
 	if a.removed++; a.removed <= maxRemoved {
 		return
 	}
 	var old key
-	w.scan(accountKey(tableRemoved, a.ID), func(k, _ []byte) bool {
+	w.Scan(accountKey(tableRemoved, a.ID), func(k, _ []byte) bool {
 		old = append(key(nil), k...)
 		return false
 	})
-	w.delete(old)
+	w.Delete(old)
 	a.removed--
-	a.removedFloor = rookery.ModSeq(u64At(old, 17))
+	a.removedFloor = rookery.ModSeq(tables.U64At(old, 17))
 }
 
 func (w *work) renameMailbox(c *command.RenameMailbox) (command.Result, error) {
@@ -232,11 +246,11 @@ func (w *work) moveNames(a *openAccount, from, to string, id rookery.MailboxID, 
 	for _, n := range names {
 		x, err := w.box(a, w.byName(a, n))
 		must(err)
-		w.delete(nameKey(tableName, a.ID, n))
+		w.Delete(nameKey(tableName, a.ID, n))
 		x.Name = to + n[len(from):]
 		x.Changed = s
 		x.meta = true
-		w.set(nameKey(tableName, a.ID, x.Name), key(nil).u32(uint32(x.ID)))
+		w.Set(nameKey(tableName, a.ID, x.Name), key(nil).U32(uint32(x.ID)))
 	}
 	for _, p := range parents {
 		w.makeMailbox(a, p, "", validity)
@@ -253,7 +267,7 @@ func (w *work) moveNames(a *openAccount, from, to string, id rookery.MailboxID, 
 // moveSubscriptions lets subscriptions follow a RENAME.
 func (w *work) moveSubscriptions(a *openAccount, from, to string) {
 	names := w.below(tableSubscribe, a, from)
-	if w.get(nameKey(tableSubscribe, a.ID, from)) != nil {
+	if w.Get(nameKey(tableSubscribe, a.ID, from)) != nil {
 		names = append(names, from)
 	}
 	for _, n := range names {
@@ -298,7 +312,7 @@ func (w *work) subscribe(c *command.Subscribe) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := w.get(nameKey(tableSubscribe, a.ID, name)) != nil
+	known := w.Get(nameKey(tableSubscribe, a.ID, name)) != nil
 	if c.On && !known && a.subscriptions >= MaxSubscriptions {
 		return nil, refuse(rookery.KindLimit, "the account has %d subscriptions, at most that many", a.subscriptions)
 	}
@@ -308,14 +322,14 @@ func (w *work) subscribe(c *command.Subscribe) (command.Result, error) {
 
 func (w *work) setSubscribed(a *openAccount, name string, on bool) {
 	k := nameKey(tableSubscribe, a.ID, name)
-	if (w.get(k) != nil) == on {
+	if (w.Get(k) != nil) == on {
 		return
 	}
 	if on {
-		w.set(k, nil)
+		w.Set(k, nil)
 		a.subscriptions++
 	} else {
-		w.delete(k)
+		w.Delete(k)
 		a.subscriptions--
 	}
 	a.modseq()

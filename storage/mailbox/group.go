@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // The reads of the group's housekeeping: packing, fan-out of intents,
@@ -32,11 +33,11 @@ func (m *Machine) Body(id BodyID) (b Body, err error) {
 // Bodies lists all bodies of the group in the order of their ids, from an id on.
 func (m *Machine) Bodies(from BodyID, limit int) (bodies []Body, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(bodyKey(tableBody, from), newKey(tableBody).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(bodyKey(tableBody, from), newKey(tableBody).End(), func(k, v []byte) (bool, error) {
 			if len(bodies) >= limit {
 				return false, nil
 			}
-			x, err := decodeBody(BodyID(u64At(k, 1)), bytes.Clone(v))
+			x, err := decodeBody(BodyID(tables.U64At(k, 1)), bytes.Clone(v))
 			if err == nil {
 				bodies = append(bodies, x.Body)
 			}
@@ -50,11 +51,11 @@ func (m *Machine) Bodies(from BodyID, limit int) (bodies []Body, err error) {
 func (m *Machine) Unpacked(from BodyID, limit int) (bodies []Body, err error) {
 	err = m.read(func(r state.Reader) error {
 		var ids []BodyID
-		err := r.Scan(bodyKey(tableUnpacked, from), newKey(tableUnpacked).end(), func(k, _ []byte) (bool, error) {
+		err := r.Scan(bodyKey(tableUnpacked, from), newKey(tableUnpacked).End(), func(k, _ []byte) (bool, error) {
 			if len(ids) >= limit {
 				return false, nil
 			}
-			ids = append(ids, BodyID(u64At(k, 1)))
+			ids = append(ids, BodyID(tables.U64At(k, 1)))
 			return true, nil
 		})
 		for _, id := range ids {
@@ -72,7 +73,7 @@ func (m *Machine) Unpacked(from BodyID, limit int) (bodies []Body, err error) {
 // UnpackedBytes sums what waits to be packed.
 func (m *Machine) UnpackedBytes() (bodies int, bytes int64, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableUnpacked), newKey(tableUnpacked).end(), func(_, v []byte) (bool, error) {
+		return r.Scan(newKey(tableUnpacked), newKey(tableUnpacked).End(), func(_, v []byte) (bool, error) {
 			n, _ := binary.Uvarint(v)
 			bodies++
 			bytes += int64(n)
@@ -87,8 +88,8 @@ func (m *Machine) UnpackedBytes() (bodies int, bytes int64, err error) {
 func (m *Machine) OldestUnpacked() (oldest rookery.LogIndex, err error) {
 	err = m.read(func(r state.Reader) error {
 		for _, table := range []byte{tableUnpacked, tableFloor} {
-			err := r.Scan(newKey(table), newKey(table).end(), func(k, _ []byte) (bool, error) {
-				if i := rookery.LogIndex(u64At(k, 1)); oldest == 0 || i < oldest {
+			err := r.Scan(newKey(table), newKey(table).End(), func(k, _ []byte) (bool, error) {
+				if i := rookery.LogIndex(tables.U64At(k, 1)); oldest == 0 || i < oldest {
 					oldest = i
 				}
 				return false, nil
@@ -113,7 +114,7 @@ func (m *Machine) Pack(id command.PackID) (p Pack, err error) {
 			return err
 		}
 		p.ID = id
-		return decodeCold(v, &p)
+		return tables.Decode(v, &p)
 	})
 	return p, err
 }
@@ -121,12 +122,12 @@ func (m *Machine) Pack(id command.PackID) (p Pack, err error) {
 // Packs lists packs behind an id, in the order of their ids.
 func (m *Machine) Packs(after command.PackID, limit int) (packs []Pack, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(append(packKey(after), 0), newKey(tablePack).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(append(packKey(after), 0), newKey(tablePack).End(), func(k, v []byte) (bool, error) {
 			if len(packs) >= limit {
 				return false, nil
 			}
 			p := Pack{ID: command.PackID(k[1:])}
-			err := decodeCold(v, &p)
+			err := tables.Decode(v, &p)
 			packs = append(packs, p)
 			return true, err
 		})
@@ -145,13 +146,13 @@ type Staged struct {
 // Stages lists the open stages.
 func (m *Machine) Stages() (stages []Staged, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableStage), newKey(tableStage).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(newKey(tableStage), newKey(tableStage).End(), func(k, v []byte) (bool, error) {
 			var rec stage
-			if err := decodeCold(v, &rec); err != nil {
+			if err := tables.Decode(v, &rec); err != nil {
 				return false, err
 			}
-			n := 5 + int(u32At(k, 1))
-			id := command.StageID{Node: rookery.NodeID(k[5:n]), Epoch: u64At(k, n), N: u64At(k, n+8)}
+			n := 5 + int(tables.U32At(k, 1))
+			id := command.StageID{Node: rookery.NodeID(k[5:n]), Epoch: tables.U64At(k, n), N: tables.U64At(k, n+8)}
 			stages = append(stages, Staged{id, rec.Parts, rec.Bytes, rec.First})
 			return true, nil
 		})
@@ -162,7 +163,7 @@ func (m *Machine) Stages() (stages []Staged, err error) {
 // Accounts lists the group's accounts behind an id, in the order of ids.
 func (m *Machine) Accounts(after rookery.AccountID, limit int) (accounts []Account, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(append(accountKey(tableAccount, after), 0), newKey(tableAccount).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(append(accountKey(tableAccount, after), 0), newKey(tableAccount).End(), func(k, v []byte) (bool, error) {
 			if len(accounts) >= limit {
 				return false, nil
 			}

@@ -9,12 +9,20 @@ import (
 	"rookery/storage/tables"
 )
 
-var holdPart = part{Handlers: handlers{
-	tables.On((*work).hold),
-	tables.On((*work).release),
-	tables.On((*work).restoreWindow),
-	tables.On((*work).namePacks),
-}}
+var holdPart = part{
+	Tables: []tables.Table{
+		{ID: tableHold, Name: "hold", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Size{Min: 1 + 1, Max: 1 + command.MaxHoldName}, Check: tables.Decodes[holdRecord]},
+		{ID: tablePackRules, Name: "rules for packs", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(0), Check: tables.Decodes[PackRules]},
+	},
+	Handlers: handlers{
+		tables.On((*work).hold),
+		tables.On((*work).release),
+		tables.On((*work).restoreWindow),
+		tables.On((*work).namePacks),
+	},
+}
 
 // What keeps dead packs: holds of operators, restore points and pins, and the
 // restore window. One rule, applied by the machine itself: a pack is deleted
@@ -74,12 +82,12 @@ func (r *PackRules) expired(id command.PackID, now int64) bool {
 }
 
 func holdKey(kind command.HoldKind, name string) key {
-	return append(newKey(tableHold), byte(kind)).str(name)
+	return append(newKey(tableHold), byte(kind)).Str(name)
 }
 
 func decodeHold(k, v []byte) (Hold, error) {
 	var r holdRecord
-	err := decodeCold(v, &r)
+	err := tables.Decode(v, &r)
 	return Hold{command.HoldKind(k[1]), string(k[2:]), r.From, r.To, r.Placed, r.Reason}, err
 }
 
@@ -93,7 +101,7 @@ func (w *work) hold(c *command.Hold) (command.Result, error) {
 		return nil, refuse(rookery.KindInvalid, "the hold ends before it begins")
 	}
 	k := holdKey(c.Kind, c.Name)
-	if v := w.get(k); v != nil {
+	if v := w.Get(k); v != nil {
 		h, err := decodeHold(k, v)
 		must(err)
 		if h.From != c.From || h.To != c.To {
@@ -102,11 +110,11 @@ func (w *work) hold(c *command.Hold) (command.Result, error) {
 		return &command.Done{}, nil
 	}
 	n := 0
-	w.scan(newKey(tableHold), func(_, _ []byte) bool { n++; return true })
+	w.Scan(newKey(tableHold), func(_, _ []byte) bool { n++; return true })
 	if n >= MaxHolds {
 		return nil, refuse(rookery.KindLimit, "the group has %d holds, at most that many; release some", n)
 	}
-	w.set(k, encodeCold(&holdRecord{c.From, c.To, c.Reason, w.tx.Time()}))
+	w.Set(k, tables.Encode(&holdRecord{c.From, c.To, c.Reason, w.Time()}))
 	return &command.Done{}, nil
 }
 
@@ -114,7 +122,7 @@ func (w *work) release(c *command.Release) (command.Result, error) {
 	if len(c.Name) == 0 || len(c.Name) > command.MaxHoldName {
 		return nil, refuse(rookery.KindInvalid, "a hold has a name of 1 to %d bytes", command.MaxHoldName)
 	}
-	w.delete(holdKey(c.Kind, c.Name))
+	w.Delete(holdKey(c.Kind, c.Name))
 	return &command.Done{}, nil
 }
 
@@ -141,17 +149,17 @@ func (w *work) namePacks(c *command.NamePacks) (command.Result, error) {
 }
 
 func (w *work) packRules() *PackRules {
-	r, err := readPackRules(w.tx)
+	r, err := readPackRules(w.Tx)
 	must(err)
 	return &r
 }
 
-func (w *work) setPackRules(r *PackRules) { w.set(newKey(tablePackRules), encodeCold(r)) }
+func (w *work) setPackRules(r *PackRules) { w.Set(newKey(tablePackRules), tables.Encode(r)) }
 
 func readPackRules(r state.Reader) (rules PackRules, err error) {
 	v, err := r.Get(newKey(tablePackRules))
 	if err == nil && v != nil {
-		err = decodeCold(v, &rules)
+		err = tables.Decode(v, &rules)
 	}
 	return rules, err
 }
@@ -165,7 +173,7 @@ func keeper(r state.Reader, p *Pack, now int64) (why string, err error) {
 	if rules.Window > 0 && now-p.Dead < rules.Window {
 		return "the restore window", nil
 	}
-	err = r.Scan(newKey(tableHold), newKey(tableHold).end(), func(k, v []byte) (bool, error) {
+	err = r.Scan(newKey(tableHold), newKey(tableHold).End(), func(k, v []byte) (bool, error) {
 		h, err := decodeHold(k, v)
 		if err == nil && h.covers(p) {
 			why = h.Kind.String() + " " + h.Name
@@ -178,7 +186,7 @@ func keeper(r state.Reader, p *Pack, now int64) (why string, err error) {
 // Holds lists what keeps the group's packs, by kind and name.
 func (m *Machine) Holds() (holds []Hold, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableHold), newKey(tableHold).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(newKey(tableHold), newKey(tableHold).End(), func(k, v []byte) (bool, error) {
 			h, err := decodeHold(k, v)
 			holds = append(holds, h)
 			return true, err
@@ -256,9 +264,9 @@ type PackTotals struct {
 func (m *Machine) PackTotals(grace int64) (t PackTotals, err error) {
 	now := m.group.Time()
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tablePack), newKey(tablePack).end(), func(k, v []byte) (bool, error) {
+		return r.Scan(newKey(tablePack), newKey(tablePack).End(), func(k, v []byte) (bool, error) {
 			p := Pack{ID: command.PackID(k[1:])}
-			if err := decodeCold(v, &p); err != nil {
+			if err := tables.Decode(v, &p); err != nil {
 				return false, err
 			}
 			switch p.State {

@@ -7,9 +7,15 @@ import (
 	"rookery/storage/tables"
 )
 
-var intentPart = part{Handlers: handlers{
-	tables.On((*work).intentDone),
-}}
+var intentPart = part{
+	Tables: []tables.Table{
+		{ID: tableIntent, Name: "intent", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(16), Check: tables.Decodes[intentRecord]},
+	},
+	Handlers: handlers{
+		tables.On((*work).intentDone),
+	},
+}
 
 // Intent is what a delivered message still owes to other groups.
 type Intent struct {
@@ -79,7 +85,7 @@ func (m *Machine) Intent(id command.IntentID) (x Intent, err error) {
 			return err
 		}
 		var rec intentRecord
-		if err := decodeCold(v, &rec); err != nil {
+		if err := tables.Decode(v, &rec); err != nil {
 			return err
 		}
 		x = rec.intent(id)
@@ -89,12 +95,12 @@ func (m *Machine) Intent(id command.IntentID) (x Intent, err error) {
 }
 
 func scanIntents(r state.Reader, after command.IntentID, limit int, fn func(command.IntentID, *intentRecord)) error {
-	return r.Scan(append(intentKey(tableIntent, after), 0), newKey(tableIntent).end(), func(k, v []byte) (bool, error) {
+	return r.Scan(append(intentKey(tableIntent, after), 0), newKey(tableIntent).End(), func(k, v []byte) (bool, error) {
 		if limit--; limit < 0 {
 			return false, nil
 		}
 		var rec intentRecord
-		if err := decodeCold(v, &rec); err != nil {
+		if err := tables.Decode(v, &rec); err != nil {
 			return false, err
 		}
 		fn(command.IntentID(k[1:17]), &rec)
@@ -123,22 +129,22 @@ type IntentEvents interface {
 
 // promise stores what a message owes to other groups.
 func (w *work) promise(c *command.Deliver, id BodyID) {
-	rec := intentRecord{Email: c.Email, Body: id, Size: c.Size, Rest: c.Intent.Rest, Time: w.tx.Time()}
-	w.set(intentKey(tableIntent, c.Intent.ID), encodeCold(&rec))
+	rec := intentRecord{Email: c.Email, Body: id, Size: c.Size, Rest: c.Intent.Rest, Time: w.Time()}
+	w.Set(intentKey(tableIntent, c.Intent.ID), tables.Encode(&rec))
 	if e, ok := w.m.events.(IntentEvents); ok {
 		id, to := c.Intent.ID, groupsOf(rec.Rest)
-		w.tx.OnCommit(func() { e.Promised(id, to) })
+		w.OnCommit(func() { e.Promised(id, to) })
 	}
 }
 
 // intentDone strikes a group off an intent; it is idempotent.
 func (w *work) intentDone(c *command.IntentDone) (command.Result, error) {
-	v := w.get(intentKey(tableIntent, c.Intent))
+	v := w.Get(intentKey(tableIntent, c.Intent))
 	if v == nil {
 		return &command.Done{}, nil
 	}
 	var rec intentRecord
-	must(decodeCold(v, &rec))
+	must(tables.Decode(v, &rec))
 	rest := rec.Rest[:0]
 	for _, r := range rec.Rest {
 		if r.Group != c.Group {
@@ -146,10 +152,10 @@ func (w *work) intentDone(c *command.IntentDone) (command.Result, error) {
 		}
 	}
 	if rec.Rest = rest; len(rest) > 0 {
-		w.set(intentKey(tableIntent, c.Intent), encodeCold(&rec))
+		w.Set(intentKey(tableIntent, c.Intent), tables.Encode(&rec))
 		return &command.Done{}, nil
 	}
-	w.delete(intentKey(tableIntent, c.Intent))
+	w.Delete(intentKey(tableIntent, c.Intent))
 	w.unrefBody(rec.Body)
 	return &command.Done{}, nil
 }

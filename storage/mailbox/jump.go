@@ -18,7 +18,7 @@ var jumpPart = part{Handlers: handlers{
 // clients compare instead of trusting a MODSEQ of a lost future.
 func (w *work) jump(c *command.Jump) (command.Result, error) {
 	var ids []rookery.AccountID
-	w.scan(newKey(tableAccount), func(k, _ []byte) bool {
+	w.Scan(newKey(tableAccount), func(k, _ []byte) bool {
 		ids = append(ids, rookery.AccountID(k[1:17]))
 		return true
 	})
@@ -46,10 +46,10 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 func (w *work) jumpMoves() (jumping []*openAccount) {
 	recs := map[rookery.AccountID]*moving{}
 	var ids []rookery.AccountID
-	w.scan(newKey(tableMoving), func(k, v []byte) bool {
+	w.Scan(newKey(tableMoving), func(k, v []byte) bool {
 		id := rookery.AccountID(k[1:17])
 		recs[id] = &moving{}
-		must(decodeCold(v, recs[id]))
+		must(tables.Decode(v, recs[id]))
 		ids = append(ids, id)
 		return true
 	})
@@ -77,8 +77,8 @@ func (w *work) jumpMoves() (jumping []*openAccount) {
 
 func (w *work) jumpMailboxes(a *openAccount, c *command.Jump) {
 	var ids []rookery.MailboxID
-	w.scan(accountKey(tableMailbox, a.ID), func(k, _ []byte) bool {
-		ids = append(ids, rookery.MailboxID(u32At(k, 17)))
+	w.Scan(accountKey(tableMailbox, a.ID), func(k, _ []byte) bool {
+		ids = append(ids, rookery.MailboxID(tables.U32At(k, 17)))
 		return true
 	})
 	slices.Sort(ids)

@@ -1,10 +1,9 @@
 package mailbox
 
 import (
-	"encoding/binary"
-
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
 
 // The tables. Keys are the table byte and big-endian parts, so that ranges
@@ -47,43 +46,26 @@ const (
 	tableFiledBy  byte = 0x54 // intent account
 )
 
-// key builds keys; the capacity fits most, so that it is one allocation.
-type key []byte
+type key = tables.Key
 
-func newKey(table byte) key { return append(make(key, 0, 40), table) }
+func newKey(table byte) key { return tables.NewKey(table) }
 
-func (k key) account(id rookery.AccountID) key { return append(k, id[:]...) }
-func (k key) u32(v uint32) key                 { return binary.BigEndian.AppendUint32(k, v) }
-func (k key) u64(v uint64) key                 { return binary.BigEndian.AppendUint64(k, v) }
-func (k key) str(s string) key                 { return append(k, s...) }
-
-// end is the first key behind every key that starts with k.
-func (k key) end() []byte {
-	e := append([]byte(nil), k...)
-	for i := len(e) - 1; i >= 0; i-- {
-		if e[i]++; e[i] != 0 {
-			return e[:i+1]
-		}
-	}
-	panic("mailbox: a key without end")
-}
-
-func accountKey(table byte, a rookery.AccountID) key { return newKey(table).account(a) }
+func accountKey(table byte, a rookery.AccountID) key { return tables.AccountKey(table, a) }
 
 func mailboxKey(table byte, a rookery.AccountID, m rookery.MailboxID) key {
-	return accountKey(table, a).u32(uint32(m))
+	return accountKey(table, a).U32(uint32(m))
 }
 
 func rowKey(a rookery.AccountID, m rookery.MailboxID, u rookery.UID) key {
-	return mailboxKey(tableRow, a, m).u32(uint32(u))
+	return mailboxKey(tableRow, a, m).U32(uint32(u))
 }
 
 func changeKey(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, u rookery.UID) key {
-	return mailboxKey(tableChange, a, m).u64(uint64(s)).u32(uint32(u))
+	return mailboxKey(tableChange, a, m).U64(uint64(s)).U32(uint32(u))
 }
 
 func tombstoneKey(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, u rookery.UID) key {
-	return mailboxKey(tableTombstone, a, m).u64(uint64(s)).u32(uint32(u))
+	return mailboxKey(tableTombstone, a, m).U64(uint64(s)).U32(uint32(u))
 }
 
 func emailKey(a rookery.AccountID, e rookery.EmailID) key {
@@ -92,14 +74,14 @@ func emailKey(a rookery.AccountID, e rookery.EmailID) key {
 
 func tokenKey(a rookery.AccountID, t [8]byte) key { return append(accountKey(tableToken, a), t[:]...) }
 
-func bodyKey(table byte, b BodyID) key { return newKey(table).u64(uint64(b)) }
+func bodyKey(table byte, b BodyID) key { return newKey(table).U64(uint64(b)) }
 
 func expungedKey(a rookery.AccountID, id command.ExpungedID) key {
-	return accountKey(tableExpunged, a).u64(uint64(id.ModSeq)).u32(uint32(id.UID))
+	return accountKey(tableExpunged, a).U64(uint64(id.ModSeq)).U32(uint32(id.UID))
 }
 
 func purgeKey(time int64, a rookery.AccountID, id command.ExpungedID) key {
-	return newKey(tablePurge).u64(uint64(time)).account(a).u64(uint64(id.ModSeq)).u32(uint32(id.UID))
+	return newKey(tablePurge).U64(uint64(time)).Account(a).U64(uint64(id.ModSeq)).U32(uint32(id.UID))
 }
 
 func intentKey(table byte, id command.IntentID) key { return append(newKey(table), id[:]...) }
@@ -109,18 +91,15 @@ func filedForKey(a rookery.AccountID, id command.IntentID) key {
 }
 
 func filedByKey(id command.IntentID, a rookery.AccountID) key {
-	return intentKey(tableFiledBy, id).account(a)
+	return intentKey(tableFiledBy, id).Account(a)
 }
 
 // nodeKey holds the node's name with its length before it: no node's keys
 // are a prefix of another's.
 func nodeKey(table byte, n rookery.NodeID) key {
-	return newKey(table).u32(uint32(len(n))).str(string(n))
+	return newKey(table).U32(uint32(len(n))).Str(string(n))
 }
 
 func stageKey(table byte, s command.StageID) key {
-	return nodeKey(table, s.Node).u64(s.Epoch).u64(s.N)
+	return nodeKey(table, s.Node).U64(s.Epoch).U64(s.N)
 }
-
-func u32At(k []byte, at int) uint32 { return binary.BigEndian.Uint32(k[at:]) }
-func u64At(k []byte, at int) uint64 { return binary.BigEndian.Uint64(k[at:]) }

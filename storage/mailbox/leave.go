@@ -6,13 +6,23 @@ import (
 	"rookery/storage/tables"
 )
 
-var leavingPart = part{Handlers: handlers{
-	tables.On((*work).moveOut),
-	tables.On((*work).moveCopied),
-	tables.On((*work).moveFreeze),
-	tables.On((*work).moveStop),
-	tables.On((*work).moveGone),
-}}
+var leavingPart = part{
+	Tables: []tables.Table{
+		{ID: tableMoving, Name: "end of a move under way", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
+			Key: tables.Exactly(0), Check: tables.Decodes[moving]},
+		{ID: tableMoved, Name: "last move that ended", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Newest, Erased: tables.AtOnce,
+			Key: tables.Exactly(0), Check: tables.Decodes[moved]},
+		{ID: tableMark, Name: "change since a row was copied", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
+			Key: tables.Size{Min: 2, Max: 1 + maxTravelKey}, Check: tables.Length(8)},
+	},
+	Handlers: handlers{
+		tables.On((*work).moveOut),
+		tables.On((*work).moveCopied),
+		tables.On((*work).moveFreeze),
+		tables.On((*work).moveStop),
+		tables.On((*work).moveGone),
+	},
+}
 
 // moveOut begins a move in the source, or takes it over: the index is the new
 // turn.
@@ -26,15 +36,15 @@ func (w *work) moveOut(c *command.MoveOut) (command.Result, error) {
 	}
 	switch {
 	case rec == nil || rec.Move < c.Move:
-		if w.get(accountKey(tableAccount, c.Account)) == nil {
-			return nil, missing(w.tx, c.Account)
+		if w.Get(accountKey(tableAccount, c.Account)) == nil {
+			return nil, missing(w.Tx, c.Account)
 		}
-		w.clear(accountKey(tableMark, c.Account)) // of a move that is over
+		w.Clear(accountKey(tableMark, c.Account)) // of a move that is over
 		rec = &moving{State: MoveCopying, Move: c.Move, Group: c.To}
 	case rec.State > MoveFrozen:
 		return nil, refuse(rookery.KindConflict, "this group is the target of move %d", c.Move)
 	}
-	rec.Turn = w.tx.Index()
+	rec.Turn = w.Index()
 	w.setMoving(c.Account, rec)
 	return &command.MoveOutResult{Turn: rec.Turn, Shadow: rec.Shadow, Cursor: rec.Cursor, Frozen: rec.State == MoveFrozen}, nil
 }
@@ -71,14 +81,14 @@ func (w *work) moveCopied(c *command.MoveCopied) (command.Result, error) {
 	}
 	var done []key
 	from := accountKey(tableMark, c.Account)
-	w.between(from, append(append(append([]byte(nil), from...), c.Upto...), 0), func(k, v []byte) bool {
-		if u64At(v, 0) <= uint64(c.Index) {
+	w.Between(from, append(append(append([]byte(nil), from...), c.Upto...), 0), func(k, v []byte) bool {
+		if tables.U64At(v, 0) <= uint64(c.Index) {
 			done = append(done, append(key(nil), k...))
 		}
 		return true
 	})
 	for _, k := range done {
-		w.delete(k)
+		w.Delete(k)
 	}
 	return &command.Done{}, nil
 }
@@ -90,20 +100,15 @@ func (w *work) moveFreeze(c *command.MoveFreeze) (command.Result, error) {
 	if err != nil || rec.State == MoveFrozen {
 		return &command.Done{}, err
 	}
-	graves := false
-	w.scan(accountKey(tableGrave, c.Account), func(_, _ []byte) bool {
-		graves = true
-		return false
-	})
-	if graves {
+	if w.Any(accountKey(tableGrave, c.Account)) {
 		return nil, refuse(rookery.KindConflict, "rows of deleted mailboxes of account %s are still to be removed", c.Account)
 	}
 	k := accountKey(tableAccount, c.Account)
-	if rec.Account = w.get(k); rec.Account == nil {
-		return nil, missing(w.tx, c.Account)
+	if rec.Account = w.Get(k); rec.Account == nil {
+		return nil, missing(w.Tx, c.Account)
 	}
 	rec.State = MoveFrozen
-	w.delete(k)
+	w.Delete(k)
 	w.setMoving(c.Account, rec)
 	w.m.hot.forget(c.Account)
 	return &command.Done{}, nil
@@ -115,7 +120,7 @@ func (w *work) moveStop(c *command.MoveStop) (command.Result, error) {
 	switch {
 	case end.Move >= c.Move:
 		return &command.Done{}, nil
-	case rec == nil && w.get(accountKey(tableAccount, c.Account)) == nil:
+	case rec == nil && w.Get(accountKey(tableAccount, c.Account)) == nil:
 		return &command.Done{}, nil // erased, or never here
 	case rec != nil && rec.Move > c.Move:
 		return &command.Done{}, nil
@@ -125,7 +130,7 @@ func (w *work) moveStop(c *command.MoveStop) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "account %s is frozen for move %d", c.Account, rec.Move)
 	}
 	if rec != nil && rec.State == MoveFrozen {
-		w.set(accountKey(tableAccount, c.Account), rec.Account)
+		w.Set(accountKey(tableAccount, c.Account), rec.Account)
 		w.wake(c.Account)
 	}
 	w.settle(c.Account, moved{Move: c.Move})
@@ -145,7 +150,7 @@ func (w *work) moveGone(c *command.MoveGone) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "this group is the target of move %d", c.Move)
 	}
 	w.settle(c.Account, moved{Move: c.Move, Gone: true, Group: rec.Group})
-	w.removeRows(c.Account)
+	w.removeRows(c.Account, w.m.moveAway)
 	w.wake(c.Account)
 	return &command.Done{}, nil
 }
@@ -153,6 +158,6 @@ func (w *work) moveGone(c *command.MoveGone) (command.Result, error) {
 // wake tells the sessions of an account to look where it is.
 func (w *work) wake(id rookery.AccountID) {
 	if events := w.m.events; events != nil {
-		w.tx.OnCommit(func() { events.Changed(id, 0, 0) })
+		w.OnCommit(func() { events.Changed(id, 0, 0) })
 	}
 }

@@ -19,6 +19,10 @@ type Machine struct {
 	graves        graveyard
 	leaving       leaving
 	maxTombstones uint32 // MaxTombstones, less in tests
+
+	// Tables of accounts: those that a move copies, that it takes away in the
+	// end, that an erasure takes away, and that go in turn afterwards.
+	copied, moveAway, atOnce, inTurn []*tables.Table
 }
 
 var _ state.Machine = (*Machine)(nil)
@@ -39,13 +43,23 @@ type (
 	handlers = []tables.Handler[*work]
 )
 
+func join() *tables.Parts[*work] {
+	return tables.Join("a mail group", accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart, holdPart,
+		gravePart, intentPart, filedPart, keyPart, leavingPart, arrivalPart, jumpPart)
+}
+
 // New makes the machine of a group; events may be nil.
 func New(events Events) func(*state.Group) *Machine {
-	parts := tables.Join("a mail group", accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart, holdPart,
-		intentPart, filedPart, keyPart, leavingPart, arrivalPart, jumpPart)
-	return func(g *state.Group) *Machine {
-		return &Machine{parts: parts, group: g, events: events, maxTombstones: MaxTombstones}
-	}
+	return func(g *state.Group) *Machine { return newMachine(g, events, join()) }
+}
+
+func newMachine(g *state.Group, events Events, parts *tables.Parts[*work]) *Machine {
+	m := &Machine{parts: parts, group: g, events: events, maxTombstones: MaxTombstones}
+	m.copied = parts.Where(func(t *tables.Table) bool { return t.Travels == tables.Copied })
+	m.moveAway = parts.Where(func(t *tables.Table) bool { return t.Erased == tables.AtOnce && t.Travels != tables.Stays })
+	m.atOnce = parts.Where(func(t *tables.Table) bool { return t.Erased == tables.AtOnce })
+	m.inTurn = parts.Where(func(t *tables.Table) bool { return t.Erased == tables.InTurn })
+	return m
 }
 
 // Restored drops what was derived from replaced rows.
@@ -60,7 +74,7 @@ func (m *Machine) Restored() {
 // command says or, where it refuses, nothing.
 func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 	cmd, payload, err := command.Decode(entry[tx.Offset():])
-	w := &work{m: m, tx: tx}
+	w := m.begin(tx)
 	m.loadLeaving(tx)
 	var result command.Result
 	if err == nil {
@@ -68,7 +82,7 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 		result, err = m.parts.Run(w, cmd)
 	}
 	if err != nil {
-		*w = work{m: m, tx: tx} // nothing of a refused command is written
+		w = m.begin(tx) // nothing of a refused command is written
 	}
 	w.flush()
 	w.reap(reapPerCommand)

@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // fixture is one group's machine over a real state store in memory.
@@ -28,6 +29,7 @@ type fixture struct {
 	last  []byte
 	woken map[boxKey]rookery.ModSeq
 	prep  func(*Machine)
+	join  func() *tables.Parts[*work]
 	log   [][]byte // every entry applied, from index 1
 }
 
@@ -37,7 +39,7 @@ func (f *fixture) Changed(a rookery.AccountID, m rookery.MailboxID, s rookery.Mo
 func (f *fixture) Unpacked(BodyID, int64) {}
 
 func openFixture(t testing.TB) *fixture {
-	f := &fixture{t: t, fs: vfs.NewMem(), epoch: 1, clock: 1_700_000_000e9, woken: map[boxKey]rookery.ModSeq{}}
+	f := &fixture{t: t, fs: vfs.NewMem(), epoch: 1, join: join, clock: 1_700_000_000e9, woken: map[boxKey]rookery.ModSeq{}}
 	f.open("state")
 	t.Cleanup(func() { f.store.Close() })
 	return f
@@ -50,12 +52,49 @@ func (f *fixture) open(dir string) {
 		f.t.Fatal(err)
 	}
 	f.store = s
-	if f.group, err = s.Group(2, func(g *state.Group) state.Machine { f.m = New(f)(g); return f.m }); err != nil {
+	if f.group, err = s.Group(2, f.machine); err != nil {
 		f.t.Fatal(err)
 	}
 	if f.prep != nil {
 		f.prep(f.m)
 	}
+}
+
+func (f *fixture) machine(g *state.Group) state.Machine {
+	f.m = newMachine(g, f, f.join())
+	if _, bench := f.t.(*testing.B); bench {
+		return f.m
+	}
+	return watched{f.m, f.t}
+}
+
+// watched is a machine whose every row is checked as it is written.
+type watched struct {
+	*Machine
+	t testing.TB
+}
+
+func (w watched) Apply(tx state.Tx, entry []byte) []byte {
+	return w.Machine.Apply(watchedTx{tx, w}, entry)
+}
+
+type watchedTx struct {
+	state.Tx
+	w watched
+}
+
+func (x watchedTx) Set(k, v []byte) error {
+	if err := x.w.parts.CheckRow(k, v); err != nil {
+		x.w.t.Error(err)
+	}
+	return x.Tx.Set(k, v)
+}
+
+func (x watchedTx) Delete(k []byte) error {
+	if x.w.parts.Of(k) == nil {
+		x.w.t.Errorf("deleted %x, which is in no table", k)
+	}
+	return x.Tx.Delete(k)
 }
 
 // apply runs a command and gives its result.

@@ -8,12 +8,22 @@ import (
 	"rookery/storage/tables"
 )
 
-var messagePart = part{Handlers: handlers{
-	tables.On((*work).storeFlags),
-	tables.On((*work).expunge),
-	tables.On((*work).copyMessages),
-	tables.On((*work).moveMessages),
-}}
+var messagePart = part{
+	Tables: []tables.Table{
+		{ID: tableRow, Name: "message in a mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Exactly(4 + 4), Check: checkRow},
+		{ID: tableChange, Name: "message by MODSEQ", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			Key: tables.Exactly(4 + 8 + 4), Check: tables.Length(0)},
+		{ID: tableTombstone, Name: "run of expunged UIDs", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+			Key: tables.Exactly(4 + 8 + 4), Check: tables.Length(4)},
+	},
+	Handlers: handlers{
+		tables.On((*work).storeFlags),
+		tables.On((*work).expunge),
+		tables.On((*work).copyMessages),
+		tables.On((*work).moveMessages),
+	},
+}
 
 // storeFlags changes flags, message by message (RFC 7162 3.1.3).
 func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
@@ -72,13 +82,13 @@ func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
 
 // reflag gives a message other flags and a new MODSEQ.
 func (w *work) reflag(a *openAccount, x *openBox, r *uidRow, flags Flags, keywords []byte) {
-	w.delete(changeKey(a.ID, x.ID, r.modseq, r.uid))
+	w.Delete(changeKey(a.ID, x.ID, r.modseq, r.uid))
 	x.count(r.flags, ^uint32(0))
 	r.flags, r.keywords, r.modseq = flags, keywords, a.modseq()
 	x.count(r.flags, 1)
 	x.touch(r.modseq, false)
-	w.set(rowKey(a.ID, x.ID, r.uid), r.encode())
-	w.set(changeKey(a.ID, x.ID, r.modseq, r.uid), nil)
+	w.Set(rowKey(a.ID, x.ID, r.uid), r.encode())
+	w.Set(changeKey(a.ID, x.ID, r.modseq, r.uid), nil)
 }
 
 // mailbox loads an account and one of its mailboxes.
@@ -116,7 +126,7 @@ func (w *work) expunge(c *command.Expunge) (command.Result, error) {
 		r := &found[i]
 		s = a.modseq()
 		w.unfile(a, x, r.uid, &r.row)
-		w.keep(a.ID, x.ID, s, r.uid, &r.row, &grave{Name: x.Name, Time: w.tx.Time(), Keywords: x.Keywords})
+		w.keep(a.ID, x.ID, s, r.uid, &r.row, &grave{Name: x.Name, Time: w.Time(), Keywords: x.Keywords})
 		gone.Add(r.uid)
 	}
 	out := gone.UIDs()
@@ -182,7 +192,7 @@ func (w *work) transfer(a *openAccount, x, y *openBox, rows []uidRow, move bool)
 	for i := range rows {
 		old := rows[i].row
 		r := old
-		r.saved = w.tx.Time() / 1e9
+		r.saved = w.Time() / 1e9
 		r.keywords = y.intern(x.names(old.keywords))
 		if move {
 			w.unfile(a, x, rows[i].uid, &old)

@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // MoveState is where one end of an account's move is.
@@ -64,9 +65,9 @@ func (m *Machine) loadLeaving(r state.Reader) {
 		return
 	}
 	m.leaving = leaving{}
-	must(r.Scan(newKey(tableMoving), newKey(tableMoving).end(), func(k, v []byte) (bool, error) {
+	must(r.Scan(newKey(tableMoving), newKey(tableMoving).End(), func(k, v []byte) (bool, error) {
 		var rec moving
-		err := decodeCold(v, &rec)
+		err := tables.Decode(v, &rec)
 		if err == nil && rec.State <= MoveFrozen {
 			m.leaving[rookery.AccountID(k[1:17])] = true
 		}
@@ -80,17 +81,17 @@ func readMoving(r state.Reader, id rookery.AccountID) (*moving, error) {
 		return nil, err
 	}
 	rec := &moving{}
-	return rec, decodeCold(v, rec)
+	return rec, tables.Decode(v, rec)
 }
 
 func (w *work) moving(id rookery.AccountID) *moving {
-	rec, err := readMoving(w.tx, id)
+	rec, err := readMoving(w.Tx, id)
 	must(err)
 	return rec
 }
 
 func (w *work) setMoving(id rookery.AccountID, rec *moving) {
-	w.set(accountKey(tableMoving, id), encodeCold(rec))
+	w.Set(accountKey(tableMoving, id), tables.Encode(rec))
 	if rec.State <= MoveFrozen {
 		w.m.leaving[id] = true
 	}
@@ -99,14 +100,14 @@ func (w *work) setMoving(id rookery.AccountID, rec *moving) {
 // settle ends a move in this group.
 func (w *work) settle(id rookery.AccountID, rec moved) {
 	delete(w.m.leaving, id)
-	w.delete(accountKey(tableMoving, id))
-	w.clear(accountKey(tableMark, id))
-	w.set(accountKey(tableMoved, id), encodeCold(&rec))
+	w.Delete(accountKey(tableMoving, id))
+	w.Clear(accountKey(tableMark, id))
+	w.Set(accountKey(tableMoved, id), tables.Encode(&rec))
 }
 
 func (w *work) moved(id rookery.AccountID) (rec moved) {
-	if v := w.get(accountKey(tableMoved, id)); v != nil {
-		must(decodeCold(v, &rec))
+	if v := w.Get(accountKey(tableMoved, id)); v != nil {
+		must(tables.Decode(v, &rec))
 	}
 	return rec
 }
@@ -127,7 +128,7 @@ func missing(r state.Reader, id rookery.AccountID) error {
 	}
 	var end moved
 	if v != nil {
-		if err := decodeCold(v, &end); err != nil {
+		if err := tables.Decode(v, &end); err != nil {
 			return err
 		}
 	}
@@ -137,23 +138,15 @@ func missing(r state.Reader, id rookery.AccountID) error {
 	return refuse(rookery.KindNotFound, "account %s does not exist in this group", id)
 }
 
-// travelling are the tables whose rows belong to one account and go with it.
-// The account's own row goes with ImportSeal; rows of tablePurge and
-// tableFiledBy follow from others.
-var travelling = [256]bool{
-	tableMailbox: true, tableCounters: true, tableRow: true, tableEmail: true, tableToken: true, tableChange: true,
-	tableTombstone: true, tableRemoved: true, tableName: true, tableSubscribe: true, tableExpunged: true, tableFiledFor: true,
-}
-
-// mark notes that a row of an account that is being copied has changed, or
-// with cleared that all rows behind a key were removed.
-func (w *work) mark(k key, cleared bool) {
-	if len(w.m.leaving) == 0 || len(k) < 17 || !travelling[k[0]] {
+// Wrote marks that a row of an account that is being copied has changed, or with
+// cleared that all rows behind a key were removed.
+func (w *work) Wrote(k key, cleared bool) {
+	if len(w.m.leaving) == 0 || w.m.parts.Travelling(k) == nil {
 		return
 	}
 	id := rookery.AccountID(k[1:17])
 	if w.m.leaving[id] {
-		must(w.tx.Set(markKey(id, k, cleared), key(nil).u64(uint64(w.tx.Index()))))
+		must(w.Tx.Set(markKey(id, k, cleared), key(nil).U64(uint64(w.Index()))))
 	}
 }
 
@@ -167,28 +160,6 @@ func markKey(id rookery.AccountID, row key, cleared bool) key {
 	return append(append(accountKey(tableMark, id), kind, row[0]), row[17:]...)
 }
 
-// Rows travel without the account in their key: the table's byte and the rest.
-func travelKey(row key) []byte {
-	return append([]byte{row[0]}, row[17:]...)
-}
-
-func arrivedKey(id rookery.AccountID, k []byte) key {
-	return append(accountKey(k[0], id), k[1:]...)
-}
-
-// portable is a row's value as it travels: bodies have other ids elsewhere.
-func portable(table byte, v []byte) ([]byte, error) {
-	if table != tableEmail {
-		return v, nil
-	}
-	e, err := decodeEmail(v)
-	if err != nil {
-		return nil, err
-	}
-	e.body = 0
-	return e.encode(), nil
-}
-
 // tally counts rows and sums their digests, in whatever order they come.
 type tally struct {
 	rows   uint64
@@ -197,7 +168,7 @@ type tally struct {
 
 func (t *tally) add(k, v []byte, n int) {
 	h := sha256.New()
-	h.Write(key(nil).u32(uint32(len(k))))
+	h.Write(key(nil).U32(uint32(len(k))))
 	h.Write(k)
 	h.Write(v)
 	sum := h.Sum(nil)

@@ -165,37 +165,6 @@ func TestJumpSeesToMoves(t *testing.T) {
 	}
 }
 
-// A row that belongs to an account travels with it: a table that is added
-// later must not be forgotten.
-func TestEveryTableOfAnAccountTravels(t *testing.T) {
-	f, a := newAccount(t, 0)
-	token := [8]byte{1}
-	for n := range 4 {
-		f.deliver(a, n+1, func(c *command.Deliver) {
-			c.FromIntent, c.Each = &command.IntentID{byte(n)}, true
-			c.Deliveries[0].Threads = [][8]byte{token}
-		})
-	}
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
-	do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "x"})
-	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "x"})
-	stays := map[byte]bool{tableAccount: true, tableGrave: true, tableMoving: true, tableMoved: true, tableMark: true}
-	seen := map[byte]bool{}
-	for k := range f.dump() {
-		if len(k) >= 17 && k[1:17] == string(a[:]) {
-			seen[k[0]] = true
-			if !travelling[k[0]] && !stays[k[0]] {
-				t.Errorf("rows of table %#x are an account's and stay behind", k[0])
-			}
-		}
-	}
-	for table := range travelling {
-		if travelling[table] && !seen[byte(table)] {
-			t.Errorf("the test has no row of table %#x", table)
-		}
-	}
-}
-
 // An intent that was filed by a command of the time before accounts moved is
 // filed once, too.
 func TestEachKnowsOlderMarks(t *testing.T) {

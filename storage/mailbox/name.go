@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
 
 // CheckName gives a mailbox name in the form it is stored in, or KindInvalid
@@ -57,13 +58,13 @@ func Parent(name string) string {
 }
 
 func nameKey(table byte, a rookery.AccountID, name string) key {
-	return accountKey(table, a).str(name)
+	return accountKey(table, a).Str(name)
 }
 
 // byName is the mailbox of a name; 0 where there is none.
 func (w *work) byName(a *openAccount, name string) rookery.MailboxID {
-	if v := w.get(nameKey(tableName, a.ID, name)); len(v) == 4 {
-		return rookery.MailboxID(u32At(v, 0))
+	if v := w.Get(nameKey(tableName, a.ID, name)); len(v) == 4 {
+		return rookery.MailboxID(tables.U32At(v, 0))
 	}
 	return 0
 }
@@ -74,7 +75,7 @@ func (w *work) inferiors(a *openAccount, name string) []string {
 }
 
 func (w *work) below(table byte, a *openAccount, name string) (names []string) {
-	w.scan(nameKey(table, a.ID, name+"/"), func(k, _ []byte) bool {
+	w.Scan(nameKey(table, a.ID, name+"/"), func(k, _ []byte) bool {
 		names = append(names, string(k[17:]))
 		return true
 	})

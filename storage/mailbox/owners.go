@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // Owner is whose mail a body is.
@@ -36,7 +37,7 @@ func (m *Machine) Owners(bodies map[BodyID]bool) (owners []Owner, err error) {
 		return nil, nil
 	}
 	err = m.read(func(r state.Reader) error {
-		err := r.Scan(newKey(tableEmail), newKey(tableEmail).end(), func(k, v []byte) (bool, error) {
+		err := r.Scan(newKey(tableEmail), newKey(tableEmail).End(), func(k, v []byte) (bool, error) {
 			e, err := decodeEmail(v)
 			if err == nil && bodies[e.body] {
 				owners = append(owners, Owner{Body: e.body, Account: rookery.AccountID(k[1:17]), Email: rookery.EmailID(k[17:]), Key: slices.Clone(e.key)})
@@ -65,15 +66,15 @@ func findPlaces(r state.Reader, owners []Owner) error {
 	}
 	names := map[rookery.MailboxID]string{}
 	k := accountKey(tableRow, account)
-	err := r.Scan(k, k.end(), func(k, v []byte) (bool, error) {
+	err := r.Scan(k, k.End(), func(k, v []byte) (bool, error) {
 		var w row
 		if err := decodeRow(v, &w); err != nil {
 			return false, err
 		}
 		if o := of[w.email]; o != nil {
-			id := rookery.MailboxID(u32At(k, 17))
+			id := rookery.MailboxID(tables.U32At(k, 17))
 			names[id] = ""
-			o.Places = append(o.Places, Place{Mailbox: id, UID: rookery.UID(u32At(k, 21))})
+			o.Places = append(o.Places, Place{Mailbox: id, UID: rookery.UID(tables.U32At(k, 21))})
 		}
 		return true, nil
 	})

@@ -526,7 +526,7 @@ func (s *storm) compareBox(v *View, x *modelBox) {
 func (s *storm) count(prefix key) (n int) {
 	r := s.group.Read()
 	defer r.Close()
-	r.Scan(prefix, prefix.end(), func(_, _ []byte) (bool, error) { n++; return true, nil })
+	r.Scan(prefix, prefix.End(), func(_, _ []byte) (bool, error) { n++; return true, nil })
 	return n
 }
 

@@ -2,19 +2,15 @@ package mailbox
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"rookery"
+	"rookery/storage/tables"
 )
 
 // Records are binary with a leading version where they may grow; numbers in
 // them are varints but for rows and counters, which are fixed and read often.
 
-var errRecord = errors.New("a record of the state is damaged; restore this node's state from a peer")
-
-func damaged(what string) error {
-	return rookery.E("read "+what, rookery.KindDamaged, errRecord)
-}
+func damaged(what string) error { return tables.Damaged(what) }
 
 // reader takes a record apart; the first failure sticks.
 type reader struct {
@@ -260,3 +256,12 @@ func decodeRow(b []byte, w *row) error {
 	w.uidl = string(b[n:])
 	return nil
 }
+
+func checkAccount(_, v []byte) error {
+	_, err := decodeAccount(rookery.AccountID{}, v)
+	return err
+}
+
+func checkBox(_, v []byte) error      { return new(box).decode(v) }
+func checkCounters(_, v []byte) error { return new(box).decodeCounters(v) }
+func checkRow(_, v []byte) error      { return decodeRow(v, new(row)) }

@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/tables"
 )
 
 // UIDs is a mailbox's list of UIDs. It is shared: O(1) once any session has
@@ -49,8 +50,8 @@ func (v *View) scanUIDs(b *box, base UIDs, from rookery.UID) (UIDs, error) {
 	}
 	var add command.UIDsBuilder
 	k := rowKey(v.account.ID, b.ID, from)
-	err := v.snap.Scan(k, mailboxKey(tableRow, v.account.ID, b.ID).end(), func(k, _ []byte) (bool, error) {
-		add.Add(rookery.UID(u32At(k, 21)))
+	err := v.snap.Scan(k, mailboxKey(tableRow, v.account.ID, b.ID).End(), func(k, _ []byte) (bool, error) {
+		add.Add(rookery.UID(tables.U32At(k, 21)))
 		return true, nil
 	})
 	return base.Union(add.UIDs()), err
@@ -103,7 +104,7 @@ func (v *View) rows(b *box, from, to rookery.UID, names *keywordNames, fn func(R
 	more = true
 	end := append(rowKey(v.account.ID, b.ID, to), 0)
 	err = v.snap.Scan(rowKey(v.account.ID, b.ID, from), end, func(k, value []byte) (bool, error) {
-		w, err := names.row(rookery.UID(u32At(k, 21)), value)
+		w, err := names.row(rookery.UID(tables.U32At(k, 21)), value)
 		if err != nil {
 			return false, err
 		}
@@ -192,8 +193,8 @@ func (v *View) changed(b *box, since rookery.ModSeq) ([]Row, error) {
 	}
 	var uids []rookery.UID
 	from := changeKey(v.account.ID, b.ID, since+1, 0)
-	err := v.snap.Scan(from, mailboxKey(tableChange, v.account.ID, b.ID).end(), func(k, _ []byte) (bool, error) {
-		uids = append(uids, rookery.UID(u32At(k, 29)))
+	err := v.snap.Scan(from, mailboxKey(tableChange, v.account.ID, b.ID).End(), func(k, _ []byte) (bool, error) {
+		uids = append(uids, rookery.UID(tables.U32At(k, 29)))
 		return true, nil
 	})
 	if err != nil {
@@ -230,8 +231,8 @@ func (v *View) vanished(b *box, since rookery.ModSeq) (UIDs, error) {
 		gone = gone[:0]
 	}
 	k := mailboxKey(tableTombstone, v.account.ID, b.ID)
-	err := v.snap.Scan(tombstoneKey(v.account.ID, b.ID, since+1, 0), k.end(), func(k, value []byte) (bool, error) {
-		start, n := rookery.UID(u32At(k, 29)), u32At(value, 0)
+	err := v.snap.Scan(tombstoneKey(v.account.ID, b.ID, since+1, 0), k.End(), func(k, value []byte) (bool, error) {
+		start, n := rookery.UID(tables.U32At(k, 29)), tables.U32At(value, 0)
 		if n > 16 {
 			all = all.Union(command.Range(start, start+rookery.UID(n-1)))
 			return true, nil

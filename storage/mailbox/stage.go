@@ -6,11 +6,23 @@ import (
 	"rookery/storage/tables"
 )
 
-var stagePart = part{Handlers: handlers{
-	tables.On((*work).stage),
-	tables.On((*work).abandon),
-	tables.On((*work).forgetNode),
-}}
+var stagePart = part{
+	Tables: []tables.Table{
+		{ID: tableStage, Name: "open stage", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Size{Min: 4 + 1 + 16, Max: 4 + 64 + 16}, Check: tables.Decodes[stage]},
+		{ID: tableFloor, Name: "first entry of a staged body", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Exactly(8), Check: tables.Length(0)},
+		{ID: tableChunk, Name: "staged chunk", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Size{Min: 4 + 1 + 20, Max: 4 + 64 + 20}, Check: checkPiece},
+		{ID: tableNode, Name: "node with stages", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Size{Min: 4 + 1, Max: 4 + 64}, Check: tables.Decodes[nodeStages]},
+	},
+	Handlers: handlers{
+		tables.On((*work).stage),
+		tables.On((*work).abandon),
+		tables.On((*work).forgetNode),
+	},
+}
 
 // Staged chunks wait in the log for the Deliver that makes them a body. A
 // node holds at most MaxStages open stages and MaxStaged bytes in a group;
@@ -26,8 +38,8 @@ func checkStage(s command.StageID) error {
 }
 
 func (w *work) node(n rookery.NodeID) (rec nodeStages) {
-	if v := w.get(nodeKey(tableNode, n)); v != nil {
-		must(decodeCold(v, &rec))
+	if v := w.Get(nodeKey(tableNode, n)); v != nil {
+		must(tables.Decode(v, &rec))
 	}
 	return rec
 }
@@ -36,18 +48,18 @@ func (w *work) setNode(n rookery.NodeID, rec nodeStages) {
 	if rec.Stages == 0 {
 		// The epoch may go with it: chunks of an older one are fenced by the
 		// envelope, and a Deliver needs its stage.
-		w.delete(nodeKey(tableNode, n))
+		w.Delete(nodeKey(tableNode, n))
 		return
 	}
-	w.set(nodeKey(tableNode, n), encodeCold(&rec))
+	w.Set(nodeKey(tableNode, n), tables.Encode(&rec))
 }
 
 func (w *work) openStage(s command.StageID) (rec stage, ok bool) {
-	v := w.get(stageKey(tableStage, s))
+	v := w.Get(stageKey(tableStage, s))
 	if v == nil {
 		return rec, false
 	}
-	must(decodeCold(v, &rec))
+	must(tables.Decode(v, &rec))
 	return rec, true
 }
 
@@ -81,14 +93,14 @@ func (w *work) stage(c *command.Stage) (command.Result, error) {
 	}
 	if !open {
 		node.Stages++
-		rec.First = w.tx.Index()
-		w.set(newKey(tableFloor).u64(uint64(rec.First)), nil)
+		rec.First = w.Index()
+		w.Set(newKey(tableFloor).U64(uint64(rec.First)), nil)
 	}
 	rec.Parts++
 	rec.Bytes += n
 	node.Bytes += n
-	w.set(stageKey(tableStage, c.Stage), encodeCold(&rec))
-	w.set(stageKey(tableChunk, c.Stage).u32(c.Part), w.payload.append(nil))
+	w.Set(stageKey(tableStage, c.Stage), tables.Encode(&rec))
+	w.Set(stageKey(tableChunk, c.Stage).U32(c.Part), w.payload.append(nil))
 	w.setNode(c.Stage.Node, node)
 	return &command.Done{}, nil
 }
@@ -110,8 +122,8 @@ func (w *work) forgetNode(c *command.ForgetNode) (command.Result, error) {
 	if err := checkStage(command.StageID{Node: c.Node}); err != nil {
 		return nil, err
 	}
-	w.dropStages(c.Node, nodeKey(tableStage, c.Node).end())
-	must(w.tx.Forget(c.Node))
+	w.dropStages(c.Node, nodeKey(tableStage, c.Node).End())
+	must(w.Forget(c.Node))
 	return &command.Done{}, nil
 }
 
@@ -120,16 +132,16 @@ func (m *Machine) Forgot(n rookery.NodeID) (bool, error) { return m.group.Forgot
 
 // dropOlder drops the stages of a node's epochs before epoch.
 func (w *work) dropOlder(n rookery.NodeID, epoch uint64) {
-	w.dropStages(n, nodeKey(tableStage, n).u64(epoch))
+	w.dropStages(n, nodeKey(tableStage, n).U64(epoch))
 }
 
 // dropStages drops a node's stages whose keys are below to.
 func (w *work) dropStages(n rookery.NodeID, to []byte) {
 	var old []command.StageID
 	from := nodeKey(tableStage, n)
-	w.between(from, to, func(k, _ []byte) bool {
+	w.Between(from, to, func(k, _ []byte) bool {
 		at := len(from)
-		old = append(old, command.StageID{Node: n, Epoch: u64At(k, at), N: u64At(k, at+8)})
+		old = append(old, command.StageID{Node: n, Epoch: tables.U64At(k, at), N: tables.U64At(k, at+8)})
 		return true
 	})
 	for _, s := range old {
@@ -147,12 +159,12 @@ func (w *work) takeStage(s command.StageID, kept bool) {
 	if !open {
 		return
 	}
-	w.delete(stageKey(tableStage, s))
+	w.Delete(stageKey(tableStage, s))
 	for part := range rec.Parts {
-		w.delete(stageKey(tableChunk, s).u32(part))
+		w.Delete(stageKey(tableChunk, s).U32(part))
 	}
 	if !kept {
-		w.delete(newKey(tableFloor).u64(uint64(rec.First)))
+		w.Delete(newKey(tableFloor).U64(uint64(rec.First)))
 	}
 	node := w.node(s.Node)
 	node.Stages--
@@ -177,7 +189,7 @@ func (w *work) pieces(c *command.Deliver) ([]LogPiece, error) {
 		return nil, refuse(rookery.KindConflict, "the message's chunks are not staged (any more): %d of %d", rec.Parts, c.Staged.Parts)
 	}
 	pieces := make([]LogPiece, 0, rec.Parts)
-	w.scan(stageKey(tableChunk, c.Staged.Stage), func(_, v []byte) bool {
+	w.Scan(stageKey(tableChunk, c.Staged.Stage), func(_, v []byte) bool {
 		r := reader{b: v}
 		pieces = append(pieces, r.piece())
 		return true

@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // View reads one account at one instant. It lives for one protocol command,
@@ -97,7 +98,7 @@ func (v *View) ByName(name string) (Mailbox, error) {
 	if len(id) != 4 {
 		return Mailbox{}, notFound("mailbox %q does not exist", name)
 	}
-	return v.Mailbox(rookery.MailboxID(u32At(id, 0)))
+	return v.Mailbox(rookery.MailboxID(tables.U32At(id, 0)))
 }
 
 // Mailboxes lists the account's mailboxes: INBOX first, then by name. Names
@@ -105,8 +106,8 @@ func (v *View) ByName(name string) (Mailbox, error) {
 func (v *View) Mailboxes() ([]Mailbox, error) {
 	var all []Mailbox
 	k := accountKey(tableMailbox, v.account.ID)
-	err := v.snap.Scan(k, k.end(), func(k, value []byte) (bool, error) {
-		b := box{Mailbox: Mailbox{ID: rookery.MailboxID(u32At(k, 17))}}
+	err := v.snap.Scan(k, k.End(), func(k, value []byte) (bool, error) {
+		b := box{Mailbox: Mailbox{ID: rookery.MailboxID(tables.U32At(k, 17))}}
 		err := b.decode(value)
 		all = append(all, b.Mailbox)
 		return true, err
@@ -116,8 +117,8 @@ func (v *View) Mailboxes() ([]Mailbox, error) {
 	}
 	k = accountKey(tableCounters, v.account.ID)
 	i := 0
-	err = v.snap.Scan(k, k.end(), func(k, value []byte) (bool, error) {
-		if i >= len(all) || uint32(all[i].ID) != u32At(k, 17) {
+	err = v.snap.Scan(k, k.End(), func(k, value []byte) (bool, error) {
+		if i >= len(all) || uint32(all[i].ID) != tables.U32At(k, 17) {
 			return false, damaged("mailbox counters")
 		}
 		b := box{Mailbox: all[i]}
@@ -164,7 +165,7 @@ func Implied(all []Mailbox) []string {
 func (v *View) Subscriptions() ([]string, error) {
 	var names []string
 	k := accountKey(tableSubscribe, v.account.ID)
-	err := v.snap.Scan(k, k.end(), func(k, _ []byte) (bool, error) {
+	err := v.snap.Scan(k, k.End(), func(k, _ []byte) (bool, error) {
 		names = append(names, string(k[17:]))
 		return true, nil
 	})
@@ -175,8 +176,8 @@ func (v *View) Subscriptions() ([]string, error) {
 // older deletions are no longer known.
 func (v *View) Removed(since rookery.ModSeq) (ids []rookery.MailboxID, complete bool, err error) {
 	k := accountKey(tableRemoved, v.account.ID)
-	err = v.snap.Scan(append(slices.Clone(k), key(nil).u64(uint64(since)+1)...), k.end(), func(_, value []byte) (bool, error) {
-		ids = append(ids, rookery.MailboxID(u32At(value, 0)))
+	err = v.snap.Scan(append(slices.Clone(k), key(nil).U64(uint64(since)+1)...), k.End(), func(_, value []byte) (bool, error) {
+		ids = append(ids, rookery.MailboxID(tables.U32At(value, 0)))
 		return true, nil
 	})
 	return ids, since >= v.account.removedFloor, err

@@ -6,14 +6,15 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // work is one command in execution. Accounts and mailboxes it touches are
 // loaded once, changed in memory and written by flush; other rows are written
 // straight away, so every check comes before the first of them.
 type work struct {
+	tables.Change
 	m        *Machine
-	tx       state.Tx
 	payload  LogPiece // where the command's payload lies
 	accounts map[rookery.AccountID]*openAccount
 	order    []*openAccount
@@ -35,30 +36,15 @@ type openBox struct {
 	removed        bool
 }
 
-// must ends the process where the state cannot be read or written: an entry
-// is applied as a whole or not at all, and a damaged state must not diverge.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
+// must ends the process where a record does not decode: a damaged state must
+// not diverge.
+func must(err error) { tables.Must(err) }
 
-func (w *work) get(k key) []byte {
-	v, err := w.tx.Get(k)
-	must(err)
-	return v
+func (m *Machine) begin(tx state.Tx) *work {
+	w := &work{m: m, Change: tables.Change{Tx: tx}}
+	w.Watch = w
+	return w
 }
-
-func (w *work) set(k key, v []byte)        { must(w.tx.Set(k, v)); w.mark(k, false) }
-func (w *work) delete(k key)               { must(w.tx.Delete(k)); w.mark(k, false) }
-func (w *work) clear(from key)             { must(w.tx.DeleteRange(from, from.end())); w.mark(from, true) }
-func (w *work) scan(from key, fn scanFunc) { w.between(from, from.end(), fn) }
-func (w *work) between(a, b []byte, fn scanFunc) {
-	must(w.tx.Scan(a, b, func(k, v []byte) (bool, error) { return fn(k, v), nil }))
-}
-
-// scanFunc sees one row; its arguments are valid only during the call.
-type scanFunc func(k, v []byte) (more bool)
 
 // account loads an account. The error is KindNotFound.
 func (w *work) account(id rookery.AccountID) (*openAccount, error) {
@@ -68,9 +54,9 @@ func (w *work) account(id rookery.AccountID) (*openAccount, error) {
 	if a := w.m.hot.account(id); a != nil {
 		return w.open(a), nil
 	}
-	v := w.get(accountKey(tableAccount, id))
+	v := w.Get(accountKey(tableAccount, id))
 	if v == nil {
-		return nil, missing(w.tx, id)
+		return nil, missing(w.Tx, id)
 	}
 	a, err := decodeAccount(id, v)
 	must(err)
@@ -95,7 +81,7 @@ func (w *work) box(a *openAccount, id rookery.MailboxID) (*openBox, error) {
 	if b := w.m.hot.box(a.ID, id); b != nil && a.boxes[id] == nil {
 		return a.open(b), nil
 	}
-	b, err := readBox(w.tx, a.ID, id)
+	b, err := readBox(w.Tx, a.ID, id)
 	must(err)
 	if b == nil {
 		return nil, refuse(rookery.KindNotFound, "mailbox %d does not exist; it may have been deleted", id)
@@ -157,17 +143,17 @@ func (w *work) flush() {
 			a.away.Account = a.encode()
 			w.setMoving(a.ID, a.away)
 		case a.dirty:
-			w.set(accountKey(tableAccount, a.ID), a.encode())
+			w.Set(accountKey(tableAccount, a.ID), a.encode())
 		}
 		for _, x := range a.order {
 			if x.removed {
 				continue
 			}
 			if x.meta {
-				w.set(mailboxKey(tableMailbox, a.ID, x.ID), x.encode())
+				w.Set(mailboxKey(tableMailbox, a.ID, x.ID), x.encode())
 			}
 			if x.counters {
-				w.set(mailboxKey(tableCounters, a.ID, x.ID), x.encodeCounters())
+				w.Set(mailboxKey(tableCounters, a.ID, x.ID), x.encodeCounters())
 			}
 		}
 		if a.away == nil {
@@ -176,7 +162,7 @@ func (w *work) flush() {
 	}
 	if w.m.events != nil && len(w.order) > 0 {
 		order := w.order
-		w.tx.OnCommit(func() { tell(w.m.events, order) })
+		w.OnCommit(func() { tell(w.m.events, order) })
 	}
 }
 
@@ -198,8 +184,8 @@ func (w *work) file(a *openAccount, x *openBox, r *row) rookery.UID {
 	uid := x.UIDNext
 	x.UIDNext++
 	r.modseq = a.modseq()
-	w.set(rowKey(a.ID, x.ID, uid), r.encode())
-	w.set(changeKey(a.ID, x.ID, r.modseq, uid), nil)
+	w.Set(rowKey(a.ID, x.ID, uid), r.encode())
+	w.Set(changeKey(a.ID, x.ID, r.modseq, uid), nil)
 	x.Messages++
 	x.count(r.flags, 1)
 	x.Size += r.size
@@ -212,8 +198,8 @@ func (w *work) file(a *openAccount, x *openBox, r *row) rookery.UID {
 
 // unfile removes a message from a mailbox; its tombstone is bury's.
 func (w *work) unfile(a *openAccount, x *openBox, uid rookery.UID, r *row) {
-	w.delete(rowKey(a.ID, x.ID, uid))
-	w.delete(changeKey(a.ID, x.ID, r.modseq, uid))
+	w.Delete(rowKey(a.ID, x.ID, uid))
+	w.Delete(changeKey(a.ID, x.ID, r.modseq, uid))
 	x.Messages--
 	x.count(r.flags, ^uint32(0))
 	x.Size -= r.size
@@ -240,7 +226,7 @@ func (w *work) bury(a *openAccount, x *openBox, gone UIDs) {
 	s := a.modseq()
 	x.touch(s, true)
 	for _, r := range gone.Runs() {
-		w.set(tombstoneKey(a.ID, x.ID, s, r.Start), key(nil).u32(r.Count))
+		w.Set(tombstoneKey(a.ID, x.ID, s, r.Start), key(nil).U32(r.Count))
 		x.tombstones++
 	}
 	if x.tombstones <= w.m.maxTombstones {
@@ -249,13 +235,13 @@ func (w *work) bury(a *openAccount, x *openBox, gone UIDs) {
 	// Some more than needed, so that not every command trims.
 	drop := x.tombstones - w.m.maxTombstones + w.m.maxTombstones/16
 	var old []key
-	w.scan(mailboxKey(tableTombstone, a.ID, x.ID), func(k, _ []byte) bool {
+	w.Scan(mailboxKey(tableTombstone, a.ID, x.ID), func(k, _ []byte) bool {
 		old = append(old, slices.Clone(k))
 		return uint32(len(old)) < drop
 	})
 	for _, k := range old {
-		w.delete(k)
-		x.floor = rookery.ModSeq(u64At(k, 1+16+4))
+		w.Delete(k)
+		x.floor = rookery.ModSeq(tables.U64At(k, 1+16+4))
 	}
 	x.tombstones -= uint32(len(old))
 }
@@ -274,7 +260,7 @@ func (w *work) rows(a *openAccount, x *openBox, uids UIDs, limit int, keep func(
 			return false
 		}
 		r.keywords = slices.Clone(r.keywords)
-		found = append(found, uidRow{rookery.UID(u32At(k, len(k)-4)), r})
+		found = append(found, uidRow{rookery.UID(tables.U32At(k, len(k)-4)), r})
 		return true
 	}
 	for _, run := range uids.Runs() {
@@ -283,12 +269,12 @@ func (w *work) rows(a *openAccount, x *openBox, uids UIDs, limit int, keep func(
 		}
 		k := rowKey(a.ID, x.ID, run.Start)
 		if run.Count == 1 {
-			if v := w.get(k); v != nil {
+			if v := w.Get(k); v != nil {
 				take(k, v)
 			}
 			continue
 		}
-		w.between(k, append(rowKey(a.ID, x.ID, run.End()), 0), take)
+		w.Between(k, append(rowKey(a.ID, x.ID, run.End()), 0), take)
 	}
 	return found, more
 }

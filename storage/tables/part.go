@@ -9,10 +9,22 @@ import (
 	"rookery/storage/state"
 )
 
-// Part is one subject of a state machine: the handlers of its commands,
-// declared in the file that has their code. W is a command in execution.
+// Part is one subject of a state machine: its tables and the handlers of its
+// commands, declared in the file that has their code. W is a command in
+// execution.
 type Part[W any] struct {
+	Tables   []Table
 	Handlers []Handler[W]
+	Follows  []Follow[W]
+}
+
+// Follow keeps what follows from the rows of one table of accounts where they
+// are not written by the command that knows: in a copy that arrives, and where
+// an account is removed. Row is called before a row is set (old nil: it is new)
+// or deleted (new nil).
+type Follow[W any] struct {
+	Table byte
+	Row   func(w W, id rookery.AccountID, k Key, old, new []byte)
 }
 
 // Handler executes one type of command.
@@ -28,17 +40,26 @@ func On[W any, C command.Command](fn func(W, C) (command.Result, error)) Handler
 	return Handler[W]{none.Type(), func(w W, c command.Command) (command.Result, error) { return fn(w, c.(C)) }}
 }
 
-// Parts is a state machine's parts together: it knows each command's handler.
+// Parts is a state machine's parts together: it knows each command's handler
+// and each row's table.
 type Parts[W any] struct {
+	Registry
 	of       string
 	handlers []*Handler[W] // by type
+	follows  [256]*Follow[W]
 }
 
 // Join puts parts together; of names the machine in refusals ("a mail group").
-// It panics where two parts claim a command: a broken build.
+// It panics where two parts claim a command or a table: a broken build.
 func Join[W any](of string, parts ...Part[W]) *Parts[W] {
 	p := &Parts[W]{of: of}
 	for _, part := range parts {
+		for i := range part.Tables {
+			p.add(&part.Tables[i])
+		}
+		for i := range part.Follows {
+			p.follows[part.Follows[i].Table] = &part.Follows[i]
+		}
 		for i := range part.Handlers {
 			h := &part.Handlers[i]
 			for int(h.Type) >= len(p.handlers) {
@@ -59,6 +80,14 @@ func (p *Parts[W]) Run(w W, c command.Command) (command.Result, error) {
 		return p.handlers[t].run(w, c)
 	}
 	return nil, Refuse(rookery.KindInvalid, "command type %d does not belong to %s", c.Type(), p.of)
+}
+
+// Follow tells the part of a table that a row of an account is about to be
+// written.
+func (p *Parts[W]) Follow(w W, id rookery.AccountID, k Key, old, new []byte) {
+	if f := p.follows[k[0]]; f != nil {
+		f.Row(w, id, k, old, new)
+	}
 }
 
 // Handles reports whether a part has a type of command.
