@@ -18,7 +18,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 // bodies is the node's way to message bodies: the object store, the cache in
@@ -148,11 +148,8 @@ func (b *bodies) removePacker(id rookery.GroupID) {
 }
 
 func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
-	index, result, err := b.node.road.Apply(ctx, id, command.Encode(c))
+	_, index, err := propose.Command(ctx, b.node.road, id, c)
 	if err != nil {
-		return err
-	}
-	if err := state.ResultError("pack bodies", result); err != nil {
 		return err
 	}
 	if b.node.groups.machine(id) == nil {

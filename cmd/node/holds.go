@@ -17,7 +17,7 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 const callHolds = "holds"
@@ -78,10 +78,7 @@ func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.Ho
 		all.Go(func() {
 			wait, cancel := context.WithTimeout(ctx, holdWait)
 			defer cancel()
-			_, result, err := n.road.Apply(wait, id, command.Encode(c))
-			if err == nil {
-				err = state.ResultError("place hold", result)
-			}
+			_, _, err := propose.Command(wait, n.road, id, c)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

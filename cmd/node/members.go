@@ -12,7 +12,7 @@ import (
 	"rookery/cluster/placement"
 	"rookery/cluster/transport"
 	"rookery/storage/command"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 	"rookery/storage/system"
 )
 
@@ -21,20 +21,13 @@ var CommandVersion = command.Version
 
 // propose has the system group agree on a command.
 func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
-	_, result, err := n.proposeAt(ctx, c)
+	result, _, err := propose.Command(ctx, n.road, rookery.SystemGroup, c)
 	return result, err
 }
 
 // proposeAt gives the command's place in the log as well.
 func (n *Node) proposeAt(ctx context.Context, c command.Command) (rookery.LogIndex, command.Result, error) {
-	index, answer, err := n.road.Apply(ctx, rookery.SystemGroup, command.Encode(c))
-	if err != nil {
-		return 0, nil, err
-	}
-	if err := state.ResultError("change cluster", answer); err != nil {
-		return 0, nil, err
-	}
-	result, err := command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	result, index, err := propose.Command(ctx, n.road, rookery.SystemGroup, c)
 	return index, result, err
 }
 

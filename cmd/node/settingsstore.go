@@ -8,7 +8,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 	"rookery/storage/system"
 )
 
@@ -86,11 +86,7 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 	if err != nil {
 		return 0, err
 	}
-	_, result, err := s.road.Apply(ctx, rookery.SystemGroup, command.Encode(&command.SetSettings{Version: version, Document: doc}))
-	if err != nil {
-		return 0, err
-	}
-	if err := state.ResultError("change settings", result); err != nil {
+	if _, _, err := propose.Command(ctx, s.road, rookery.SystemGroup, &command.SetSettings{Version: version, Document: doc}); err != nil {
 		return 0, err
 	}
 	return version + 1, nil

@@ -12,7 +12,7 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/pack"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 const callStrangers = "strangers"
@@ -77,10 +77,7 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 // moveTime has a group agree on the life of names, which it has long done, at
 // this time.
 func (n *Node) moveTime(ctx context.Context, id rookery.GroupID, life time.Duration) error {
-	_, result, err := n.road.Apply(ctx, id, command.Encode(&command.NamePacks{Life: int64(life)}))
-	if err == nil {
-		err = state.ResultError("ask group", result)
-	}
+	_, _, err := propose.Command(ctx, n.road, id, &command.NamePacks{Life: int64(life)})
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 // Options are what a Deliverer is made of. Accounts, Log, Machine, ReadBody,
@@ -183,13 +183,5 @@ func room(ctx context.Context, a *account.Account, size int64) error {
 
 // apply has a group agree on a command and reads its result.
 func (d *Deliverer) apply(ctx context.Context, group rookery.GroupID, c command.Command) (command.Result, rookery.LogIndex, error) {
-	index, answer, err := d.o.Log.Apply(ctx, group, command.Encode(c))
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := state.ResultError("deliver", answer); err != nil {
-		return nil, index, err
-	}
-	r, err := command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
-	return r, index, err
+	return propose.Command(ctx, d.o.Log, group, c)
 }

@@ -2,13 +2,12 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 // The methods of this file change the account. Each returns when a quorum has
@@ -39,18 +38,9 @@ func (a *Account) Apply(ctx context.Context, c command.Command) (command.Result,
 // node. A command that was agreed on has succeeded even if the wait is cut
 // short: calling that a failure would invite the client to do it twice.
 func (s *Store) apply(ctx context.Context, group rookery.GroupID, c command.Command) (command.Result, rookery.LogIndex, error) {
-	op := fmt.Sprintf("apply %T", c)[len("apply *command."):]
-	index, answer, err := s.o.Log.Apply(ctx, group, command.Encode(c))
+	result, index, err := propose.Command(ctx, s.o.Log, group, c)
 	if err != nil {
-		return nil, 0, rookery.E(op, 0, err)
-	}
-	r := state.DecodeResult(answer)
-	if !r.OK {
-		return nil, index, rookery.E(op, r.Kind, errors.New(r.Text))
-	}
-	result, err := command.DecodeResult(c.Type(), r.Value)
-	if err != nil {
-		return nil, index, rookery.E(op, rookery.KindUnknown, err)
+		return nil, index, err
 	}
 	if err := s.o.Log.Wait(ctx, group, index); err != nil {
 		s.o.Logger.Debug("not waited until a change shows on this node", "group", group, "index", index, "error", err)

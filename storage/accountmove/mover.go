@@ -23,7 +23,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 	"rookery/storage/system"
 )
 
@@ -231,18 +231,14 @@ func (m *Mover) system(ctx context.Context, c command.Command) error {
 // apply has a group agree on a command and waits until that shows here, where
 // the group has a replica here.
 func (m *Mover) apply(ctx context.Context, group rookery.GroupID, c command.Command) (command.Result, error) {
-	op := fmt.Sprintf("move account: %T", c)
-	index, answer, err := m.o.Log.Apply(ctx, group, command.Encode(c))
+	result, index, err := propose.Command(ctx, m.o.Log, group, c)
 	if err != nil {
-		return nil, rookery.E(op, 0, err)
-	}
-	if err := state.ResultError(op, answer); err != nil {
-		return nil, err
+		return nil, rookery.E("move account", 0, err)
 	}
 	if group == rookery.SystemGroup || m.o.Machine(group) != nil {
 		if err := m.o.Log.Wait(ctx, group, index); err != nil {
-			return nil, rookery.E(op, rookery.KindUnknown, err)
+			return nil, rookery.E("move account", rookery.KindUnknown, err)
 		}
 	}
-	return command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	return result, nil
 }

@@ -19,6 +19,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/propose"
 	"rookery/storage/state"
 	"rookery/storage/state/statetest"
 	"rookery/storage/system"
@@ -174,11 +175,8 @@ func (n *Node) apply(id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte) 
 
 // Propose applies a command for a packer.
 func (n *Node) Propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
-	_, answer, err := n.Apply(ctx, id, command.Encode(c))
-	if err != nil {
-		return err
-	}
-	return state.ResultError("apply", answer)
+	_, _, err := propose.Command(ctx, n, id, c)
+	return err
 }
 
 // Barrier implements account.Log.
