@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 	"rookery"
 )
@@ -49,7 +50,7 @@ func (o CacheOptions) withDefaults() CacheOptions {
 type Cache struct {
 	inner   Directory
 	opts    CacheOptions
-	answers *lru[answer]
+	answers *lru.Cache[string, answer]
 	flights singleflight.Group
 	hits    atomic.Uint64
 	misses  atomic.Uint64
@@ -67,14 +68,15 @@ type answer struct {
 // NewCache puts a cache in front of a directory.
 func NewCache(inner Directory, opts CacheOptions) *Cache {
 	opts = opts.withDefaults()
-	return &Cache{inner: inner, opts: opts, answers: newLRU[answer](opts.Size)}
+	answers, _ := lru.New[string, answer](opts.Size) // fails for a size below 1 only
+	return &Cache{inner: inner, opts: opts, answers: answers}
 }
 
 // Recipient is Directory.Recipient, at most TTL old.
 func (c *Cache) Recipient(ctx context.Context, addr rookery.Address) (Entry, error) {
 	addr = Base(addr)
 	key := addr.Key()
-	if a, ok := c.answers.get(key); ok && c.opts.Now().Before(a.expires) {
+	if a, ok := c.answers.Get(key); ok && c.opts.Now().Before(a.expires) {
 		c.hits.Add(1)
 		return a.entry, a.err
 	}
@@ -99,13 +101,13 @@ func (c *Cache) ask(ctx context.Context, key string, addr rookery.Address) (Entr
 	now := c.opts.Now()
 	switch {
 	case rookery.Is(err, rookery.KindUnavailable):
-		if a, ok := c.answers.get(key); ok && a.err == nil && now.Before(a.expires.Add(c.opts.Stale)) {
+		if a, ok := c.answers.Get(key); ok && a.err == nil && now.Before(a.expires.Add(c.opts.Stale)) {
 			return a.entry, nil
 		}
 	case err == nil:
-		c.answers.put(key, answer{entry: e, expires: now.Add(c.opts.TTL)})
+		c.answers.Add(key, answer{entry: e, expires: now.Add(c.opts.TTL)})
 	case rookery.Is(err, rookery.KindNotFound):
-		c.answers.put(key, answer{err: err, expires: now.Add(c.opts.NegativeTTL)})
+		c.answers.Add(key, answer{err: err, expires: now.Add(c.opts.NegativeTTL)})
 	}
 	return e, err
 }
@@ -128,4 +130,4 @@ func (c *Cache) Prefixes() []string { return prefixes(c.inner) }
 
 // Forget drops every remembered answer: after a change of settings, or when
 // an operator asks.
-func (c *Cache) Forget() { c.answers.clear() }
+func (c *Cache) Forget() { c.answers.Purge() }

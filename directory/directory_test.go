@@ -148,7 +148,7 @@ func TestCache(t *testing.T) {
 		for _, a := range []string{"1@a.test", "2@a.test", "3@a.test", "4@a.test"} {
 			ask(a, "not found", 1)
 		}
-		if n := c.answers.len(); n != 3 {
+		if n := c.answers.Len(); n != 3 {
 			t.Errorf("%d answers kept, want 3", n)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 	"rookery"
 )
@@ -54,7 +55,7 @@ type Logins struct {
 	inner   Directory
 	opts    LoginOptions
 	secret  [32]byte
-	checks  *lru[check]
+	checks  *lru.Cache[string, check]
 	flights singleflight.Group
 }
 
@@ -67,7 +68,8 @@ type check struct {
 // NewLogins puts a login cache in front of a directory.
 func NewLogins(inner Directory, opts LoginOptions) *Logins {
 	opts = opts.withDefaults()
-	l := &Logins{inner: inner, opts: opts, checks: newLRU[check](opts.Size)}
+	checks, _ := lru.New[string, check](opts.Size) // fails for a size below 1 only
+	l := &Logins{inner: inner, opts: opts, checks: checks}
 	rand.Read(l.secret[:])
 	return l
 }
@@ -97,7 +99,7 @@ func (c *Logins) Authenticate(ctx context.Context, login, password string) (Entr
 }
 
 func (c *Logins) authenticate(ctx context.Context, key, login, password string) (Entry, error) {
-	known, ok := c.checks.get(key)
+	known, ok := c.checks.Get(key)
 	if ok && c.opts.Now().Before(known.expires) {
 		if known.err != nil {
 			return Entry{}, known.err
@@ -110,12 +112,12 @@ func (c *Logins) authenticate(ctx context.Context, key, login, password string) 
 	now := c.opts.Now()
 	switch {
 	case err == nil:
-		c.checks.put(key, check{entry: e, expires: now.Add(c.opts.TTL)})
+		c.checks.Add(key, check{entry: e, expires: now.Add(c.opts.TTL)})
 	case rookery.Is(err, rookery.KindCredentials):
-		c.checks.put(key, check{err: err, expires: now.Add(c.opts.NegativeTTL)})
+		c.checks.Add(key, check{err: err, expires: now.Add(c.opts.NegativeTTL)})
 	default:
 		if !rookery.Is(err, rookery.KindUnavailable) {
-			c.checks.remove(key)
+			c.checks.Remove(key)
 		}
 	}
 	return e, err
@@ -166,4 +168,4 @@ func (c *Logins) Local(domain string) bool { return c.inner.Local(domain) }
 func (c *Logins) Prefixes() []string { return prefixes(c.inner) }
 
 // Forget drops every remembered password.
-func (c *Logins) Forget() { c.checks.clear() }
+func (c *Logins) Forget() { c.checks.Purge() }

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/mailbox"
@@ -82,10 +84,9 @@ type Store struct {
 	watch   watchers
 	changes atomic.Uint64 // of account keys
 
-	mu      sync.Mutex
-	open    *cache[rookery.AccountID, *Account]
-	minted  *cache[string, minted]
-	flights flights
+	open    *lru.Cache[rookery.AccountID, *Account]
+	minted  *lru.Cache[string, minted]
+	minting singleflight.Group // by directory key
 }
 
 // New makes a Store. It does no I/O.
@@ -99,11 +100,10 @@ func New(o Options) *Store {
 	if o.MaxCached <= 0 {
 		o.MaxCached = 50_000
 	}
-	return &Store{
-		o:      o,
-		open:   newCache[rookery.AccountID, *Account](o.MaxCached),
-		minted: newCache[string, minted](o.MaxCached),
-	}
+	s := &Store{o: o}
+	s.open, _ = lru.New[rookery.AccountID, *Account](o.MaxCached) // fails for a size below 1 only
+	s.minted, _ = lru.New[string, minted](o.MaxCached)
+	return s
 }
 
 // Account is one open account. It holds no resource and needs no close; it may

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"rookery"
 	"rookery/storage/command"
@@ -21,22 +22,43 @@ type minted struct {
 // long.
 func (s *Store) Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error) {
 	for {
-		s.mu.Lock()
-		m, ok := s.minted.get(directoryKey)
-		s.mu.Unlock()
+		m, ok := s.minted.Get(directoryKey)
 		if ok && m.quota == quota {
 			return m.account, nil
 		}
-		m, err := s.flights.do(ctx, directoryKey, func() (minted, error) {
-			return s.mint(ctx, directoryKey, quota)
-		})
+		m, err := s.join(ctx, directoryKey, quota)
 		if err != nil {
 			return rookery.AccountID{}, rookery.E("ensure account", 0, err)
 		}
 		if m.quota == quota {
 			return m.account, nil
 		}
-		// Joined a flight for another quota: the directory has just changed.
+		// Joined a call for another quota: the directory has just changed.
+	}
+}
+
+// join mints for all callers of the key that meet, under the ctx of the first.
+// A caller whose own ctx ends leaves; one that waited for another whose ctx
+// ended tries again itself.
+func (s *Store) join(ctx context.Context, directoryKey string, quota int64) (minted, error) {
+	for {
+		first := false
+		done := s.minting.DoChan(directoryKey, func() (any, error) {
+			first = true
+			return s.mint(ctx, directoryKey, quota)
+		})
+		select {
+		case r := <-done:
+			m, _ := r.Val.(minted)
+			gaveUp := errors.Is(r.Err, context.Canceled) || errors.Is(r.Err, context.DeadlineExceeded)
+			if first || !gaveUp {
+				return m, r.Err
+			}
+		case <-ctx.Done():
+		}
+		if err := ctx.Err(); err != nil {
+			return minted{}, err
+		}
 	}
 }
 
@@ -53,9 +75,7 @@ func (s *Store) mint(ctx context.Context, directoryKey string, quota int64) (min
 	if err != nil {
 		return minted{}, err
 	}
-	s.mu.Lock()
-	s.minted.put(directoryKey, m)
-	s.mu.Unlock()
+	s.minted.Add(directoryKey, m)
 	return m, nil
 }
 

@@ -104,14 +104,16 @@ func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (body.Message
 
 // Forget drops what is kept in memory of an account: it was erased.
 func (s *Store) Forget(id rookery.AccountID) {
-	s.mu.Lock()
-	if a, ok := s.open.get(id); ok {
+	if a, ok := s.open.Peek(id); ok {
 		a.mu.Lock()
 		a.opened = opened{}
 		a.mu.Unlock()
 	}
-	s.open.drop(id)
-	s.minted.dropIf(func(m minted) bool { return m.account == id })
-	s.mu.Unlock()
+	s.open.Remove(id)
+	for _, key := range s.minted.Keys() {
+		if m, ok := s.minted.Peek(key); ok && m.account == id {
+			s.minted.Remove(key)
+		}
+	}
 	s.KeysChanged()
 }

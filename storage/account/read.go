@@ -135,10 +135,7 @@ func (a *Account) Verify(ctx context.Context, b mailbox.Body, email rookery.Emai
 // openAccount finds the account's group. A node may not have seen the account
 // yet, so it asks again behind a barrier before it says no.
 func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account, error) {
-	s.mu.Lock()
-	a, ok := s.open.get(id)
-	s.mu.Unlock()
-	if ok {
+	if a, ok := s.open.Get(id); ok {
 		a.refresh()
 		return a, nil
 	}
@@ -152,13 +149,10 @@ func (s *Store) openAccount(ctx context.Context, id rookery.AccountID) (*Account
 	if err != nil {
 		return nil, rookery.E("open account", 0, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a, ok := s.open.get(id); ok {
-		return a, nil // one handle, one copy of the key
+	a := &Account{store: s, id: id, group: place.Group}
+	if known, ok, _ := s.open.PeekOrAdd(id, a); ok {
+		return known, nil // one handle, one copy of the key
 	}
-	a = &Account{store: s, id: id, group: place.Group}
-	s.open.put(id, a)
 	return a, nil
 }
 

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"rookery"
 	"rookery/storage/blob"
 	"rookery/storage/command"
@@ -77,19 +77,13 @@ type blocks struct {
 
 	mu       sync.Mutex
 	closed   bool
-	order    list.List // of recentBlock; front: used last
-	recent   map[block]*list.Element
+	recent   *simplelru.LRU[block, []byte]
 	coming   map[block]*coming
 	ahead    ahead
 	aheads   int  // requests under way that read ahead
 	uncached bool // the cache did not keep the last block
 	gets     uint64
 	bytes    int64
-}
-
-type recentBlock struct {
-	block
-	data []byte
 }
 
 // coming is a block on its way; data and err are set when done is closed.
@@ -102,8 +96,9 @@ type coming struct {
 }
 
 func newBlocks(store blob.Store, cache *Cache) *blocks {
+	recent, _ := simplelru.NewLRU[block, []byte](recentBlocks, nil) // fails for a size below 1 only
 	s := &blocks{store: store, cache: cache, slots: make(chan struct{}, maxFetches),
-		recent: map[block]*list.Element{}, coming: map[block]*coming{}, uncached: cache == nil}
+		recent: recent, coming: map[block]*coming{}, uncached: cache == nil}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -159,10 +154,9 @@ func (s *blocks) here(id block, need int) ([]byte, *coming) {
 
 // held is here with mu held.
 func (s *blocks) held(id block, need int) ([]byte, *coming) {
-	if e := s.recent[id]; e != nil && len(e.Value.(*recentBlock).data) >= need {
-		s.order.MoveToFront(e)
+	if data, ok := s.recent.Get(id); ok && len(data) >= need {
 		s.ahead.note(id.key, id.n)
-		return e.Value.(*recentBlock).data, nil
+		return data, nil
 	}
 	return nil, s.coming[id]
 }
@@ -174,7 +168,7 @@ func (s *blocks) elsewhere(t target, i int64, need int, rest int64) ([]byte, *co
 		if data, ok := s.cache.Get(id.name()); ok && len(data) >= need {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.keep(id, data)
+			s.recent.Add(id, data)
 			s.ahead.note(id.key, id.n)
 			return data, nil
 		}
@@ -229,7 +223,7 @@ func (s *blocks) begin(t target, i, rest int64) *coming {
 
 // have says whether a block is here or on its way; mu is held.
 func (s *blocks) have(id block) bool {
-	return s.recent[id] != nil || s.coming[id] != nil || s.cache != nil && s.cache.Has(id.name())
+	return s.recent.Contains(id) || s.coming[id] != nil || s.cache != nil && s.cache.Has(id.name())
 }
 
 // fetch reads blocks that lie one after the other, with one request, and hands
@@ -300,22 +294,9 @@ func (s *blocks) arrived(cs []*coming, data []byte, err error) {
 		delete(s.coming, c.block)
 		if err == nil {
 			s.bytes += int64(len(data))
-			s.keep(c.block, data)
+			s.recent.Add(c.block, data)
 		}
 		close(c.done)
-	}
-}
-
-// keep holds a block in memory; mu is held.
-func (s *blocks) keep(id block, data []byte) {
-	if e := s.recent[id]; e != nil {
-		s.order.Remove(e)
-	}
-	s.recent[id] = s.order.PushFront(&recentBlock{id, data})
-	for s.order.Len() > recentBlocks {
-		e := s.order.Back()
-		delete(s.recent, e.Value.(*recentBlock).block)
-		s.order.Remove(e)
 	}
 }
 
@@ -324,10 +305,7 @@ func (s *blocks) drop(key string, first, last int64) {
 	for n := first; n <= last; n++ {
 		id := block{key, n}
 		s.mu.Lock()
-		if e := s.recent[id]; e != nil {
-			delete(s.recent, id)
-			s.order.Remove(e)
-		}
+		s.recent.Remove(id)
 		s.mu.Unlock()
 		if s.cache != nil {
 			s.cache.Drop(id.name())
