@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"rookery/internal/durable"
 	"sync/atomic"
 
 	"rookery"
@@ -50,39 +51,13 @@ func (id *Identity) Save(dir string) error {
 		mode fs.FileMode
 	}{{KeyFile, id.keyPEM, 0o600}, {AuthoritiesFile, id.caPEM, 0o644}, {CertificateFile, id.certPEM, 0o644}} {
 		if err == nil {
-			err = replace(filepath.Join(dir, f.name), f.data, f.mode)
+			err = durable.WriteFile(filepath.Join(dir, f.name), f.data, f.mode)
 		}
 	}
 	if err != nil {
 		return rookery.E("write node identity", rookery.KindUnavailable, err)
 	}
 	return nil
-}
-
-// replace writes a file under another name and renames it, both durably.
-func replace(path string, data []byte, mode fs.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Credentials holds the identity in use. Every handshake asks for it, so a

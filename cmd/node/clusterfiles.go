@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/internal/durable"
 	"rookery/storage/body"
 )
 
@@ -82,7 +83,7 @@ func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
 	if err := cbor.Unmarshal(payload, &w); err != nil {
 		return rookery.E(op, rookery.KindDamaged, err)
 	}
-	if err := makeDurably(filepath.Join(dir, "keys")); err != nil {
+	if err := durable.MakeDir(filepath.Join(dir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	ring, err := body.ParseKeyring(w.TenantKeys, "the keyring that the cluster gave")
@@ -96,7 +97,7 @@ func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
 		if len(*b) == 0 {
 			return rookery.E(op, rookery.KindDamaged, fmt.Errorf("the cluster gave no %s", name))
 		}
-		if err := writeDurably(filepath.Join(dir, name), *b, 0o600); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, name), *b, 0o600); err != nil {
 			return rookery.E(op, rookery.KindUnavailable, err)
 		}
 	}
@@ -106,7 +107,7 @@ func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
 func saveSeeds(dir string, seeds []Seed) error {
 	b, err := json.MarshalIndent(seeds, "", "  ")
 	if err == nil {
-		err = writeDurably(filepath.Join(dir, seedsFile), append(b, '\n'), 0o600)
+		err = durable.WriteFile(filepath.Join(dir, seedsFile), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return rookery.E("write seeds", rookery.KindUnavailable, err)

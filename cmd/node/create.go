@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/internal/durable"
 	"rookery/storage/body"
 )
 
@@ -51,7 +52,7 @@ func create(ctx context.Context, cfg Config, disk vfs.FS, now time.Time) error {
 	}
 	// Keys that a cut-off creation left are as good as new ones.
 	w := welcome{AuthorityKey: caKey, SettingsKey: keptKey(cfg.DataDir, settingsKey), GossipKey: keptKey(cfg.DataDir, gossipKey)}
-	if err := makeDurably(filepath.Join(cfg.DataDir, "keys")); err != nil {
+	if err := durable.MakeDir(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	ring, err := cfg.keySource().load(ctx)
@@ -215,7 +216,7 @@ func WriteRecoveryKit(dataDir, path string, now time.Time) error {
 		TenantKeys: w.TenantKeys, SettingsKey: w.SettingsKey, GossipKey: w.GossipKey,
 	}, "", "  ")
 	if err == nil {
-		err = writeDurably(path, append(b, '\n'), 0o600)
+		err = durable.WriteFile(path, append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/internal/durable"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -70,7 +71,7 @@ func (n *Node) takeRing() (system.GossipRing, error) {
 		}
 		keys = append(keys, []byte(k))
 	}
-	if err := writeDurably(filepath.Join(n.cfg.DataDir, gossipKey), bytes.Join(keys, nil), 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(n.cfg.DataDir, gossipKey), bytes.Join(keys, nil), 0o600); err != nil {
 		return ring, rookery.E("write gossip key", rookery.KindUnavailable, err)
 	}
 	if g := n.lives.gossip; g != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"rookery/internal/durable"
 	"strings"
 	"syscall"
 
@@ -58,7 +59,7 @@ var ErrInUse = errors.New("in use by another process")
 // LockDir takes the data directory for this process until the file is closed.
 func LockDir(dir string) (*os.File, error) {
 	const op = "lock data directory"
-	if err := makeDurably(dir); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, rookery.E(op, rookery.KindDenied, fmt.Errorf("%w; data_dir must be a directory this user may write", err))
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -125,65 +126,10 @@ func readIdentity(dir string) (id identity, err error) {
 func saveIdentity(dir string, id identity) error {
 	b, err := json.MarshalIndent(id, "", "  ")
 	if err == nil {
-		err = writeDurably(filepath.Join(dir, identityFile), append(b, '\n'), 0o600)
+		err = durable.WriteFile(filepath.Join(dir, identityFile), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return rookery.E("write node identity", rookery.KindUnavailable, err)
 	}
 	return nil
-}
-
-// makeDurably makes a directory and its missing parents so that they are still
-// there after a power cut.
-func makeDurably(dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	var made []string
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, d)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	for _, d := range made {
-		if err := syncDir(filepath.Dir(d)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// writeDurably replaces a file so that a crash leaves the old or the new one.
-func writeDurably(path string, b []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"rookery/internal/durable"
 
 	"rookery"
 )
@@ -46,7 +47,7 @@ func (n *Node) keep(version uint64) error {
 	k := kept{Version: version, Document: string(doc), Files: map[string]string{}}
 	set, err := ParseSettings(doc)
 	if err == nil {
-		err = makeDurably(dir)
+		err = durable.MakeDir(dir)
 	}
 	if err == nil {
 		err = set.eachFile(func(_ string, path *string) error { return k.copy(dir, *path) })
@@ -62,7 +63,7 @@ func (n *Node) keep(version uint64) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
-	if err := writeDurably(path, b, 0o600); err != nil {
+	if err := durable.WriteFile(path, b, 0o600); err != nil {
 		return err
 	}
 	return k.clear(dir)
@@ -83,7 +84,7 @@ func (k *kept) copy(dir, path string) error {
 	if exists(filepath.Join(dir, name)) {
 		return nil
 	}
-	return writeDurably(filepath.Join(dir, name), b, 0o600)
+	return durable.WriteFile(filepath.Join(dir, name), b, 0o600)
 }
 
 // clear removes the copies that former settings needed.

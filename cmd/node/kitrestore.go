@@ -15,6 +15,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/internal/durable"
 	"rookery/storage/body"
 )
 
@@ -109,7 +110,7 @@ func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
 // restore writes what is missing. Done again after a crash it goes on.
 func (o *offline) restore(r *RestoredKeys, kit RecoveryKit, ca *transport.Authority, ident *transport.Identity, now time.Time) error {
 	const op = "restore keys"
-	if err := makeDurably(filepath.Join(o.dir, "keys")); err != nil {
+	if err := durable.MakeDir(filepath.Join(o.dir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	for _, f := range []struct {
@@ -121,7 +122,7 @@ func (o *offline) restore(r *RestoredKeys, kit RecoveryKit, ca *transport.Author
 			r.Kept = append(r.Kept, f.name)
 			continue
 		}
-		if err := writeDurably(path, f.data, 0o600); err != nil {
+		if err := durable.WriteFile(path, f.data, 0o600); err != nil {
 			return rookery.E(op, rookery.KindUnavailable, err)
 		}
 		r.Written = append(r.Written, f.name)

@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/internal/durable"
 )
 
 // An older copy of a data directory that is started again has forgotten how it
@@ -183,7 +184,7 @@ func (l *lineage) advance() error {
 	now.Age++
 	b, err := json.Marshal(now)
 	if err == nil {
-		err = writeDurably(filepath.Join(l.node.cfg.DataDir, lineageFile), append(b, '\n'), 0o600)
+		err = durable.WriteFile(filepath.Join(l.node.cfg.DataDir, lineageFile), append(b, '\n'), 0o600)
 	}
 	if err == nil {
 		l.sign.Now = now
@@ -196,7 +197,7 @@ func (l *lineage) supersede(by rookery.NodeID, last moment) {
 	dir := l.node.cfg.DataDir
 	text := fmt.Sprintf("node %s says that this node has run on a later state of %s (%d.%d) than it was found in (%d.%d): it is an older copy, or a second one that runs",
 		by, dir, last.Epoch, last.Age, l.sign.Was.Epoch, l.sign.Was.Age)
-	if err := writeDurably(filepath.Join(dir, supersededFile), []byte(text+"\n"), 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, supersededFile), []byte(text+"\n"), 0o600); err != nil {
 		text += fmt.Sprintf("; that could not be noted in it (%v)", err)
 	}
 	l.node.over.end(superseded(text, dir))

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/internal/durable"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 )
@@ -193,7 +194,7 @@ func (n *Node) openDir(ctx context.Context) error {
 
 // openIdentity reads who this node is and the keys it opens everything with.
 func (n *Node) openIdentity(ctx context.Context) (err error) {
-	if err := makeDurably(filepath.Join(n.cfg.DataDir, "tmp")); err != nil {
+	if err := durable.MakeDir(filepath.Join(n.cfg.DataDir, "tmp")); err != nil {
 		return rookery.E("open data directory", rookery.KindDenied, err)
 	}
 	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {

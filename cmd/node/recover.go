@@ -21,6 +21,7 @@ import (
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
 	"rookery/cluster/transport"
+	"rookery/internal/durable"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
@@ -398,7 +399,7 @@ func applyRecovery(dir string, disk vfs.FS, p RecoveryPlan, logger *slog.Logger,
 	}
 	done("opened")
 	path := filepath.Join(dir, recoveryFile)
-	if err := writeDurably(path, b, 0o600); err != nil {
+	if err := durable.WriteFile(path, b, 0o600); err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
 	done("plan written")
@@ -425,7 +426,7 @@ func applyRecovery(dir string, disk vfs.FS, p RecoveryPlan, logger *slog.Logger,
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
 	done("plan put aside")
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // survivors are the members of the new generation besides one, whose own copy

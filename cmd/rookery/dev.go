@@ -20,6 +20,7 @@ import (
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/directory/embedded"
+	"rookery/internal/durable"
 )
 
 const devLong = `Runs a whole mail cluster on this machine for trying it out: three nodes, each a
@@ -262,11 +263,7 @@ func (d *dev) writeJSON(name string, v any) error {
 	if err != nil {
 		return rookery.E("write "+name, rookery.KindInvalid, err)
 	}
-	tmp := d.path("." + name)
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return rookery.E("write "+name, rookery.KindDenied, err)
-	}
-	if err := os.Rename(tmp, d.path(name)); err != nil {
+	if err := durable.WriteFile(d.path(name), append(b, '\n'), 0o600); err != nil {
 		return rookery.E("write "+name, rookery.KindDenied, err)
 	}
 	return nil

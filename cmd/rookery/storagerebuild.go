@@ -2,12 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/internal/durable"
 )
 
 func storageRebuildVerb(a *asking) *cobra.Command {
@@ -116,20 +116,19 @@ type rebuildResult struct {
 }
 
 func (c *rebuildCall) run(out string, read func() error) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(out), ".index-*")
+	file, err := durable.Create(out, 0o600)
 	if err != nil {
 		return rookery.E("write index", rookery.KindDenied, err)
 	}
-	defer os.Remove(temp.Name()) // unless it was renamed
-	defer temp.Close()
-	b := bufio.NewWriter(temp)
+	defer file.Discard()
+	b := bufio.NewWriter(file)
 	c.index = json.NewEncoder(b)
 	err = read()
 	c.bar.clear()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.Flush(), temp.Sync(), os.Rename(temp.Name(), out)); err != nil {
+	if err := cmp.Or(b.Flush(), file.Commit()); err != nil {
 		return rookery.E("write index", rookery.KindDenied, err)
 	}
 	c.result.Index, c.result.Mended = out, c.checkCall.result.Mended

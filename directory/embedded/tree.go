@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"rookery/internal/durable"
 	"slices"
 	"strings"
 	"sync"
@@ -246,43 +246,10 @@ func (t *tree) save() error {
 		writeLDIF(w, r)
 	}
 	w.Flush()
-	if err := replaceFile(t.path, buf.Bytes()); err != nil {
+	if err := durable.WriteFile(t.path, buf.Bytes(), 0o600); err != nil {
 		return rookery.E("save embedded directory", rookery.KindUnavailable, err)
 	}
 	return nil
-}
-
-// replaceFile swaps a file's content atomically and durably.
-func replaceFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".ldif-*") // mode 0600: it holds password hashes
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func newUUID() string {

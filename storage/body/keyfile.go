@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"rookery/internal/durable"
 	"slices"
 
 	"rookery"
@@ -129,7 +130,7 @@ func SaveKeyFile(path string, data []byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
-	if err := writeFileAtomic(path, data); err != nil {
+	if err := durable.WriteFile(path, data, 0o600); err != nil {
 		if old != nil {
 			old.Close()
 		}
@@ -144,7 +145,7 @@ func SaveKeyFile(path string, data []byte) error {
 // ClearKeyFile removes what a crash in the middle of a Save left beside the
 // file: it may hold keys that are destroyed meanwhile.
 func ClearKeyFile(path string) error {
-	left, err := filepath.Glob(path + ".*.new")
+	left, err := durable.Unfinished(path)
 	for _, name := range left {
 		f, ferr := os.OpenFile(name, os.O_RDWR, 0)
 		if ferr == nil {
@@ -153,7 +154,7 @@ func ClearKeyFile(path string) error {
 		err = errors.Join(err, ferr, os.Remove(name))
 	}
 	if err == nil && len(left) > 0 {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	return err
 }
@@ -168,41 +169,4 @@ func shred(f *os.File) error {
 		_, err = f.WriteAt(make([]byte, info.Size()), 0)
 	}
 	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func writeFileAtomic(path string, data []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name()) // gone already if the rename was done
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -133,7 +133,7 @@ func TestKeyFileLeavesNoOldKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := path + ".123.new"
+	left := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".123.new")
 	if err := os.WriteFile(left, was, 0o600); err != nil {
 		t.Fatal(err)
 	}
