@@ -10,9 +10,9 @@ import (
 // are values: callers may keep them but must not change their slices, which
 // caches share.
 type Entry struct {
-	// Key names the entry for ever: "<directory name>/<uuid in lower-case
-	// hex>". It survives renames and moves, and a re-created user gets
-	// another one.
+	// Key names the entry for ever: "<directory id>/<uuid in lower-case
+	// hex>". It survives renames and moves, of the directory in the settings
+	// too, and a re-created user gets another one.
 	Key string
 	// Login is the entry's canonical user name, for logs and for display.
 	Login string

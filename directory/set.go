@@ -14,7 +14,7 @@ import (
 
 // Member is one directory of a Set.
 type Member struct {
-	// Name is the directory's name, as in Entry.Key and in logs.
+	// Name is the directory's name, as in logs.
 	Name string
 	// Directory answers for the member.
 	Directory Directory

@@ -90,7 +90,7 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	version, err := a.settings.write(r.Context(), next, in.Version)
+	version, err := a.settings.write(r.Context(), next, in.Version, in.Orphan...)
 	if err != nil {
 		replyError(w, err)
 		return

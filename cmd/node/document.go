@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"sort"
 	"strings"
@@ -62,10 +63,11 @@ func (s *Settings) hide() {
 	})
 }
 
-// keepSecrets puts the secrets of old where s carries Hidden.
+// keepSecrets puts the secrets of old where s carries Hidden, for directories
+// that have another name now too.
 func (s *Settings) keepSecrets(old *Settings) error {
 	was := map[string]string{}
-	old.eachSecret(func(k string, v *string) error { was[k] = *v; return nil })
+	old.renamedAs(s).eachSecret(func(k string, v *string) error { was[k] = *v; return nil })
 	return s.eachSecret(func(k string, v *string) error {
 		if *v != Hidden {
 			return nil
@@ -77,6 +79,20 @@ func (s *Settings) keepSecrets(old *Settings) error {
 		*v = was[k]
 		return nil
 	})
+}
+
+// renamedAs are the settings with the names that directories have in next.
+func (s *Settings) renamedAs(next *Settings) *Settings {
+	renamed := *s
+	renamed.Directories = maps.Clone(s.Directories)
+	for name, d := range next.Directories {
+		for _, was := range s.Directories {
+			if d.ID != "" && was.ID == d.ID {
+				renamed.Directories[name] = was
+			}
+		}
+	}
+	return &renamed
 }
 
 // GetKey reads one key, or the table below it, of a settings document.

@@ -32,6 +32,13 @@ func (f *inForce) refuse(stored uint64, why error) {
 	f.stored, f.why = stored, why
 }
 
+// at is the version in force.
+func (f *inForce) at() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.version
+}
+
 // trouble is why the stored settings are not in force, empty where they are.
 func (f *inForce) trouble() string {
 	f.mu.Lock()

@@ -100,7 +100,7 @@ func (p *people) swap(next *generation) (old *generation) {
 func ldapConfig(name string, s *Settings) ldap.Config {
 	d := s.Directories[name]
 	c := ldap.Default()
-	c.Name, c.URLs, c.Base, c.BindDN, c.Password = name, d.URLs, d.Base, d.BindDN, d.Password
+	c.Name, c.ID, c.URLs, c.Base, c.BindDN, c.Password = name, d.ID, d.URLs, d.Base, d.BindDN, d.Password
 	c.Profile, c.StartTLS, c.CAFile, c.Prefixes = d.Profile, d.StartTLS, d.CAFile, d.Prefixes
 	c.Attributes.UserFilter = d.UserFilter
 	c.Domains = d.Domains

@@ -29,7 +29,7 @@ func writeSample(b *strings.Builder, docs map[string]string, typ, prefix string,
 	for i := range t.NumField() {
 		f := t.Field(i)
 		key := tomlKey(f)
-		if key == "" {
+		if key == "" || f.Tag.Get("made") != "" {
 			continue
 		}
 		if f.Type.Kind() == reflect.Struct || f.Type.Kind() == reflect.Map {

@@ -41,8 +41,7 @@ type Settings struct {
 	Garbage Garbage `toml:"garbage"`
 	// Compression says how messages are made smaller.
 	Compression Compression `toml:"compression,omitzero"`
-	// Directories say who exists; the name is part of every account's key
-	// and must never change once mail has been received.
+	// Directories say who exists. Their names are for operators.
 	Directories map[string]Directory `toml:"directories"`
 }
 
@@ -124,6 +123,11 @@ type Compression struct {
 
 // Directory is one LDAP directory.
 type Directory struct {
+	// ID is made when the directory comes into the settings and begins the
+	// keys of its accounts, which so outlive its name. It is never typed: a
+	// directory that is written without one keeps the id that it has under
+	// its name.
+	ID string `toml:"id,omitempty" made:"true"`
 	// URLs of its servers in order of preference: ldaps://host, or ldap://host
 	// with start_tls. Plain ldap:// is refused except on loopback.
 	URLs []string `toml:"urls"`
@@ -263,11 +267,18 @@ func (s *Settings) checkValues(bad report) {
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
 	s.Compression.validate(bad)
+	ids := map[string]string{}
 	for _, name := range s.directoryNames() {
 		d := s.Directories[name]
 		key := "directories." + name
 		if !directoryName.MatchString(name) {
-			bad(key, "the name must be 1 to 32 of a-z, 0-9 and -, for it becomes part of account keys")
+			bad(key, "the name must be 1 to 32 of a-z, 0-9 and -")
+		}
+		if other := ids[d.ID]; d.ID != "" && other != "" {
+			bad(key+".id", "%q is the id of %s too; leave it out of the new one of both", d.ID, other)
+		}
+		if ids[d.ID] = key; d.ID != "" && !directoryName.MatchString(d.ID) {
+			bad(key+".id", "%q is no id that was made for a directory; leave it out", d.ID)
 		}
 		if t, err := time.ParseDuration(d.Timeout); err != nil || t < 100*time.Millisecond || t > time.Minute {
 			bad(key+".timeout", "%q is not between 100ms and 1m; write it like 5s", d.Timeout)

@@ -56,8 +56,8 @@ func (s *settingsStore) open(doc []byte) (Settings, error) {
 }
 
 // write replaces the settings if they are still at version. Secrets that read
-// Hidden stay as they were.
-func (s *settingsStore) write(ctx context.Context, next Settings, version uint64) (uint64, error) {
+// Hidden stay as they were. Directories named in orphan may leave accounts behind.
+func (s *settingsStore) write(ctx context.Context, next Settings, version uint64, orphan ...string) (uint64, error) {
 	old, at, err := s.read(ctx)
 	if err != nil {
 		return 0, err
@@ -67,12 +67,17 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 			fmt.Errorf("they are at version %d, not %d: somebody changed them; look at the difference and try again", at, version))
 	}
 	next.Directories = maps.Clone(next.Directories) // the caller's stays as it is, with open secrets
+	next.KeepIDs(&old)
 	if err := next.keepSecrets(&old); err != nil {
 		return 0, err
 	}
 	if err := next.Validate(s.on); err != nil {
 		return 0, err
 	}
+	if err := s.refuseOrphans(&old, &next, orphan); err != nil {
+		return 0, err
+	}
+	next.makeIDs()
 	next.eachSecret(func(key string, v *string) error {
 		if *v != "" && !strings.HasPrefix(*v, sealedPrefix) {
 			*v = s.sealer.seal(key, *v)

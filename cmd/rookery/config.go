@@ -40,10 +40,7 @@ func configVerb(s *shell) *cobra.Command {
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
 			Example: "  rookery config diff settings.toml", Annotations: exits(changed),
 		},
-		&cobra.Command{
-			Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1), RunE: c.apply,
-			Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
-		})
+		configApplyVerb(c, changed))
 }
 
 func configSampleVerb(s *shell) *cobra.Command {
@@ -59,6 +56,22 @@ func configSampleVerb(s *shell) *cobra.Command {
 		}
 		_, err := io.WriteString(s.out, text)
 		return err
+	}
+	return v
+}
+
+func configApplyVerb(c configCall, changed string) *cobra.Command {
+	v := &cobra.Command{
+		Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1),
+		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
+	}
+	orphan := v.Flags().StringSlice("orphan", nil, "names of directories that are left out though accounts are from them, which then have no owner")
+	v.RunE = func(v *cobra.Command, args []string) error {
+		doc, next, version, err := c.read(v.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return c.put(v.Context(), doc, next, version, *orphan...)
 	}
 	return v
 }
@@ -115,26 +128,19 @@ func (c configCall) set(v *cobra.Command, args []string) error {
 }
 
 func (c configCall) diff(v *cobra.Command, args []string) error {
-	_, changes, _, err := c.compare(v.Context(), args[0])
+	doc, next, _, err := c.read(v.Context(), args[0])
+	if err != nil {
+		return err
+	}
+	changes, err := node.Diff(doc, next)
 	if err != nil {
 		return err
 	}
 	return c.show(changes)
 }
 
-func (c configCall) apply(v *cobra.Command, args []string) error {
-	next, _, version, err := c.compare(v.Context(), args[0])
-	if err != nil {
-		return err
-	}
-	doc, _, err := c.admin().Settings(v.Context())
-	if err != nil {
-		return err
-	}
-	return c.put(v.Context(), doc, next, version)
-}
-
-func (c configCall) compare(ctx context.Context, file string) (next []byte, changes []node.Change, version uint64, err error) {
+// read gives the settings' document, what a file makes of it, and its version.
+func (c configCall) read(ctx context.Context, file string) (doc, next []byte, version uint64, err error) {
 	raw, err := readInput(file)
 	if err != nil {
 		return nil, nil, 0, err
@@ -143,10 +149,7 @@ func (c configCall) compare(ctx context.Context, file string) (next []byte, chan
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if next, err = s.Document(); err != nil {
-		return nil, nil, 0, err
-	}
-	doc, version, err := c.admin().Settings(ctx)
+	doc, version, err = c.admin().Settings(ctx)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -156,11 +159,16 @@ func (c configCall) compare(ctx context.Context, file string) (next []byte, chan
 		return nil, nil, 0, rookery.E("compare settings", rookery.KindConflict,
 			fmt.Errorf("the file was made from version %d and the settings are at %d: somebody changed them; take their changes over and correct the file's first line", from, version))
 	}
-	changes, err = node.Diff(doc, next)
-	return next, changes, version, err
+	old, err := node.ParseSettings(doc)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	s.KeepIDs(&old)
+	next, err = s.Document()
+	return doc, next, version, err
 }
 
-func (c configCall) put(ctx context.Context, old, next []byte, version uint64) error {
+func (c configCall) put(ctx context.Context, old, next []byte, version uint64, orphan ...string) error {
 	changes, err := node.Diff(old, next)
 	if err != nil {
 		return err
@@ -168,7 +176,7 @@ func (c configCall) put(ctx context.Context, old, next []byte, version uint64) e
 	if len(changes) == 0 {
 		return c.show(changes)
 	}
-	if err := c.admin().PutSettings(ctx, next, version); err != nil {
+	if err := c.admin().PutSettings(ctx, next, version, orphan...); err != nil {
 		return err
 	}
 	return c.show(changes)

@@ -23,8 +23,7 @@ type founding struct {
 	term  *terminal // nil where nobody can be asked
 }
 
-// theDirectory is the name of the directory that init asks for. It becomes
-// part of every account's key.
+// theDirectory is the name of the directory that init asks for.
 const theDirectory = "main"
 
 // step is one part of the settings: what is missing of it, the questions for

@@ -18,9 +18,12 @@ import (
 
 // Config describes one LDAP directory.
 type Config struct {
-	// Name is part of every account's key for ever: choose once, such as
-	// "corp". Letters, digits, dots and hyphens.
+	// Name is what logs and errors call the directory, such as "corp".
+	// Letters, digits, dots and hyphens.
 	Name string `toml:"name"`
+	// ID is the first part of every Entry.Key and must never change; empty
+	// means Name.
+	ID string `toml:"id"`
 	// URLs are the servers, the preferred one first: ldaps://host,
 	// ldap://host with StartTLS, or ldap:// on loopback.
 	URLs []string `toml:"urls"`

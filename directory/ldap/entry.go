@@ -32,15 +32,15 @@ func value(e *goldap.Entry, attr string) string {
 }
 
 // entry maps an LDAP entry. It fails when the entry has no usable key: an
-// account could not be told from another.
-func (p *profile) entry(name string, e *goldap.Entry, now time.Time) (found, error) {
+// account could not be told from another. id is the directory's.
+func (p *profile) entry(id string, e *goldap.Entry, now time.Time) (found, error) {
 	f := found{dn: e.DN, addressOK: p.AddressLogin == "yes"}
 	key, err := p.key(e)
 	if err != nil {
 		return f, err
 	}
 	f.entry = directory.Entry{
-		Key:         name + "/" + key,
+		Key:         id + "/" + key,
 		Quota:       p.quota(e),
 		Host:        value(e, p.Host),
 		ForwardOnly: slices.ContainsFunc(e.GetEqualFoldAttributeValues("deliveryMode"), func(s string) bool { return strings.EqualFold(s, "nolocal") }),

@@ -122,7 +122,7 @@ func (d *Directory) Close() error {
 	return nil
 }
 
-// Name is the directory's name: the first part of every Entry.Key.
+// Name is what logs and errors call the directory.
 func (d *Directory) Name() string { return d.cfg.Name }
 
 // Local reports whether the domain is one of the configured mail domains.
@@ -254,7 +254,7 @@ func (d *Directory) watchSpeed(s *server, p *profile, took time.Duration) {
 func (d *Directory) sift(p *profile, res *goldap.SearchResult, fits func(*found) bool) ([]found, error) {
 	var hits []found
 	for _, e := range res.Entries {
-		f, err := p.entry(d.cfg.Name, e, d.now())
+		f, err := p.entry(or(d.cfg.ID, d.cfg.Name), e, d.now())
 		if err != nil {
 			return nil, err
 		}
@@ -280,7 +280,7 @@ func (d *Directory) Walk(ctx context.Context, fn func(directory.Entry) error) er
 	}
 	var stop error
 	err = s.pages(ctx, p.listRequest(d.cfg.Base), uint32(d.cfg.PageSize), func(e *goldap.Entry) error {
-		f, err := p.entry(d.cfg.Name, e, d.now())
+		f, err := p.entry(or(d.cfg.ID, d.cfg.Name), e, d.now())
 		if err != nil || len(f.entry.Addresses) == 0 {
 			return err
 		}

@@ -33,9 +33,11 @@ func (c *Client) Settings(ctx context.Context) ([]byte, uint64, error) {
 	return []byte(body.Document), body.Version, err
 }
 
-// PutSettings replaces the settings if they are still at version; else KindConflict.
-func (c *Client) PutSettings(ctx context.Context, doc []byte, version uint64) error {
-	return c.call(ctx, http.MethodPut, "/v1/settings", SettingsBody{string(doc), version}, &SettingsBody{})
+// PutSettings replaces the settings if they are still at version; else
+// KindConflict. A directory that is left out and has accounts is KindDenied
+// unless it is named in orphan.
+func (c *Client) PutSettings(ctx context.Context, doc []byte, version uint64, orphan ...string) error {
+	return c.call(ctx, http.MethodPut, "/v1/settings", SettingsBody{string(doc), version, orphan}, &SettingsBody{})
 }
 
 // Mint makes a join token.

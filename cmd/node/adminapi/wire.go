@@ -24,4 +24,6 @@ type StreamLine struct {
 type SettingsBody struct {
 	Document string `json:"document"`
 	Version  uint64 `json:"version"`
+	// Orphan names directories that may leave accounts without an owner.
+	Orphan []string `json:"orphan,omitempty"`
 }
