@@ -1,9 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -23,67 +26,104 @@ type people struct {
 
 	mu      sync.Mutex
 	current *generation
-	// hits and misses are of the caches of former generations.
+	// hits and misses are of caches that are gone.
 	hits, misses uint64
 }
 
 // generation is what the settings of one time have opened. Requests that began
-// under it end under it: it is closed after the last of them.
+// under it end under it: what the next one does not take over is closed after
+// the last of them.
 type generation struct {
 	directory.Directory
-	cache  *directory.Cache
-	opened []*ldap.Directory
+	opened []*opened
 	users  sync.WaitGroup
 }
 
-func (g *generation) close() error {
+// opened is one directory with its connections and what it remembers. It stays
+// while its settings stay.
+type opened struct {
+	*ldap.Directory
+	cache *directory.Cache
+	by    ldap.Config // without Dial
+	ca    []byte      // content of by.CAFile
+}
+
+// close ends what next has not taken over.
+func (g *generation) close(next *generation) error {
 	if g == nil {
 		return nil
 	}
 	g.users.Wait() // each is bounded by the timeouts of the directory
 	var errs []error
 	for _, d := range g.opened {
-		errs = append(errs, d.Close())
+		if !next.has(d) {
+			errs = append(errs, d.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
+
+func (g *generation) has(d *opened) bool { return g != nil && slices.Contains(g.opened, d) }
 
 func newPeople(network Network, logger *slog.Logger, observe func(request string, err error, took time.Duration)) *people {
 	return &people{network: network, logger: logger, observe: observe}
 }
 
 // use opens the directories of the settings and puts them in the place of the
-// former ones. Where they cannot be opened the former ones stay.
+// former ones, of which those stay that are set as they were. Where one cannot
+// be opened the former ones stay.
 func (p *people) use(ctx context.Context, s *Settings) error {
-	var members []directory.Member
-	var opened []*ldap.Directory
+	next := new(generation)
+	was := p.now()
 	fail := func(err error) error {
-		for _, d := range opened {
-			d.Close()
+		for _, d := range next.opened {
+			if !was.has(d) {
+				d.Close()
+			}
 		}
 		return err
 	}
+	var members []directory.Member
 	for _, name := range s.directoryNames() {
-		c := ldapConfig(name, s)
-		c.Dial = dialTCP(p.network)
-		d, err := ldap.Open(ctx, c, p.logger)
+		d, err := p.open(ctx, was, ldapConfig(name, s))
 		if err != nil {
 			return fail(err)
 		}
-		opened = append(opened, d)
+		next.opened = append(next.opened, d)
 		set := s.Directories[name]
-		members = append(members, directory.Member{Name: name, Directory: d, Prefixes: set.Prefixes, Realms: set.Realms})
+		members = append(members, directory.Member{Name: name, Directory: d.cache, Prefixes: set.Prefixes, Realms: set.Realms})
 	}
 	set, err := directory.NewSet(p.logger, members...)
 	if err != nil {
 		return fail(err)
 	}
-	cache := directory.NewCache(set, directory.CacheOptions{})
-	old := p.swap(&generation{Directory: cache, cache: cache, opened: opened})
-	if err := old.close(); err != nil {
+	next.Directory = set
+	if err := p.swap(next).close(next); err != nil {
 		p.logger.Warn("close directory", "error", err)
 	}
 	return nil
+}
+
+// open gives the directory that is open by a configuration already, or opens it.
+func (p *people) open(ctx context.Context, was *generation, by ldap.Config) (*opened, error) {
+	var ca []byte
+	if by.CAFile != "" {
+		ca, _ = os.ReadFile(by.CAFile) // ldap.Open says what is wrong with it
+	}
+	if was != nil {
+		for _, d := range was.opened {
+			if reflect.DeepEqual(d.by, by) && bytes.Equal(d.ca, ca) {
+				return d, nil
+			}
+		}
+	}
+	c := by
+	c.Dial = dialTCP(p.network)
+	d, err := ldap.Open(ctx, c, p.logger)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{d, directory.NewCache(d, directory.CacheOptions{}), by, ca}, nil
 }
 
 func (p *people) swap(next *generation) (old *generation) {
@@ -91,8 +131,12 @@ func (p *people) swap(next *generation) (old *generation) {
 	defer p.mu.Unlock()
 	old, p.current = p.current, next
 	if old != nil {
-		hits, misses := old.cache.Stats()
-		p.hits, p.misses = p.hits+hits, p.misses+misses
+		for _, d := range old.opened {
+			if !next.has(d) {
+				hits, misses := d.cache.Stats()
+				p.hits, p.misses = p.hits+hits, p.misses+misses
+			}
+		}
 	}
 	return old
 }
@@ -119,9 +163,15 @@ func ldapConfig(name string, s *Settings) ldap.Config {
 	return c
 }
 
-// now is what serves a request that begins; the request must call
+func (p *people) now() *generation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current
+}
+
+// begin is what serves a request that begins; the request must call
 // users.Done when it ends.
-func (p *people) now() (*generation, error) {
+func (p *people) begin() (*generation, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current == nil {
@@ -134,7 +184,7 @@ func (p *people) now() (*generation, error) {
 
 // Recipient is directory.Directory's.
 func (p *people) Recipient(ctx context.Context, addr rookery.Address) (directory.Entry, error) {
-	d, err := p.now()
+	d, err := p.begin()
 	if err != nil {
 		return directory.Entry{}, err
 	}
@@ -147,7 +197,7 @@ func (p *people) Recipient(ctx context.Context, addr rookery.Address) (directory
 
 // Authenticate is directory.Directory's.
 func (p *people) Authenticate(ctx context.Context, login, password string) (directory.Entry, error) {
-	d, err := p.now()
+	d, err := p.begin()
 	if err != nil {
 		return directory.Entry{}, err
 	}
@@ -160,7 +210,7 @@ func (p *people) Authenticate(ctx context.Context, login, password string) (dire
 
 // Local is directory.Directory's.
 func (p *people) Local(domain string) bool {
-	d, err := p.now()
+	d, err := p.begin()
 	if err != nil {
 		return false
 	}
@@ -168,11 +218,11 @@ func (p *people) Local(domain string) bool {
 	return d.Local(domain)
 }
 
-func (p *people) close() error { return p.swap(nil).close() }
+func (p *people) close() error { return p.swap(nil).close(nil) }
 
 // trouble gives the last error of each directory of which no server answers.
 func (p *people) trouble() map[string]error {
-	g, err := p.now()
+	g, err := p.begin()
 	if err != nil {
 		return map[string]error{"settings": err}
 	}
@@ -210,9 +260,9 @@ func (p *people) stats() (s peopleStats) {
 	if p.current == nil {
 		return s
 	}
-	hits, misses := p.current.cache.Stats()
-	s.hits, s.misses = s.hits+hits, s.misses+misses
 	for _, d := range p.current.opened {
+		hits, misses := d.cache.Stats()
+		s.hits, s.misses = s.hits+hits, s.misses+misses
 		for _, h := range d.Health() {
 			s.servers = append(s.servers, serverState{d.Name(), h.URL, h.Up})
 		}

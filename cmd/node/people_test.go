@@ -1,0 +1,48 @@
+package node
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestDirectoriesOutliveOtherSettings: connections and what is remembered,
+// refusals too, stay where only others change.
+func TestDirectoriesOutliveOtherSettings(t *testing.T) {
+	n, _, _ := oneNode(t)
+	err := n.store(t, func(s *Settings) {
+		d := s.Directories["main"]
+		d.ID, d.UserFilter = "", "(uid=nobody)"
+		s.Directories["more"] = d
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.entry(t, login(0))
+	was := slices.Clone(n.people.now().opened) // main, more
+	n.entry(t, login(0))
+	if hits, _ := was[1].cache.Stats(); hits == 0 {
+		t.Fatal("the refusal is not remembered")
+	}
+	if err := n.store(t, func(s *Settings) { s.Limits.Quota = 12345 }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(n.people.now().opened, was) {
+		t.Error("an unrelated setting opened directories anew")
+	}
+	stats := n.people.stats()
+	err = n.store(t, func(s *Settings) {
+		d := s.Directories["more"]
+		d.Timeout = "7s"
+		s.Directories["more"] = d
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := n.people.now().opened
+	if now[0] != was[0] || now[1] == was[1] {
+		t.Errorf("a setting of one directory: kept %v and %v", now[0] == was[0], now[1] == was[1])
+	}
+	if after := n.people.stats(); after.hits != stats.hits || after.misses != stats.misses {
+		t.Errorf("counters went from %+v to %+v", stats, after)
+	}
+}
