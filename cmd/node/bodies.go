@@ -127,7 +127,7 @@ func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
 		Group: id, Source: g.machine(id), Log: g.readChecked, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
 		Packed:    func() { b.release(g, id) },
 		Deletable: b.deletable(id),
-		Clock:     b.packTime(g.machine(id)), Repack: b.repack, Budget: b.budget,
+		Clock:     b.packTime(g.machine(id)), Age: func() (time.Time, error) { return b.node.jobTime(id) }, Repack: b.repack, Budget: b.budget,
 	}))
 	ctx, stop := context.WithCancel(b.node.jobs)
 	w := &packing{p, stop, make(chan struct{})}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,6 +42,88 @@ func wrongClocks(reports map[rookery.NodeID]nodeReport) map[rookery.NodeID]time.
 		}
 	}
 	return skews(offsets)
+}
+
+// clockFresh is for how long a look at the others' clocks counts.
+const clockFresh = 10 * time.Second
+
+// clockLook is what the clocks of the members said at one moment.
+type clockLook struct {
+	middle time.Time // the lower middle of them
+	at     time.Time // when, by the clock that no setting moves
+	err    error     // too few of them said anything
+}
+
+// look takes the clocks of those that reported, out of so many members. The
+// lower middle of a majority is no later than a right clock, unless more of
+// them are ahead than not.
+func look(reports map[rookery.NodeID]nodeReport, members int) clockLook {
+	l := clockLook{at: time.Now()}
+	var clocks []time.Time
+	for _, r := range reports {
+		if r.Clock != 0 {
+			clocks = append(clocks, time.Unix(0, r.Clock).Add(l.at.Sub(r.heard)))
+		}
+	}
+	if len(clocks) == 0 || 2*len(clocks) <= members {
+		l.err = rookery.E("tell time", rookery.KindUnavailable,
+			fmt.Errorf("%d of %d nodes say what time it is: nothing is deleted for its age before a majority does", len(clocks), members))
+		return l
+	}
+	slices.SortFunc(clocks, time.Time.Compare)
+	l.middle = clocks[(len(clocks)-1)/2]
+	return l
+}
+
+// seeClocks notes what a look at the members' reports says about the time.
+func (n *Node) seeClocks(reports map[rookery.NodeID]nodeReport, members int) (wrong map[rookery.NodeID]time.Duration) {
+	wrong = wrongClocks(reports)
+	n.skew.Store(int64(wrong[n.id.Node]))
+	l := look(reports, members)
+	n.clocks.Store(&l)
+	return wrong
+}
+
+// agreedTime is what time it is for whatever deletes, or decides by age: the
+// earlier of this node's clock and of the middle of a majority's. A node whose
+// clock is known to be wrong, and one that hears no majority, has none
+// (KindUnavailable): its job waits.
+func (n *Node) agreedTime() (time.Time, error) {
+	if l := n.clocks.Load(); l == nil || time.Since(l.at) > clockFresh {
+		nodes, err := n.groups.system.Nodes()
+		if err != nil {
+			return time.Time{}, err
+		}
+		all := members(nodes)
+		n.seeClocks(n.reportsOf(all), len(all))
+	}
+	if skew := time.Duration(n.skew.Load()); skew != 0 {
+		return time.Time{}, rookery.E("tell time", rookery.KindUnavailable, errors.New(sayClock(skew)))
+	}
+	l := n.clocks.Load()
+	now := l.middle.Add(time.Since(l.at))
+	if own := n.deps.Clock(); own.Before(now) {
+		now = own
+	}
+	return now, l.err
+}
+
+// jobTime is agreedTime, and no more than a second past the time of a mail group
+// that runs here. What an idle group lags behind, the entry that each purge
+// commits makes up for.
+func (n *Node) jobTime(id rookery.GroupID) (time.Time, error) {
+	now, err := n.agreedTime()
+	if err != nil {
+		return now, err
+	}
+	m := n.groups.machine(id)
+	if m == nil {
+		return now, away{n, id}.none()
+	}
+	if most := time.Unix(0, m.Time()).Add(consensus.MaxAhead); most.Before(now) {
+		now = most
+	}
+	return now, nil
 }
 
 // sayClock is for operators.

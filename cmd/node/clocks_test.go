@@ -25,3 +25,37 @@ func TestSkews(t *testing.T) {
 		}
 	}
 }
+
+// What time it is for jobs is what a majority says, the earlier of two.
+func TestTimeOfAMajority(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		ahead   []time.Duration
+		members int
+		want    time.Duration
+		none    bool
+	}{
+		"one alone":             {ahead: []time.Duration{0}, members: 1},
+		"one of two":            {ahead: []time.Duration{0}, members: 2, none: true},
+		"one of three":          {ahead: []time.Duration{0}, members: 3, none: true},
+		"the earlier of two":    {ahead: []time.Duration{days15, 0}, members: 3},
+		"two of four":           {ahead: []time.Duration{0, 0}, members: 4, none: true},
+		"one of three is ahead": {ahead: []time.Duration{time.Millisecond, days15, 0}, members: 3, want: time.Millisecond},
+		"one is behind":         {ahead: []time.Duration{time.Millisecond, -days15, 0}, members: 3},
+		"two of three are":      {ahead: []time.Duration{days15, days15, 0}, members: 3, want: days15},
+		"one of four is ahead":  {ahead: []time.Duration{days15, 3, 2, 1}, members: 5, want: 2},
+	} {
+		reports := map[rookery.NodeID]nodeReport{}
+		for i, d := range c.ahead {
+			reports[rookery.NodeID(rune('a'+i))] = nodeReport{Clock: now.Add(d).UnixNano(), heard: now}
+		}
+		l := look(reports, c.members)
+		if (l.err != nil) != c.none {
+			t.Errorf("%s: %v", name, l.err)
+			continue
+		}
+		if d := l.middle.Sub(now.Add(c.want)) - l.at.Sub(now); !c.none && d != 0 {
+			t.Errorf("%s: %v off", name, d)
+		}
+	}
+}

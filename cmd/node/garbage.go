@@ -57,10 +57,14 @@ func (b *bodies) repack() pack.Repack {
 }
 
 // packTime names packs: never behind group time, which another node's clock
-// may have driven on.
+// may have driven on and by which names expire. A name in the future would keep
+// an orphan for as long.
 func (b *bodies) packTime(m *mailbox.Machine) func() time.Time {
 	return func() time.Time {
-		now := b.node.deps.Clock()
+		now, err := b.node.agreedTime()
+		if err != nil {
+			now = b.node.deps.Clock() // packing goes on: the disk is finite
+		}
 		if agreed := time.Unix(0, m.Time()); agreed.After(now) {
 			return agreed
 		}
@@ -74,13 +78,17 @@ func (b *bodies) packTime(m *mailbox.Machine) func() time.Time {
 func (b *bodies) deletable(id rookery.GroupID) func(context.Context, mailbox.Pack) (bool, error) {
 	return func(_ context.Context, p mailbox.Pack) (bool, error) {
 		m := b.node.groups.machine(id)
-		if m == nil || b.node.deps.Clock().Sub(time.Unix(0, p.Dead)) <= b.node.deps.tuning.deadTime() {
+		if m == nil {
 			return false, nil
+		}
+		now, err := b.node.jobTime(id)
+		if err != nil || now.Sub(time.Unix(0, p.Dead)) <= b.node.deps.tuning.deadTime() {
+			return false, err
 		}
 		if missing, err := b.node.holdsMissing(m); err != nil || len(missing) > 0 {
 			return false, err
 		}
-		why, err := m.Keeper(p)
+		why, err := m.Keeper(p, now.UnixNano())
 		return err == nil && why == "", err
 	}
 }

@@ -27,7 +27,10 @@ const holdWait = 5 * time.Second
 
 // placeHold records a hold for the cluster and brings it to every group.
 func (n *Node) placeHold(ctx context.Context, o adminapi.HoldOrder) (a adminapi.HoldAnswer, err error) {
-	now := n.deps.Clock()
+	now, err := n.agreedTime() // a hold from a time to come would keep nothing yet
+	if err != nil {
+		return a, err
+	}
 	if o.From.IsZero() {
 		o.From = now
 	}

@@ -168,7 +168,11 @@ func (n *Node) purge(ctx context.Context) error {
 
 func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 	days := time.Duration(n.limits.Load().ExpungedDays)
-	before := n.deps.Clock().Add(-days * 24 * time.Hour).UnixNano()
+	now, err := n.jobTime(id)
+	if err != nil {
+		return err
+	}
+	before := now.Add(-days * 24 * time.Hour).UnixNano()
 	for {
 		if more, err := n.purgeBefore(ctx, id, before); err != nil || !more {
 			return err

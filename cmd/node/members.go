@@ -177,7 +177,10 @@ func (n *Node) learnMembers() error {
 func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string, addresses []string, err error) {
 	ident := n.mesh.creds.Current()
 	t := transport.MintToken(ident.Cluster, ident.Issuer())
-	_, err = n.propose(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: n.deps.Clock().Add(valid).UnixNano()})
+	now, err := n.agreedTime()
+	if err == nil {
+		_, err = n.propose(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: now.Add(valid).UnixNano()})
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -107,6 +107,7 @@ type Node struct {
 	ring        atomic.Uint64 // version of the gossip keys in use here
 	replication atomic.Int32
 	compression atomic.Pointer[Compression]
+	clocks      atomic.Pointer[clockLook]
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
 

@@ -48,9 +48,11 @@ type placer struct{ *Node }
 // Nodes implements placement.View.
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	nodes, err := p.groups.system.Nodes()
-	reports := p.reportsOf(members(nodes))
-	wrong := wrongClocks(reports)
-	p.skew.Store(int64(wrong[p.id.Node]))
+	all := members(nodes)
+	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reportsOf(all)
+	if err == nil {
+		wrong = p.seeClocks(reports, len(all))
+	}
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {
 		alive := p.lives.of(x.ID).alive

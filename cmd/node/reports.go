@@ -33,6 +33,8 @@ type nodeReport struct {
 	Settings string `cbor:"12,keyasint,omitempty"`
 	// ahead is by how much it was ahead of this node's when it answered.
 	ahead time.Duration
+	// heard is when it said so, by the clock that no setting moves.
+	heard time.Time
 }
 
 const callReport = "report"
@@ -100,7 +102,9 @@ func (r *reports) keep(id rookery.NodeID, a answer) {
 // alive or does not answer within a second.
 func (n *Node) reportOf(id rookery.NodeID) (nodeReport, bool) {
 	if id == n.id.Node {
-		return n.report(), true
+		r := n.report()
+		r.heard = time.Now()
+		return r, true
 	}
 	if !n.lives.of(id).alive {
 		return nodeReport{}, false
@@ -120,6 +124,7 @@ func (n *Node) reportOf(id rookery.NodeID) (nodeReport, bool) {
 			a.report.ahead = time.Duration(a.report.Clock - there.UnixNano())
 		}
 		a.err, a.at = err, time.Now()
+		a.report.heard = a.at
 		n.reports.keep(id, a)
 		return a, nil
 	})

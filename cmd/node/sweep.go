@@ -58,7 +58,10 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 			return pack.Swept{}, fmt.Errorf("group %d does not answer; nothing is deleted: %w", id, err)
 		}
 	}
-	began := n.deps.Clock()
+	began, err := n.agreedTime()
+	if err != nil {
+		return pack.Swept{}, err
+	}
 	done, err := pack.Sweep(ctx, pack.SweepOptions{
 		Store: n.bodies.store, Cluster: cluster, Before: began.Add(-life), Delete: act, Found: found, Progress: progress,
 		Strangers: func(ctx context.Context, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
@@ -69,7 +72,7 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 		},
 	})
 	if err == nil && act && !done.More {
-		_, err = n.propose(ctx, &command.Swept{Time: n.deps.Clock().UnixNano(), Objects: uint64(done.Deleted), Bytes: done.Bytes})
+		_, err = n.propose(ctx, &command.Swept{Time: began.UnixNano(), Objects: uint64(done.Deleted), Bytes: done.Bytes})
 	}
 	return done, err
 }
@@ -174,7 +177,10 @@ func (n *Node) sweepIfDue(ctx context.Context) {
 		return
 	}
 	last, err := n.groups.system.Swept()
-	if err != nil || n.deps.Clock().Sub(time.Unix(0, last.Time)) < every {
+	if err != nil {
+		return
+	}
+	if now, err := n.agreedTime(); err != nil || now.Sub(time.Unix(0, last.Time)) < every {
 		return
 	}
 	done, err := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })

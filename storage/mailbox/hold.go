@@ -204,10 +204,10 @@ func (m *Machine) PackRules() (rules PackRules, err error) {
 	return rules, err
 }
 
-// Keeper says what keeps a dead pack now; "" is that PackDeleted will be
-// agreed on. An error keeps it too.
-func (m *Machine) Keeper(p Pack) (why string, err error) {
-	now := m.group.Time()
+// Keeper says what keeps a dead pack at a time, unix nanoseconds; "" is that
+// PackDeleted will be agreed on, unless group time is behind. An error keeps it
+// too.
+func (m *Machine) Keeper(p Pack, now int64) (why string, err error) {
 	err = m.read(func(r state.Reader) error {
 		why, err = keeper(r, &p, now)
 		return err

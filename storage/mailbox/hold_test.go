@@ -62,7 +62,7 @@ func TestHoldsKeepDeadPacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why, err := f.m.Keeper(packs[1]); why != "restore point r1" || err != nil {
+	if why, err := f.m.Keeper(packs[1], f.m.Time()); why != "restore point r1" || err != nil {
 		t.Errorf("kept by %q, %v", why, err)
 	}
 	do[*command.Done](f, &command.Release{Kind: command.HoldRestore, Name: "r1"})

@@ -42,6 +42,9 @@ type Options struct {
 	// Clock names packs and tells their age: group time or later, so that no
 	// name is old from the beginning. Default time.Now.
 	Clock func() time.Time
+	// Age is what time it is for whatever decides by age; an error has that
+	// wait. nil: Clock.
+	Age func() (time.Time, error)
 	// NameLife is how long the group is to take a pack's name for good, which
 	// the Packer has it agree on once, 24 h.
 	NameLife time.Duration
@@ -92,6 +95,9 @@ func (o *Options) setDefaults() {
 	span(&o.NameLife, 24*time.Hour)
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Age == nil {
+		o.Age = func() (time.Time, error) { return o.Clock(), nil }
 	}
 	if o.Packed == nil {
 		o.Packed = func() {}

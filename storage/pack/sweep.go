@@ -32,7 +32,7 @@ func (p *Packer) sweep(ctx context.Context) {
 			p.setback("cannot list packs", err)
 			return
 		}
-		now := p.o.Clock()
+		now, doubt := p.o.Age()
 		for _, k := range packs {
 			after = k.ID
 			if err := p.advance(ctx, k, rules); err != nil {
@@ -41,7 +41,7 @@ func (p *Packer) sweep(ctx context.Context) {
 				}
 				return
 			}
-			if k.State == mailbox.PackLive && p.o.Repack != nil && p.o.Budget != nil && rules.NameLife > 0 {
+			if doubt == nil && k.State == mailbox.PackLive && p.o.Repack != nil && p.o.Budget != nil && rules.NameLife > 0 {
 				p.consider(found, k, now)
 			}
 		}
@@ -102,8 +102,10 @@ func (p *Packer) advance(ctx context.Context, k mailbox.Pack, rules mailbox.Pack
 		p.stats.Deleted++
 		p.mu.Unlock()
 	}
-	if t, ok := k.ID.Time(); ok && rules.NameLife > 0 && p.o.Clock().UnixNano()-t <= rules.NameLife {
-		return nil // the record stays until its name expires
+	if t, ok := k.ID.Time(); ok && rules.NameLife > 0 {
+		if now, err := p.o.Age(); err != nil || now.UnixNano()-t <= rules.NameLife {
+			return nil // the record stays until its name expires
+		}
 	}
 	err := p.once(ctx, &command.PackForget{Pack: k.ID})
 	if rookery.Is(err, rookery.KindConflict) {
