@@ -240,11 +240,12 @@ func (g *Group) Has(index rookery.LogIndex, term uint64) bool {
 }
 
 // Record is an entry with its header and checksum, for a peer that asks with
-// Options.Repair or lacks a body. Term 0 is any term: who serves a peer's
-// question with term 0 must know that the entry is committed. What is damaged
+// Options.Repair or lacks a body. Term 0 is the entry in Raft's range, whatever
+// its term: who serves a peer's question with it must know that the entry is
+// committed. What is damaged
 // here is not repaired for it: two that ask each other would never end.
 func (g *Group) Record(index rookery.LogIndex, term uint64) ([]byte, error) {
-	b, _, _, err := g.readHere(uint64(index), term, false)
+	b, _, _, err := g.readHere(uint64(index), term, term == 0)
 	return b, err
 }
 

@@ -248,7 +248,7 @@ func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.Lo
 // every other node has said that it has no good one; KindUnavailable: some have
 // not answered.
 func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
-	errs, kind := []error{errors.New("no other replica has it")}, rookery.KindNotFound
+	errs, kind, silent := []error{errors.New("no other node has it")}, rookery.KindNotFound, []rookery.NodeID(nil)
 	for _, to := range g.mesh.others() {
 		b, err := g.record(ctx, to, groupCall{Group: id, Index: index, Term: term})
 		if err == nil {
@@ -256,10 +256,38 @@ func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.L
 		}
 		errs = append(errs, err)
 		if !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged) {
-			kind = rookery.KindUnavailable
+			kind, silent = rookery.KindUnavailable, append(silent, to)
 		}
 	}
+	if len(silent) > 0 {
+		errs[0] = fmt.Errorf("nodes %v could not be asked and may have it", silent)
+	}
 	return nil, rookery.E("repair log", kind, errors.Join(errs...))
+}
+
+// otherLogs are the logs of the other nodes.
+type otherLogs struct{ *groups }
+
+// Entry implements log.Peers.
+func (o otherLogs) Entry(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
+	return o.repair(ctx, id, index, term)
+}
+
+// readCommitted hands on committed entries of a group that runs here, from the
+// log of this node or of another: what an installed image skipped is there.
+func (g *groups) readCommitted(ctx context.Context, id rookery.GroupID, r rlog.Range, each func(rlog.Entry) error) error {
+	group := g.raft.Group(id)
+	if group == nil {
+		return away{g.node, id}.none()
+	}
+	if applied, _ := group.Machine().Applied(); applied < r.To {
+		return rookery.E("read range", rookery.KindUnavailable, fmt.Errorf("group %d: entry %d is not known to be committed; this node is at %d", id, r.To, applied))
+	}
+	lg, err := g.log.Group(id)
+	if err != nil {
+		return err
+	}
+	return lg.Read(ctx, r, otherLogs{g}, each)
 }
 
 // recover pulls a group's image from a replica that is at least at an index.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 
 	"golang.org/x/sync/errgroup"
@@ -58,13 +57,7 @@ func (g *groups) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.G
 	if err := ctx.Err(); err != nil { // another failed, or the group closes
 		return err
 	}
-	record, err := g.repair(ctx, id, p.Index, p.Term)
-	if err != nil {
-		return err
-	}
-	data, err := rlog.DataOf(record, id, p.Index, p.Term)
-	if err != nil {
-		return err
-	}
-	return lg.PutBody(p.Index, p.Term, bytes.Clone(data))
+	return lg.Read(ctx, rlog.Range{From: p.Index, To: p.Index, Term: p.Term}, otherLogs{g}, func(e rlog.Entry) error {
+		return lg.PutBody(e.Index, e.Term, e.Data)
+	})
 }
