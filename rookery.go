@@ -174,6 +174,29 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Local: local, Domain: d}, nil
 }
 
+// UnquotedAddress reads local@domain whose local part stands without the quotes
+// that RFC 5321 4.1.2 may want for it, as parsers hand it over. The bounds are
+// those of ParseAddress.
+func UnquotedAddress(s string) (Address, error) {
+	at := strings.LastIndexByte(s, '@')
+	switch {
+	case at <= 0 || at == len(s)-1:
+		return Address{}, fmt.Errorf("it needs the form local@domain")
+	case at > 64:
+		return Address{}, fmt.Errorf("the local part is longer than 64 bytes")
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return Address{}, fmt.Errorf("it has a control character")
+		}
+	}
+	domain, err := NormalDomain(s[at+1:])
+	if err != nil {
+		return Address{}, fmt.Errorf("the domain is malformed")
+	}
+	return Address{Local: s[:at], Domain: domain}, nil
+}
+
 // The longest domain and label in octets (RFC 1035 2.3.4, RFC 5321 4.5.3.1.2).
 // RFC 6531 counts the octets of UTF-8.
 const (

@@ -14,6 +14,7 @@ import (
 	rlog "rookery/cluster/log"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
+	"rookery/protocols/policy"
 	"rookery/protocols/pop3"
 	"rookery/protocols/proxy"
 	"rookery/protocols/smtp"
@@ -84,13 +85,11 @@ func newServers(e edge) *servers {
 	if set.Postmaster != "" {
 		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
 	}
-	sender := smtp.OwnSender
-	if !set.Limits.CheckSender {
-		sender = smtp.AnySender
-	}
 	s.smtp = smtp.New(smtp.Options{
-		Directory: e.people, Accounts: e.accounts, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		Postmaster: postmaster, Sender: sender, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
+		Directory: e.people, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Router: &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
+		Policy: policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
+		Logger: e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
 	s.imap = imap.New(imap.Options{

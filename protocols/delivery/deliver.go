@@ -1,13 +1,11 @@
 package delivery
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -35,8 +33,8 @@ type recipient struct {
 	key     *body.AccountKey
 }
 
-// Deliver files a message for all its recipients, and returns nil when a quorum
-// has it. Recipients in further groups get theirs shortly after, through a
+// Deliver has a message judged, files it for all its recipients, and returns nil
+// when a quorum has it. A message that is not to be filed gives *policy.Refusal. Recipients in further groups get theirs shortly after, through a
 // durable intent committed with the message.
 //
 // KindOverQuota comes back only when no recipient has room. A message for
@@ -59,15 +57,23 @@ func (d *Deliverer) observe(road string, err error, size int64, began time.Time)
 
 func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
 	defer d.flight.begin()()
+	var err error
+	if r.Trace, err = d.judge(ctx, r); err != nil {
+		return err
+	}
 	var cmd *command.Deliver
 	var index rookery.LogIndex
 	var groups []groupOf
-	err := d.wherever(ctx, func() (err error) {
+	err = d.wherever(ctx, func() (err error) {
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
-		m := message{trace: r.Trace, spool: r.Spool, dict: d.dictionary()}
-		cmd, index, err = d.file(ctx, &m, groups, len(r.Recipients) > fewAccounts)
+		m := message{head: r.Trace, spool: r.Spool, dict: d.dictionary()}
+		var res *command.DeliverResult
+		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, len(r.Recipients) > fewAccounts), reached)
+		if err == nil {
+			d.missed(cmd, res)
+		}
 		return err
 	})
 	if err != nil {
@@ -140,82 +146,23 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 	return 0
 }
 
-// message is a message on its way into the first group's log.
-type message struct {
-	trace []byte
-	spool *Spool
-	dict  *body.Dictionary
-}
-
-// dictionary is what to compress with now, nil for none.
-func (d *Deliverer) dictionary() *body.Dictionary {
-	if d.o.Dictionary == nil {
-		return nil
-	}
-	return d.o.Dictionary()
-}
-
-// open reads the final bytes.
-func (m *message) open() (io.ReadCloser, error) {
-	r, err := m.spool.Open()
-	if err != nil || len(m.trace) == 0 {
-		return r, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(m.trace), r), r}, nil
-}
-
-// encode carries the encoded body to the group's log and gives the Deliver
-// command, still without deliveries.
-func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (*command.Deliver, *body.Extract, error) {
-	r, err := m.open()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer r.Close()
-	enc, err := body.EncodeWith(ctx, r, key, m.dict, c.write)
-	if err != nil {
-		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
-	}
-	layout, err := enc.Layout.MarshalBinary()
-	if err != nil {
-		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
-	}
-	return &command.Deliver{Email: rookery.NewEmailID(), Size: enc.Size, Extract: enc.Sealed, Layout: layout}, enc.Extract, nil
-}
-
-// file commits a message for the recipients of the first group, with an intent
-// for the others.
-func (d *Deliverer) file(ctx context.Context, m *message, groups []groupOf, few bool) (*command.Deliver, rookery.LogIndex, error) {
-	key := body.NewMessageKey()
-	c := d.carrier(ctx, groups[0].group)
-	cmd, extract, err := m.encode(ctx, c, key)
-	if err != nil {
-		c.abandon()
-		return nil, 0, err
-	}
-	several := len(groups) > 1 || len(groups[0].recipients) > 1
-	cmd.Deliveries = deliveries(groups[0], cmd.Email, key, extract, several, few)
-	if len(groups) > 1 {
+// address names the recipients in a command: those of the first group as
+// deliveries, the others as an intent.
+func address(groups []groupOf, few bool) addressing {
+	return func(cmd *command.Deliver, key body.MessageKey, x *body.Extract) {
+		several := len(groups) > 1 || len(groups[0].recipients) > 1
+		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, several, few)
+		if len(groups) == 1 {
+			return
+		}
 		intent := &command.Intent{}
 		rand.Read(intent.ID[:])
 		for _, g := range groups[1:] {
 			intent.Rest = append(intent.Rest, command.GroupDeliveries{
-				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, extract, several, few)})
+				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, several, few)})
 		}
 		cmd.Intent = intent
 	}
-	r, index, err := c.deliver(cmd)
-	if err == nil {
-		err = d.judge(cmd, r)
-	}
-	if err != nil {
-		c.abandon()
-		return nil, 0, err
-	}
-	return cmd, index, nil
 }
 
 // deliveries are the deliveries to the accounts of one group.
@@ -243,27 +190,32 @@ func threads(x *body.Extract, key *body.AccountKey, few bool) [][8]byte {
 	return tokens
 }
 
-// judge reports a message that nobody got. Recipients who did not get one that
-// was accepted are logged: their account was erased meanwhile, mostly.
-func (d *Deliverer) judge(cmd *command.Deliver, r *command.DeliverResult) error {
+// reached reports a message that nobody got.
+func reached(cmd *command.Deliver, r *command.DeliverResult) error {
+	if cmd.Intent != nil || cmd.FromIntent != nil {
+		return nil
+	}
 	var failed error
-	accepted := cmd.Intent != nil || cmd.FromIntent != nil
 	for _, f := range r.Filed {
-		accepted = accepted || f.OK
-		if !f.OK && (failed == nil || !rookery.Is(f.Err(), rookery.KindOverQuota)) {
+		if f.OK {
+			return nil
+		}
+		if failed == nil || !rookery.Is(f.Err(), rookery.KindOverQuota) {
 			failed = f.Err()
 		}
 	}
-	if !accepted {
-		return failed
-	}
+	return failed
+}
+
+// missed logs recipients who did not get a message that was accepted: their
+// account was erased meanwhile, mostly.
+func (d *Deliverer) missed(cmd *command.Deliver, r *command.DeliverResult) {
 	for i, f := range r.Filed {
 		if !f.OK && i < len(cmd.Deliveries) {
 			d.o.Logger.Error("delivery: a recipient did not get an accepted message", "account", cmd.Deliveries[i].Account,
 				"email", cmd.Email, "error", f.Err())
 		}
 	}
-	return nil
 }
 
 // Append files a message in one mailbox, with flags, keywords and internal date
@@ -297,24 +249,14 @@ func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into ro
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
 	}
 	m := message{spool: spool, dict: d.dictionary()}
-	mk := body.NewMessageKey()
 	group := d.groupOf(ctx, a)
-	c := d.carrier(ctx, group)
-	cmd, extract, err := m.encode(ctx, c, mk)
+	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk body.MessageKey, x *body.Extract) {
+		cmd.Deliveries = []command.Delivery{{
+			Account: a.ID(), Mailbox: into, Flags: flags, Keywords: keywords, InternalDate: unix(date),
+			WrappedKey: key.WrapMessage(cmd.Email, mk), Threads: threads(x, key, false), Strict: true,
+		}}
+	}, reached)
 	if err != nil {
-		c.abandon()
-		return Filed{}, err
-	}
-	cmd.Deliveries = []command.Delivery{{
-		Account: a.ID(), Mailbox: into, Flags: flags, Keywords: keywords, InternalDate: unix(date),
-		WrappedKey: key.WrapMessage(cmd.Email, mk), Threads: threads(extract, key, false), Strict: true,
-	}}
-	r, index, err := c.deliver(cmd)
-	if err == nil && len(r.Filed) == 1 {
-		err = r.Filed[0].Err()
-	}
-	if err != nil {
-		c.abandon()
 		return Filed{}, err
 	}
 	if len(r.Filed) != 1 {

@@ -1,12 +1,13 @@
 // Package delivery is the one road for a new message: what SMTP has received,
-// what IMAP appends, what is imported or restored. It owns the spool between
-// the wire and the storage, the line-ending policy, the grouping of recipients
-// by the Raft group of their account, the staging of large bodies within a
-// bound of bytes, and the fan-out to further groups that follows an
-// acknowledged message.
+// what IMAP appends, what is imported or restored. Router says where mail for an
+// address goes; Deliver has a message judged and files it; Append files it. It
+// owns the spool between the wire and the storage, the line-ending policy, the
+// grouping of recipients by the Raft group of their account, the staging of large
+// bodies within a bound of bytes, and the fan-out to further groups that follows
+// an acknowledged message.
 //
-// It never speaks a protocol, never decides who may send to whom, and never
-// reports success before a quorum has the message.
+// It never speaks a protocol, never decides who may send to whom (policy does),
+// and never reports success before a quorum has the message.
 package delivery
 
 import (
@@ -19,6 +20,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"rookery"
+	"rookery/protocols/policy"
 	"rookery/storage/account"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -117,6 +119,9 @@ type Request struct {
 	Trace []byte
 	// Spool holds the finished message. It stays the caller's to close.
 	Spool *Spool
+	// Judge says whether the message may go on and what is added to it; nil
+	// lets everything go.
+	Judge policy.Transaction
 	// Session and ID name the session and the message in the log line.
 	Session, ID string
 }

@@ -223,7 +223,7 @@ func (d *Deliverer) fanTo(ctx context.Context, home rookery.GroupID, in mailbox.
 		c.abandon()
 		return err
 	}
-	d.judge(cmd, r)
+	d.missed(cmd, r)
 	return nil
 }
 

@@ -28,7 +28,7 @@ func realRig(t testing.TB, mode Mode) (*rig, *accounttest.Node) {
 	done := make(chan struct{})
 	go func() { d.Run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return newRig(t, mode, func(o *Options) { o.Accounts, o.Deliver = n.Store, d }), n
+	return newRig(t, mode, func(o *Options) { o.Router.(*delivery.Router).Accounts, o.Deliver = n.Store, d }), n
 }
 
 // inbox waits until a person has count messages and gives the last.

@@ -2,12 +2,13 @@ package smtp
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 
 	gosmtp "github.com/emersion/go-smtp"
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/policy"
 )
 
 // Data takes the message. It returns only when all of it has been read, or when
@@ -62,40 +63,22 @@ func (s *session) refuseMessage(tx *transaction, err error) *gosmtp.SMTPError {
 	return a
 }
 
-// accept judges a message that has arrived and has it delivered.
+// accept has a message that has arrived judged and delivered.
 func (s *session) accept(tx *transaction, spool *delivery.Spool) *gosmtp.SMTPError {
-	user := s.user
-	h := readHeader(spool.Head(), spool.Size())
-	if h.received > maxReceived {
-		return say(554, gosmtp.EnhancedCode{5, 4, 6}, "The message goes round in a loop: it has too many Received fields")
-	}
-	if s.mode != MX && h.cut {
-		// What cannot be seen cannot be checked, nor what is missing be added.
-		return say(554, gosmtp.EnhancedCode{5, 6, 0}, fmt.Sprintf("The header is larger than %d bytes", delivery.MemorySpool))
-	}
-	if user != nil && s.server.o.Sender == OwnSender {
-		for _, a := range h.from {
-			if !user.Has(a) {
-				return say(550, gosmtp.EnhancedCode{5, 7, 1}, "The From field has an address that is not yours")
-			}
-		}
-		if h.fromBroken {
-			return say(554, gosmtp.EnhancedCode{5, 6, 0}, "The From field cannot be read")
-		}
-	}
 	id := newID()
-	trace := s.trace(tx, id, spool.Fixes())
-	if s.mode != MX {
-		trace = s.complete(trace, h, id)
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.server.o.Limits.Commit)
 	defer cancel()
 	err := s.server.o.Deliver.Deliver(ctx, delivery.Request{
-		From: tx.from, Recipients: tx.recipients, Trace: trace, Spool: spool, Session: s.id, ID: id,
+		From: tx.from, Recipients: tx.recipients, Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
 	})
-	if err != nil {
-		s.logger.Warn("smtp: delivery failed", "from", tx.from, "to", len(tx.recipients), "error", err)
-		return doubt(err)
+	var refusal *policy.Refusal
+	switch {
+	case err == nil:
+		return say(250, gosmtp.EnhancedCode{2, 0, 0}, "Accepted as "+id)
+	case errors.As(err, &refusal):
+		s.logger.Info("smtp: message refused", "from", tx.from, "client", s.wire.ip, "error", err)
+		return s.verdict(refusal.Verdict)
 	}
-	return say(250, gosmtp.EnhancedCode{2, 0, 0}, "Accepted as "+id)
+	s.logger.Warn("smtp: delivery failed", "from", tx.from, "to", len(tx.recipients), "error", err)
+	return doubt(err)
 }

@@ -47,7 +47,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 // those under TLS, which it knows nothing of: wire sees to it.
 func (s *Server) engine(ctx context.Context, mode Mode, secure bool) *gosmtp.Server {
 	e := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
-		return observed{s.newSession(ctx, c, mode)}, nil
+		ss, err := s.newSession(ctx, c, mode)
+		if err != nil {
+			return nil, err
+		}
+		return observed{ss}, nil
 	}))
 	e.Domain = s.o.Hostname
 	if e.AllowInsecureAuth = secure; !secure {

@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base32"
-	"fmt"
+	"errors"
 	"log/slog"
 	"strings"
 
@@ -13,6 +13,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/policy"
 )
 
 // session is one client between EHLO and its end, or STARTTLS. All is called
@@ -23,6 +24,7 @@ type session struct {
 	conn   *gosmtp.Conn
 	wire   *wire
 	tls    *tls.ConnectionState // nil in clear
+	judge  policy.Transaction
 	id     string
 	logger *slog.Logger
 	ctx    context.Context
@@ -42,18 +44,53 @@ type transaction struct {
 	recipients []delivery.Recipient
 }
 
-func (s *Server) newSession(ctx context.Context, c *gosmtp.Conn, mode Mode) *session {
+func (s *Server) newSession(ctx context.Context, c *gosmtp.Conn, mode Mode) (*session, error) {
 	ss := &session{server: s, mode: mode, conn: c, id: newID()}
 	ss.wire = c.Conn().(*wire)
 	if t := ss.wire.tls; t != nil {
 		state := t.ConnectionState()
 		ss.tls = &state
 	}
-	ss.wire.sessionBegan(ss)
 	ss.ctx, ss.cancel = context.WithCancel(ctx)
 	ss.logger = s.o.Logger.With("session", ss.id)
 	ss.logger.Debug("smtp: session begins", "client", ss.wire.ip, "helo", clean(c.Hostname()), "mode", mode.String(), "tls", ss.tls != nil)
-	return ss
+	if refusal := ss.begin(c.Hostname()); refusal != nil {
+		return nil, refusal
+	}
+	ss.wire.sessionBegan(ss)
+	return ss, nil
+}
+
+// begin has the connection judged. What it did before EHLO and before TLS says
+// nothing that is true of it now, so this is when a session begins.
+func (s *session) begin(hello string) *gosmtp.SMTPError {
+	chain := s.server.o.Policy.Submission
+	if s.mode == MX {
+		chain = s.server.o.Policy.MX
+	}
+	s.judge = chain.Begin(policy.Connection{Client: s.wire.ip, TLS: s.tls != nil, Session: s.id})
+	refusal := s.verdict(s.judge.OnConnect(s.ctx))
+	if refusal == nil {
+		refusal = s.verdict(s.judge.OnHello(s.ctx, hello))
+	}
+	if refusal != nil {
+		s.logger.Info("smtp: session refused", "client", s.wire.ip, "helo", clean(hello), "code", refusal.Code)
+		s.judge.OnEnd()
+		s.cancel()
+	}
+	return refusal
+}
+
+// verdict is the reply to what was judged, nil when it goes on. Who is dropped
+// is not heard again.
+func (s *session) verdict(v policy.Verdict) *gosmtp.SMTPError {
+	if v.Action < policy.Defer {
+		return nil
+	}
+	if v.Action == policy.Drop {
+		s.wire.kill()
+	}
+	return say(v.Reply.Code, v.Reply.Enhanced, v.Reply.Text)
 }
 
 // newID names a session in logs and trace fields: 13 characters, 64 bits.
@@ -76,6 +113,7 @@ func (s *session) Logout() error {
 		s.conn.Conn().Write([]byte(farewell))
 	}
 	s.dropChunks()
+	s.judge.OnEnd()
 	s.cancel()
 	return nil
 }
@@ -89,15 +127,16 @@ func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 		return say(530, gosmtp.EnhancedCode{5, 7, 0}, "Sign in first")
 	}
 	tx := &transaction{utf8: opts.UTF8, size: opts.Size}
+	sender := policy.Sender{User: s.user}
 	if from != "" {
 		addr, err := parsePath(from, opts.UTF8)
 		if err != nil {
 			return say(553, gosmtp.EnhancedCode{5, 1, 7}, "Bad sender address: "+reason(err))
 		}
-		if s.user != nil && s.server.o.Sender != AnySender && !s.user.Has(addr) {
-			return say(553, gosmtp.EnhancedCode{5, 7, 1}, "Not an address of yours: use one of your own as sender")
-		}
-		tx.from = addr.String()
+		sender.Address, tx.from = addr, addr.String()
+	}
+	if refusal := s.verdict(s.judge.OnMail(s.ctx, sender)); refusal != nil {
+		return refusal
 	}
 	s.tx = tx
 	return nil
@@ -105,7 +144,7 @@ func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 
 // Rcpt adds a recipient.
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	tx, user := s.tx, s.user
+	tx := s.tx
 	switch {
 	case tx == nil:
 		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Give the sender first")
@@ -116,60 +155,60 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	if err != nil {
 		return say(501, gosmtp.EnhancedCode{5, 1, 3}, "Bad recipient address: "+reason(err))
 	}
-	if !s.server.o.Directory.Local(addr.Domain) {
-		if user == nil {
-			return s.refuseUnknown(tx, addr, say(550, gosmtp.EnhancedCode{5, 7, 1}, "Not a domain of this system; relaying is not permitted"))
-		}
-		return say(451, gosmtp.EnhancedCode{4, 3, 2}, "Outbound delivery is not available yet")
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	r, refusal := s.resolve(ctx, addr, tx.size)
-	if refusal != nil {
-		if refusal.Code == 550 {
-			return s.refuseUnknown(tx, addr, refusal)
+	route, err := s.server.o.Router.Route(ctx, addr)
+	refusal := s.routed(route, err)
+	if err == nil {
+		// Also where no road of ours goes: that mail may not be sent there
+		// counts for more than that it cannot.
+		if judged := s.verdict(s.judge.OnRecipient(ctx, policy.Recipient{Address: addr, Local: route.To != delivery.Remote})); judged != nil {
+			refusal = judged
 		}
-		return refusal
 	}
-	tx.recipients = append(tx.recipients, r)
-	return nil
+	if refusal == nil {
+		refusal = s.room(ctx, route, tx.size)
+	}
+	switch {
+	case refusal == nil:
+		tx.recipients = append(tx.recipients, delivery.Recipient{Address: addr, Account: route.Account})
+		return nil
+	case refusal.Code == 550:
+		return s.refuseUnknown(tx, addr, refusal)
+	}
+	return refusal
 }
 
-// resolve finds the account that an address delivers to, with room for the
-// announced size.
-func (s *session) resolve(ctx context.Context, addr rookery.Address, size int64) (delivery.Recipient, *gosmtp.SMTPError) {
-	none := delivery.Recipient{}
-	o := &s.server.o
-	entry, err := o.Directory.Recipient(ctx, addr)
-	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && o.Postmaster != (rookery.Address{}) {
-		entry, err = o.Directory.Recipient(ctx, o.Postmaster)
+// routed answers for a recipient that mail cannot be brought to.
+func (s *session) routed(r delivery.Route, err error) *gosmtp.SMTPError {
+	switch {
+	case rookery.Is(err, rookery.KindNotFound):
+		return answer(err)
+	case errors.Is(err, delivery.ErrDirectory):
+		s.logger.Warn("smtp: recipient look-up failed", "to", r.Address.String(), "error", err)
+		return lookup(err)
+	case err != nil:
+		s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
+		return doubt(err)
 	}
-	if rookery.Is(err, rookery.KindNotFound) {
-		return none, answer(err)
-	}
-	if err != nil {
-		s.logger.Warn("smtp: recipient look-up failed", "to", addr.String(), "error", err)
-		return none, lookup(err)
-	}
-	if entry.Host != "" {
-		return none, say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is on another system and relaying to it is not available yet")
-	}
-	if entry.ForwardOnly {
-		return none, say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet")
-	}
-	quota := entry.Quota
-	if quota == 0 {
-		quota = o.DefaultQuota
-	}
-	id, err := o.Accounts.Ensure(ctx, entry.Key, quota)
+	return replyTo[r.To]
+}
+
+// replyTo has a row for every destination that no mail can be brought to yet.
+var replyTo = map[delivery.Destination]*gosmtp.SMTPError{
+	delivery.Remote:  say(451, gosmtp.EnhancedCode{4, 3, 2}, "Outbound delivery is not available yet"),
+	delivery.Relay:   say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is on another system and relaying to it is not available yet"),
+	delivery.Forward: say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet"),
+}
+
+// room answers for an account that cannot take a message of the announced size.
+func (s *session) room(ctx context.Context, r delivery.Route, size int64) *gosmtp.SMTPError {
+	err := s.server.o.Deliver.Check(ctx, r.Account, size)
 	if err == nil {
-		err = o.Deliver.Check(ctx, id, size)
+		return nil
 	}
-	if err != nil {
-		s.logger.Warn("smtp: recipient not ready", "to", addr.String(), "error", err)
-		return none, doubt(err)
-	}
-	return delivery.Recipient{Address: addr, Account: id}, nil
+	s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
+	return doubt(err)
 }
 
 // refuseUnknown counts refused recipients: who guesses addresses is sent away.
@@ -186,25 +225,10 @@ func (s *session) refuseUnknown(tx *transaction, to rookery.Address, refusal *go
 
 // parsePath reads an address as the engine hands it over: unquoted.
 func parsePath(s string, utf8 bool) (rookery.Address, error) {
-	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 {
-		return rookery.Address{}, fmt.Errorf("it needs the form local@domain")
-	}
-	local := s[:at]
-	if len(local) > 64 {
-		return rookery.Address{}, fmt.Errorf("the local part is longer than 64 bytes")
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return rookery.Address{}, fmt.Errorf("it has a control character")
-		}
-		if s[i] >= 0x80 && !utf8 {
-			return rookery.Address{}, fmt.Errorf("it is not ASCII and SMTPUTF8 was not given with MAIL")
+	for i := 0; i < len(s) && !utf8; i++ {
+		if s[i] >= 0x80 {
+			return rookery.Address{}, errors.New("it is not ASCII and SMTPUTF8 was not given with MAIL")
 		}
 	}
-	domain, err := rookery.NormalDomain(s[at+1:])
-	if err != nil {
-		return rookery.Address{}, fmt.Errorf("the domain is malformed")
-	}
-	return rookery.Address{Local: local, Domain: domain}, nil
+	return rookery.UnquotedAddress(s)
 }

@@ -2,8 +2,8 @@
 // (submission). It owns the SMTP sessions, their limits and deadlines, the
 // trace fields, and the one table from error kinds to replies.
 //
-// It never stores a message (delivery does), never decides who exists
-// (directory does), and never sends mail on to other systems. The protocol
+// It never stores a message nor says where one goes (delivery does both), never
+// decides what may come in (policy does), and never sends mail on to other systems. The protocol
 // engine is go-smtp, which no other package imports; wire stands between it and
 // the connection for what the engine does not do: reading messages fast and to
 // their true end, STARTTLS, deadlines that move with progress, one write for a
@@ -21,11 +21,12 @@ import (
 	"rookery/directory"
 	"rookery/protocols/conns"
 	"rookery/protocols/delivery"
+	"rookery/protocols/policy"
 )
 
-// Accounts gives the account of a directory entry; account.Store does.
-type Accounts interface {
-	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+// Router says where mail for an address goes; delivery.Router does.
+type Router interface {
+	Route(ctx context.Context, addr rookery.Address) (delivery.Route, error)
 }
 
 // Deliverer takes messages; delivery.Deliverer does.
@@ -61,38 +62,21 @@ func (m Mode) String() string {
 	return "mx"
 }
 
-// SenderPolicy says whose addresses a signed-in user may use as sender.
-type SenderPolicy uint8
-
-const (
-	// OwnSender wants the reverse path and the From field to be the user's.
-	OwnSender SenderPolicy = iota
-	// OwnReversePath wants only the reverse path to be the user's.
-	OwnReversePath
-	// AnySender checks nothing.
-	AnySender
-)
-
-// Options are what a Server is made of. Directory, Accounts, Deliver and
-// Hostname are required, and TLS for everything but MX.
+// Options are what a Server is made of. Directory, Router, Deliver and Hostname
+// are required, and TLS for everything but MX.
 type Options struct {
+	// Directory knows who may sign in.
 	Directory directory.Directory
-	Accounts  Accounts
+	Router    Router
 	Deliver   Deliverer
+	// Policy judges what comes; without chains everything goes on.
+	Policy policy.Chains
 	// TLS is used for STARTTLS and for Submissions.
 	TLS *tls.Config
 	// Hostname names this server in greetings and trace fields.
 	Hostname string
-	// Postmaster gets the mail for postmaster@ each local domain where the
-	// directory has no such address (RFC 5321 4.5.1); zero refuses it.
-	Postmaster rookery.Address
-	// Sender is the check of senders at submission.
-	Sender SenderPolicy
-	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
-	// limit.
-	DefaultQuota int64
-	Limits       Limits
-	Logger       *slog.Logger
+	Limits   Limits
+	Logger   *slog.Logger
 	// Clock stamps trace fields; default time.Now.
 	Clock func() time.Time
 	// Observe hears of MAIL, RCPT, DATA (which BDAT is too) and AUTH: the code

@@ -23,6 +23,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/policy"
 )
 
 // people is a directory of a few.
@@ -97,6 +98,13 @@ func (st *store) Deliver(_ context.Context, r delivery.Request) error {
 		st.entered <- struct{}{}
 		<-st.hold
 	}
+	v := r.Judge.OnMessage(context.Background(), &policy.Message{Content: r.Spool, ID: r.ID})
+	if err := v.Err(); err != nil {
+		return err
+	}
+	for _, f := range v.Add {
+		r.Trace = fmt.Appendf(r.Trace, "%s: %s\r\n", f.Name, f.Value)
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.fail != nil {
@@ -143,7 +151,9 @@ type rig struct {
 
 func newRig(t testing.TB, mode Mode, change func(*Options)) *rig {
 	r := &rig{t: t, people: &people{}, store: &store{}, served: make(chan error, 1)}
-	o := Options{Directory: r.people, Accounts: r.store, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
+	router := &delivery.Router{Directory: r.people, Accounts: r.store}
+	o := Options{Directory: r.people, Router: router, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
+		Policy: policy.New(policy.Options{Hostname: "mail.example.com", CheckSender: true}),
 		Limits: Limits{AuthDelay: -1, Stall: time.Minute}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
@@ -282,7 +292,7 @@ func TestReceive(t *testing.T) {
 func TestRecipients(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) {
 		o.Limits.Recipients = 100
-		o.Postmaster = rookery.Address{Local: "anna", Domain: "example.com"}
+		o.Router.(*delivery.Router).Postmaster = rookery.Address{Local: "anna", Domain: "example.com"}
 	})
 	c := r.dial()
 	c.hello()

@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"rookery/protocols/delivery"
+	"rookery/protocols/policy"
 )
-
-// dateFormat is RFC 5322 3.3.
-const dateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
 
 // trace makes the Return-Path and Received fields (RFC 5321 4.4). The recipient
 // is named only where there is just one, so that no copy tells of another. What
@@ -26,20 +24,8 @@ func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte
 	if len(tx.recipients) == 1 {
 		fmt.Fprintf(&b, "\r\n\tfor <%s>", tx.recipients[0].Address)
 	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.server.o.Clock().Format(dateFormat))
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.server.o.Clock().Format(policy.DateFormat))
 	return []byte(b.String())
-}
-
-// complete adds what RFC 6409 8 lets a submission server add: a missing Date or
-// Message-ID. Nothing else is altered.
-func (s *session) complete(b []byte, h header, id string) []byte {
-	if !h.date {
-		b = fmt.Appendf(b, "Date: %s\r\n", s.server.o.Clock().Format(dateFormat))
-	}
-	if !h.messageID {
-		b = fmt.Appendf(b, "Message-ID: <%s.%s@%s>\r\n", s.id, id, s.server.o.Hostname)
-	}
-	return b
 }
 
 // protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3.

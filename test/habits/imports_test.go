@@ -40,6 +40,8 @@ var rules = []rule{
 	{"rookery/protocols/delivery", "rookery/protocols/imap", nil, "delivery serves the edges and calls none of them"},
 	{"rookery/protocols/delivery", "rookery/protocols/smtp", nil, "delivery serves the edges and calls none of them"},
 	{"rookery/protocols/delivery", "rookery/protocols/pop3", nil, "delivery serves the edges and calls none of them"},
+	{"rookery/protocols/policy", "rookery/protocols/", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
+	{"rookery/protocols/policy", "rookery/storage", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
 	{"rookery", "rookery/test", []string{"rookery/test"}, "the product does not depend on its tests"},
 	{"rookery/cmd/node/adminapi", "rookery/cmd", nil, "a verb that prints a table imports no server"},
 	{"rookery/cmd/node/adminapi", "rookery/cluster", nil, "a verb that prints a table imports no server"},

@@ -1,4 +1,4 @@
-package smtp
+package policy
 
 import (
 	"bytes"
@@ -8,30 +8,29 @@ import (
 	"rookery"
 )
 
-// maxReceived is how many Received fields a message may bring (RFC 5321 6.3
-// wants at least 100).
-const maxReceived = 100
-
-// header is what a session wants to know of a message's header.
-type header struct {
-	received   int
-	date       bool
-	messageID  bool
-	from       []rookery.Address
-	fromBroken bool
-	// cut says that the header goes on behind the bytes that were given.
-	cut bool
+// Header is what the filters want to know of a message's header.
+type Header struct {
+	// Received counts the Received fields.
+	Received int
+	// Date and MessageID say that the fields are there.
+	Date, MessageID bool
+	// From are the addresses of all From fields; FromBroken says that one of
+	// the fields cannot be read.
+	From       []rookery.Address
+	FromBroken bool
+	// Cut says that the header goes on behind the bytes that were given.
+	Cut bool
 }
 
 // readHeader reads the header block at the start of a message of size bytes.
 // Like those who will read the message, it passes over lines that are no field:
 // a From field behind one is as good as any.
-func readHeader(b []byte, size int64) header {
-	var h header
+func readHeader(b []byte, size int64) Header {
+	var h Header
 	whole := int64(len(b)) == size
 	for !bytes.HasPrefix(b, []byte("\r\n")) {
 		if len(b) == 0 {
-			h.cut = !whole
+			h.Cut = !whole
 			break
 		}
 		var field []byte
@@ -42,11 +41,11 @@ func readHeader(b []byte, size int64) header {
 		}
 		switch strings.ToLower(string(bytes.TrimRight(name[:min(len(name), 20)], " \t"))) {
 		case "received":
-			h.received++
+			h.Received++
 		case "date":
-			h.date = true
+			h.Date = true
 		case "message-id":
-			h.messageID = true
+			h.MessageID = true
 		case "from":
 			h.readFrom(string(value))
 		}
@@ -69,18 +68,18 @@ func cutField(b []byte) (field, rest []byte) {
 	}
 }
 
-func (h *header) readFrom(value string) {
+func (h *Header) readFrom(value string) {
 	list, err := mail.ParseAddressList(strings.TrimSpace(strings.ReplaceAll(value, "\r\n", "")))
 	if err != nil || len(list) == 0 {
-		h.fromBroken = true
+		h.FromBroken = true
 		return
 	}
 	for _, a := range list {
-		addr, err := parsePath(a.Address, true)
+		addr, err := rookery.UnquotedAddress(a.Address)
 		if err != nil {
-			h.fromBroken = true
+			h.FromBroken = true
 			continue
 		}
-		h.from = append(h.from, addr)
+		h.From = append(h.From, addr)
 	}
 }

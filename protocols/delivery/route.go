@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"rookery"
+	"rookery/directory"
+)
+
+// Destination is where mail for an address goes.
+type Destination uint8
+
+const (
+	// Local is an account of this cluster.
+	Local Destination = iota
+	// Remote is another system that the domain's MX records name.
+	Remote
+	// Relay is the system that the directory names for a mailbox of this
+	// site's domains: a company that moves over bit by bit has one.
+	Relay
+	// Forward is the addresses that the directory entry forwards to, without a
+	// copy here.
+	Forward
+)
+
+// Route is the answer for one address.
+type Route struct {
+	To      Destination
+	Address rookery.Address
+	// Account gets the mail, of Local only.
+	Account rookery.AccountID
+	// Host is the next hop, of Relay only.
+	Host string
+}
+
+// ErrDirectory is in an error's chain when the directory could not say where
+// mail goes.
+var ErrDirectory = errors.New("the directory does not say whose address it is")
+
+// Ensurer gives the account of a directory entry; account.Store does.
+type Ensurer interface {
+	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+}
+
+// Router knows where mail goes. Directory and Accounts are required.
+type Router struct {
+	Directory directory.Directory
+	Accounts  Ensurer
+	// Postmaster gets the mail for postmaster@ each local domain where the
+	// directory has no such address (RFC 5321 4.5.1); zero refuses it.
+	Postmaster rookery.Address
+	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
+	// limit.
+	DefaultQuota int64
+}
+
+// Route says where mail for an address goes; an account is minted on first
+// sight. KindNotFound: the domain is this system's and nobody has the address.
+// Every other error is of our own parts and temporary.
+func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error) {
+	route := Route{Address: addr}
+	if !r.Directory.Local(addr.Domain) {
+		route.To = Remote
+		return route, nil
+	}
+	entry, err := r.Directory.Recipient(ctx, addr)
+	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && r.Postmaster != (rookery.Address{}) {
+		entry, err = r.Directory.Recipient(ctx, r.Postmaster)
+	}
+	switch {
+	case rookery.Is(err, rookery.KindNotFound):
+		return route, err
+	case err != nil:
+		return route, rookery.E("route", rookery.KindUnknown, fmt.Errorf("%w: %w", ErrDirectory, err))
+	case entry.Host != "":
+		route.To, route.Host = Relay, entry.Host
+		return route, nil
+	case entry.ForwardOnly:
+		route.To = Forward
+		return route, nil
+	}
+	quota := entry.Quota
+	if quota == 0 {
+		quota = r.DefaultQuota
+	}
+	if route.Account, err = r.Accounts.Ensure(ctx, entry.Key, quota); err != nil {
+		return route, rookery.E("route", rookery.KindUnknown, err)
+	}
+	return route, nil
+}
