@@ -7,7 +7,25 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var admissionPart = part{
+	Tables: []tables.Table{
+		{ID: tableInvited, Name: "invitation", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Size{Min: 1, Max: 64}, Check: inviteRows.Check},
+	},
+	Handlers: handlers{
+		tables.On((*work).invite),
+		tables.On((*work).revoke),
+		tables.On((*work).admit),
+	},
+}
+
+var inviteRows = tables.Records[Invitation]{Table: tableInvited, What: "invitation", Named: func(x *Invitation, k []byte) error {
+	x.ID = string(k)
+	return nil
+}}
 
 // Invitation lets one node into the cluster.
 type Invitation struct {
@@ -28,7 +46,8 @@ type Invitation struct {
 // is KindNotFound.
 func (m *Machine) Invitation(id string) (i Invitation, err error) {
 	err = m.read(func(r state.Reader) error {
-		found, err := findInvitation(r, id, &i)
+		var found bool
+		i, found, err = inviteRows.Find(r, invitedKey(id))
 		if err == nil && !found {
 			err = rookery.E("find invitation", rookery.KindNotFound, fmt.Errorf("there is no invitation %.64q", id))
 		}
@@ -39,47 +58,21 @@ func (m *Machine) Invitation(id string) (i Invitation, err error) {
 
 // Invitations lists what is kept in the order of ids; expired ones go with
 // the next Invite.
-func (m *Machine) Invitations() (is []Invitation, err error) {
-	err = m.read(func(r state.Reader) error {
-		is, err = readInvitations(r)
-		return err
-	})
-	return is, err
-}
+func (m *Machine) Invitations() (is []Invitation, err error) { return list(m, inviteRows) }
 
-func readInvitations(r state.Reader) (is []Invitation, err error) {
-	err = scan(r, tableInvited, func(k, v []byte) error {
-		i := Invitation{ID: string(k)}
-		err := decode("invitation", v, &i)
-		is = append(is, i)
-		return err
-	})
-	return is, err
-}
-
-func findInvitation(r state.Reader, id string, i *Invitation) (bool, error) {
-	v, err := r.Get(invitedKey(id))
-	if err != nil || v == nil {
-		return false, err
-	}
-	i.ID = id
-	return true, decode("invitation", v, i)
-}
-
-func invite(tx state.Tx, c *command.Invite) (command.Result, error) {
+func (w *work) invite(c *command.Invite) (command.Result, error) {
 	switch {
 	case len(c.ID) == 0 || len(c.ID) > 64 || c.Hash == [32]byte{}:
 		return nil, refuse(rookery.KindInvalid, "an invitation has an id of 1 to 64 bytes and the hash of a token")
-	case c.Expires <= tx.Time():
+	case c.Expires <= w.Time():
 		return nil, refuse(rookery.KindInvalid, "the invitation has expired already; check the clock and mint another token")
 	}
-	kept, err := readInvitations(tx)
-	must(err)
+	kept := inviteRows.All(&w.Change)
 	count := 0
 	for _, i := range kept {
 		switch {
-		case i.Expires <= tx.Time():
-			must(tx.Delete(invitedKey(i.ID)))
+		case i.Expires <= w.Time():
+			w.Delete(invitedKey(i.ID))
 		case i.ID == c.ID && i.Hash == c.Hash:
 			return &command.Done{}, nil
 		case i.ID == c.ID:
@@ -91,22 +84,20 @@ func invite(tx state.Tx, c *command.Invite) (command.Result, error) {
 	if count >= MaxInvitations {
 		return nil, refuse(rookery.KindLimit, "%d invitations are open, at most that many; revoke some or wait until they expire", MaxInvitations)
 	}
-	put(tx, invitedKey(c.ID), &Invitation{Hash: c.Hash, Created: tx.Time(), Expires: c.Expires})
+	inviteRows.Put(&w.Change, invitedKey(c.ID), &Invitation{Hash: c.Hash, Created: w.Time(), Expires: c.Expires})
 	return &command.Done{}, nil
 }
 
-func revoke(tx state.Tx, c *command.Revoke) (command.Result, error) {
-	must(tx.Delete(invitedKey(c.ID)))
+func (w *work) revoke(c *command.Revoke) (command.Result, error) {
+	w.Delete(invitedKey(c.ID))
 	return &command.Done{}, nil
 }
 
 // admit checks the token before anything else, so that one without it learns
 // nothing of the cluster.
-func (m *Machine) admit(tx state.Tx, c *command.Admit) (command.Result, error) {
-	var i Invitation
-	found, err := findInvitation(tx, c.ID, &i)
-	must(err)
-	ok := subtle.ConstantTimeCompare(i.Hash[:], c.Hash[:]) == 1 && found && tx.Time() < i.Expires
+func (w *work) admit(c *command.Admit) (command.Result, error) {
+	i, found := inviteRows.Get(&w.Change, invitedKey(c.ID))
+	ok := subtle.ConstantTimeCompare(i.Hash[:], c.Hash[:]) == 1 && found && w.Time() < i.Expires
 	if ok && i.UsedBy != "" {
 		ok = i.UsedBy == c.Node && subtle.ConstantTimeCompare(i.UsedKey[:], c.Key[:]) == 1
 	}
@@ -116,21 +107,19 @@ func (m *Machine) admit(tx state.Tx, c *command.Admit) (command.Result, error) {
 	if c.Key == [32]byte{} {
 		return nil, refuse(rookery.KindInvalid, "the node has no key")
 	}
-	var old Node
-	known, err := findNode(tx, c.Node, &old)
-	must(err)
+	old, known := nodeRows.Get(&w.Change, nodeKey(c.Node))
 	if known && old.Member() && subtle.ConstantTimeCompare(old.Key[:], c.Key[:]) != 1 {
 		return nil, refuse(rookery.KindExists, "node %s is in the cluster already; start it, or join with an empty data directory", c.Node)
 	}
-	n, err := m.writeNode(tx, Node{ID: c.Node, Name: c.Name, Address: c.Address, Version: c.Version, Zone: c.Zone, Key: c.Key})
+	n, err := w.writeNode(Node{ID: c.Node, Name: c.Name, Address: c.Address, Version: c.Version, Zone: c.Zone, Key: c.Key})
 	if err != nil {
 		return nil, err
 	}
 	if i.UsedBy == "" {
-		i.UsedBy, i.UsedKey, i.Used = c.Node, c.Key, tx.Time()
-		put(tx, invitedKey(c.ID), &i)
+		i.UsedBy, i.UsedKey, i.Used = c.Node, c.Key, w.Time()
+		inviteRows.Put(&w.Change, invitedKey(c.ID), &i)
 	}
-	put(tx, nodeKey(c.Node), &n)
-	m.changed(tx)
+	nodeRows.Put(&w.Change, nodeKey(c.Node), &n)
+	w.changed()
 	return &command.Done{}, nil
 }

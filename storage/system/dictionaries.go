@@ -9,7 +9,34 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var dictionaryPart = part{
+	Tables: []tables.Table{
+		{ID: tableDictionary, Name: "dictionary", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(4), Check: dictionaryRows.Check},
+		{ID: tableSealed, Name: "sealed dictionary", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(4), Check: checkSealedRow},
+		{ID: tableAdopted, Name: "dictionary in use", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(0), Check: tables.Length(8)},
+	},
+	Handlers: handlers{
+		tables.On((*work).addDictionary),
+		tables.On((*work).adoptDictionary),
+		tables.On((*work).resealDictionary),
+	},
+}
+
+func checkSealedRow(_, _ []byte) error { return nil }
+
+var dictionaryRows = tables.Records[Dictionary]{Table: tableDictionary, What: "dictionaries", Named: func(x *Dictionary, k []byte) error {
+	if len(k) != 4 {
+		return tables.Damaged("dictionaries")
+	}
+	x.ID = rookery.DictionaryID(tables.U32At(k, 0))
+	return nil
+}}
 
 // MaxDictionaries bounds the dictionaries of a site. None that was adopted ever
 // goes: bodies, restore points and backups may need it. At one retraining a
@@ -35,26 +62,7 @@ type Dictionary struct {
 }
 
 // Dictionaries lists the dictionaries in the order of ids.
-func (m *Machine) Dictionaries() (all []Dictionary, err error) {
-	err = m.read(func(r state.Reader) error {
-		all, err = readDictionaries(r)
-		return err
-	})
-	return all, err
-}
-
-func readDictionaries(r state.Reader) (all []Dictionary, err error) {
-	err = scan(r, tableDictionary, func(k, v []byte) error {
-		if len(k) != 4 {
-			return damaged("dictionaries")
-		}
-		d := Dictionary{ID: rookery.DictionaryID(binary.BigEndian.Uint32(k))}
-		err := decode("dictionaries", v, &d)
-		all = append(all, d)
-		return err
-	})
-	return all, err
-}
+func (m *Machine) Dictionaries() (all []Dictionary, err error) { return list(m, dictionaryRows) }
 
 // AdoptedDictionary is the dictionary that new mail is compressed with, 0
 // before the first; last is the highest that was ever added.
@@ -67,21 +75,21 @@ func (m *Machine) AdoptedDictionary() (adopted, last rookery.DictionaryID, err e
 }
 
 func readAdopted(r state.Reader) (adopted, last rookery.DictionaryID, err error) {
-	v, err := r.Get([]byte{tableAdopted})
+	v, err := r.Get(tables.Key{tableAdopted})
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case v == nil:
 		return 0, rookery.FirstSiteDictionary - 1, nil
 	case len(v) != 8:
-		return 0, 0, damaged("dictionaries")
+		return 0, 0, tables.Damaged("dictionaries")
 	}
 	return rookery.DictionaryID(binary.BigEndian.Uint32(v)), rookery.DictionaryID(binary.BigEndian.Uint32(v[4:])), nil
 }
 
-func setAdopted(tx state.Tx, adopted, last rookery.DictionaryID) {
+func (w *work) setAdopted(adopted, last rookery.DictionaryID) {
 	v := binary.BigEndian.AppendUint32(nil, uint32(adopted))
-	must(tx.Set([]byte{tableAdopted}, binary.BigEndian.AppendUint32(v, uint32(last))))
+	w.Set(tables.Key{tableAdopted}, binary.BigEndian.AppendUint32(v, uint32(last)))
 }
 
 // SealedDictionary is a dictionary under the tenant key. The error is
@@ -97,16 +105,15 @@ func (m *Machine) SealedDictionary(id rookery.DictionaryID) (sealed []byte, err 
 	return sealed, err
 }
 
-func dictionaryKey(table byte, id rookery.DictionaryID) []byte {
-	return binary.BigEndian.AppendUint32([]byte{table}, uint32(id))
+func dictionaryKey(table byte, id rookery.DictionaryID) tables.Key {
+	return tables.NewKey(table).U32(uint32(id))
 }
 
-func checkSealed(tx state.Tx, sealed []byte, key uint32) error {
+func (w *work) checkSealed(sealed []byte, key uint32) error {
 	if len(sealed) == 0 || len(sealed) > command.MaxSealedDictionary || key == 0 {
 		return refuse(rookery.KindInvalid, "a sealed dictionary has 1 to %d bytes and a tenant key version", command.MaxSealedDictionary)
 	}
-	keys, err := readTenantKeys(tx)
-	must(err)
+	keys := tenantRows.All(&w.Change)
 	for _, k := range keys {
 		if k.Version == key && k.Destroyed > 0 {
 			return refuse(rookery.KindConflict, "tenant key version %d is destroyed", key)
@@ -117,9 +124,8 @@ func checkSealed(tx state.Tx, sealed []byte, key uint32) error {
 
 // noDictionaryUnder refuses to give up a tenant key version that a dictionary
 // is sealed under.
-func noDictionaryUnder(tx state.Tx, version uint32) error {
-	all, err := readDictionaries(tx)
-	must(err)
+func (w *work) noDictionaryUnder(version uint32) error {
+	all := dictionaryRows.All(&w.Change)
 	for _, d := range all {
 		if d.Key == version {
 			return refuse(rookery.KindConflict, "dictionary %d is sealed under tenant key version %d; it is sealed anew within minutes: try again", d.ID, version)
@@ -128,80 +134,76 @@ func noDictionaryUnder(tx state.Tx, version uint32) error {
 	return nil
 }
 
-func (m *Machine) addDictionary(tx state.Tx, c *command.AddDictionary) (command.Result, error) {
-	if err := checkSealed(tx, c.Sealed, c.Key); err != nil {
+func (w *work) addDictionary(c *command.AddDictionary) (command.Result, error) {
+	if err := w.checkSealed(c.Sealed, c.Key); err != nil {
 		return nil, err
 	}
-	adopted, last, err := readAdopted(tx)
-	must(err)
+	adopted, last, err := readAdopted(w.Tx)
+	tables.Must(err)
 	if c.ID <= last || c.ID < rookery.FirstSiteDictionary {
 		return nil, refuse(rookery.KindConflict, "dictionaries up to %d have been used: another was trained meanwhile", last)
 	}
-	all, err := readDictionaries(tx)
-	must(err)
+	all := dictionaryRows.All(&w.Change)
 	if n := len(all); n > 0 && all[n-1].Adopted == 0 {
 		// No node has compressed anything with it.
-		must(tx.Delete(dictionaryKey(tableDictionary, all[n-1].ID)))
-		must(tx.Delete(dictionaryKey(tableSealed, all[n-1].ID)))
+		w.Delete(dictionaryKey(tableDictionary, all[n-1].ID))
+		w.Delete(dictionaryKey(tableSealed, all[n-1].ID))
 		all = all[:n-1]
 	}
 	if len(all) >= MaxDictionaries {
 		return nil, refuse(rookery.KindLimit, "there are %d dictionaries, at most that many, for none may go that stored mail could need", MaxDictionaries)
 	}
-	put(tx, dictionaryKey(tableDictionary, c.ID), &Dictionary{Key: c.Key, Size: uint32(len(c.Sealed)),
-		Messages: c.Messages, Accounts: c.Accounts, Before: c.Before, After: c.After, Trained: tx.Time()})
-	must(tx.Set(dictionaryKey(tableSealed, c.ID), c.Sealed))
-	setAdopted(tx, adopted, c.ID)
-	m.dictionariesChanged(tx)
+	dictionaryRows.Put(&w.Change, dictionaryKey(tableDictionary, c.ID), &Dictionary{Key: c.Key, Size: uint32(len(c.Sealed)),
+		Messages: c.Messages, Accounts: c.Accounts, Before: c.Before, After: c.After, Trained: w.Time()})
+	w.Set(dictionaryKey(tableSealed, c.ID), c.Sealed)
+	w.setAdopted(adopted, c.ID)
+	w.dictionariesChanged()
 	return &command.Done{}, nil
 }
 
-func findDictionary(tx state.Tx, id rookery.DictionaryID) (d Dictionary, err error) {
-	v := get(tx, dictionaryKey(tableDictionary, id))
-	if v == nil {
+func (w *work) findDictionary(id rookery.DictionaryID) (Dictionary, error) {
+	d, found := dictionaryRows.Get(&w.Change, dictionaryKey(tableDictionary, id))
+	if !found {
 		return d, refuse(rookery.KindNotFound, "there is no dictionary %d", id)
 	}
-	d.ID = id
-	must(decode("dictionaries", v, &d))
 	return d, nil
 }
 
-func (m *Machine) adoptDictionary(tx state.Tx, c *command.AdoptDictionary) (command.Result, error) {
-	d, err := findDictionary(tx, c.ID)
+func (w *work) adoptDictionary(c *command.AdoptDictionary) (command.Result, error) {
+	d, err := w.findDictionary(c.ID)
 	if err != nil {
 		return nil, err
 	}
-	adopted, last, err := readAdopted(tx)
-	must(err)
+	adopted, last, err := readAdopted(w.Tx)
+	tables.Must(err)
 	switch {
 	case adopted == c.ID:
 		return &command.Done{}, nil
 	case adopted > c.ID:
 		return nil, refuse(rookery.KindConflict, "dictionary %d is in use already, which is newer than %d", adopted, c.ID)
 	}
-	nodes, err := readNodes(tx)
-	must(err)
+	nodes := nodeRows.All(&w.Change)
 	for _, n := range nodes {
 		if n.Member() && !slices.Contains(c.Nodes, n.ID) {
 			return nil, refuse(rookery.KindConflict, "node %s has not said that it has dictionary %d", n.label(), c.ID)
 		}
 	}
-	d.Adopted = tx.Time()
-	put(tx, dictionaryKey(tableDictionary, c.ID), &d)
-	setAdopted(tx, c.ID, last)
-	m.dictionariesChanged(tx)
+	d.Adopted = w.Time()
+	dictionaryRows.Put(&w.Change, dictionaryKey(tableDictionary, c.ID), &d)
+	w.setAdopted(c.ID, last)
+	w.dictionariesChanged()
 	return &command.Done{}, nil
 }
 
-func (m *Machine) resealDictionary(tx state.Tx, c *command.ResealDictionary) (command.Result, error) {
-	if err := checkSealed(tx, c.Sealed, c.Key); err != nil {
+func (w *work) resealDictionary(c *command.ResealDictionary) (command.Result, error) {
+	if err := w.checkSealed(c.Sealed, c.Key); err != nil {
 		return nil, err
 	}
-	d, err := findDictionary(tx, c.ID)
+	d, err := w.findDictionary(c.ID)
 	if err != nil {
 		return nil, err
 	}
-	switch have := sha256.Sum256(get(tx, dictionaryKey(tableSealed, c.ID))); have {
+	switch have := sha256.Sum256(w.Get(dictionaryKey(tableSealed, c.ID))); have {
 	case sha256.Sum256(c.Sealed):
 		return &command.Done{}, nil
 	case c.Old:
@@ -209,9 +211,9 @@ func (m *Machine) resealDictionary(tx state.Tx, c *command.ResealDictionary) (co
 		return nil, refuse(rookery.KindConflict, "dictionary %d was sealed anew meanwhile", c.ID)
 	}
 	d.Key, d.Size = c.Key, uint32(len(c.Sealed))
-	put(tx, dictionaryKey(tableDictionary, c.ID), &d)
-	must(tx.Set(dictionaryKey(tableSealed, c.ID), c.Sealed))
-	m.dictionariesChanged(tx)
+	dictionaryRows.Put(&w.Change, dictionaryKey(tableDictionary, c.ID), &d)
+	w.Set(dictionaryKey(tableSealed, c.ID), c.Sealed)
+	w.dictionariesChanged()
 	return &command.Done{}, nil
 }
 
@@ -221,8 +223,8 @@ type DictionaryEvents interface {
 	Dictionaries()
 }
 
-func (m *Machine) dictionariesChanged(tx state.Tx) {
-	if e, ok := m.events.(DictionaryEvents); ok {
-		tx.OnCommit(e.Dictionaries)
+func (w *work) dictionariesChanged() {
+	if e, ok := w.m.events.(DictionaryEvents); ok {
+		w.OnCommit(e.Dictionaries)
 	}
 }

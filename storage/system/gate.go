@@ -8,7 +8,18 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var gatePart = part{
+	Tables: []tables.Table{
+		{ID: tableGate, Name: "version gate", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(0), Check: tables.Length(4)},
+	},
+	Handlers: handlers{
+		tables.On((*work).finalizeVersion),
+	},
+}
 
 // Gate is the highest command version that may be proposed: every member
 // reads it. It is 0 until the first FinalizeVersion.
@@ -21,32 +32,31 @@ func (m *Machine) Gate() (version uint32, err error) {
 }
 
 func readGate(r state.Reader) (uint32, error) {
-	v, err := r.Get([]byte{tableGate})
+	v, err := r.Get(tables.Key{tableGate})
 	switch {
 	case err != nil || v == nil:
 		return 0, err
 	case len(v) != 4:
-		return 0, damaged("version gate")
+		return 0, tables.Damaged("version gate")
 	}
 	return binary.BigEndian.Uint32(v), nil
 }
 
-func gate(tx state.Tx) uint32 {
-	v, err := readGate(tx)
-	must(err)
+func (w *work) gate() uint32 {
+	v, err := readGate(w.Tx)
+	tables.Must(err)
 	return v
 }
 
-func (m *Machine) finalizeVersion(tx state.Tx, c *command.FinalizeVersion) (command.Result, error) {
-	now := gate(tx)
+func (w *work) finalizeVersion(c *command.FinalizeVersion) (command.Result, error) {
+	now := w.gate()
 	switch {
 	case c.Version == now:
 		return &command.Done{}, nil
 	case c.Version < now:
 		return nil, refuse(rookery.KindConflict, "version %d is final already; it does not go back to %d", now, c.Version)
 	}
-	nodes, err := readNodes(tx)
-	must(err)
+	nodes := nodeRows.All(&w.Change)
 	var behind []string
 	count := 0
 	for _, n := range nodes {
@@ -67,8 +77,8 @@ func (m *Machine) finalizeVersion(tx state.Tx, c *command.FinalizeVersion) (comm
 	if len(behind) > 0 {
 		return nil, refuse(rookery.KindConflict, "not every node reads version %d: %s; upgrade or remove these first", c.Version, strings.Join(behind, ", "))
 	}
-	must(tx.Set([]byte{tableGate}, binary.BigEndian.AppendUint32(nil, c.Version)))
-	m.changed(tx)
+	w.Set(tables.Key{tableGate}, binary.BigEndian.AppendUint32(nil, c.Version))
+	w.changed()
 	return &command.Done{}, nil
 }
 

@@ -4,7 +4,20 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var gossipPart = part{
+	Tables: []tables.Table{
+		{ID: tableGossip, Name: "gossip keys", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Exactly(0), Check: gossipRows.Check},
+	},
+	Handlers: handlers{
+		tables.On((*work).setGossipKeys),
+	},
+}
+
+var gossipRows = tables.Records[GossipRing]{Table: tableGossip, What: "gossip keys"}
 
 // GossipRing is the ring of keys that gossip is encrypted with.
 type GossipRing struct {
@@ -21,25 +34,16 @@ type GossipRing struct {
 // Gossip is the ring of gossip keys.
 func (m *Machine) Gossip() (ring GossipRing, err error) {
 	err = m.read(func(r state.Reader) error {
-		ring, err = readRing(r)
+		ring, _, err = gossipRows.Find(r, tables.Key{tableGossip})
 		return err
 	})
 	return ring, err
 }
 
-func readRing(r state.Reader) (ring GossipRing, err error) {
-	v, err := r.Get([]byte{tableGossip})
-	if err == nil && v != nil {
-		err = decode("gossip keys", v, &ring)
-	}
-	return ring, err
-}
-
 // setGossipKeys lets the stages follow each other in their order only: a key
 // that is used before every node has it would cut nodes off.
-func (m *Machine) setGossipKeys(tx state.Tx, c *command.SetGossipKeys) (command.Result, error) {
-	ring, err := readRing(tx)
-	must(err)
+func (w *work) setGossipKeys(c *command.SetGossipKeys) (command.Result, error) {
+	ring, _ := gossipRows.Get(&w.Change, tables.Key{tableGossip})
 	if ring.Version != c.Version {
 		return nil, refuse(rookery.KindConflict, "the gossip keys have version %d, not %d", ring.Version, c.Version)
 	}
@@ -53,7 +57,7 @@ func (m *Machine) setGossipKeys(tx state.Tx, c *command.SetGossipKeys) (command.
 	case command.GossipInstall:
 		ok = ring.Stage == command.GossipSettled && len(c.Keys) == 2 && c.Keys[0] != c.Keys[1] &&
 			(ring.Version == 0 || c.Keys[0] == ring.Keys[0])
-		ring.Began = tx.Time()
+		ring.Began = w.Time()
 	case command.GossipUse:
 		ok = ring.Stage == command.GossipInstall && len(c.Keys) == 2 && c.Keys[0] == ring.Keys[1] && c.Keys[1] == ring.Keys[0]
 	case command.GossipSettled:
@@ -63,7 +67,7 @@ func (m *Machine) setGossipKeys(tx state.Tx, c *command.SetGossipKeys) (command.
 		return nil, refuse(rookery.KindInvalid, "gossip keys that are %s do not become %s with these keys", ring.Stage, c.Stage)
 	}
 	ring.Version, ring.Stage, ring.Keys = ring.Version+1, c.Stage, c.Keys
-	put(tx, []byte{tableGossip}, &ring)
-	m.changed(tx)
+	gossipRows.Put(&w.Change, tables.Key{tableGossip}, &ring)
+	w.changed()
 	return &command.Done{}, nil
 }

@@ -1,14 +1,35 @@
 package system
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var groupPart = part{
+	Tables: []tables.Table{
+		{ID: tableGroup, Name: "placement of a group", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(4), Check: groupRows.Check},
+	},
+	Handlers: handlers{
+		tables.On((*work).createGroup),
+		tables.On((*work).foundGroup),
+		tables.On((*work).placeGroup),
+		tables.On((*work).confirmGroup),
+	},
+}
+
+var groupRows = tables.Records[GroupPlacement]{Table: tableGroup, What: "placement", Named: func(x *GroupPlacement, k []byte) error {
+	if len(k) != 4 {
+		return tables.Damaged("placement")
+	}
+	x.Group = rookery.GroupID(tables.U32At(k, 0))
+	return nil
+}}
 
 // GroupPlacement says which nodes shall hold a group.
 type GroupPlacement struct {
@@ -53,18 +74,13 @@ func (p GroupPlacement) votes() []rookery.NodeID {
 }
 
 // Groups lists the placement of all groups in the order of their numbers.
-func (m *Machine) Groups() (groups []GroupPlacement, err error) {
-	err = m.read(func(r state.Reader) error {
-		groups, err = readGroups(r)
-		return err
-	})
-	return groups, err
-}
+func (m *Machine) Groups() (groups []GroupPlacement, err error) { return list(m, groupRows) }
 
 // Group is one group's placement. The error is KindNotFound.
 func (m *Machine) Group(id rookery.GroupID) (p GroupPlacement, err error) {
 	err = m.read(func(r state.Reader) error {
-		found, err := findGroup(r, id, &p)
+		var found bool
+		p, found, err = groupRows.Find(r, groupKey(id))
 		if err == nil && !found {
 			err = rookery.E("find group", rookery.KindNotFound, fmt.Errorf("there is no group %d", id))
 		}
@@ -73,44 +89,21 @@ func (m *Machine) Group(id rookery.GroupID) (p GroupPlacement, err error) {
 	return p, err
 }
 
-func readGroups(r state.Reader) (groups []GroupPlacement, err error) {
-	err = scan(r, tableGroup, func(k, v []byte) error {
-		if len(k) != 4 {
-			return damaged("placement")
-		}
-		p := GroupPlacement{Group: rookery.GroupID(binary.BigEndian.Uint32(k))}
-		err := decode("placement", v, &p)
-		groups = append(groups, p)
-		return err
-	})
-	return groups, err
-}
-
-func findGroup(r state.Reader, id rookery.GroupID, p *GroupPlacement) (bool, error) {
-	v, err := r.Get(groupKey(id))
-	if err != nil || v == nil {
-		return false, err
-	}
-	p.Group = id
-	return true, decode("placement", v, p)
-}
-
-func (m *Machine) createGroup(tx state.Tx, c *command.CreateGroup) (command.Result, error) {
-	return m.addGroup(tx, GroupPlacement{Group: c.Group, Members: c.Members})
+func (w *work) createGroup(c *command.CreateGroup) (command.Result, error) {
+	return w.addGroup(GroupPlacement{Group: c.Group, Members: c.Members})
 }
 
 // foundGroup adds a group in the place of the first void one.
-func (m *Machine) foundGroup(tx state.Tx, c *command.FoundGroup) (command.Result, error) {
-	r, err := m.addGroup(tx, GroupPlacement{Group: c.Group, Members: []rookery.NodeID{c.Founder}, Founder: c.Founder})
+func (w *work) foundGroup(c *command.FoundGroup) (command.Result, error) {
+	r, err := w.addGroup(GroupPlacement{Group: c.Group, Members: []rookery.NodeID{c.Founder}, Founder: c.Founder})
 	if err != nil {
 		return nil, err
 	}
-	groups, err := readGroups(tx)
-	must(err)
+	groups := groupRows.All(&w.Change)
 	for _, p := range groups {
 		if p.Void && p.Instead == 0 {
 			p.Instead = c.Group
-			put(tx, groupKey(p.Group), &p)
+			groupRows.Put(&w.Change, groupKey(p.Group), &p)
 			break
 		}
 	}
@@ -119,28 +112,26 @@ func (m *Machine) foundGroup(tx state.Tx, c *command.FoundGroup) (command.Result
 
 // voidGroups makes the groups void that wait for a node to begin them, which
 // was removed.
-func voidGroups(tx state.Tx, removed rookery.NodeID) {
-	groups, err := readGroups(tx)
-	must(err)
+func (w *work) voidGroups(removed rookery.NodeID) {
+	groups := groupRows.All(&w.Change)
 	for _, p := range groups {
 		if p.Awaits(removed) {
 			p.Void, p.Members = true, nil
 			p.Version++
-			put(tx, groupKey(p.Group), &p)
+			groupRows.Put(&w.Change, groupKey(p.Group), &p)
 		}
 	}
 }
 
-func (m *Machine) addGroup(tx state.Tx, p GroupPlacement) (command.Result, error) {
+func (w *work) addGroup(p GroupPlacement) (command.Result, error) {
 	var err error
-	if p.Members, err = placeable(tx, p.Members); err != nil {
+	if p.Members, err = w.placeable(p.Members); err != nil {
 		return nil, err
 	}
 	if p.Group < rookery.SystemGroup {
 		return nil, refuse(rookery.KindInvalid, "groups are numbered from %d", rookery.SystemGroup)
 	}
-	groups, err := readGroups(tx)
-	must(err)
+	groups := groupRows.All(&w.Change)
 	if slices.ContainsFunc(groups, func(other GroupPlacement) bool { return other.Group == p.Group }) {
 		return nil, refuse(rookery.KindExists, "group %d exists", p.Group)
 	}
@@ -148,27 +139,27 @@ func (m *Machine) addGroup(tx state.Tx, p GroupPlacement) (command.Result, error
 		return nil, refuse(rookery.KindLimit, "there are %d groups, at most that many", MaxGroups)
 	}
 	p.Version = 1
-	put(tx, groupKey(p.Group), &p)
-	m.changed(tx)
+	groupRows.Put(&w.Change, groupKey(p.Group), &p)
+	w.changed()
 	return &command.PlacementResult{Version: 1}, nil
 }
 
-func (m *Machine) placeGroup(tx state.Tx, c *command.PlaceGroup) (command.Result, error) {
-	p, err := placementAt(tx, c.Group, c.Version)
+func (w *work) placeGroup(c *command.PlaceGroup) (command.Result, error) {
+	p, err := w.placementAt(c.Group, c.Version)
 	if err != nil {
 		return nil, err
 	}
-	if p.Members, err = placeable(tx, c.Members); err != nil {
+	if p.Members, err = w.placeable(c.Members); err != nil {
 		return nil, err
 	}
 	p.Version++
-	put(tx, groupKey(c.Group), &p)
-	m.changed(tx)
+	groupRows.Put(&w.Change, groupKey(c.Group), &p)
+	w.changed()
 	return &command.PlacementResult{Version: p.Version}, nil
 }
 
-func (m *Machine) confirmGroup(tx state.Tx, c *command.ConfirmGroup) (command.Result, error) {
-	p, err := placementAt(tx, c.Group, c.Version)
+func (w *work) confirmGroup(c *command.ConfirmGroup) (command.Result, error) {
+	p, err := w.placementAt(c.Group, c.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -178,15 +169,14 @@ func (m *Machine) confirmGroup(tx state.Tx, c *command.ConfirmGroup) (command.Re
 	if !c.Open {
 		p.Confirmed = c.Version
 	}
-	put(tx, groupKey(c.Group), &p)
-	m.changed(tx)
+	groupRows.Put(&w.Change, groupKey(c.Group), &p)
+	w.changed()
 	return &command.Done{}, nil
 }
 
 // placementAt is a group's placement if it has the version.
-func placementAt(tx state.Tx, group rookery.GroupID, version uint64) (p GroupPlacement, err error) {
-	found, err := findGroup(tx, group, &p)
-	must(err)
+func (w *work) placementAt(group rookery.GroupID, version uint64) (GroupPlacement, error) {
+	p, found := groupRows.Get(&w.Change, groupKey(group))
 	if !found {
 		return p, refuse(rookery.KindNotFound, "there is no group %d", group)
 	}
@@ -212,15 +202,13 @@ func distinct(nodes []rookery.NodeID) ([]rookery.NodeID, error) {
 
 // placeable are the nodes in the order of their ids where all may hold a
 // group.
-func placeable(tx state.Tx, nodes []rookery.NodeID) ([]rookery.NodeID, error) {
+func (w *work) placeable(nodes []rookery.NodeID) ([]rookery.NodeID, error) {
 	sorted, err := distinct(nodes)
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range sorted {
-		var n Node
-		found, err := findNode(tx, id, &n)
-		must(err)
+		n, found := nodeRows.Get(&w.Change, nodeKey(id))
 		if !found || !n.Member() {
 			return nil, refuse(rookery.KindInvalid, "node %.64q is no member of the cluster", id)
 		}
@@ -232,13 +220,10 @@ func placeable(tx state.Tx, nodes []rookery.NodeID) ([]rookery.NodeID, error) {
 // nodes that share a group are removed one after the other, the second when
 // the group has left the first. A group that waits for the node to begin it is
 // empty: it becomes void.
-func removable(tx state.Tx, node rookery.NodeID) error {
-	groups, err := readGroups(tx)
-	must(err)
+func (w *work) removable(node rookery.NodeID) error {
+	groups := groupRows.All(&w.Change)
 	stays := func(id rookery.NodeID) bool {
-		var n Node
-		found, err := findNode(tx, id, &n)
-		must(err)
+		n, found := nodeRows.Get(&w.Change, nodeKey(id))
 		return found && n.Member() && id != node
 	}
 	for _, p := range groups {

@@ -1,13 +1,43 @@
 package system
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var keyPart = part{
+	Tables: []tables.Table{
+		{ID: tableTenant, Name: "tenant key version", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(4), Check: tenantRows.Check},
+		{ID: tableErasure, Name: "erasure of an account", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+			Key: tables.Exactly(0), Check: tables.Decodes[Erasure]},
+	},
+	Handlers: handlers{
+		tables.On((*work).setTenantKey),
+		tables.On((*work).eraseAccounts),
+		tables.On((*work).accountsErased),
+	},
+}
+
+var tenantRows = tables.Records[TenantKey]{Table: tableTenant, What: "tenant keys", Named: func(x *TenantKey, k []byte) error {
+	if len(k) != 4 {
+		return tables.Damaged("tenant keys")
+	}
+	x.Version = tables.U32At(k, 0)
+	return nil
+}}
+
+var erasureRows = tables.Records[Erasure]{Table: tableErasure, What: "erasures", Named: func(x *Erasure, k []byte) error {
+	if len(k) != 16 {
+		return tables.Damaged("erasures")
+	}
+	x.Account = rookery.AccountID(k)
+	return nil
+}}
 
 // MaxErasures bounds the accounts that are being erased.
 const MaxErasures = 10_000
@@ -36,33 +66,14 @@ type Erasure struct {
 	Under  uint32 `cbor:"3,keyasint,omitempty"`
 }
 
-func tenantKey(version uint32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{tableTenant}, version)
+func tenantKey(version uint32) tables.Key {
+	return tables.NewKey(tableTenant).U32(version)
 }
 
-func erasureKey(a rookery.AccountID) []byte { return append([]byte{tableErasure}, a[:]...) }
+func erasureKey(a rookery.AccountID) tables.Key { return tables.AccountKey(tableErasure, a) }
 
 // TenantKeys lists the versions there are records of, rising.
-func (m *Machine) TenantKeys() (keys []TenantKey, err error) {
-	err = m.read(func(r state.Reader) error {
-		keys, err = readTenantKeys(r)
-		return err
-	})
-	return keys, err
-}
-
-func readTenantKeys(r state.Reader) (keys []TenantKey, err error) {
-	err = scan(r, tableTenant, func(k, v []byte) error {
-		if len(k) != 4 {
-			return damaged("tenant keys")
-		}
-		t := TenantKey{Version: binary.BigEndian.Uint32(k)}
-		err := decode("tenant keys", v, &t)
-		keys = append(keys, t)
-		return err
-	})
-	return keys, err
-}
+func (m *Machine) TenantKeys() (keys []TenantKey, err error) { return list(m, tenantRows) }
 
 // InUse is the newest version in use; the zero TenantKey before the first
 // rotation.
@@ -76,20 +87,7 @@ func InUse(keys []TenantKey) (newest TenantKey) {
 }
 
 // Erasures lists the accounts that are being erased, in the order of ids.
-func (m *Machine) Erasures() (all []Erasure, err error) {
-	err = m.read(func(r state.Reader) error {
-		return scan(r, tableErasure, func(k, v []byte) error {
-			if len(k) != 16 {
-				return damaged("erasures")
-			}
-			e := Erasure{Account: rookery.AccountID(k)}
-			err := decode("erasures", v, &e)
-			all = append(all, e)
-			return err
-		})
-	})
-	return all, err
-}
+func (m *Machine) Erasures() (all []Erasure, err error) { return list(m, erasureRows) }
 
 // errErasing answers whoever wants an account that is being erased: the
 // directory entry gets another one once that is over.
@@ -106,12 +104,11 @@ func erasing(r state.Reader, id rookery.AccountID) error {
 	return err
 }
 
-func (m *Machine) setTenantKey(tx state.Tx, c *command.SetTenantKey) (command.Result, error) {
+func (w *work) setTenantKey(c *command.SetTenantKey) (command.Result, error) {
 	if c.Version == 0 || c.Fingerprint == [16]byte{} && !c.Destroyed {
 		return nil, refuse(rookery.KindInvalid, "a tenant key has a version and a fingerprint")
 	}
-	keys, err := readTenantKeys(tx)
-	must(err)
+	keys := tenantRows.All(&w.Change)
 	now := InUse(keys)
 	var have TenantKey
 	for _, k := range keys {
@@ -125,69 +122,61 @@ func (m *Machine) setTenantKey(tx state.Tx, c *command.SetTenantKey) (command.Re
 	case c.Destroyed && c.Version >= now.Version:
 		return nil, refuse(rookery.KindConflict, "tenant key version %d is in use: rotate first", c.Version)
 	case c.Destroyed:
-		if err := noDictionaryUnder(tx, c.Version); err != nil {
+		if err := w.noDictionaryUnder(c.Version); err != nil {
 			return nil, err
 		}
-		have.Destroyed = tx.Time()
+		have.Destroyed = w.Time()
 	case have.Since > 0 && have.Fingerprint == c.Fingerprint:
 		return &command.Done{}, nil
 	case have.Since > 0 || have.Destroyed > 0 || c.Version <= now.Version:
 		return nil, refuse(rookery.KindConflict, "another tenant key came into use as version %d meanwhile", max(c.Version, now.Version))
 	default:
-		have.Fingerprint, have.Since = c.Fingerprint, tx.Time()
+		have.Fingerprint, have.Since = c.Fingerprint, w.Time()
 	}
-	put(tx, tenantKey(c.Version), &have)
-	m.keysChanged(tx)
+	tenantRows.Put(&w.Change, tenantKey(c.Version), &have)
+	w.keysChanged()
 	return &command.Done{}, nil
 }
 
 // eraseAccounts begins with all or none of them.
-func (m *Machine) eraseAccounts(tx state.Tx, c *command.EraseAccounts) (command.Result, error) {
+func (w *work) eraseAccounts(c *command.EraseAccounts) (command.Result, error) {
 	if len(c.Accounts) > command.MaxErase {
 		return nil, refuse(rookery.KindLimit, "%d accounts in one command, at most %d", len(c.Accounts), command.MaxErase)
 	}
 	var begin []rookery.AccountID
 	for _, id := range c.Accounts {
-		if get(tx, accountKey(id)) == nil {
+		if w.Get(accountKey(id)) == nil {
 			return nil, refuse(rookery.KindNotFound, "account %s is not in the map", id)
 		}
-		if get(tx, erasureKey(id)) == nil {
+		if w.Get(erasureKey(id)) == nil {
 			begin = append(begin, id)
 		}
 	}
-	count := len(begin)
-	must(scan(tx, tableErasure, func(_, _ []byte) error { count++; return nil }))
-	if count > MaxErasures {
+	if len(begin)+len(erasureRows.All(&w.Change)) > MaxErasures {
 		return nil, refuse(rookery.KindLimit, "more than %d accounts are being erased: wait until some are done", MaxErasures)
 	}
 	for _, id := range begin {
-		put(tx, erasureKey(id), &Erasure{Since: tx.Time()})
-		m.abandonErased(tx, id)
+		erasureRows.Put(&w.Change, erasureKey(id), &Erasure{Since: w.Time()})
+		w.abandonErased(id)
 	}
-	m.keysChanged(tx, begin...)
+	w.keysChanged(begin...)
 	return &command.Done{}, nil
 }
 
-func (m *Machine) accountsErased(tx state.Tx, c *command.AccountsErased) (command.Result, error) {
+func (w *work) accountsErased(c *command.AccountsErased) (command.Result, error) {
 	if len(c.Accounts) > command.MaxErase {
 		return nil, refuse(rookery.KindLimit, "%d accounts in one command, at most %d", len(c.Accounts), command.MaxErase)
 	}
-	keys, err := readTenantKeys(tx)
-	must(err)
+	keys := tenantRows.All(&w.Change)
 	for _, id := range c.Accounts {
-		v := get(tx, erasureKey(id))
-		if v == nil {
-			continue // it is over
-		}
-		var e Erasure
-		must(decode("erasures", v, &e))
-		if e.Barred {
-			continue
+		e, found := erasureRows.Get(&w.Change, erasureKey(id))
+		if !found || e.Barred {
+			continue // not found: it is over
 		}
 		e.Barred, e.Under = true, InUse(keys).Version
-		put(tx, erasureKey(id), &e)
+		erasureRows.Put(&w.Change, erasureKey(id), &e)
 	}
-	m.keysChanged(tx)
+	w.keysChanged()
 	return &command.Done{}, nil
 }
 
@@ -198,8 +187,8 @@ type KeyEvents interface {
 	Keys(erasing []rookery.AccountID)
 }
 
-func (m *Machine) keysChanged(tx state.Tx, erasing ...rookery.AccountID) {
-	if e, ok := m.events.(KeyEvents); ok {
-		tx.OnCommit(func() { e.Keys(erasing) })
+func (w *work) keysChanged(erasing ...rookery.AccountID) {
+	if e, ok := w.m.events.(KeyEvents); ok {
+		w.OnCommit(func() { e.Keys(erasing) })
 	}
 }

@@ -8,15 +8,10 @@
 package system
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
-
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 // The tables.
@@ -60,6 +55,8 @@ const (
 
 // Machine is the system group's state machine and the source of its reads.
 type Machine struct {
+	parts  *tables.Parts[*work]
+	erased []*tables.Table // of an account that is erased
 	group  *state.Group
 	events Events
 }
@@ -76,9 +73,30 @@ type Events interface {
 	Nodes()
 }
 
+// part is one subject of the machine: see the files that declare them.
+type (
+	part     = tables.Part[*work]
+	handlers = []tables.Handler[*work]
+)
+
+// work is one command in execution.
+type work struct {
+	tables.Change
+	m *Machine
+}
+
+func join() *tables.Parts[*work] {
+	return tables.Join("the system group", settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart, recoveryPart, holdPart, keyPart,
+		gossipPart, movePart, dictionaryPart)
+}
+
 // New makes the machine of the system group; events may be nil.
 func New(events Events) func(*state.Group) *Machine {
-	return func(g *state.Group) *Machine { return &Machine{group: g, events: events} }
+	return func(g *state.Group) *Machine {
+		m := &Machine{parts: join(), group: g, events: events}
+		m.erased = m.parts.Where(func(t *tables.Table) bool { return t.Erased == tables.AtOnce })
+		return m
+	}
 }
 
 // Restored implements state.Machine: nothing is cached.
@@ -87,200 +105,36 @@ func (m *Machine) Restored() {}
 // Apply executes the command in a log entry, whole or not at all.
 func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 	cmd, _, err := command.Decode(entry[tx.Offset():])
-	var r command.Result
-	if err == nil {
-		switch c := cmd.(type) {
-		case *command.EnsureAccount:
-			r, err = ensureAccount(tx, c)
-		case *command.SetSettings:
-			r, err = m.setSettings(tx, c)
-		case *command.RegisterNode:
-			r, err = m.registerNode(tx, c)
-		case *command.ForgetAccount:
-			r, err = m.forgetAccount(tx, c)
-		case *command.BeginMove:
-			r, err = m.beginMove(tx, c)
-		case *command.SwitchMove:
-			r, err = m.switchMove(tx, c)
-		case *command.AbandonMove:
-			r, err = m.abandonMove(tx, c)
-		case *command.EndMove:
-			r, err = m.endMove(tx, c)
-		case *command.SetNodeState:
-			r, err = m.setNodeState(tx, c)
-		case *command.ForgetMember:
-			r, err = forgetMember(tx, c)
-		case *command.Invite:
-			r, err = invite(tx, c)
-		case *command.Revoke:
-			r, err = revoke(tx, c)
-		case *command.Admit:
-			r, err = m.admit(tx, c)
-		case *command.CreateGroup:
-			r, err = m.createGroup(tx, c)
-		case *command.FoundGroup:
-			r, err = m.foundGroup(tx, c)
-		case *command.PlaceGroup:
-			r, err = m.placeGroup(tx, c)
-		case *command.ConfirmGroup:
-			r, err = m.confirmGroup(tx, c)
-		case *command.FinalizeVersion:
-			r, err = m.finalizeVersion(tx, c)
-		case *command.AddDictionary:
-			r, err = m.addDictionary(tx, c)
-		case *command.AdoptDictionary:
-			r, err = m.adoptDictionary(tx, c)
-		case *command.ResealDictionary:
-			r, err = m.resealDictionary(tx, c)
-		case *command.PlaceHold:
-			r, err = placeHold(tx, c)
-		case *command.LiftHold:
-			r, err = liftHold(tx, c)
-		case *command.Swept:
-			r, err = swept(tx, c)
-		case *command.SetGossipKeys:
-			r, err = m.setGossipKeys(tx, c)
-		case *command.Recovered:
-			r, err = m.recovered(tx, c)
-		case *command.SetTenantKey:
-			r, err = m.setTenantKey(tx, c)
-		case *command.EraseAccounts:
-			r, err = m.eraseAccounts(tx, c)
-		case *command.AccountsErased:
-			r, err = m.accountsErased(tx, c)
-		default:
-			err = refuse(rookery.KindInvalid, "command type %d does not belong to the system group", cmd.Type())
-		}
-	}
 	if err != nil {
-		return state.Refuse(rookery.KindOf(err), reason(err))
+		return tables.Answer(nil, err)
 	}
-	return state.OK(command.EncodeResult(r))
+	return tables.Answer(m.parts.Run(&work{tables.Change{Tx: tx}, m}, cmd))
 }
 
 func refuse(kind rookery.Kind, format string, args ...any) error {
-	return rookery.E("apply", kind, fmt.Errorf(format, args...))
+	return tables.Refuse(kind, format, args...)
 }
 
-func reason(err error) string {
-	var e *rookery.Error
-	if errors.As(err, &e) && e.Err != nil {
-		return e.Err.Error()
-	}
-	return err.Error()
+func (m *Machine) read(fn func(state.Reader) error) error {
+	s := m.group.Read()
+	defer s.Close()
+	return fn(s)
 }
 
-// must ends the process where the state cannot be read or written.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func get(tx state.Tx, k []byte) []byte {
-	v, err := tx.Get(k)
-	must(err)
-	return v
-}
-
-func damaged(what string) error {
-	return rookery.E("read "+what, rookery.KindDamaged, errors.New("a record of the state is damaged; restore this node's state from a peer"))
-}
-
-func keyKey(k string) []byte                { return append([]byte{tableKey}, k...) }
-func accountKey(a rookery.AccountID) []byte { return append([]byte{tableAccount}, a[:]...) }
-func nodeKey(n rookery.NodeID) []byte       { return append([]byte{tableNode}, n...) }
-func invitedKey(id string) []byte           { return append([]byte{tableInvited}, id...) }
-func groupKey(g rookery.GroupID) []byte {
-	return binary.BigEndian.AppendUint32([]byte{tableGroup}, uint32(g))
-}
-
-// put writes a record.
-func put(tx state.Tx, k []byte, record any) {
-	b, err := cbor.Marshal(record)
-	must(err)
-	must(tx.Set(k, b))
-}
-
-// decode reads a record.
-func decode(what string, b []byte, record any) error {
-	if err := cbor.Unmarshal(b, record); err != nil {
-		return damaged(what)
-	}
-	return nil
-}
-
-// scan calls fn for the rows of a table, keys without the table's byte.
-func scan(r state.Reader, table byte, fn func(k, v []byte) error) error {
-	return r.Scan([]byte{table}, []byte{table + 1}, func(k, v []byte) (bool, error) {
-		err := fn(k[1:], v)
-		return err == nil, err
+func list[T any](m *Machine, rows tables.Records[T]) (all []T, err error) {
+	err = m.read(func(r state.Reader) error {
+		all, err = rows.List(r)
+		return err
 	})
+	return all, err
 }
 
-func (m *Machine) changed(tx state.Tx) {
-	if m.events != nil {
-		tx.OnCommit(m.events.Nodes)
-	}
-}
+func nodeKey(n rookery.NodeID) tables.Key   { return tables.NewKey(tableNode).Str(string(n)) }
+func invitedKey(id string) tables.Key       { return tables.NewKey(tableInvited).Str(id) }
+func groupKey(g rookery.GroupID) tables.Key { return tables.NewKey(tableGroup).U32(uint32(g)) }
 
-// ensureAccount maps a directory key once.
-func ensureAccount(tx state.Tx, c *command.EnsureAccount) (command.Result, error) {
-	if n := len(c.DirectoryKey); n == 0 || n > MaxDirectoryKey {
-		return nil, refuse(rookery.KindInvalid, "a directory key of %d bytes, want 1 to %d", n, MaxDirectoryKey)
+func (w *work) changed() {
+	if w.m.events != nil {
+		w.OnCommit(w.m.events.Nodes)
 	}
-	if v := get(tx, keyKey(c.DirectoryKey)); v != nil {
-		p, err := decodePlace(v)
-		must(err)
-		if get(tx, erasureKey(p.Account)) != nil {
-			return nil, errErasing(p.Account)
-		}
-		return &command.EnsureResult{Account: p.Account, Group: p.Group}, nil
-	}
-	if c.Account == (rookery.AccountID{}) || c.Group <= rookery.SystemGroup {
-		return nil, refuse(rookery.KindInvalid, "the proposal has no account id or no mail group")
-	}
-	if get(tx, accountKey(c.Account)) != nil {
-		return nil, refuse(rookery.KindConflict, "account %s belongs to another directory entry; propose a new id", c.Account)
-	}
-	group := binary.BigEndian.AppendUint32(nil, uint32(c.Group))
-	must(tx.Set(keyKey(c.DirectoryKey), append(append([]byte(nil), c.Account[:]...), group...)))
-	must(tx.Set(accountKey(c.Account), append(group, c.DirectoryKey...)))
-	return &command.EnsureResult{Account: c.Account, Group: c.Group, Created: true}, nil
-}
-
-// forgetAccount takes an account off the map, and ends its erasure; it is
-// idempotent. A move that is not decided has nothing to move any more.
-func (m *Machine) forgetAccount(tx state.Tx, c *command.ForgetAccount) (command.Result, error) {
-	m.abandonErased(tx, c.Account)
-	v := get(tx, accountKey(c.Account))
-	if len(v) >= 4 {
-		must(tx.Delete(keyKey(string(v[4:]))))
-		must(tx.Delete(accountKey(c.Account)))
-	}
-	if get(tx, erasureKey(c.Account)) != nil {
-		must(tx.Delete(erasureKey(c.Account)))
-		m.keysChanged(tx)
-	}
-	return &command.Done{}, nil
-}
-
-// setSettings replaces the document under compare-and-set.
-func (m *Machine) setSettings(tx state.Tx, c *command.SetSettings) (command.Result, error) {
-	if len(c.Document) > MaxSettings {
-		return nil, refuse(rookery.KindTooLarge, "settings of %d bytes, at most %d", len(c.Document), MaxSettings)
-	}
-	var version uint64
-	if v := get(tx, []byte{tableSettings}); len(v) >= 8 {
-		version = binary.BigEndian.Uint64(v)
-	}
-	if version != c.Version {
-		return nil, refuse(rookery.KindConflict, "the settings have version %d, not %d; read them again and repeat the change", version, c.Version)
-	}
-	version++
-	must(tx.Set([]byte{tableSettings}, append(binary.BigEndian.AppendUint64(nil, version), c.Document...)))
-	if events := m.events; events != nil {
-		tx.OnCommit(func() { events.Settings(version) })
-	}
-	return &command.SettingsResult{Version: version}, nil
 }

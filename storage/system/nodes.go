@@ -6,7 +6,25 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var nodePart = part{
+	Tables: []tables.Table{
+		{ID: tableNode, Name: "node", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Never, Erased: tables.Kept,
+			Key: tables.Size{Min: 1, Max: 64}, Check: nodeRows.Check},
+	},
+	Handlers: handlers{
+		tables.On((*work).registerNode),
+		tables.On((*work).setNodeState),
+		tables.On((*work).forgetMember),
+	},
+}
+
+var nodeRows = tables.Records[Node]{Table: tableNode, What: "node registry", Named: func(x *Node, k []byte) error {
+	x.ID = rookery.NodeID(k)
+	return nil
+}}
 
 // Node is a node of the registry.
 type Node struct {
@@ -34,18 +52,13 @@ func (n Node) Member() bool { return n.State != command.NodeRemoved }
 
 // Nodes lists all nodes there ever were in the order of their ids, removed
 // ones (see Member) included.
-func (m *Machine) Nodes() (nodes []Node, err error) {
-	err = m.read(func(r state.Reader) error {
-		nodes, err = readNodes(r)
-		return err
-	})
-	return nodes, err
-}
+func (m *Machine) Nodes() (nodes []Node, err error) { return list(m, nodeRows) }
 
 // Node is one node, removed or not. The error is KindNotFound.
 func (m *Machine) Node(id rookery.NodeID) (n Node, err error) {
 	err = m.read(func(r state.Reader) error {
-		found, err := findNode(r, id, &n)
+		var found bool
+		n, found, err = nodeRows.Find(r, nodeKey(id))
 		if err == nil && !found {
 			err = rookery.E("find node", rookery.KindNotFound, fmt.Errorf("node %.64q is not registered", id))
 		}
@@ -54,70 +67,48 @@ func (m *Machine) Node(id rookery.NodeID) (n Node, err error) {
 	return n, err
 }
 
-func readNodes(r state.Reader) (nodes []Node, err error) {
-	err = scan(r, tableNode, func(k, v []byte) error {
-		n := Node{ID: rookery.NodeID(k)}
-		err := decode("node registry", v, &n)
-		nodes = append(nodes, n)
-		return err
-	})
-	return nodes, err
-}
-
-func findNode(r state.Reader, id rookery.NodeID, n *Node) (bool, error) {
-	v, err := r.Get(nodeKey(id))
-	if err != nil || v == nil {
-		return false, err
-	}
-	n.ID = id
-	return true, decode("node registry", v, n)
-}
-
-func (m *Machine) registerNode(tx state.Tx, c *command.RegisterNode) (command.Result, error) {
+func (w *work) registerNode(c *command.RegisterNode) (command.Result, error) {
 	if c.Remove {
-		return m.setNodeState(tx, &command.SetNodeState{Node: c.Node, State: command.NodeRemoved})
+		return w.setNodeState(&command.SetNodeState{Node: c.Node, State: command.NodeRemoved})
 	}
-	n, err := m.writeNode(tx, Node{ID: c.Node, Name: c.Name, Address: c.Address, Version: c.Version, Zone: c.Zone, Key: c.Key})
+	n, err := w.writeNode(Node{ID: c.Node, Name: c.Name, Address: c.Address, Version: c.Version, Zone: c.Zone, Key: c.Key})
 	if err != nil {
 		return nil, err
 	}
-	put(tx, nodeKey(c.Node), &n)
-	m.changed(tx)
+	nodeRows.Put(&w.Change, nodeKey(c.Node), &n)
+	w.changed()
 	return &command.Done{}, nil
 }
 
 // writeNode is the record that facts lead to, where they may be written.
-func (m *Machine) writeNode(tx state.Tx, facts Node) (n Node, err error) {
+func (w *work) writeNode(facts Node) (Node, error) {
 	if size := len(facts.ID); size == 0 || size > 64 || len(facts.Name) > 255 || len(facts.Address) > 255 || len(facts.Zone) > 255 {
-		return n, refuse(rookery.KindInvalid, "a node id has 1 to 64 bytes, its facts at most 255 each")
+		return Node{}, refuse(rookery.KindInvalid, "a node id has 1 to 64 bytes, its facts at most 255 each")
 	}
-	found, err := findNode(tx, facts.ID, &n)
-	must(err)
+	n, found := nodeRows.Get(&w.Change, nodeKey(facts.ID))
 	switch {
 	case found && !n.Member():
 		return n, refuse(rookery.KindDenied, "node %s was removed from the cluster and cannot come back; start it with an empty data directory and join again", facts.ID)
-	case facts.Version < gate(tx):
-		return n, refuse(rookery.KindDenied, "the node reads command versions up to %d and the cluster uses version %d; upgrade its binary first", facts.Version, gate(tx))
-	case !found && members(tx) >= MaxNodes:
+	case facts.Version < w.gate():
+		return n, refuse(rookery.KindDenied, "the node reads command versions up to %d and the cluster uses version %d; upgrade its binary first", facts.Version, w.gate())
+	case !found && w.members() >= MaxNodes:
 		return n, refuse(rookery.KindLimit, "%d nodes are registered, at most that many; remove dead ones", MaxNodes)
 	case !found:
-		n.Registered, n.Since = tx.Time(), tx.Time()
+		n.Registered, n.Since = w.Time(), w.Time()
 	}
 	if facts.Key == ([32]byte{}) {
 		facts.Key = n.Key
 	}
-	if found && n.Key != ([32]byte{}) && facts.Key != n.Key && members(tx) > 1 {
+	if found && n.Key != ([32]byte{}) && facts.Key != n.Key && w.members() > 1 {
 		return n, refuse(rookery.KindExists, "node %s is registered with another public key: bring its identity directory back, or remove the node and join with an empty data directory", facts.ID)
 	}
-	facts.Registered, facts.Since, facts.State, facts.Updated = n.Registered, n.Since, n.State, tx.Time()
+	facts.Registered, facts.Since, facts.State, facts.Updated = n.Registered, n.Since, n.State, w.Time()
 	return facts, nil
 }
 
 // setNodeState is idempotent, and changes nothing where it is repeated.
-func (m *Machine) setNodeState(tx state.Tx, c *command.SetNodeState) (command.Result, error) {
-	var n Node
-	found, err := findNode(tx, c.Node, &n)
-	must(err)
+func (w *work) setNodeState(c *command.SetNodeState) (command.Result, error) {
+	n, found := nodeRows.Get(&w.Change, nodeKey(c.Node))
 	switch {
 	case c.State > command.NodeRemoved:
 		return nil, refuse(rookery.KindInvalid, "node state %d is unknown to this version", c.State)
@@ -128,24 +119,22 @@ func (m *Machine) setNodeState(tx state.Tx, c *command.SetNodeState) (command.Re
 	case !n.Member():
 		return nil, refuse(rookery.KindDenied, "node %s was removed from the cluster, which is final", c.Node)
 	case c.State == command.NodeRemoved:
-		if err := removable(tx, c.Node); err != nil {
+		if err := w.removable(c.Node); err != nil {
 			return nil, err
 		}
 	}
-	n.State, n.Since = c.State, tx.Time()
-	put(tx, nodeKey(c.Node), &n)
+	n.State, n.Since = c.State, w.Time()
+	nodeRows.Put(&w.Change, nodeKey(c.Node), &n)
 	if c.State == command.NodeRemoved {
-		voidGroups(tx, c.Node)
+		w.voidGroups(c.Node)
 	}
-	m.changed(tx)
+	w.changed()
 	return &command.Done{}, nil
 }
 
 // members counts the nodes that are not removed.
-func members(r state.Reader) (count int) {
-	nodes, err := readNodes(r)
-	must(err)
-	for _, n := range nodes {
+func (w *work) members() (count int) {
+	for _, n := range nodeRows.All(&w.Change) {
 		if n.Member() {
 			count++
 		}
@@ -154,14 +143,12 @@ func members(r state.Reader) (count int) {
 }
 
 // forgetMember drops what the group keeps for a removed node but its record.
-func forgetMember(tx state.Tx, c *command.ForgetMember) (command.Result, error) {
-	var n Node
-	found, err := findNode(tx, c.Node, &n)
-	must(err)
+func (w *work) forgetMember(c *command.ForgetMember) (command.Result, error) {
+	n, found := nodeRows.Get(&w.Change, nodeKey(c.Node))
 	if !found || n.Member() {
 		return nil, refuse(rookery.KindConflict, "node %.64q was not removed from the cluster", c.Node)
 	}
-	must(tx.Forget(c.Node))
+	tables.Must(w.Forget(c.Node))
 	return &command.Done{}, nil
 }
 

@@ -1,13 +1,30 @@
 package system
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"rookery"
 	"rookery/storage/command"
-	"rookery/storage/state"
+	"rookery/storage/tables"
 )
+
+var recoveryPart = part{
+	Tables: []tables.Table{
+		{ID: tableRecovery, Name: "generation of the cluster", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+			Key: tables.Exactly(8), Check: recoveryRows.Check},
+	},
+	Handlers: handlers{
+		tables.On((*work).recovered),
+	},
+}
+
+var recoveryRows = tables.Records[Recovery]{Table: tableRecovery, What: "recoveries", Named: func(x *Recovery, k []byte) error {
+	if len(k) != 8 {
+		return tables.Damaged("recoveries")
+	}
+	x.Generation = tables.U64At(k, 0)
+	return nil
+}}
 
 // Recovery is one generation of the cluster that began after a lost majority.
 type Recovery struct {
@@ -20,26 +37,13 @@ type Recovery struct {
 }
 
 // Recoveries lists the recoveries of the cluster, oldest first.
-func (m *Machine) Recoveries() (all []Recovery, err error) {
-	err = m.read(func(r state.Reader) error {
-		return scan(r, tableRecovery, func(k, v []byte) error {
-			if len(k) != 8 {
-				return damaged("recoveries")
-			}
-			x := Recovery{Generation: binary.BigEndian.Uint64(k)}
-			err := decode("recoveries", v, &x)
-			all = append(all, x)
-			return err
-		})
-	})
-	return all, err
-}
+func (m *Machine) Recoveries() (all []Recovery, err error) { return list(m, recoveryRows) }
 
 // recovered removes every node that holds nothing of the new generation and
 // places the groups on the survivors. It asks for no majority: there is none.
-func (m *Machine) recovered(tx state.Tx, c *command.Recovered) (command.Result, error) {
-	k := binary.BigEndian.AppendUint64([]byte{tableRecovery}, c.Generation)
-	if get(tx, k) != nil {
+func (w *work) recovered(c *command.Recovered) (command.Result, error) {
+	k := tables.NewKey(tableRecovery).U64(c.Generation)
+	if w.Get(k) != nil {
 		return &command.Done{}, nil
 	}
 	survivors := map[rookery.NodeID]bool{}
@@ -51,30 +55,28 @@ func (m *Machine) recovered(tx state.Tx, c *command.Recovered) (command.Result, 
 			survivors[id] = true
 		}
 	}
-	nodes, err := readNodes(tx)
-	must(err)
-	rec := Recovery{ID: c.Recovery, Time: tx.Time()}
+	nodes := nodeRows.All(&w.Change)
+	rec := Recovery{ID: c.Recovery, Time: w.Time()}
 	for _, n := range nodes {
 		if survivors[n.ID] || !n.Member() {
 			continue
 		}
-		n.State, n.Since = command.NodeRemoved, tx.Time()
-		put(tx, nodeKey(n.ID), &n)
+		n.State, n.Since = command.NodeRemoved, w.Time()
+		nodeRows.Put(&w.Change, nodeKey(n.ID), &n)
 		rec.Removed = append(rec.Removed, n.ID)
 	}
 	for _, s := range c.Nodes {
-		n := Node{ID: s.Node, Address: s.Address, Registered: tx.Time(), Since: tx.Time()}
-		_, err := findNode(tx, s.Node, &n)
-		must(err)
+		n := Node{ID: s.Node, Address: s.Address, Registered: w.Time(), Since: w.Time()}
+		if old, found := nodeRows.Get(&w.Change, nodeKey(s.Node)); found {
+			n = old
+		}
 		if survivors[s.Node] && n.Member() {
 			n.Key = s.Key
-			put(tx, nodeKey(s.Node), &n)
+			nodeRows.Put(&w.Change, nodeKey(s.Node), &n)
 		}
 	}
 	for _, g := range c.Groups {
-		var p GroupPlacement
-		_, err := findGroup(tx, g.Group, &p)
-		must(err)
+		p, _ := groupRows.Get(&w.Change, groupKey(g.Group))
 		if p.Void {
 			continue // a copy that was left behind
 		}
@@ -83,15 +85,15 @@ func (m *Machine) recovered(tx state.Tx, c *command.Recovered) (command.Result, 
 		if len(p.Members) == 1 {
 			p.Confirmed = p.Version
 		}
-		put(tx, groupKey(g.Group), &p)
+		groupRows.Put(&w.Change, groupKey(g.Group), &p)
 	}
 	for _, id := range rec.Removed {
-		voidGroups(tx, id)
+		w.voidGroups(id)
 	}
-	if gate(tx) < c.Version {
-		must(tx.Set([]byte{tableGate}, binary.BigEndian.AppendUint32(nil, c.Version)))
+	if w.gate() < c.Version {
+		w.Set(tables.Key{tableGate}, tables.Key(nil).U32(c.Version))
 	}
-	put(tx, k, &rec)
-	m.changed(tx)
+	recoveryRows.Put(&w.Change, k, &rec)
+	w.changed()
 	return &command.Done{}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -12,6 +13,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/tables"
 )
 
 type fixture struct {
@@ -28,10 +30,89 @@ func open(t testing.TB) *fixture {
 	}
 	t.Cleanup(func() { s.Close() })
 	f := &fixture{t: t}
-	if f.g, err = s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { f.m = New(nil)(g); return f.m }); err != nil {
+	if f.g, err = s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { f.m = New(nil)(g); return watched{f.m, f} }); err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// watched is a machine whose every row is checked as it is written.
+type watched struct {
+	*Machine
+	f *fixture
+}
+
+func (w watched) Apply(tx state.Tx, entry []byte) []byte {
+	return w.Machine.Apply(watchedTx{tx, w}, entry)
+}
+
+type watchedTx struct {
+	state.Tx
+	w watched
+}
+
+func (x watchedTx) Set(k, v []byte) error {
+	if err := x.w.parts.CheckRow(k, v); err != nil {
+		x.w.f.t.Error(err)
+	}
+	return x.Tx.Set(k, v)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func TestEveryTableIsDeclared(t *testing.T) {
+	if missing := join().Incomplete(); len(missing) > 0 {
+		t.Errorf("%s", strings.Join(missing, "\n"))
+	}
+}
+
+// An account that was erased while it moved leaves nothing.
+func TestAnErasureLeavesNothing(t *testing.T) {
+	f := open(t)
+	a := rookery.AccountID{0xaa, 0xbb, 1}
+	must2(f.apply(&command.RegisterNode{Node: "n", Name: "n", Address: "n:1", Version: command.Version}))
+	for g := rookery.GroupID(2); g < 4; g++ {
+		must2(f.apply(&command.CreateGroup{Group: g, Members: ids("n")}))
+		must2(f.apply(&command.ConfirmGroup{Group: g, Voters: ids("n"), Version: 1}))
+	}
+	must2(f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: a, Group: 2}))
+	moved := must2(f.apply(&command.BeginMove{Account: a, To: 3})).(*command.BegunMove)
+	must2(f.apply(&command.EraseAccounts{Accounts: []rookery.AccountID{a}}))
+	has := f.of(a)
+	for _, x := range f.m.parts.All() {
+		if x.Owner == tables.OfAccount && has[x.ID] == 0 {
+			t.Errorf("no row of table %#x (%s): extend this test", x.ID, x.Name)
+		}
+	}
+	must2(f.apply(&command.AccountsErased{Accounts: []rookery.AccountID{a}}))
+	must2(f.apply(&command.ForgetAccount{Account: a}))
+	must2(f.apply(&command.EndMove{Account: a, Move: moved.Move}))
+	if left := f.of(a); len(left) > 0 {
+		t.Errorf("rows left, by table: %v", left)
+	}
+}
+
+// of lists the tables with rows whose key or value has an account.
+func (f *fixture) of(a rookery.AccountID) map[byte]int {
+	n := map[byte]int{}
+	s := f.g.Read()
+	defer s.Close()
+	must(s.Scan([]byte{state.FirstTable}, nil, func(k, v []byte) (bool, error) {
+		if strings.Contains(string(k)+string(v), string(a[:])) {
+			n[k[0]]++
+		}
+		return true, nil
+	}))
+	return n
+}
+
+func must2(r command.Result, err error) command.Result {
+	must(err)
+	return r
 }
 
 func (f *fixture) apply(c command.Command) (command.Result, error) {
