@@ -81,7 +81,7 @@ func (s *session) runAppend(ctx context.Context, a appendArgs) error {
 		}
 		return l.Err()
 	}
-	to, err := s.appendTarget(ctx, a, h)
+	in, to, err := s.appendTarget(ctx, a, h)
 	if err != nil {
 		l.Refuse(h, err)
 		return err
@@ -105,7 +105,7 @@ func (s *session) runAppend(ctx context.Context, a appendArgs) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
 	defer cancel()
-	filed, err := s.srv.o.Deliver.Append(ctx, s.account, to, a.flags, a.keywords, a.date, spool)
+	filed, err := in.Append(ctx, to, a.flags, a.keywords, a.date, spool)
 	if err != nil {
 		return tryCreate(err)
 	}
@@ -115,18 +115,18 @@ func (s *session) runAppend(ctx context.Context, a appendArgs) error {
 
 // appendTarget checks, before the client sends the message, that it can be
 // filed.
-func (s *session) appendTarget(ctx context.Context, a appendArgs, h wire.Literal) (rookery.MailboxID, error) {
+func (s *session) appendTarget(ctx context.Context, a appendArgs, h wire.Literal) (Changer, rookery.MailboxID, error) {
 	switch {
 	case h.Size == 0:
-		return 0, no("", "A message of no octets is not appended")
+		return nil, 0, no("", "A message of no octets is not appended")
 	case a.utf8 && !s.utf8:
-		return 0, bad("APPEND UTF8 needs ENABLE UTF8=ACCEPT first")
+		return nil, 0, bad("APPEND UTF8 needs ENABLE UTF8=ACCEPT first")
 	}
-	to, err := s.target(ctx, a.name)
+	in, to, err := s.target(ctx, a.name)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	return to, s.srv.o.Deliver.Check(ctx, s.account.ID(), h.Size)
+	return in, to, in.Check(ctx, h.Size)
 }
 
 // receive spools the literal. When the spool fails, the rest is read all the

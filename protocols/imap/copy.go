@@ -42,7 +42,7 @@ func parseCopy(s *session, l *wire.Lexer) copyArgs {
 
 func (s *session) runCopy(ctx context.Context, a copyArgs, move, byUID bool) error {
 	if move {
-		if err := s.writable(); err != nil {
+		if _, err := s.writable(); err != nil {
 			return err
 		}
 	}
@@ -50,21 +50,30 @@ func (s *session) runCopy(ctx context.Context, a copyArgs, move, byUID bool) err
 	if err != nil {
 		return err
 	}
-	to, err := s.target(ctx, a.to)
+	in, to, err := s.target(ctx, a.to)
 	if err != nil || uids.Empty() {
 		return err
 	}
-	if !move {
-		r, _, err := s.account.Copy(ctx, command.Copy{From: s.sel.id, UIDs: uids, To: to})
-		if err != nil {
-			return tryCreate(err)
-		}
-		if !r.Src.Empty() {
-			s.done.code = copyUID(r)
-		}
-		return nil
+	if move {
+		return s.move(ctx, in, to, uids)
 	}
-	r, _, err := s.account.Move(ctx, command.Move{From: s.sel.id, UIDs: uids, To: to})
+	var r command.CopyResult
+	if in == s.sel.store {
+		r, _, err = in.Copy(ctx, command.Copy{From: s.sel.id, UIDs: uids, To: to})
+	} else {
+		r, err = s.copyAcross(ctx, in, to, uids)
+	}
+	if err == nil && !r.Src.Empty() {
+		s.done.code = copyUID(r)
+	}
+	return tryCreate(err)
+}
+
+func (s *session) move(ctx context.Context, in Changer, to rookery.MailboxID, uids command.UIDs) error {
+	if in != s.sel.store {
+		return no("CANNOT", "Messages are not moved between stores; copy them and delete the originals")
+	}
+	r, _, err := in.Move(ctx, command.Move{From: s.sel.id, UIDs: uids, To: to})
 	if !r.Src.Empty() {
 		// RFC 6851 4.3: ahead of the EXPUNGE responses.
 		s.out.Text("* OK [").Text(copyUID(r)).Text("] Moved\r\n")
@@ -80,14 +89,19 @@ func copyUID(r command.CopyResult) string {
 }
 
 // target finds the mailbox a message is to go to, after a barrier.
-func (s *session) target(ctx context.Context, name string) (rookery.MailboxID, error) {
-	v, err := s.freshView(ctx)
-	if err != nil {
-		return 0, err
+func (s *session) target(ctx context.Context, name string) (Changer, rookery.MailboxID, error) {
+	p, v, m, err := s.find(ctx, name)
+	if err == nil {
+		v.Close()
 	}
-	defer v.Close()
-	m, err := v.ByName(name)
-	return m.ID, tryCreate(err)
+	in, readOnly := p.changer()
+	switch {
+	case p.store != nil && readOnly != nil:
+		return nil, 0, readOnly
+	case rookery.Is(err, rookery.KindNotFound) && s.free(ctx, name) != nil:
+		return nil, 0, err // TRYCREATE would send the client into a refusal
+	}
+	return in, m.ID, tryCreate(err)
 }
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -28,10 +28,11 @@ func parseSet(_ *session, l *wire.Lexer) wire.NumSet {
 }
 
 func (s *session) runExpunge(ctx context.Context, set *wire.NumSet) error {
-	if err := s.writable(); err != nil {
+	from, err := s.writable()
+	if err != nil {
 		return err
 	}
-	modseq, err := s.expunge(ctx, set)
+	modseq, err := s.expunge(ctx, from, set)
 	if err == nil && s.qresync && modseq > 0 {
 		s.setHighest(modseq)
 	}
@@ -40,7 +41,7 @@ func (s *session) runExpunge(ctx context.Context, set *wire.NumSet) error {
 
 // expunge removes what is marked \Deleted: all of it that the session knows,
 // or what is in the set.
-func (s *session) expunge(ctx context.Context, set *wire.NumSet) (rookery.ModSeq, error) {
+func (s *session) expunge(ctx context.Context, from Changer, set *wire.NumSet) (rookery.ModSeq, error) {
 	uids := s.sel.uids
 	if set != nil {
 		var err error
@@ -52,7 +53,7 @@ func (s *session) expunge(ctx context.Context, set *wire.NumSet) (rookery.ModSeq
 	if err != nil || uids.Empty() {
 		return 0, err
 	}
-	r, _, err := s.account.Expunge(ctx, command.Expunge{Mailbox: s.sel.id, UIDs: uids})
+	r, _, err := from.Expunge(ctx, command.Expunge{Mailbox: s.sel.id, UIDs: uids})
 	return r.ModSeq, err
 }
 

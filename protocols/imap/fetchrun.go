@@ -125,7 +125,7 @@ func (f *fetcher) run(uids mailbox.UIDs) error {
 // some sends the first messages of a list and gives the last UID done, 0 where
 // the list is at its end.
 func (f *fetcher) some(uids mailbox.UIDs) (last rookery.UID, err error) {
-	v, err := f.account.View()
+	v, err := f.sel.store.View()
 	if err != nil {
 		return 0, err
 	}
@@ -149,7 +149,7 @@ func (f *fetcher) some(uids mailbox.UIDs) (last rookery.UID, err error) {
 }
 
 // send sends the rows read from a view.
-func (f *fetcher) send(v *mailbox.View) (err error) {
+func (f *fetcher) send(v View) (err error) {
 	var only message // where they come one by one
 	for i := 0; i < len(f.rows) && err == nil && f.out.Err() == nil; i++ {
 		row := &f.rows[i]
@@ -286,7 +286,7 @@ func (f *fetcher) vanished(byUID bool) error {
 	if !byUID {
 		return bad("VANISHED needs UID FETCH")
 	}
-	v, err := f.account.View()
+	v, err := f.sel.store.View()
 	if err != nil {
 		return err
 	}
@@ -327,9 +327,13 @@ func (f *fetcher) markSeen() {
 	if uids.Empty() || f.ctx.Err() != nil {
 		return
 	}
+	in, err := f.writable()
+	if err != nil {
+		return // nothing was collected
+	}
 	ctx, cancel := context.WithTimeout(f.ctx, 3*time.Second)
 	defer cancel()
-	_, _, err := f.account.StoreFlags(ctx, command.StoreFlags{
+	_, _, err = in.StoreFlags(ctx, command.StoreFlags{
 		Mailbox: f.sel.id, UIDs: uids, Mode: command.StoreAdd, Flags: command.FlagSeen})
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		f.logger().Warn("IMAP could not mark messages as seen", "err", err)

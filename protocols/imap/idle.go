@@ -23,7 +23,7 @@ func idleFamily() family {
 func (s *session) runIdle(ctx context.Context) error {
 	w := &account.Watch{} // of nothing
 	if s.sel != nil && !s.sel.gone {
-		w = s.account.WatchFunc(s.sel.id, s.ring)
+		w = s.sel.store.WatchFunc(s.sel.id, s.ring)
 		if err := s.barrier(ctx); err != nil {
 			w.Close()
 			return err

@@ -49,6 +49,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock tells the time to SEARCH keys relative to now; default time.Now.
 	Clock func() time.Time
+	// Mounts gives the stores that an account's sessions see beside its own
+	// mailboxes. nil: there are none.
+	Mounts func(ctx context.Context, id rookery.AccountID) ([]Mount, error)
 	// Observe hears of every answered command: its name, or "unknown", the
 	// status of its answer, and how long it ran (0: it waited by its nature).
 	// nil: nobody hears.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"rookery"
 	"rookery/protocols/imap/names"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/mailbox"
@@ -147,24 +148,24 @@ func (a *listArgs) bound(s *session, l *wire.Lexer) {
 type node struct {
 	name       string
 	box        *mailbox.Mailbox // nil: only names below it exist, or it is only subscribed
+	in         *listed          // whose box it is
 	subscribed bool
 	children   bool
 	// below: a mailbox or name below meets the selection.
 	below bool
 }
 
-// tree gives all names of the account in order: mailboxes, subscriptions and
-// their parents.
-func (s *session) tree(ctx context.Context, v *mailbox.View) ([]*node, error) {
-	boxes, err := v.Mailboxes()
-	if err != nil {
-		return nil, err
-	}
-	subs, err := v.Subscriptions()
-	if err != nil {
-		return nil, err
-	}
-	byName := make(map[string]*node, len(boxes)+len(subs))
+// listed is one store in a listing.
+type listed struct {
+	view  View
+	of    rookery.AccountID
+	boxes []mailbox.Mailbox // with the client's names
+}
+
+// tree gives all names that the client sees in order: mailboxes, the account's
+// subscriptions, and their parents.
+func (s *session) tree(ctx context.Context, stores []listed, subs []string) ([]*node, error) {
+	byName := make(map[string]*node, len(stores[0].boxes)+len(subs))
 	get := func(name string) *node {
 		n := byName[name]
 		if n == nil {
@@ -174,13 +175,17 @@ func (s *session) tree(ctx context.Context, v *mailbox.View) ([]*node, error) {
 		return n
 	}
 	// The parents of a name that is in the tree, or has children, are in it.
-	for i := range boxes {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		get(boxes[i].Name).box = &boxes[i]
-		for p := parent(boxes[i].Name); p != "" && !get(p).children; p = parent(p) {
-			get(p).children = true
+	for k := range stores {
+		boxes := stores[k].boxes
+		for i := range boxes {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			n := get(boxes[i].Name)
+			n.box, n.in = &boxes[i], &stores[k]
+			for p := parent(boxes[i].Name); p != "" && !get(p).children; p = parent(p) {
+				get(p).children = true
+			}
 		}
 	}
 	for _, name := range subs {
@@ -256,7 +261,7 @@ func (s *session) runList(ctx context.Context, a listArgs) error {
 		s.out.Text("* LIST (\\Noselect) \"/\" \"\"\r\n")
 		return nil
 	}
-	return s.list(ctx, func(v *mailbox.View, list []*node) error {
+	return s.list(ctx, func(list []*node) error {
 		match := a.matcher()
 		selected := func(n *node) bool {
 			return (!a.subscribed || n.subscribed) && (!a.specialUse || n.box != nil && n.box.Role != "")
@@ -276,7 +281,7 @@ func (s *session) runList(ctx context.Context, a listArgs) error {
 			}
 			s.writeList("LIST", n, a.withSubscribed && n.subscribed, a.recursive && n.below && a.subscribed, "")
 			if len(a.status) > 0 && n.box != nil {
-				if err := s.writeStatus(v, *n.box, a.status); err != nil {
+				if err := s.writeStatus(n.in.view, n.in.of, *n.box, a.status); err != nil {
 					return err
 				}
 			}
@@ -290,7 +295,7 @@ func (s *session) runLsub(ctx context.Context, a listArgs) error {
 		s.out.Text("* LSUB (\\Noselect) \"/\" \"\"\r\n")
 		return nil
 	}
-	return s.list(ctx, func(_ *mailbox.View, list []*node) error {
+	return s.list(ctx, func(list []*node) error {
 		match := a.matcher()
 		// RFC 3501 6.3.9: with %, a parent of a subscribed name shows as
 		// \Noselect though it is not subscribed itself.
@@ -315,7 +320,7 @@ func (s *session) runLsub(ctx context.Context, a listArgs) error {
 }
 
 func (s *session) runXlist(ctx context.Context, a listArgs) error {
-	return s.list(ctx, func(_ *mailbox.View, list []*node) error {
+	return s.list(ctx, func(list []*node) error {
 		match := a.matcher()
 		for _, n := range list {
 			if err := ctx.Err(); err != nil {
@@ -337,21 +342,63 @@ func (s *session) runXlist(ctx context.Context, a listArgs) error {
 	})
 }
 
-// list syncs and opens the account for a listing.
-func (s *session) list(ctx context.Context, each func(*mailbox.View, []*node) error) error {
+// list syncs and opens the account, and what is mounted, for a listing.
+func (s *session) list(ctx context.Context, each func([]*node) error) error {
 	v, err := s.freshView(ctx)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	nodes, err := s.tree(ctx, v)
+	own := listed{view: v, of: s.own.ID()}
+	if own.boxes, err = v.Mailboxes(); err != nil {
+		return err
+	}
+	subs, err := v.Subscriptions()
+	if err != nil {
+		return err
+	}
+	stores, err := s.listMounts(ctx, own)
+	if err != nil {
+		return err
+	}
+	for _, l := range stores[1:] {
+		defer l.view.Close()
+	}
+	nodes, err := s.tree(ctx, stores, subs)
 	if err == nil {
-		err = each(v, nodes)
+		err = each(nodes)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return no("LIMIT", "The listing took longer than %v; ask with fewer or shorter patterns", s.srv.limits.Run)
 	}
 	return err
+}
+
+// listMounts adds what is mounted. A store that does not answer is left out
+// with a warning: the account's own mailboxes do not depend on it.
+func (s *session) listMounts(ctx context.Context, own listed) ([]listed, error) {
+	all := []listed{own}
+	mounts, err := s.mounted()
+	for _, p := range mounts {
+		l := listed{of: p.store.ID()}
+		if l.view, err = s.viewOf(ctx, p.store); err == nil {
+			if l.boxes, err = l.view.Mailboxes(); err != nil {
+				l.view.Close()
+			}
+		}
+		if err != nil {
+			s.logger().Warn("IMAP cannot list a mounted store", "prefix", p.prefix, "err", err)
+			s.out.Text("* NO [UNAVAILABLE] Mailboxes below ").Text(cleanText(p.prefix)).Text(" cannot be listed now\r\n")
+			err = nil
+			continue
+		}
+		for i := range l.boxes {
+			// Its roles are its own: a client must not take its Sent for the account's.
+			l.boxes[i].Name, l.boxes[i].Role = p.prefix+l.boxes[i].Name, ""
+		}
+		all = append(all, l)
+	}
+	return all, err
 }
 
 // writeList sends one LIST, LSUB or XLIST response.

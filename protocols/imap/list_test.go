@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rookery/protocols/imap/wire"
+	"rookery/storage/mailbox"
 )
 
 // The patterns of one LIST are bounded together, with the reference that
@@ -34,18 +35,13 @@ func TestListEndsWithItsTime(t *testing.T) {
 	c.ok("SUBSCRIBE a/b/c")
 	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
-	o := &session{srv: s.server, account: s.account("ann"), out: wire.NewWriter(io.Discard, wire.NewBuffers(), func() {})}
+	o := &session{srv: s.server, own: &ownStore{Account: s.account("ann")}, out: wire.NewWriter(io.Discard, wire.NewBuffers(), func() {})}
 	for name, run := range map[string]func(context.Context, listArgs) error{"LIST": o.runList, "LSUB": o.runLsub, "XLIST": o.runXlist} {
 		if err := run(ctx, listArgs{patterns: []string{"%"}, extended: true}); err == nil || replyTo(err).code != "LIMIT" {
 			t.Errorf("%s ended with %v", name, err)
 		}
 	}
-	v, err := o.account.View()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	list, err := o.tree(context.Background(), v)
+	list, err := o.tree(context.Background(), []listed{{boxes: []mailbox.Mailbox{{Name: "a/b/c"}}}}, []string{"a/b/c"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,20 +81,37 @@ func (s *session) runCreate(ctx context.Context, a createArgs) error {
 			return no("USEATTR", "The special use %s is not supported", cleanText(clip(a.role, 40)))
 		}
 	}
-	r, _, err := s.account.CreateMailbox(ctx, command.CreateMailbox{Name: a.name, Role: a.role})
+	in, name, err := s.changing(a.name)
+	if err == nil {
+		err = s.free(ctx, a.name)
+	}
+	if err != nil {
+		return err
+	}
+	r, _, err := in.CreateMailbox(ctx, command.CreateMailbox{Name: name, Role: a.role})
 	if err != nil {
 		if a.role != "" && rookery.Is(err, rookery.KindExists) && !s.exists(a.name) {
 			return no("USEATTR", "Another mailbox has this special use")
 		}
 		return err
 	}
-	s.done.code = "MAILBOXID (" + r.Mailbox.ObjectID(s.account.ID()) + ")"
+	s.done.code = "MAILBOXID (" + r.Mailbox.ObjectID(in.ID()) + ")"
 	return nil
 }
 
-// exists reports whether there is a mailbox of the name.
+// changing resolves a name for a command that makes, renames or deletes it.
+func (s *session) changing(name string) (Changer, string, error) {
+	p, err := s.place(name)
+	if err != nil {
+		return nil, "", err
+	}
+	in, err := p.changer()
+	return in, p.name, err
+}
+
+// exists reports whether the account has a mailbox of the name.
 func (s *session) exists(name string) bool {
-	v, err := s.account.View()
+	v, err := s.own.View()
 	if err != nil {
 		return false
 	}
@@ -107,7 +124,10 @@ func (s *session) runDelete(ctx context.Context, name string) error {
 	if name == "INBOX" {
 		return no("CANNOT", "INBOX cannot be deleted")
 	}
-	_, err := s.account.DeleteMailbox(ctx, command.DeleteMailbox{Name: name})
+	in, name, err := s.changing(name)
+	if err == nil {
+		_, err = in.DeleteMailbox(ctx, command.DeleteMailbox{Name: name})
+	}
 	return err
 }
 
@@ -124,12 +144,27 @@ func parseRename(s *session, l *wire.Lexer) renameArgs {
 }
 
 func (s *session) runRename(ctx context.Context, a renameArgs) error {
-	_, err := s.account.RenameMailbox(ctx, command.RenameMailbox{From: a.from, To: a.to})
+	in, from, err := s.changing(a.from)
+	if err != nil {
+		return err
+	}
+	there, to, err := s.changing(a.to)
+	if err == nil {
+		err = s.free(ctx, a.to)
+	}
+	switch {
+	case err != nil:
+		return err
+	case in != there:
+		return no("CANNOT", "A mailbox is not renamed from one store to another")
+	}
+	_, err = in.RenameMailbox(ctx, command.RenameMailbox{From: from, To: to})
 	return err
 }
 
+// runSubscribe notes the name in the account, whichever store it leads to.
 func (s *session) runSubscribe(ctx context.Context, name string, on bool) error {
-	_, err := s.account.Subscribe(ctx, command.Subscribe{Name: name, On: on})
+	_, err := s.own.Subscribe(ctx, command.Subscribe{Name: name, On: on})
 	if !on && rookery.Is(err, rookery.KindNotFound) {
 		return nil // not subscribed is what was asked for
 	}

@@ -20,7 +20,7 @@ import (
 type message struct {
 	*session
 	ctx  context.Context
-	view *mailbox.View
+	view View
 	row  *mailbox.Row
 
 	// headerOnly: nothing of the extract is needed but the header block.
@@ -61,7 +61,7 @@ func (m *message) body() (*body.Reader, error) {
 	if _, err := m.extract(); err != nil {
 		return nil, err
 	}
-	rd, err := m.account.Body(m.ctx, m.view, *m.email)
+	rd, err := m.sel.store.Body(m.ctx, m.view, *m.email)
 	if err != nil {
 		return nil, notMailbox(err)
 	}

@@ -63,9 +63,9 @@ func (m *message) open() {
 		return
 	}
 	if m.headerOnly {
-		m.ex, m.err = m.account.Header(m.ctx, *m.email)
+		m.ex, m.err = m.sel.store.Header(m.ctx, *m.email)
 	} else {
-		m.ex, m.err = m.account.Extract(m.ctx, *m.email)
+		m.ex, m.err = m.sel.store.Extract(m.ctx, *m.email)
 	}
 	m.err = notMailbox(m.err)
 }

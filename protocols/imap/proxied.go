@@ -111,10 +111,13 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 	if err := a.Sync(ctx); err != nil {
 		return err
 	}
+	if err := s.open(ctx, a); err != nil {
+		return err
+	}
 	if !s.srv.acquire(s, slot{p.Account, s.peer()}) {
 		return rookery.E("adopt session", rookery.KindLimit, errTooMany)
 	}
-	s.account, s.login, s.state = a, p.Login, authenticated
+	s.login, s.state = p.Login, authenticated
 	s.srv.log.Info("IMAP session from another node", "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"rookery/protocols/imap/wire"
-	"rookery/storage/mailbox"
 )
 
 // quotaFamily holds GETQUOTA and GETQUOTAROOT (RFC 9208). The one root is the
@@ -31,30 +30,31 @@ func (s *session) runGetQuota(ctx context.Context, root string) error {
 	if root != "" {
 		return no("NONEXISTENT", "There is no such quota root; the account's is \"\"")
 	}
-	return s.quota(ctx, func(*mailbox.View) error { return nil })
+	return s.quota(ctx)
 }
 
 func (s *session) runGetQuotaRoot(ctx context.Context, name string) error {
-	return s.quota(ctx, func(v *mailbox.View) error {
-		if _, err := v.ByName(name); err != nil {
-			return err
-		}
-		s.out.Text("* QUOTAROOT ")
-		s.writeName(name)
-		s.out.Text(" \"\"\r\n")
+	p, v, _, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	v.Close()
+	s.out.Text("* QUOTAROOT ")
+	s.writeName(name)
+	if p.prefix != "" { // what is mounted counts against no quota of the account's
+		s.out.CRLF()
 		return nil
-	})
+	}
+	s.out.Text(" \"\"\r\n")
+	return s.quota(ctx)
 }
 
-func (s *session) quota(ctx context.Context, first func(*mailbox.View) error) error {
+func (s *session) quota(ctx context.Context) error {
 	v, err := s.freshView(ctx)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	if err := first(v); err != nil {
-		return err
-	}
 	a := v.Account()
 	s.out.Text("* QUOTA \"\" (")
 	if a.Quota > 0 {

@@ -188,7 +188,7 @@ func TestSearchEndsWithItsClient(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	uids, _ := v.UIDs(1)
-	r := &searcher{session: &session{srv: s.server, account: s.account("ann"), sel: &selected{id: 1, uids: uids}}, ctx: ctx, key: &searchKey{op: opText, cost: 2, needle: "x"}}
+	r := &searcher{session: &session{srv: s.server, sel: &selected{store: &ownStore{Account: s.account("ann")}, id: 1, uids: uids}}, ctx: ctx, key: &searchKey{op: opText, cost: 2, needle: "x"}}
 	if err := r.run(uids); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}

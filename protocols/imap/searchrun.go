@@ -134,7 +134,7 @@ func (r *searcher) run(uids mailbox.UIDs) error {
 }
 
 func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
-	v, err := r.account.View()
+	v, err := r.sel.store.View()
 	if err != nil {
 		return 0, err
 	}

@@ -97,30 +97,28 @@ func parseMatchData(l *wire.Lexer) {
 	l.Byte(')')
 }
 
-func (s *session) runSelect(ctx context.Context, a selectArgs, readOnly bool) error {
+func (s *session) runSelect(ctx context.Context, a selectArgs, examine bool) error {
 	if s.sel != nil {
 		s.unselect()
 		s.out.Text("* OK [CLOSED] The previous mailbox is closed\r\n")
 	}
-	v, err := s.freshView(ctx)
+	p, v, m, err := s.find(ctx, a.name)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	m, err := v.ByName(a.name)
-	if err != nil {
-		return err
-	}
+	_, err = p.changer()
+	readOnly := examine || err != nil
 	uids, err := v.UIDs(m.ID)
 	if err != nil {
 		return err
 	}
 	s.modseqs = s.modseqs || a.condstore
 	sel := &selected{
-		id: m.ID, validity: m.UIDValidity, readOnly: readOnly, uids: uids,
+		store: p.store, id: m.ID, validity: m.UIDValidity, readOnly: readOnly, uids: uids,
 		last: max(uids.Last(), m.UIDNext-1), modseq: m.HighestModSeq, keywords: len(m.Keywords),
 	}
-	s.writeSelected(m, readOnly)
+	s.writeSelected(m, p.store.ID(), readOnly)
 	if a.resync != nil && a.resync.validity == m.UIDValidity {
 		if err := s.writeResync(v, m, uids, a.resync); err != nil {
 			return err
@@ -129,13 +127,16 @@ func (s *session) runSelect(ctx context.Context, a selectArgs, readOnly bool) er
 	s.sel, s.state = sel, selectedState
 	s.done.code, s.done.text = "READ-WRITE", "SELECT completed"
 	if readOnly {
-		s.done.code, s.done.text = "READ-ONLY", "EXAMINE completed"
+		s.done.code = "READ-ONLY"
+	}
+	if examine {
+		s.done.text = "EXAMINE completed"
 	}
 	return nil
 }
 
 // writeSelected sends what the client needs to know of the mailbox.
-func (s *session) writeSelected(m mailbox.Mailbox, readOnly bool) {
+func (s *session) writeSelected(m mailbox.Mailbox, of rookery.AccountID, readOnly bool) {
 	w := s.out
 	s.writeFlagsLine(m.Keywords)
 	if readOnly {
@@ -157,7 +158,7 @@ func (s *session) writeSelected(m mailbox.Mailbox, readOnly bool) {
 	w.Text("* OK [UIDVALIDITY ").Uint(uint64(m.UIDValidity)).Text("] UIDs valid\r\n")
 	w.Text("* OK [UIDNEXT ").Uint(uint64(m.UIDNext)).Text("] Predicted next UID\r\n")
 	w.Text("* OK [HIGHESTMODSEQ ").Uint(uint64(m.HighestModSeq)).Text("] Highest\r\n")
-	w.Text("* OK [MAILBOXID (").Text(m.ID.ObjectID(s.account.ID())).Text(")] Ok\r\n")
+	w.Text("* OK [MAILBOXID (").Text(m.ID.ObjectID(of)).Text(")] Ok\r\n")
 	if s.rev2 {
 		w.Text(`* LIST () "/" `)
 		s.writeName(m.Name)
@@ -166,7 +167,7 @@ func (s *session) writeSelected(m mailbox.Mailbox, readOnly bool) {
 }
 
 // writeResync sends what a client that was here before has missed.
-func (s *session) writeResync(v *mailbox.View, m mailbox.Mailbox, uids mailbox.UIDs, r *resync) error {
+func (s *session) writeResync(v View, m mailbox.Mailbox, uids mailbox.UIDs, r *resync) error {
 	changes, err := v.Changes(m.ID, r.modseq)
 	if err != nil {
 		return err
@@ -214,8 +215,8 @@ func (s *session) unselect() {
 
 // runClose expunges in silence what is marked \Deleted, except after EXAMINE.
 func (s *session) runClose(ctx context.Context) error {
-	if !s.sel.readOnly && !s.sel.gone {
-		if _, err := s.expunge(ctx, nil); err != nil {
+	if from, err := s.writable(); err == nil {
+		if _, err := s.expunge(ctx, from, nil); err != nil {
 			return err
 		}
 	}

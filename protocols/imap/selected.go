@@ -15,6 +15,7 @@ import (
 // client knows, and the MODSEQ up to which it has been told. The list is
 // shared with all sessions that have the mailbox open.
 type selected struct {
+	store    Store
 	id       rookery.MailboxID
 	validity rookery.UIDValidity
 	readOnly bool
@@ -38,16 +39,23 @@ var errGone = no("NONEXISTENT", "The selected mailbox has been deleted; select a
 func (s *session) barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
 	defer cancel()
-	return s.account.Sync(ctx)
+	if s.sel != nil && s.sel.store != Store(s.own) {
+		if err := s.sel.store.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	return s.own.Sync(ctx)
 }
 
 // freshView is the account as it is now on every node (G2); it is closed by
 // the caller.
 func (s *session) freshView(ctx context.Context) (*mailbox.View, error) {
-	if err := s.barrier(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
+	defer cancel()
+	if err := s.own.Sync(ctx); err != nil {
 		return nil, err
 	}
-	v, err := s.account.View()
+	v, err := s.own.Account.View()
 	if err != nil {
 		return nil, atSignIn(err)
 	}
@@ -63,7 +71,7 @@ func (s *session) tell(expunges bool) error {
 	}
 	own := sel.own
 	sel.own = nil
-	v, err := s.account.View()
+	v, err := sel.store.View()
 	if err != nil {
 		return err
 	}
@@ -87,7 +95,7 @@ func (s *session) tell(expunges bool) error {
 	return s.tellChanges(v, m, expunges, own)
 }
 
-func (s *session) tellChanges(v *mailbox.View, m mailbox.Mailbox, expunges bool, own []rookery.ModSeq) error {
+func (s *session) tellChanges(v View, m mailbox.Mailbox, expunges bool, own []rookery.ModSeq) error {
 	sel := s.sel
 	now, err := v.UIDs(sel.id)
 	if err != nil {
@@ -282,15 +290,19 @@ func addNumbers(b *command.UIDsBuilder, uids mailbox.UIDs, from, to uint32) {
 	}
 }
 
-// writable refuses changes of a mailbox opened with EXAMINE.
-func (s *session) writable() error {
-	if s.sel.gone {
-		return errGone
+// writable gives the selected mailbox's store, and refuses changes of one that
+// is read-only or was opened with EXAMINE.
+func (s *session) writable() (Changer, error) {
+	c, ok := s.sel.store.(Changer)
+	switch {
+	case s.sel.gone:
+		return nil, errGone
+	case !ok:
+		return nil, errReadOnlyStore
+	case s.sel.readOnly:
+		return nil, no("READ-ONLY", "The mailbox was opened with EXAMINE: nothing can be changed")
 	}
-	if s.sel.readOnly {
-		return no("READ-ONLY", "The mailbox was opened with EXAMINE: nothing can be changed")
-	}
-	return nil
+	return c, nil
 }
 
 // mailboxName takes a mailbox name in the form the session speaks.

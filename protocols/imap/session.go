@@ -43,8 +43,9 @@ type session struct {
 
 	login    string
 	slot     slot
-	account  *account.Account
-	onward   net.Conn // to the node that serves the session
+	own      *ownStore // the account's mailboxes
+	mounts   []Mount   // what is beside them
+	onward   net.Conn  // to the node that serves the session
 	sel      *selected
 	idle     *account.Watch // in IDLE
 	saved    savedSearch

@@ -222,11 +222,14 @@ func (s *session) signIn(ctx context.Context, c credentials) error {
 	if err := a.Sync(ctx); err != nil {
 		return atSignIn(err)
 	}
+	if err := s.open(ctx, a); err != nil {
+		return atSignIn(err)
+	}
 	if !s.srv.acquire(s, slot{id, s.peer()}) {
 		return errTooMany
 	}
 	s.srv.failures.forget(s.failureKey(c.login))
-	s.account, s.login, s.state = a, entry.Login, authenticated
+	s.login, s.state = entry.Login, authenticated
 	s.done = reply{"OK", "CAPABILITY " + s.srv.registry.capabilities(s), "Signed in"}
 	s.srv.log.Info("IMAP sign-in", "peer", s.peer(), "login", entry.Login, "account", id.String(), "ms", time.Since(start).Milliseconds())
 	return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"rookery"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/mailbox"
 )
@@ -54,22 +55,18 @@ func parseStatusItems(l *wire.Lexer) []statusItem {
 }
 
 func (s *session) runStatus(ctx context.Context, a statusArgs) error {
-	v, err := s.freshView(ctx)
+	p, v, m, err := s.find(ctx, a.name)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	m, err := v.ByName(a.name)
-	if err != nil {
-		return err
-	}
 	if slices.Contains(a.items, "HIGHESTMODSEQ") {
 		s.enableModSeqs()
 	}
-	return s.writeStatus(v, m, a.items)
+	return s.writeStatus(v, p.store.ID(), m, a.items)
 }
 
-func (s *session) writeStatus(v *mailbox.View, m mailbox.Mailbox, items []statusItem) error {
+func (s *session) writeStatus(v View, of rookery.AccountID, m mailbox.Mailbox, items []statusItem) error {
 	w := s.out
 	w.Text("* STATUS ")
 	s.writeName(m.Name)
@@ -97,7 +94,7 @@ func (s *session) writeStatus(v *mailbox.View, m mailbox.Mailbox, items []status
 		case "HIGHESTMODSEQ":
 			w.Uint(uint64(m.HighestModSeq))
 		case "MAILBOXID":
-			w.Byte('(').Text(m.ID.ObjectID(s.account.ID())).Byte(')')
+			w.Byte('(').Text(m.ID.ObjectID(of)).Byte(')')
 		case "APPENDLIMIT":
 			w.Uint(uint64(s.srv.o.Deliver.MaxSize()))
 		case "DELETED-STORAGE":
@@ -109,7 +106,7 @@ func (s *session) writeStatus(v *mailbox.View, m mailbox.Mailbox, items []status
 }
 
 // deletedStorage sums the sizes of messages marked \Deleted (RFC 9208 4.1.4).
-func deletedStorage(v *mailbox.View, m mailbox.Mailbox) (n int64) {
+func deletedStorage(v View, m mailbox.Mailbox) (n int64) {
 	if m.Deleted == 0 {
 		return 0
 	}

@@ -114,7 +114,8 @@ func parseFlags(l *wire.Lexer, bare bool) (f command.Flags, keywords []string) {
 }
 
 func (s *session) runStore(ctx context.Context, a storeArgs, byUID bool) error {
-	if err := s.writable(); err != nil {
+	in, err := s.writable()
+	if err != nil {
 		return err
 	}
 	if a.since != nil {
@@ -125,7 +126,7 @@ func (s *session) runStore(ctx context.Context, a storeArgs, byUID bool) error {
 		return err
 	}
 	before := s.sel.modseq
-	r, _, err := s.account.StoreFlags(ctx, command.StoreFlags{
+	r, _, err := in.StoreFlags(ctx, command.StoreFlags{
 		Mailbox: s.sel.id, UIDs: uids, Mode: a.mode, Flags: a.flags, Keywords: a.keywords, UnchangedSince: a.since,
 	})
 	if err != nil {
@@ -141,7 +142,7 @@ func (s *session) runStore(ctx context.Context, a storeArgs, byUID bool) error {
 // tellStored answers for each message, or with .SILENT for those whose new
 // MODSEQ the client needs.
 func (s *session) tellStored(uids mailbox.UIDs, r command.StoreResult, silent, byUID bool, before rookery.ModSeq) error {
-	v, err := s.account.View()
+	v, err := s.sel.store.View()
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func (s *session) tellStored(uids mailbox.UIDs, r command.StoreResult, silent, b
 }
 
 // changedBy lists the MODSEQs that a STORE gave: those of the rows it changed.
-func changedBy(v *mailbox.View, box rookery.MailboxID, r command.StoreResult, before rookery.ModSeq) []rookery.ModSeq {
+func changedBy(v View, box rookery.MailboxID, r command.StoreResult, before rookery.ModSeq) []rookery.ModSeq {
 	var own []rookery.ModSeq
 	var last rookery.ModSeq
 	eachRow(v, box, r.Changed, func(row *mailbox.Row) bool {
@@ -217,13 +218,13 @@ func (s *session) numbers(u mailbox.UIDs, byUID bool) string {
 }
 
 // eachRow calls fn for the rows of the UIDs that are there, in order.
-func eachRow(v *mailbox.View, box rookery.MailboxID, uids mailbox.UIDs, fn func(*mailbox.Row) bool) error {
+func eachRow(v View, box rookery.MailboxID, uids mailbox.UIDs, fn func(*mailbox.Row) bool) error {
 	return v.RowsIn(box, uids, func(row mailbox.Row) bool { return fn(&row) })
 }
 
 // deleted narrows a list of UIDs to those marked \Deleted.
 func (s *session) deleted(uids mailbox.UIDs) (mailbox.UIDs, error) {
-	v, err := s.account.View()
+	v, err := s.sel.store.View()
 	if err != nil {
 		return mailbox.UIDs{}, err
 	}
