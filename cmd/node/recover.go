@@ -95,7 +95,7 @@ func openOffline(dir string, disk vfs.FS, logger *slog.Logger) (o *offline, err 
 	if o.log, err = rlog.Open(rlog.Options{Dir: filepath.Join(dir, "log"), FS: disk, Logger: logger, OnStall: deps.OnStall}); err != nil {
 		return o, err
 	}
-	if o.state, err = state.Open(filepath.Join(dir, "state"), disk, state.Options{Logger: logger, OnFailure: deps.stateFailed}); err != nil {
+	if o.state, err = state.OpenOffline(filepath.Join(dir, "state"), disk, state.Options{Logger: logger, OnFailure: deps.stateFailed}); err != nil {
 		return o, err
 	}
 	_, err = o.group(rookery.SystemGroup)

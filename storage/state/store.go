@@ -41,6 +41,7 @@ type Store struct {
 	incoming string
 	logger   *slog.Logger
 	fail     func(error)
+	readOnly bool
 
 	mu     sync.Mutex
 	groups map[rookery.GroupID]*Group
@@ -49,7 +50,27 @@ type Store struct {
 // Open opens or creates the store in dir. It reads no rows but the
 // bookkeeping of groups asked for later.
 func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
-	const op = "open state"
+	s := newStore(dir, fs, &opts)
+	// Half-written images of a crashed restore are of no use.
+	if err := fs.RemoveAll(s.incoming); err != nil {
+		return nil, rookery.E(opOpen, rookery.KindUnavailable, fmt.Errorf("clear %s: %w", s.incoming, err))
+	}
+	if err := fs.MkdirAll(s.incoming, 0o700); err != nil {
+		return nil, rookery.E(opOpen, rookery.KindUnavailable, fmt.Errorf("create %s: %w", s.incoming, err))
+	}
+	if err := s.syncDirs(); err != nil {
+		return nil, rookery.E(opOpen, rookery.KindUnavailable, fmt.Errorf("create %s: %w", dir, err))
+	}
+	if err := s.openDB(s.pebbleOptions(opts)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+const opOpen = "open state"
+
+// newStore fills in what the options leave out.
+func newStore(dir string, fs vfs.FS, opts *Options) *Store {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
@@ -65,29 +86,22 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	if opts.OnFailure == nil {
 		opts.OnFailure = func(err error) { panic(err) }
 	}
-	s := &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
+	return &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
 		fail: opts.OnFailure, groups: map[rookery.GroupID]*Group{}}
-	// Half-written images of a crashed restore are of no use.
-	if err := fs.RemoveAll(s.incoming); err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("clear %s: %w", s.incoming, err))
-	}
-	if err := fs.MkdirAll(s.incoming, 0o700); err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("create %s: %w", s.incoming, err))
-	}
-	if err := s.syncDirs(); err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("create %s: %w", dir, err))
-	}
-	db, err := pebble.Open(fs.PathJoin(dir, "db"), s.pebbleOptions(opts))
+}
+
+func (s *Store) openDB(opts *pebble.Options) error {
+	db, err := pebble.Open(s.fs.PathJoin(s.dir, "db"), opts)
 	if err != nil {
 		kind := rookery.KindUnavailable
 		if pebble.IsCorruptionError(err) {
 			kind = rookery.KindDamaged
 		}
-		return nil, rookery.E(op, kind, fmt.Errorf("%s: %w", dir, err))
+		return rookery.E(opOpen, kind, fmt.Errorf("%s: %w", s.dir, err))
 	}
-	s.db = db
+	s.db, s.readOnly = db, opts.ReadOnly
 	s.patient.waits.Store(true)
-	return s, nil
+	return nil
 }
 
 // syncDirs makes the directories themselves survive a power cut: the
@@ -188,7 +202,11 @@ func (s *Store) Close() error {
 	}
 	s.groups = nil
 	s.views.Wait()
-	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
+	var err error
+	if !s.readOnly {
+		err = s.Sync()
+	}
+	if err = errors.Join(err, s.db.Close()); err != nil {
 		return rookery.E("close state", rookery.KindUnavailable, err)
 	}
 	return nil
