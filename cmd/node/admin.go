@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
 
@@ -70,7 +70,7 @@ func (a *adminServer) getSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	s.hide()
+	s.Hide()
 	doc, err := s.Document()
 	if err != nil {
 		replyError(w, err)
@@ -85,7 +85,7 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, rookery.E("read settings", rookery.KindInvalid, err))
 		return
 	}
-	next, err := ParseSettings([]byte(in.Document))
+	next, err := settings.Parse([]byte(in.Document))
 	if err != nil {
 		replyError(w, err)
 		return
@@ -155,9 +155,4 @@ func replyError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(httpStatus[kind])
 	json.NewEncoder(w).Encode(adminapi.ErrorBody{Error: err.Error(), Kind: kind})
-}
-
-// IsSecret reports whether the settings key holds a secret.
-func IsSecret(key string) bool {
-	return strings.HasSuffix(key, ".secret_key") || strings.HasPrefix(key, "directories.") && strings.HasSuffix(key, ".password")
 }

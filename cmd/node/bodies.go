@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/settings"
 	"rookery/storage/account"
 	"rookery/storage/blob"
 	"rookery/storage/blob/dir"
@@ -31,7 +32,7 @@ type bodies struct {
 	reader   *pack.Bodies
 	cache    *pack.Cache
 	packers  sync.Map // of *packing by rookery.GroupID
-	garbage  atomic.Pointer[Garbage]
+	garbage  atomic.Pointer[settings.Garbage]
 	budget   *pack.Budget // of rewriting
 	totals   sync.Map     // of garbageStatus by rookery.GroupID
 }
@@ -47,7 +48,7 @@ func newBodies(n *Node) *bodies {
 	return &bodies{node: n, store: new(liveStore), budget: pack.NewBudget(0)}
 }
 
-func (b *bodies) open(set *Store) (err error) {
+func (b *bodies) open(set *settings.Store) (err error) {
 	if err := b.openStore(*set); err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (b *bodies) open(set *Store) (err error) {
 	return nil
 }
 
-func (b *bodies) openStore(set Store) error {
+func (b *bodies) openStore(set settings.Store) error {
 	s, err := openStore(&set, b.node.cfg.DataDir, b.node.deps.Logger)
 	if err == nil {
 		b.store.use(meteredStore{b.node.deps.tuning.around(s), b.node.metrics}, set)
@@ -72,7 +73,7 @@ func (b *bodies) openStore(set Store) error {
 
 // reopenStore follows changed settings: new keys, another endpoint or CA are
 // used at once.
-func (b *bodies) reopenStore(set Store) error {
+func (b *bodies) reopenStore(set settings.Store) error {
 	if !b.store.changed(set) {
 		return nil
 	}
@@ -92,7 +93,7 @@ func (b *bodies) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, e
 	return m.Body(id)
 }
 
-func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error) {
+func openStore(set *settings.Store, data string, logger *slog.Logger) (blob.Store, error) {
 	switch set.Kind {
 	case "dir":
 		return dir.Open(storePath(set, data))
@@ -105,7 +106,7 @@ func openStore(set *Store, data string, logger *slog.Logger) (blob.Store, error)
 }
 
 // storePath is where the objects of a store of kind dir lie.
-func storePath(set *Store, data string) string {
+func storePath(set *settings.Store, data string) string {
 	switch {
 	case set.Path == "":
 		return filepath.Join(data, "objects")

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 )
 
 // certificate serves the newest readable key pair of two files. It looks at
 // the files again at most every checkEvery, within a handshake, so that a
 // renewed certificate needs no signal and no restart.
 type certificate struct {
-	files  TLSFiles
+	files  settings.TLSFiles
 	logger *slog.Logger
 
 	mu      sync.Mutex
@@ -31,7 +32,7 @@ type fileStamp struct {
 
 const checkEvery = 10 * time.Second
 
-func openCertificate(files TLSFiles, logger *slog.Logger) (*certificate, error) {
+func openCertificate(files settings.TLSFiles, logger *slog.Logger) (*certificate, error) {
 	c := &certificate{files: files, logger: logger}
 	if err := c.reload(); err != nil {
 		return nil, rookery.E("read certificate", rookery.KindInvalid,

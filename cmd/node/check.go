@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/directory"
 	"rookery/directory/ldap"
 )
@@ -16,7 +17,7 @@ import (
 // machine is the Checker of the machine that a node runs on.
 type machine struct{ data string } // the data directory
 
-var _ Checker = machine{}
+var _ settings.Checker = machine{}
 
 // ldapKeys are the settings that have another name in directory/ldap.
 var ldapKeys = map[string]string{
@@ -24,9 +25,9 @@ var ldapKeys = map[string]string{
 }
 
 // Directories implements Checker, by what opens them.
-func (machine) Directories(s *Settings, bad func(key, problem string)) {
+func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 	var members []directory.Member
-	for _, name := range s.directoryNames() {
+	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
 		members = append(members, directory.Member{Name: name, Prefixes: d.Prefixes})
 		ldapConfig(name, s).Check(func(key, problem string) {
@@ -49,7 +50,7 @@ func (machine) Directories(s *Settings, bad func(key, problem string)) {
 
 // Store implements Checker, by opening it. That asks no service, and makes the
 // directory of a store of kind dir.
-func (m machine) Store(s *Settings, bad func(key, problem string)) {
+func (m machine) Store(s *settings.Cluster, bad func(key, problem string)) {
 	store, err := openStore(&s.Store, m.data, slog.New(slog.DiscardHandler))
 	var e *rookery.Error
 	switch {
@@ -76,7 +77,7 @@ type Check struct {
 // CheckSettings tries the directories and the object store that settings
 // name; data is the data directory, where a relative path of objects begins.
 // It stops at the first that does not work.
-func CheckSettings(ctx context.Context, s Settings, data string, logger *slog.Logger) []Check {
+func CheckSettings(ctx context.Context, s settings.Cluster, data string, logger *slog.Logger) []Check {
 	var checks []Check
 	if s.Store.Kind == "dir" {
 		defer removeMade(storePath(&s.Store, data))()
@@ -84,7 +85,7 @@ func CheckSettings(ctx context.Context, s Settings, data string, logger *slog.Lo
 	if err := s.Validate(machine{data}); err != nil {
 		return []Check{{"settings", "not valid", err}}
 	}
-	for _, name := range s.directoryNames() {
+	for _, name := range s.DirectoryNames() {
 		c := checkDirectory(ctx, name, &s, logger)
 		if checks = append(checks, c); c.Err != nil {
 			return checks
@@ -93,7 +94,7 @@ func CheckSettings(ctx context.Context, s Settings, data string, logger *slog.Lo
 	return append(checks, checkStore(ctx, &s.Store, data))
 }
 
-func checkDirectory(ctx context.Context, name string, s *Settings, logger *slog.Logger) Check {
+func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logger *slog.Logger) Check {
 	c := Check{What: "directory " + name}
 	d, err := ldap.Open(ctx, ldapConfig(name, s), logger)
 	if err != nil {
@@ -118,7 +119,7 @@ func checkDirectory(ctx context.Context, name string, s *Settings, logger *slog.
 	return c
 }
 
-func checkStore(ctx context.Context, s *Store, data string) Check {
+func checkStore(ctx context.Context, s *settings.Store, data string) Check {
 	c := Check{What: "object store " + s.Kind}
 	if c.Result, c.Err = TryStore(ctx, s, data); c.Err != nil {
 		c.Result = "not usable"

@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/storage/body"
 )
@@ -76,7 +77,7 @@ func readWelcome(dir string, keyring []byte, seeds []Seed) ([]byte, error) {
 	return cbor.Marshal(w)
 }
 
-func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
+func writeWelcome(ctx context.Context, cfg settings.Node, payload []byte) error {
 	const op = "write cluster keys"
 	dir := cfg.DataDir
 	var w welcome
@@ -88,7 +89,7 @@ func writeWelcome(ctx context.Context, cfg Config, payload []byte) error {
 	}
 	ring, err := body.ParseKeyring(w.TenantKeys, "the keyring that the cluster gave")
 	if err == nil {
-		err = cfg.keySource().save(ctx, ring)
+		err = keySourceOf(&cfg).save(ctx, ring)
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/storage/body"
 )
@@ -24,7 +25,7 @@ import (
 // create makes the data directory of a new cluster's first node: its CA, its
 // identity and the keys that all nodes share. KindExists: it is a node
 // already.
-func create(ctx context.Context, cfg Config, disk vfs.FS, now time.Time) error {
+func create(ctx context.Context, cfg settings.Node, disk vfs.FS, now time.Time) error {
 	const op = "create cluster"
 	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
 		return err
@@ -55,7 +56,7 @@ func create(ctx context.Context, cfg Config, disk vfs.FS, now time.Time) error {
 	if err := durable.MakeDir(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
-	ring, err := cfg.keySource().load(ctx)
+	ring, err := keySourceOf(&cfg).load(ctx)
 	if rookery.Is(err, rookery.KindNotFound) {
 		ring, err = body.GenerateKeyring(), nil
 	}
@@ -121,7 +122,7 @@ type joinInfo struct {
 // of the cluster minted and the addresses of nodes to ask. The node serves
 // once it is opened and the cluster has brought its groups to it. Of deps it
 // takes the file system, the network and the clock.
-func Join(ctx context.Context, cfg Config, deps Deps, token string, addresses []string) error {
+func Join(ctx context.Context, cfg settings.Node, deps Deps, token string, addresses []string) error {
 	const op = "join cluster"
 	deps.complete()
 	// Before the token is used up.
@@ -168,7 +169,7 @@ func Join(ctx context.Context, cfg Config, deps Deps, token string, addresses []
 
 // advertisedBefore is the address others will reach the node at, told before
 // it listens.
-func advertisedBefore(cfg Config) (string, error) {
+func advertisedBefore(cfg settings.Node) (string, error) {
 	if cfg.Cluster.Advertise != "" {
 		return cfg.Cluster.Advertise, nil
 	}

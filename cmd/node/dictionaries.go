@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/dictionary"
@@ -144,10 +145,10 @@ func (d *dictionaries) refresh() {
 func (d *dictionaries) choose() (*body.Dictionary, error) {
 	gate, err := d.node.groups.system.Gate()
 	use := d.node.compression.Load().Dictionaries
-	if err != nil || gate < dictionaryGate || use == useNone {
+	if err != nil || gate < dictionaryGate || use == settings.UseNone {
 		return nil, err
 	}
-	if use == useSite {
+	if use == settings.UseSite {
 		adopted, _, serr := d.node.groups.system.AdoptedDictionary()
 		if adopted != 0 && serr == nil {
 			var x *body.Dictionary

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/blob/dir"
 	"rookery/storage/body"
@@ -20,9 +21,9 @@ import (
 // an object store. There is nobody to ask for a barrier.
 func bookNode(t *testing.T, ring *body.Keyring, store blob.Store, cmds ...command.Command) *Node {
 	t.Helper()
-	c := defaultCompression()
+	c := settings.DefaultCompression()
 	n := &Node{groups: &groups{system: registry(t, cmds...)}, tenant: &tenantRing{ring: ring}, bodies: &bodies{store: new(liveStore)}, jobs: t.Context()}
-	n.bodies.store.use(store, Store{})
+	n.bodies.store.use(store, settings.Store{})
 	n.deps.Logger = slog.New(slog.DiscardHandler)
 	n.road = newRoad(identity{Node: "me"}, time.Now, nil)
 	n.compression.Store(&c)
@@ -62,17 +63,17 @@ func TestDictionariesWaitForTheGate(t *testing.T) {
 		use  string
 		want rookery.DictionaryID
 	}{
-		{"no version is final", []command.Command{me}, useSite, 0},
-		{"version 3 is final, and a node reads no more", []command.Command{me, old, final(3)}, useSite, 0},
-		{"version 4 is final", []command.Command{me, final(4)}, useSite, dictionary.Generic},
-		{"one is trained", []command.Command{me, final(4), add}, useSite, dictionary.Generic},
-		{"one is adopted", []command.Command{me, final(4), add, adopt}, useSite, 16},
-		{"one is adopted and not wanted", []command.Command{me, final(4), add, adopt}, useGeneric, dictionary.Generic},
-		{"none is wanted", []command.Command{me, final(4), add, adopt}, useNone, 0},
-		{"one is adopted, and before the gate", []command.Command{me, old, final(3), add, adopt}, useSite, 0},
+		{"no version is final", []command.Command{me}, settings.UseSite, 0},
+		{"version 3 is final, and a node reads no more", []command.Command{me, old, final(3)}, settings.UseSite, 0},
+		{"version 4 is final", []command.Command{me, final(4)}, settings.UseSite, dictionary.Generic},
+		{"one is trained", []command.Command{me, final(4), add}, settings.UseSite, dictionary.Generic},
+		{"one is adopted", []command.Command{me, final(4), add, adopt}, settings.UseSite, 16},
+		{"one is adopted and not wanted", []command.Command{me, final(4), add, adopt}, settings.UseGeneric, dictionary.Generic},
+		{"none is wanted", []command.Command{me, final(4), add, adopt}, settings.UseNone, 0},
+		{"one is adopted, and before the gate", []command.Command{me, old, final(3), add, adopt}, settings.UseSite, 0},
 	} {
 		n := bookNode(t, ring, nil, c.cmds...)
-		n.compression.Store(&Compression{Dictionaries: c.use, SharedBy: 5, TrainDays: 7})
+		n.compression.Store(&settings.Compression{Dictionaries: c.use, SharedBy: 5, TrainDays: 7})
 		n.dicts.refresh()
 		if got := n.dicts.Current().ID(); got != c.want {
 			t.Errorf("%s: new mail is compressed with dictionary %d, not %d", c.name, got, c.want)
@@ -148,23 +149,23 @@ func TestDictionaryFromItsCopy(t *testing.T) {
 // binary reads them that does not know them.
 func TestCompressionKeysWaitForTheGate(t *testing.T) {
 	me := &command.RegisterNode{Node: "me", Version: 4}
-	own := Compression{Dictionaries: useGeneric, SharedBy: 5, TrainDays: 7}
-	if err := own.omitDefault(registry(t, me)); !rookery.Is(err, rookery.KindUnavailable) {
+	own := settings.Compression{Dictionaries: settings.UseGeneric, SharedBy: 5, TrainDays: 7}
+	if err := omitDefault(&own, registry(t, me)); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("before the gate: %v", err)
 	}
-	if err := own.omitDefault(registry(t, me, &command.FinalizeVersion{Version: 4})); err != nil || own.Dictionaries != useGeneric {
+	if err := omitDefault(&own, registry(t, me, &command.FinalizeVersion{Version: 4})); err != nil || own.Dictionaries != settings.UseGeneric {
 		t.Errorf("behind the gate: %v", err)
 	}
-	s := DefaultSettings()
-	if err := s.Compression.omitDefault(registry(t, me)); err != nil {
+	s := settings.Default()
+	if err := omitDefault(&s.Compression, registry(t, me)); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := s.Document()
 	if err != nil || bytes.Contains(doc, []byte("compression")) {
 		t.Errorf("the defaults are in the document: %v", err)
 	}
-	back, err := ParseSettings(doc)
-	if err != nil || back.Compression != defaultCompression() {
+	back, err := settings.Parse(doc)
+	if err != nil || back.Compression != settings.DefaultCompression() {
 		t.Errorf("read back as %+v: %v", back.Compression, err)
 	}
 }

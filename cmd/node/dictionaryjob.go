@@ -11,6 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/dictionary"
 )
@@ -68,7 +69,7 @@ func (d *dictionaries) lead(ctx context.Context) error {
 func (d *dictionaries) due(now time.Time) bool {
 	c := d.node.compression.Load()
 	all, err := d.node.groups.system.Dictionaries()
-	if err != nil || c.Dictionaries != useSite {
+	if err != nil || c.Dictionaries != settings.UseSite {
 		return false
 	}
 	return len(all) == 0 || now.Sub(time.Unix(0, all[len(all)-1].Trained)) > time.Duration(c.TrainDays)*24*time.Hour

@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/dictionary"
@@ -27,8 +28,8 @@ func (d *dictionaries) trainNow(ctx context.Context) (t adminapi.Training, err e
 	if gate, err := d.node.groups.system.Gate(); err != nil || gate < dictionaryGate {
 		return t, errors.Join(err, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("version %d is not final yet: run rookery upgrade finalize", dictionaryGate)))
 	}
-	if use := d.node.compression.Load().Dictionaries; use != useSite {
-		return t, rookery.E(op, rookery.KindConflict, fmt.Errorf("compression.dictionaries is %q, so none of the site's own is used; set it to %q", use, useSite))
+	if use := d.node.compression.Load().Dictionaries; use != settings.UseSite {
+		return t, rookery.E(op, rookery.KindConflict, fmt.Errorf("compression.dictionaries is %q, so none of the site's own is used; set it to %q", use, settings.UseSite))
 	}
 	id, err := d.next(ctx)
 	if err != nil {

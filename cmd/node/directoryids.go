@@ -1,51 +1,23 @@
 package node
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/system"
 )
 
-// KeepIDs gives directories that were written without an id the one that
-// their name had before.
-func (s *Settings) KeepIDs(old *Settings) {
-	taken := map[string]bool{"": true}
-	for _, d := range s.Directories {
-		taken[d.ID] = true
-	}
-	for name, d := range s.Directories {
-		if was := old.Directories[name].ID; d.ID == "" && !taken[was] {
-			d.ID = was
-			s.Directories[name] = d
-		}
-	}
-}
-
-// makeIDs gives new directories an id.
-func (s *Settings) makeIDs() {
-	for name, d := range s.Directories {
-		if d.ID == "" {
-			var b [8]byte
-			rand.Read(b[:])
-			d.ID = hex.EncodeToString(b[:])
-			s.Directories[name] = d
-		}
-	}
-}
-
 // refuseOrphans keeps settings from losing a directory that has accounts:
 // their owners would get empty ones. Those named in orphan may go.
-func (s *settingsStore) refuseOrphans(old, next *Settings, orphan []string) error {
+func (s *settingsStore) refuseOrphans(old, next *settings.Cluster, orphan []string) error {
 	stays := map[string]bool{}
 	for _, d := range next.Directories {
 		stays[d.ID] = true
 	}
-	for _, name := range old.directoryNames() {
+	for _, name := range old.DirectoryNames() {
 		id := old.Directories[name].ID
 		if stays[id] || slices.Contains(orphan, name) {
 			continue

@@ -7,11 +7,12 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/directory"
 )
 
 // store writes settings as config apply does.
-func (n *Node) store(t *testing.T, edit func(*Settings), orphan ...string) error {
+func (n *Node) store(t *testing.T, edit func(*settings.Cluster), orphan ...string) error {
 	t.Helper()
 	set, version, err := n.settings.read(t.Context())
 	if err != nil {
@@ -68,7 +69,7 @@ func TestDirectoryKeepsItsID(t *testing.T) {
 	if id == "" || id == "main" {
 		t.Fatalf("the directory has id %q", id)
 	}
-	err := n.store(t, func(s *Settings) { // a file without ids, with one directory more
+	err := n.store(t, func(s *settings.Cluster) { // a file without ids, with one directory more
 		d := s.Directories["main"]
 		d.ID = ""
 		s.Directories["main"], s.Directories["more"] = d, d
@@ -84,8 +85,8 @@ func TestDirectoryKeepsItsID(t *testing.T) {
 
 func TestDirectoryWithAccountsStays(t *testing.T) {
 	n, _, _ := oneNode(t)
-	without := func(s *Settings) { delete(s.Directories, "main") }
-	other := func(s *Settings) {
+	without := func(s *settings.Cluster) { delete(s.Directories, "main") }
+	other := func(s *settings.Cluster) {
 		d := s.Directories["main"]
 		d.ID = "0123456789abcdef"
 		s.Directories["main"] = d
@@ -93,7 +94,7 @@ func TestDirectoryWithAccountsStays(t *testing.T) {
 	if _, err := settle(t.Context(), n, 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, edit := range []func(*Settings){without, other} {
+	for _, edit := range []func(*settings.Cluster){without, other} {
 		if err := n.store(t, edit); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "1 accounts") || !strings.Contains(err.Error(), "-orphan main") {
 			t.Errorf("answered %v", err)
 		}

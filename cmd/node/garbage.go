@@ -7,53 +7,26 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/system"
 )
 
-// DefaultGarbage is what keys that are left out mean.
-func DefaultGarbage() Garbage {
-	return Garbage{RepackBelow: 60, RepackAfter: "24h", MergeAfter: "1h", RepackRate: 4096, SweepEvery: "168h"}
-}
-
-func (g *Garbage) validate(bad report) {
-	if g.RepackBelow < 0 || g.RepackBelow > 95 {
-		bad("garbage.repack_below", "%d is out of range; set it between 0 and 95", g.RepackBelow)
-	}
-	if g.RepackRate < 0 || g.RepackRate > 1<<30 {
-		bad("garbage.repack_mib_per_hour", "%d is out of range; set it between 0 and %d", g.RepackRate, 1<<30)
-	}
-	for _, c := range []struct {
-		key, val string
-		min      time.Duration
-	}{{"garbage.repack_after", g.RepackAfter, time.Minute}, {"garbage.merge_after", g.MergeAfter, 0}, {"garbage.sweep_every", g.SweepEvery, 0}} {
-		if d, err := time.ParseDuration(c.val); err != nil || d < c.min || d > 8760*time.Hour {
-			bad(c.key, "%q is not between %v and 8760h; write it like 24h", c.val, c.min)
-		}
-	}
-}
-
-// span is a duration that Validate has looked at.
-func span(s string) time.Duration {
-	d, _ := time.ParseDuration(s)
-	return d
-}
-
 // nameLife is how long the name of a pack is good for, and so the age at which
 // an object that no group knows is an orphan.
 const nameLife = 24 * time.Hour
 
 // useGarbage puts changed settings of rewriting into force.
-func (b *bodies) useGarbage(g *Garbage) {
+func (b *bodies) useGarbage(g *settings.Garbage) {
 	b.garbage.Store(g)
 	b.budget.Set(g.RepackRate << 20)
 }
 
 func (b *bodies) repack() pack.Repack {
 	g := b.garbage.Load()
-	return pack.Repack{Below: g.RepackBelow, After: span(g.RepackAfter), Merge: span(g.MergeAfter)}
+	return pack.Repack{Below: g.RepackBelow, After: settings.Span(g.RepackAfter), Merge: settings.Span(g.MergeAfter)}
 }
 
 // packTime names packs: never behind group time, which another node's clock

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -23,7 +24,7 @@ func TestPowerCutWithGarbage(t *testing.T) {
 	t.Logf("%d cuts, ROOKERY_SEED=%d", cuts, seed)
 	c := newChain(t, seed)
 	c.deps.tuning.packSweep, c.deps.tuning.packDead, c.deps.tuning.packLife = 30*time.Millisecond, time.Millisecond, time.Minute
-	c.deps.Settings.Garbage = Garbage{RepackBelow: 90, RepackAfter: "1m", MergeAfter: "1m", RepackRate: 1 << 20, SweepEvery: "0s"}
+	c.deps.Settings.Garbage = settings.Garbage{RepackBelow: 90, RepackAfter: "1m", MergeAfter: "1m", RepackRate: 1 << 20, SweepEvery: "0s"}
 	var done cleared
 	c.also = func(ctx context.Context, n *Node) error { return done.work(ctx, n) }
 	if err := c.begin(); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -17,13 +18,13 @@ import (
 
 // garbageNode is a node whose packs die fast and whose clock can be moved on.
 func garbageNode(t *testing.T, ahead *atomic.Int64) *crowd {
-	return openCrowd(t, 6, func(_ *Config, d *Deps) {
+	return openCrowd(t, 6, func(_ *settings.Node, d *Deps) {
 		d.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		d.tuning.packSweep, d.tuning.packDead = 50*time.Millisecond, time.Millisecond
 	})
 }
 
-func (c *crowd) client() *adminapi.Client { return adminapi.New(c.cfg.adminSocket()) }
+func (c *crowd) client() *adminapi.Client { return adminapi.New(c.cfg.AdminSocket()) }
 
 func (c *crowd) keys() (keys []string) {
 	c.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"rookery/cmd/node/settings"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func (f *inForce) trouble() string {
 }
 
 // usable are the stored settings, or why this node cannot use them.
-func (n *Node) usable() (Settings, uint64, error) {
+func (n *Node) usable() (settings.Cluster, uint64, error) {
 	set, version, err := n.settings.local()
 	if err == nil && version > 0 {
 		err = set.Validate(n.settings.on)
@@ -61,7 +62,7 @@ func (n *Node) usable() (Settings, uint64, error) {
 
 // firstSettings are those that a node starts with: the stored ones or, where
 // they cannot be used here, the last that could.
-func (n *Node) firstSettings() (Settings, uint64, error) {
+func (n *Node) firstSettings() (settings.Cluster, uint64, error) {
 	set, version, err := n.usable()
 	if err == nil {
 		n.inForce.use(version)
@@ -111,7 +112,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 	}
 }
 
-func (n *Node) useSettings(ctx context.Context, set *Settings) error {
+func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	if err := errors.Join(n.people.use(ctx, set), n.bodies.reopenStore(set.Store)); err != nil {
 		return err
 	}
@@ -120,6 +121,6 @@ func (n *Node) useSettings(ctx context.Context, set *Settings) error {
 	n.compression.Store(&set.Compression)
 	n.Dictionaries()
 	n.replication.Store(int32(set.Replication))
-	n.deadAfter.Store(int64(set.replaceAfter()))
+	n.deadAfter.Store(int64(set.DeadAfter()))
 	return nil
 }

@@ -10,17 +10,18 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
 
 // oneNode is a cluster of one on real sockets, with the test's directory.
-func oneNode(t *testing.T) (*Node, Config, Deps) {
+func oneNode(t *testing.T) (*Node, settings.Node, Deps) {
 	t.Helper()
 	cfg, deps := testConfig(t), testDeps(t, directoryServer(t))
 	return startNode(t, cfg, deps), cfg, deps
 }
 
-func startNode(t *testing.T, cfg Config, deps Deps) *Node {
+func startNode(t *testing.T, cfg settings.Node, deps Deps) *Node {
 	t.Helper()
 	n, err := Open(t.Context(), cfg, deps)
 	if err != nil {
@@ -39,14 +40,14 @@ func stopNode(t *testing.T, n *Node) {
 }
 
 // change sets one key as an operator does.
-func change(t *testing.T, cfg Config, key, value string) error {
+func change(t *testing.T, cfg settings.Node, key, value string) error {
 	t.Helper()
 	admin := adminapi.New(cfg.Admin)
 	doc, version, err := admin.Settings(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := SetKey(doc, key, value)
+	next, err := settings.SetKey(doc, key, value)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,13 +56,13 @@ func change(t *testing.T, cfg Config, key, value string) error {
 
 // impose stores settings past all checks, as another node would whose machine
 // has what this one's lacks.
-func (n *Node) impose(t *testing.T, edit func(*Settings)) {
+func (n *Node) impose(t *testing.T, edit func(*settings.Cluster)) {
 	t.Helper()
 	version, doc, err := n.groups.system.Settings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := ParseSettings(doc)
+	set, err := settings.Parse(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestFileOfTheSettingsGoesAway(t *testing.T) {
 // starts again.
 func TestUnusableSettingsLeaveTheFormerInForce(t *testing.T) {
 	n, cfg, deps := oneNode(t)
-	n.impose(t, func(s *Settings) { s.Domains = []string{}; s.Limits.Connections = 7 })
+	n.impose(t, func(s *settings.Cluster) { s.Domains = []string{}; s.Limits.Connections = 7 })
 	for range 2 {
 		until(t, "the status names the key", func() bool { return n.problemWith("domains: []") != "" })
 		if p := n.problemWith("not in force"); !strings.Contains(p, "version 2") || !strings.Contains(p, "version 1") {

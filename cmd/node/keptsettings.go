@@ -11,6 +11,7 @@ import (
 	"rookery/internal/durable"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 )
 
 // keptDir holds, below the data directory, the last settings that this node
@@ -45,12 +46,12 @@ func (n *Node) keep(version uint64) error {
 	}
 	dir := filepath.Join(n.cfg.DataDir, keptDir)
 	k := kept{Version: version, Document: string(doc), Files: map[string]string{}}
-	set, err := ParseSettings(doc)
+	set, err := settings.Parse(doc)
 	if err == nil {
 		err = durable.MakeDir(dir)
 	}
 	if err == nil {
-		err = set.eachFile(func(_ string, path *string) error { return k.copy(dir, *path) })
+		err = set.EachFile(func(_ string, path *string) error { return k.copy(dir, *path) })
 	}
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func (k *kept) clear(dir string) error {
 
 // keptSettings are the last that this node could use, with the files as they
 // were then.
-func (n *Node) keptSettings() (set Settings, version uint64, err error) {
+func (n *Node) keptSettings() (set settings.Cluster, version uint64, err error) {
 	const op = "read kept settings"
 	dir := filepath.Join(n.cfg.DataDir, keptDir)
 	var k kept
@@ -118,7 +119,7 @@ func (n *Node) keptSettings() (set Settings, version uint64, err error) {
 	if set, err = n.settings.open([]byte(k.Document)); err != nil {
 		return set, 0, err
 	}
-	err = set.eachFile(func(_ string, path *string) error {
+	err = set.EachFile(func(_ string, path *string) error {
 		if *path != "" {
 			*path = filepath.Join(dir, k.Files[*path])
 		}

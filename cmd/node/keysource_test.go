@@ -47,7 +47,7 @@ func TestKeyringSealedByACommand(t *testing.T) {
 	if err := create(t.Context(), cfg, vfs.NewMem(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	s := cfg.keySource()
+	s := keySourceOf(&cfg)
 	ring, err := s.load(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 )
 
@@ -15,14 +16,14 @@ type liveStore struct{ now atomic.Pointer[openedStore] }
 
 type openedStore struct {
 	blob.Store
-	by Store // the settings it was opened by
+	by settings.Store // the settings it was opened by
 }
 
 var _ blob.Store = (*liveStore)(nil)
 
 // use puts a store in the former one's place, and drops that one's idle
 // connections.
-func (l *liveStore) use(s blob.Store, by Store) {
+func (l *liveStore) use(s blob.Store, by settings.Store) {
 	if old := l.now.Swap(&openedStore{s, by}); old != nil {
 		closeStore(old.Store)
 	}
@@ -30,12 +31,12 @@ func (l *liveStore) use(s blob.Store, by Store) {
 
 // same reports whether settings name the same objects as those in force; then
 // they can be used at once.
-func (l *liveStore) same(by Store) bool {
+func (l *liveStore) same(by settings.Store) bool {
 	was := l.now.Load().by
 	return by.Kind == was.Kind && by.Bucket == was.Bucket && by.Path == was.Path
 }
 
-func (l *liveStore) changed(by Store) bool { return l.now.Load().by != by }
+func (l *liveStore) changed(by settings.Store) bool { return l.now.Load().by != by }
 
 // Close ends the store, if one was opened.
 func (l *liveStore) Close() error {

@@ -12,12 +12,13 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/settings"
 )
 
 // mesh is this node's way to the others: who they are, where they are, and the
 // calls that groups and settings make of them.
 type mesh struct {
-	cfg     Config
+	cfg     settings.Node
 	id      identity
 	logger  *slog.Logger
 	network Network
@@ -55,7 +56,7 @@ const (
 	streamImage   = "image"
 )
 
-func openMesh(cfg Config, id identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
+func openMesh(cfg settings.Node, id identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
 	ident, err := freshIdentity(cfg.DataDir, deps.Clock(), deps.Logger)
 	if err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (m *mesh) listen(ctx context.Context) error {
 	if err != nil {
 		return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", m.cfg.Cluster.Listen, err))
 	}
-	m.address, m.packets = m.cfg.advertised(ln.Addr()), ln.Addr().String()
+	m.address, m.packets = m.cfg.AdvertisedOn(ln.Addr()), ln.Addr().String()
 	return m.Start(ln)
 }
 

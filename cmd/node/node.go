@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
@@ -39,7 +40,7 @@ type Deps struct {
 	// else it fails.
 	AwaitRoom bool
 	// Settings are written where the cluster has none yet.
-	Settings *Settings
+	Settings *settings.Cluster
 	// Create makes a new cluster where the data directory is not a node's.
 	Create bool
 
@@ -71,7 +72,7 @@ const startWithin = 30 * time.Second
 
 // Node is one running node.
 type Node struct {
-	cfg      Config
+	cfg      settings.Node
 	deps     Deps
 	id       identity
 	lock     *os.File
@@ -92,7 +93,7 @@ type Node struct {
 	health   *health
 	mesh     *mesh
 	admin    *adminServer
-	limits   atomic.Pointer[Limits]
+	limits   atomic.Pointer[settings.Limits]
 	changed  chan struct{} // settings have a new version; cap 1
 	moved    chan struct{} // the registry or the placement changed; cap 1
 	carried  chan struct{} // moved for the moves of accounts
@@ -106,7 +107,7 @@ type Node struct {
 	rekeyed     chan struct{} // moved for the gossip keys
 	ring        atomic.Uint64 // version of the gossip keys in use here
 	replication atomic.Int32
-	compression atomic.Pointer[Compression]
+	compression atomic.Pointer[settings.Compression]
 	clocks      atomic.Pointer[clockLook]
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
@@ -129,7 +130,7 @@ type Node struct {
 }
 
 // Open starts a node and returns when it serves. The caller closes it.
-func Open(ctx context.Context, cfg Config, deps Deps) (n *Node, err error) {
+func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
@@ -336,7 +337,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
-	n.deadAfter.Store(int64(set.replaceAfter()))
+	n.deadAfter.Store(int64(set.DeadAfter()))
 	n.compression.Store(&set.Compression)
 	n.dicts.refresh()
 	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
@@ -388,10 +389,10 @@ func (n *Node) serve(ctx context.Context) error {
 	n.serveGarbage()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, orders: []func(*http.ServeMux){n.storageOrders, n.keyOrders, n.accountOrders}, logger: n.deps.Logger}
-	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.adminSocket()); err != nil {
+	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}
-	if err := n.servers.start(n.cfg, n.deps.Network, func() Limits { return *n.limits.Load() }); err != nil {
+	if err := n.servers.start(n.cfg, n.deps.Network, func() settings.Limits { return *n.limits.Load() }); err != nil {
 		return err
 	}
 	n.serving.Store(n.servers)

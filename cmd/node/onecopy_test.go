@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 	"rookery/storage/account"
 	"rookery/storage/command"
@@ -25,7 +26,7 @@ type crowd struct {
 	ids     map[string]rookery.AccountID
 }
 
-func openCrowd(t *testing.T, people int, tune func(*Config, *Deps)) *crowd {
+func openCrowd(t *testing.T, people int, tune func(*settings.Node, *Deps)) *crowd {
 	t.Helper()
 	s, err := embedded.Open(embedded.Options{Addr: "127.0.0.1:0", Base: "dc=example,dc=test", AdminPassword: "secret"})
 	if err != nil {

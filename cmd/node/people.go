@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/directory"
 	"rookery/directory/ldap"
 )
@@ -72,7 +73,7 @@ func newPeople(network Network, logger *slog.Logger, observe func(request string
 // use opens the directories of the settings and puts them in the place of the
 // former ones, of which those stay that are set as they were. Where one cannot
 // be opened the former ones stay.
-func (p *people) use(ctx context.Context, s *Settings) error {
+func (p *people) use(ctx context.Context, s *settings.Cluster) error {
 	next := new(generation)
 	was := p.now()
 	fail := func(err error) error {
@@ -84,7 +85,7 @@ func (p *people) use(ctx context.Context, s *Settings) error {
 		return err
 	}
 	var members []directory.Member
-	for _, name := range s.directoryNames() {
+	for _, name := range s.DirectoryNames() {
 		d, err := p.open(ctx, was, ldapConfig(name, s))
 		if err != nil {
 			return fail(err)
@@ -141,7 +142,7 @@ func (p *people) swap(next *generation) (old *generation) {
 	return old
 }
 
-func ldapConfig(name string, s *Settings) ldap.Config {
+func ldapConfig(name string, s *settings.Cluster) ldap.Config {
 	d := s.Directories[name]
 	c := ldap.Default()
 	c.Name, c.ID, c.URLs, c.Base, c.BindDN, c.Password = name, d.ID, d.URLs, d.Base, d.BindDN, d.Password

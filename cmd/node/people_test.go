@@ -1,6 +1,7 @@
 package node
 
 import (
+	"rookery/cmd/node/settings"
 	"slices"
 	"testing"
 )
@@ -9,7 +10,7 @@ import (
 // refusals too, stay where only others change.
 func TestDirectoriesOutliveOtherSettings(t *testing.T) {
 	n, _, _ := oneNode(t)
-	err := n.store(t, func(s *Settings) {
+	err := n.store(t, func(s *settings.Cluster) {
 		d := s.Directories["main"]
 		d.ID, d.UserFilter = "", "(uid=nobody)"
 		s.Directories["more"] = d
@@ -23,14 +24,14 @@ func TestDirectoriesOutliveOtherSettings(t *testing.T) {
 	if hits, _ := was[1].cache.Stats(); hits == 0 {
 		t.Fatal("the refusal is not remembered")
 	}
-	if err := n.store(t, func(s *Settings) { s.Limits.Quota = 12345 }); err != nil {
+	if err := n.store(t, func(s *settings.Cluster) { s.Limits.Quota = 12345 }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(n.people.now().opened, was) {
 		t.Error("an unrelated setting opened directories anew")
 	}
 	stats := n.people.stats()
-	err = n.store(t, func(s *Settings) {
+	err = n.store(t, func(s *settings.Cluster) {
 		d := s.Directories["more"]
 		d.Timeout = "7s"
 		s.Directories["more"] = d

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"rookery/cmd/node/settings"
 	"testing"
 	"time"
 )
@@ -30,7 +31,7 @@ func (p *portNetwork) Listen(ctx context.Context, network, address string) (net.
 // Whoever reaches the readiness port must not take all descriptors.
 func TestHealthBoundsConnections(t *testing.T) {
 	network := &portNetwork{}
-	h := newHealth(&Node{cfg: Config{Listen: Listen{Health: []string{"127.0.0.1:0"}}}, deps: Deps{Network: network, Logger: slog.New(slog.DiscardHandler)}})
+	h := newHealth(&Node{cfg: settings.Node{Listen: settings.Listen{Health: []string{"127.0.0.1:0"}}}, deps: Deps{Network: network, Logger: slog.New(slog.DiscardHandler)}})
 	h.server.IdleTimeout = time.Hour // the machine may be slow
 	if err := h.open(t.Context()); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -27,7 +28,7 @@ import (
 type chain struct {
 	t      *testing.T
 	rng    *rand.Rand
-	cfg    Config
+	cfg    settings.Node
 	deps   Deps
 	mem    *vfs.MemFS
 	ledger *ledger

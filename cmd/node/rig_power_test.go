@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 )
 
@@ -43,30 +44,30 @@ func directoryServer(t *testing.T) *embedded.Server {
 	return s
 }
 
-func testSettings(dir *embedded.Server) *Settings {
-	s := DefaultSettings()
+func testSettings(dir *embedded.Server) *settings.Cluster {
+	s := settings.Default()
 	s.Domains = []string{testDomain}
-	d := DefaultDirectory()
+	d := settings.DefaultDirectory()
 	d.URLs, d.Base, d.BindDN, d.Password, d.Profile = []string{dir.URL()}, dir.Base(), dir.AdminDN(), "secret", "openldap"
 	s.Directories["main"] = d
 	return &s
 }
 
 // testConfig is a node in a directory of its own with a throwaway certificate.
-func testConfig(t *testing.T) Config {
+func testConfig(t *testing.T) settings.Node {
 	t.Helper()
 	dir := t.TempDir()
-	c := DefaultConfig()
+	c := settings.DefaultNode()
 	c.Name, c.Hostname, c.DataDir = "node1", "localhost", filepath.Join(dir, "data")
 	c.TLS = throwaway(t, dir)
 	c.Admin = filepath.Join(dir, "admin.sock")
-	c.Listen = Listen{SMTP: []string{"127.0.0.1:0"}, IMAPS: []string{"127.0.0.1:0"}, POP3S: []string{"127.0.0.1:0"}}
+	c.Listen = settings.Listen{SMTP: []string{"127.0.0.1:0"}, IMAPS: []string{"127.0.0.1:0"}, POP3S: []string{"127.0.0.1:0"}}
 	c.Cluster.Listen = "127.0.0.1:0"
 	c.Disk.SoftFree, c.Disk.HardFree = 0, 0
 	return c
 }
 
-func throwaway(t *testing.T, dir string) TLSFiles {
+func throwaway(t *testing.T, dir string) settings.TLSFiles {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -84,7 +85,7 @@ func throwaway(t *testing.T, dir string) TLSFiles {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := TLSFiles{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	f := settings.TLSFiles{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	for path, block := range map[string]*pem.Block{
 		f.Certificate: {Type: "CERTIFICATE", Bytes: der}, f.Key: {Type: "PRIVATE KEY", Bytes: keyDER},
 	} {
@@ -99,7 +100,7 @@ func throwaway(t *testing.T, dir string) TLSFiles {
 // packs turn over within seconds.
 func testDeps(t *testing.T, dir *embedded.Server) Deps {
 	t.Helper()
-	var first *Settings
+	var first *settings.Cluster
 	if dir != nil {
 		first = testSettings(dir)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/settings"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
 	"rookery/protocols/policy"
@@ -35,13 +36,13 @@ type servers struct {
 
 // edge is what the protocols are made of.
 type edge struct {
-	cfg      Config
+	cfg      settings.Node
 	people   *people
 	accounts *account.Store
 	nodes    proxy.Nodes
 	deliver  *delivery.Deliverer
 	cert     *certificate
-	settings *Settings
+	settings *settings.Cluster
 	logger   *slog.Logger
 	clock    func() time.Time
 	disk     func() rlog.DiskState
@@ -107,7 +108,7 @@ func newServers(e edge) *servers {
 
 // start opens all listeners, then serves on them: a port that is taken ends
 // the start before anybody was served.
-func (s *servers) start(cfg Config, network Network, limits func() Limits) error {
+func (s *servers) start(cfg settings.Node, network Network, limits func() settings.Limits) error {
 	var trusted []netip.Prefix
 	for _, p := range cfg.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
@@ -130,16 +131,16 @@ func (s *servers) start(cfg Config, network Network, limits func() Limits) error
 	max := func() int { return limits().Connections }
 	perIP := func() int { return limits().ConnectionsPerAddress }
 	var run []func()
-	for _, l := range cfg.Listen.all() {
-		for _, addr := range l.addrs {
-			g, err := listen(ctx, network, l.name, addr, trusted, max, perIP, s.logger)
+	for _, l := range cfg.Listen.Mail() {
+		for _, addr := range l.Addrs {
+			g, err := listen(ctx, network, l.Name, addr, trusted, max, perIP, s.logger)
 			if err != nil {
 				return err
 			}
 			s.gates = append(s.gates, g)
 			run = append(run, func() {
-				if err := serve[l.name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
-					s.logger.Error("listener ended", "listener", l.name, "address", addr, "error", err)
+				if err := serve[l.Name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+					s.logger.Error("listener ended", "listener", l.Name, "address", addr, "error", err)
 				}
 			})
 		}

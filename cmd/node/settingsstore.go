@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/propose"
 	"rookery/storage/system"
@@ -18,35 +19,35 @@ type settingsStore struct {
 	road   *road
 	system *system.Machine
 	sealer *sealer
-	on     Checker // of this node's machine
+	on     settings.Checker // of this node's machine
 }
 
 // read gives the settings as this node has them now, after a barrier, and
 // their version; 0 and the defaults where none were ever written.
-func (s *settingsStore) read(ctx context.Context) (Settings, uint64, error) {
+func (s *settingsStore) read(ctx context.Context) (settings.Cluster, uint64, error) {
 	if err := s.road.Barrier(ctx, rookery.SystemGroup); err != nil {
-		return Settings{}, 0, err
+		return settings.Cluster{}, 0, err
 	}
 	return s.local()
 }
 
 // local is read without the barrier.
-func (s *settingsStore) local() (Settings, uint64, error) {
+func (s *settingsStore) local() (settings.Cluster, uint64, error) {
 	version, doc, err := s.system.Settings()
 	if err != nil || version == 0 {
-		return DefaultSettings(), version, err
+		return settings.Default(), version, err
 	}
 	set, err := s.open(doc)
 	return set, version, err
 }
 
 // open reads a document with sealed secrets.
-func (s *settingsStore) open(doc []byte) (Settings, error) {
-	set, err := ParseSettings(doc)
+func (s *settingsStore) open(doc []byte) (settings.Cluster, error) {
+	set, err := settings.Parse(doc)
 	if err != nil {
 		return set, err
 	}
-	err = set.eachSecret(func(key string, v *string) (err error) {
+	err = set.EachSecret(func(key string, v *string) (err error) {
 		if *v != "" {
 			*v, err = s.sealer.open(key, *v)
 		}
@@ -57,7 +58,7 @@ func (s *settingsStore) open(doc []byte) (Settings, error) {
 
 // write replaces the settings if they are still at version. Secrets that read
 // Hidden stay as they were. Directories named in orphan may leave accounts behind.
-func (s *settingsStore) write(ctx context.Context, next Settings, version uint64, orphan ...string) (uint64, error) {
+func (s *settingsStore) write(ctx context.Context, next settings.Cluster, version uint64, orphan ...string) (uint64, error) {
 	old, at, err := s.read(ctx)
 	if err != nil {
 		return 0, err
@@ -68,7 +69,7 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 	}
 	next.Directories = maps.Clone(next.Directories) // the caller's stays as it is, with open secrets
 	next.KeepIDs(&old)
-	if err := next.keepSecrets(&old); err != nil {
+	if err := next.KeepSecrets(&old); err != nil {
 		return 0, err
 	}
 	if err := next.Validate(s.on); err != nil {
@@ -77,14 +78,14 @@ func (s *settingsStore) write(ctx context.Context, next Settings, version uint64
 	if err := s.refuseOrphans(&old, &next, orphan); err != nil {
 		return 0, err
 	}
-	next.makeIDs()
-	next.eachSecret(func(key string, v *string) error {
+	next.MakeIDs()
+	next.EachSecret(func(key string, v *string) error {
 		if *v != "" && !strings.HasPrefix(*v, sealedPrefix) {
 			*v = s.sealer.seal(key, *v)
 		}
 		return nil
 	})
-	if err := next.Compression.omitDefault(s.system); err != nil {
+	if err := omitDefault(&next.Compression, s.system); err != nil {
 		return 0, err
 	}
 	doc, err := next.Document()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 )
 
 // placeFile marks the directory of an object store. The store does not list it.
@@ -18,7 +19,7 @@ const placeFile = ".place"
 
 // placeOf is the mark of the directory that a store's objects lie in, the same
 // for all nodes that share it; empty for a service, which is one by its URL.
-func placeOf(set *Store, data string) (string, error) {
+func placeOf(set *settings.Store, data string) (string, error) {
 	const op = "mark object store"
 	if set.Kind != "dir" {
 		return "", nil

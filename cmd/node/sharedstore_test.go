@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 )
 
 func TestPlaceIsOfTheDirectory(t *testing.T) {
-	shared, set := t.TempDir(), Store{Kind: "dir"}
+	shared, set := t.TempDir(), settings.Store{Kind: "dir"}
 	set.Path = shared
 	places := make([]string, 8)
 	var all sync.WaitGroup
@@ -32,7 +33,7 @@ func TestPlaceIsOfTheDirectory(t *testing.T) {
 	if p, err := placeOf(&set, "/nosuch"); err != nil || p == places[0] {
 		t.Errorf("another directory is %q, %v", p, err)
 	}
-	if p, err := placeOf(&Store{Kind: "s3", Endpoint: "https://s3.example.com"}, "/nosuch"); p != "" || err != nil {
+	if p, err := placeOf(&settings.Store{Kind: "s3", Endpoint: "https://s3.example.com"}, "/nosuch"); p != "" || err != nil {
 		t.Errorf("a service is %q, %v", p, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 )
 
 // A node file that was copied and not changed would make two nodes of one
@@ -27,20 +28,20 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 				}
 			}
 		}
-		join := func(change func(*Config)) error {
+		join := func(change func(*settings.Node)) error {
 			cfg := x.cfg
 			change(&cfg)
 			return Join(c.t.Context(), cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
 		}
-		for what, change := range map[string]func(*Config){
-			"name":    func(cfg *Config) { cfg.Name = c.nodes[1].cfg.Name },
-			"address": func(cfg *Config) { cfg.Cluster.Advertise = c.nodes[2].mesh.address },
+		for what, change := range map[string]func(*settings.Node){
+			"name":    func(cfg *settings.Node) { cfg.Name = c.nodes[1].cfg.Name },
+			"address": func(cfg *settings.Node) { cfg.Cluster.Advertise = c.nodes[2].mesh.address },
 		} {
 			if err := join(change); !rookery.Is(err, rookery.KindConflict) || !strings.Contains(err.Error(), "node file") {
 				t.Errorf("another node's %s: %v", what, err)
 			}
 		}
-		if err := join(func(*Config) {}); err != nil {
+		if err := join(func(*settings.Node) {}); err != nil {
 			t.Fatalf("the token does not admit any more: %v", err)
 		}
 		c.on(x)

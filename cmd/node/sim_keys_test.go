@@ -128,7 +128,7 @@ func (c *sim) thief() *thief {
 			th.rings, th.dicts = append(th.rings, x.tenant.ring), x.dicts
 			c.takeImages(th, x)
 		}
-		if ring, err := x.cfg.keySource().load(context.Background()); err == nil {
+		if ring, err := keySourceOf(&x.cfg).load(context.Background()); err == nil {
 			th.rings = append(th.rings, ring)
 		}
 		th.takeDir(x.cfg.DataDir)

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 )
 
@@ -37,7 +38,7 @@ func TestPowerCutInTheFirstStart(t *testing.T) {
 	t.Logf("one start changes the disk %d times", changes)
 }
 
-func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand) {
+func cutFirstStart(t *testing.T, cfg settings.Node, deps Deps, at int64, rng *rand.Rand) {
 	t.Helper()
 	cfg.DataDir = filepath.Join(t.TempDir(), "data")
 	mem := emptyDisk(t, cfg.DataDir)
@@ -71,7 +72,7 @@ func cutFirstStart(t *testing.T, cfg Config, deps Deps, at int64, rng *rand.Rand
 	}
 }
 
-func startAndStop(t *testing.T, cfg Config, deps Deps) {
+func startAndStop(t *testing.T, cfg settings.Node, deps Deps) {
 	t.Helper()
 	n, err := Open(t.Context(), cfg, deps)
 	if err != nil {
@@ -83,7 +84,7 @@ func startAndStop(t *testing.T, cfg Config, deps Deps) {
 }
 
 // onDisk is a node on the real disk.
-func onDisk(t *testing.T) (Config, Deps, *embedded.Server) {
+func onDisk(t *testing.T) (settings.Node, Deps, *embedded.Server) {
 	t.Helper()
 	dir := directoryServer(t)
 	cfg, deps := testConfig(t), testDeps(t, dir)

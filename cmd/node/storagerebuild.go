@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
@@ -29,7 +30,7 @@ func indexed(r pack.Rebuilt) *adminapi.IndexedPack {
 
 // RebuildIndex finds every body in a store that no node needs to serve: the
 // road back after a disaster.
-func RebuildIndex(ctx context.Context, set *Store, data string, logger *slog.Logger, fn func(*adminapi.IndexedPack) error) error {
+func RebuildIndex(ctx context.Context, set *settings.Store, data string, logger *slog.Logger, fn func(*adminapi.IndexedPack) error) error {
 	s, err := openStore(set, data, logger)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/pack"
 	"rookery/storage/propose"
@@ -171,7 +172,7 @@ func (n *Node) sweepRegularly(ctx context.Context) error {
 }
 
 func (n *Node) sweepIfDue(ctx context.Context) {
-	every := span(n.bodies.garbage.Load().SweepEvery)
+	every := settings.Span(n.bodies.garbage.Load().SweepEvery)
 	gate, err := n.groups.system.Gate()
 	if err != nil || every <= 0 || gate < command.Introduced(command.TypeSwept) {
 		return

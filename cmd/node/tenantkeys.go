@@ -12,6 +12,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/storage/body"
 	"rookery/storage/system"
 )
@@ -56,14 +57,14 @@ type sentKey struct {
 	Secret  []byte `cbor:"2,keyasint,omitempty"`
 }
 
-func (c *Config) keySource() keySource {
+func keySourceOf(c *settings.Node) keySource {
 	return keySource{filepath.Join(c.DataDir, tenantKeys), c.Keys.Command}
 }
 
 // openTenantRing reads the keyring, without which no message can be read.
 // Where it is missing, the rest of the cluster is asked once it can be.
 func openTenantRing(ctx context.Context, n *Node) (*tenantRing, error) {
-	t := &tenantRing{node: n, source: n.cfg.keySource()}
+	t := &tenantRing{node: n, source: keySourceOf(&n.cfg)}
 	var err error
 	if t.ring, err = t.source.load(ctx); rookery.Is(err, rookery.KindNotFound) {
 		t.ring, t.lost, err = new(body.Keyring), true, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/settings"
 	"rookery/directory/ldap"
 	"rookery/storage/blob"
 	"rookery/storage/blob/s3"
@@ -21,7 +22,7 @@ import (
 
 // Beginnable tells, before anything is asked, what would keep Create from
 // making this machine the first of a cluster.
-func Beginnable(cfg Config) error {
+func Beginnable(cfg settings.Node) error {
 	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
@@ -32,17 +33,17 @@ func Beginnable(cfg Config) error {
 type Greeting = ldap.Greeting
 
 // ReachDirectory tries the addresses and TLS of a directory of the settings.
-func ReachDirectory(ctx context.Context, s *Settings, name string) (Greeting, error) {
+func ReachDirectory(ctx context.Context, s *settings.Cluster, name string) (Greeting, error) {
 	return ldap.Reach(ctx, ldapConfig(name, s))
 }
 
 // SignInToDirectory tries its service account too.
-func SignInToDirectory(ctx context.Context, s *Settings, name string) (Greeting, error) {
+func SignInToDirectory(ctx context.Context, s *settings.Cluster, name string) (Greeting, error) {
 	return ldap.SignIn(ctx, ldapConfig(name, s))
 }
 
 // SearchDirectory tries its base and profile too, and says what was found.
-func SearchDirectory(ctx context.Context, s *Settings, name string) (found string, err error) {
+func SearchDirectory(ctx context.Context, s *settings.Cluster, name string) (found string, err error) {
 	f, err := ldap.Sample(ctx, ldapConfig(name, s))
 	if err != nil {
 		return "", err
@@ -61,11 +62,13 @@ func Untrusted(err error) bool {
 }
 
 // ReachStore tries the address and TLS of an S3 service.
-func ReachStore(ctx context.Context, s *Store) error { return s3.Reach(ctx, s.Endpoint, s.CAFile) }
+func ReachStore(ctx context.Context, s *settings.Store) error {
+	return s3.Reach(ctx, s.Endpoint, s.CAFile)
+}
 
 // TryStore writes, reads, lists and deletes objects of its own in an object
 // store. data is the directory that a relative path begins at.
-func TryStore(ctx context.Context, s *Store, data string) (found string, err error) {
+func TryStore(ctx context.Context, s *settings.Store, data string) (found string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if s.Kind == "dir" {
@@ -88,7 +91,7 @@ func TryStore(ctx context.Context, s *Store, data string) (found string, err err
 }
 
 // tryPath leaves no directory behind that was not there.
-func tryPath(ctx context.Context, s *Store, data string) (string, error) {
+func tryPath(ctx context.Context, s *settings.Store, data string) (string, error) {
 	path := storePath(s, data)
 	defer removeMade(path)()
 	store, err := openStore(s, data, slog.New(slog.DiscardHandler))

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/settings"
 )
 
 const configLong = `Reads and changes the cluster's settings through the administration socket of
@@ -50,9 +50,9 @@ func configSampleVerb(s *shell) *cobra.Command {
 	}
 	forNode := v.Flags().Bool("node", false, "the node file instead of the settings")
 	v.RunE = func(*cobra.Command, []string) error {
-		text := node.SettingsSample()
+		text := settings.Sample()
 		if *forNode {
-			text = node.ConfigSample()
+			text = settings.NodeSample()
 		}
 		_, err := io.WriteString(s.out, text)
 		return err
@@ -90,7 +90,7 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 	}
 	var value any
 	if len(args) == 1 {
-		if value, err = node.GetKey(doc, args[0]); err != nil {
+		if value, err = settings.GetKey(doc, args[0]); err != nil {
 			return err
 		}
 	} else {
@@ -120,7 +120,7 @@ func (c configCall) set(v *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	next, err := node.SetKey(doc, args[0], value)
+	next, err := settings.SetKey(doc, args[0], value)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (c configCall) diff(v *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	changes, err := node.Diff(doc, next)
+	changes, err := settings.Diff(doc, next)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	s, err := node.ParseSettings(raw)
+	s, err := settings.Parse(raw)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -159,7 +159,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 		return nil, nil, 0, rookery.E("compare settings", rookery.KindConflict,
 			fmt.Errorf("the file was made from version %d and the settings are at %d: somebody changed them; take their changes over and correct the file's first line", from, version))
 	}
-	old, err := node.ParseSettings(doc)
+	old, err := settings.Parse(doc)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -169,7 +169,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 }
 
 func (c configCall) put(ctx context.Context, old, next []byte, version uint64, orphan ...string) error {
-	changes, err := node.Diff(old, next)
+	changes, err := settings.Diff(old, next)
 	if err != nil {
 		return err
 	}
@@ -182,11 +182,11 @@ func (c configCall) put(ctx context.Context, old, next []byte, version uint64, o
 	return c.show(changes)
 }
 
-func (c configCall) show(changes []node.Change) error {
+func (c configCall) show(changes []settings.Change) error {
 	for i := range changes {
 		// A secret given in clear is not printed back.
-		if node.IsSecret(changes[i].Key) && changes[i].New != nil {
-			changes[i].New = node.Hidden
+		if settings.IsSecret(changes[i].Key) && changes[i].New != nil {
+			changes[i].New = settings.Hidden
 		}
 	}
 	if c.json {

@@ -19,6 +19,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 	"rookery/internal/durable"
 )
@@ -290,14 +291,14 @@ func (d *dev) openDirectory() (*embedded.Server, error) {
 
 func nodeName(k int) string { return fmt.Sprintf("node%d", k+1) }
 
-func (d *dev) config(k int) node.Config {
-	c := node.DefaultConfig()
+func (d *dev) config(k int) settings.Node {
+	c := settings.DefaultNode()
 	c.Name, c.Hostname = nodeName(k), "localhost"
 	c.DataDir = d.path(c.Name)
-	c.TLS = node.TLSFiles{Certificate: d.path("tls", "cert.pem"), Key: d.path("tls", "key.pem")}
+	c.TLS = settings.TLSFiles{Certificate: d.path("tls", "cert.pem"), Key: d.path("tls", "key.pem")}
 	p := d.ports[k]
-	c.Cluster = node.Peering{Listen: local(p.cluster), Advertise: local(p.cluster)}
-	c.Listen = node.Listen{
+	c.Cluster = settings.Peering{Listen: local(p.cluster), Advertise: local(p.cluster)}
+	c.Listen = settings.Listen{
 		SMTP: []string{local(p.smtp)}, Submission: []string{local(p.submission)}, Submissions: []string{local(p.submissions)},
 		IMAP: []string{local(p.imap)}, IMAPS: []string{local(p.imaps)}, POP3: []string{local(p.pop3)}, POP3S: []string{local(p.pop3s)},
 		Health: []string{local(p.health)},
@@ -305,15 +306,15 @@ func (d *dev) config(k int) node.Config {
 	return c
 }
 
-func (d *dev) settings() (*node.Settings, error) {
-	s := node.DefaultSettings()
+func (d *dev) settings() (*settings.Cluster, error) {
+	s := settings.Default()
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
 	s.Store.Path = filepath.Join("..", "objects") // so that the data directory may be moved
 	if len(d.ports) < 3 {
 		s.Replication = 1
 	}
-	l := node.DefaultDirectory()
+	l := settings.DefaultDirectory()
 	l.URLs = d.directoryURLs()
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase
 	l.Profile = "openldap"

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 )
 
 func (d *dev) directoryURLs() []string { return []string{"ldap://" + local(d.ports[0].ldap)} }
@@ -40,7 +40,7 @@ func (d *dev) followPort(ctx context.Context, admin *adminapi.Client) error {
 	if err != nil {
 		return err
 	}
-	s, err := node.ParseSettings(doc)
+	s, err := settings.Parse(doc)
 	if err != nil {
 		return err
 	}

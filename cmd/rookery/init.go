@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/settings"
 )
 
 const initLong = `Begins a cluster on its first machine: makes the data directory named in the
@@ -61,14 +61,14 @@ func newInitFlags(f *pflag.FlagSet) initFlags {
 
 // founding reads the settings file and the flags over it.
 func (i *initFlags) founding(data string) (*founding, error) {
-	set := node.DefaultSettings()
+	set := settings.Default()
 	f := &founding{set: &set, data: data, whole: *i.settings != ""}
 	if f.whole {
 		doc, err := readInput(*i.settings)
 		if err != nil {
 			return nil, err
 		}
-		if set, err = node.ParseSettings(doc); err != nil {
+		if set, err = settings.Parse(doc); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (i *initFlags) founding(data string) (*founding, error) {
 			return nil, usagef("-store %s: it is neither a URL like https://s3.example.com nor an absolute path that all nodes share", *i.store)
 		}
 	}
-	err := f.change(func(d *node.Directory) error {
+	err := f.change(func(d *settings.Directory) error {
 		if *i.directory != "" {
 			d.URLs = list(*i.directory)
 			d.StartTLS = slices.ContainsFunc(d.URLs, plainRemote)

@@ -11,12 +11,13 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/settings"
 )
 
 // founding are the settings of a new cluster while they are put together:
 // from a file, from flags, and from answers.
 type founding struct {
-	set  *node.Settings
+	set  *settings.Cluster
 	data string // the data directory
 	// whole is that a settings file is given: what it leaves out is meant.
 	whole bool
@@ -135,10 +136,10 @@ func (f *founding) asksDirectory() bool {
 }
 
 // change changes the directory.
-func (f *founding) change(fn func(d *node.Directory) error) error {
+func (f *founding) change(fn func(d *settings.Directory) error) error {
 	d, ok := f.set.Directories[theDirectory]
 	if !ok {
-		d = node.DefaultDirectory()
+		d = settings.DefaultDirectory()
 	}
 	err := fn(&d)
 	f.set.Directories[theDirectory] = d
@@ -152,7 +153,7 @@ func (f *founding) servers() step {
 			return unless(len(f.set.Directories[theDirectory].URLs) > 0, "-directory (directories.main.urls)")
 		},
 		ask: func(ctx context.Context) error {
-			return f.change(func(d *node.Directory) error {
+			return f.change(func(d *settings.Directory) error {
 				if node.Untrusted(failed) {
 					return f.into(ctx, &d.CAFile, "PEM file with the authority of the certificate, at this path on every node", "")
 				}
@@ -196,7 +197,7 @@ func (f *founding) account() step {
 			return unless(d.BindDN != "" && d.Password != "" || f.whole && d.BindDN == "", "-bind-dn and -bind-password-file (directories.main.bind_dn, password)")
 		},
 		ask: func(ctx context.Context) error {
-			return f.change(func(d *node.Directory) (err error) {
+			return f.change(func(d *settings.Directory) (err error) {
 				if err = f.into(ctx, &d.BindDN, "DN of the account that the server searches with", ""); err == nil {
 					d.Password, err = f.term.secret(ctx, "Its password", d.Password)
 				}
@@ -228,7 +229,7 @@ func (f *founding) base() step {
 			if len(g.Bases) > 0 {
 				suggestion = g.Bases[0]
 			}
-			return f.change(func(d *node.Directory) error {
+			return f.change(func(d *settings.Directory) error {
 				if err := f.into(ctx, &d.Base, "DN below which users are searched", suggestion); err != nil {
 					return err
 				}
@@ -278,7 +279,7 @@ func (f *founding) store() step {
 }
 
 // setStore takes a URL or a path.
-func setStore(s *node.Store, text string) {
+func setStore(s *settings.Store, text string) {
 	if strings.Contains(text, "://") {
 		s.Kind, s.Endpoint, s.Path = "s3", text, ""
 	} else {

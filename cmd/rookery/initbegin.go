@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/settings"
 )
 
 // begun is what init --json prints.
@@ -99,9 +100,9 @@ func kitPlace(path string) (string, error) {
 // beginCluster makes the first node and writes the first settings, while no
 // other init is at work. It opens the node without listeners, so nobody is
 // served before this has worked.
-func beginCluster(ctx context.Context, cfg node.Config, set *node.Settings, logger *slog.Logger) (err error) {
+func beginCluster(ctx context.Context, cfg settings.Node, set *settings.Cluster, logger *slog.Logger) (err error) {
 	quiet := cfg
-	quiet.Listen = node.Listen{}
+	quiet.Listen = settings.Listen{}
 	fresh := !exists(cfg.DataDir)
 	n, err := node.Open(ctx, quiet, node.Deps{Logger: logger, Settings: set, Create: true})
 	if err != nil {

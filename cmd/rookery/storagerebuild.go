@@ -14,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 )
 
@@ -59,20 +60,20 @@ node runs: it needs no state and no key, and changes nothing.`,
 }
 
 // storeFlags adds the flags that name a store; nil where none is given.
-func storeFlags(f *pflag.FlagSet) func() (*node.Store, error) {
-	settings := f.String("settings", "", "read the store that this settings file names, without a node")
+func storeFlags(f *pflag.FlagSet) func() (*settings.Store, error) {
+	file := f.String("settings", "", "read the store that this settings file names, without a node")
 	store := f.String("store", "", "read this store, without a node: URL of an S3 service, or a directory")
 	ca := f.String("store-ca", "", "PEM file with the authority of its certificate")
 	bucket := f.String("bucket", "", "bucket of the S3 service")
 	region := f.String("region", "", "region as the S3 service calls it")
 	access := f.String("access-key", "", "identity at the S3 service")
 	secret := f.String("secret-key-file", "", "file that holds its secret key")
-	return func() (*node.Store, error) {
-		set := node.DefaultSettings()
-		if *settings != "" {
-			doc, err := readInput(*settings)
+	return func() (*settings.Store, error) {
+		set := settings.Default()
+		if *file != "" {
+			doc, err := readInput(*file)
 			if err == nil {
-				set, err = node.ParseSettings(doc)
+				set, err = settings.Parse(doc)
 			}
 			if err != nil {
 				return nil, err
@@ -84,7 +85,7 @@ func storeFlags(f *pflag.FlagSet) func() (*node.Store, error) {
 		x := &set.Store
 		err := errors.Join(override(&x.CAFile, *ca), override(&x.Bucket, *bucket), override(&x.Region, *region),
 			override(&x.AccessKey, *access), takeFile(&x.SecretKey, *secret))
-		if err != nil || *settings == "" && *store == "" {
+		if err != nil || *file == "" && *store == "" {
 			return nil, err
 		}
 		return x, nil

@@ -1,4 +1,4 @@
-package node
+package settings
 
 import (
 	"fmt"
@@ -16,21 +16,21 @@ import (
 // carries it back keeps the secret that was set before.
 const Hidden = "(sealed)"
 
-// eachSecret calls fn with every secret field, by its key.
-func (s *Settings) eachSecret(fn func(key string, value *string) error) error {
+// EachSecret calls fn with every secret field, by its key.
+func (s *Cluster) EachSecret(fn func(key string, value *string) error) error {
 	return s.eachTagged("secret", fn)
 }
 
-// eachFile calls fn with every field that names a file on the nodes, by its key.
-func (s *Settings) eachFile(fn func(key string, path *string) error) error {
+// EachFile calls fn with every field that names a file on the nodes, by its key.
+func (s *Cluster) EachFile(fn func(key string, path *string) error) error {
 	return s.eachTagged("file", fn)
 }
 
-func (s *Settings) eachTagged(tag string, fn func(key string, value *string) error) error {
+func (s *Cluster) eachTagged(tag string, fn func(key string, value *string) error) error {
 	if err := taggedOf("store", tag, reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
 		return err
 	}
-	for _, name := range s.directoryNames() {
+	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
 		if err := taggedOf("directories."+name, tag, reflect.ValueOf(&d).Elem(), fn); err != nil {
 			return err
@@ -53,9 +53,9 @@ func taggedOf(prefix, tag string, v reflect.Value, fn func(string, *string) erro
 	return nil
 }
 
-// hide replaces every secret that is set by Hidden.
-func (s *Settings) hide() {
-	s.eachSecret(func(_ string, v *string) error {
+// Hide replaces every secret that is set by Hidden.
+func (s *Cluster) Hide() {
+	s.EachSecret(func(_ string, v *string) error {
 		if *v != "" {
 			*v = Hidden
 		}
@@ -63,12 +63,12 @@ func (s *Settings) hide() {
 	})
 }
 
-// keepSecrets puts the secrets of old where s carries Hidden, for directories
+// KeepSecrets puts the secrets of old where s carries Hidden, for directories
 // that have another name now too.
-func (s *Settings) keepSecrets(old *Settings) error {
+func (s *Cluster) KeepSecrets(old *Cluster) error {
 	was := map[string]string{}
-	old.renamedAs(s).eachSecret(func(k string, v *string) error { was[k] = *v; return nil })
-	return s.eachSecret(func(k string, v *string) error {
+	old.renamedAs(s).EachSecret(func(k string, v *string) error { was[k] = *v; return nil })
+	return s.EachSecret(func(k string, v *string) error {
 		if *v != Hidden {
 			return nil
 		}
@@ -82,7 +82,7 @@ func (s *Settings) keepSecrets(old *Settings) error {
 }
 
 // renamedAs are the settings with the names that directories have in next.
-func (s *Settings) renamedAs(next *Settings) *Settings {
+func (s *Cluster) renamedAs(next *Cluster) *Cluster {
 	renamed := *s
 	renamed.Directories = maps.Clone(s.Directories)
 	for name, d := range next.Directories {
@@ -143,7 +143,7 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 	if err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
-	if _, err := ParseSettings(out); err == nil {
+	if _, err := Parse(out); err == nil {
 		return out, nil
 	}
 	// A text that happens to read as a number or boolean.
@@ -151,7 +151,7 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 	if out, err = toml.Marshal(tree); err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
-	if _, err := ParseSettings(out); err != nil {
+	if _, err := Parse(out); err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, fmt.Errorf("%s = %s: %w", key, value, err))
 	}
 	return out, nil
@@ -207,4 +207,9 @@ func flatten(prefix string, m, into map[string]any) {
 		}
 		into[joinPrefix(prefix, k)] = v
 	}
+}
+
+// IsSecret reports whether the settings key holds a secret.
+func IsSecret(key string) bool {
+	return strings.HasSuffix(key, ".secret_key") || strings.HasPrefix(key, "directories.") && strings.HasSuffix(key, ".password")
 }

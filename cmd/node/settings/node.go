@@ -1,11 +1,10 @@
-package node
+package settings
 
 import (
 	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -17,12 +16,12 @@ import (
 	"rookery"
 )
 
-//go:embed config.go
-var configSource string
+//go:embed node.go
+var nodeSource string
 
-// Config holds the facts of one node. Everything that is the same on all
-// nodes is in Settings instead.
-type Config struct {
+// Node holds the facts of one node. Everything that is the same on all
+// nodes is in Cluster instead.
+type Node struct {
 	// Name of this node in tables and logs; default: the host name.
 	Name string `toml:"name"`
 	// DataDir holds the node's log, state, keys and caches. Required.
@@ -116,13 +115,13 @@ type Disk struct {
 	Cache int64 `toml:"cache"`
 }
 
-// DefaultConfig is a node on the standard ports of every address.
-func DefaultConfig() Config {
+// DefaultNode is a node on the standard ports of every address.
+func DefaultNode() Node {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	return Config{
+	return Node{
 		Name: host, Hostname: host,
 		Cluster: Peering{Listen: ":7717"},
 		Listen: Listen{
@@ -133,29 +132,22 @@ func DefaultConfig() Config {
 	}
 }
 
-// LoadConfig reads a node's file over the defaults. Unknown keys are errors.
-func LoadConfig(path string) (Config, error) {
-	const op = "read node file"
-	c := DefaultConfig()
-	b, err := os.ReadFile(path)
+// ParseNode reads a node's file over the defaults. Unknown keys and values with
+// which no node works are KindInvalid.
+func ParseNode(doc []byte) (Node, error) {
+	c := DefaultNode()
+	err := decodeStrict(doc, &c)
+	if err == nil {
+		err = c.Validate()
+	}
 	if err != nil {
-		kind := rookery.KindUnavailable
-		if errors.Is(err, fs.ErrNotExist) {
-			kind = rookery.KindNotFound
-		}
-		return c, rookery.E(op, kind, err)
-	}
-	if err := decodeStrict(b, &c); err != nil {
-		return c, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s: %w", path, err))
-	}
-	if err := c.Validate(); err != nil {
-		return c, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s: %w", path, err))
+		return c, rookery.E("read node file", rookery.KindInvalid, err)
 	}
 	return c, nil
 }
 
 // Validate names each bad key and the mend.
-func (c *Config) Validate() error {
+func (c *Node) Validate() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
@@ -182,10 +174,10 @@ func (c *Config) Validate() error {
 			bad("trusted_proxies", "%q is not a network; write it like 192.0.2.0/24", p)
 		}
 	}
-	for _, l := range append(c.Listen.all(), listener{"health", c.Listen.Health}, listener{"metrics", c.Listen.Metrics}) {
-		for _, a := range l.addrs {
+	for _, l := range append(c.Listen.Mail(), Listener{"health", c.Listen.Health}, Listener{"metrics", c.Listen.Metrics}) {
+		for _, a := range l.Addrs {
 			if _, _, err := net.SplitHostPort(a); err != nil {
-				bad("listen."+l.name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)
+				bad("listen."+l.Name, "%q is not host:port; write it like 0.0.0.0:25 or [::]:25", a)
 			}
 		}
 	}
@@ -201,8 +193,8 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// advertised is where other nodes find this one, given where it listens.
-func (c *Config) advertised(listening net.Addr) string {
+// AdvertisedOn is where other nodes find this one, given where it listens.
+func (c *Node) AdvertisedOn(listening net.Addr) string {
 	if c.Cluster.Advertise != "" {
 		return c.Cluster.Advertise
 	}
@@ -213,32 +205,35 @@ func (c *Config) advertised(listening net.Addr) string {
 	return net.JoinHostPort(c.Hostname, port)
 }
 
-func (c *Config) adminSocket() string {
+// AdminSocket is the path of the administration socket.
+func (c *Node) AdminSocket() string {
 	if c.Admin != "" {
 		return c.Admin
 	}
 	return filepath.Join(c.DataDir, "admin.sock")
 }
 
-type listener struct {
-	name  string
-	addrs []string
+// Listener is one kind of listener with its host:port addresses.
+type Listener struct {
+	Name  string
+	Addrs []string
 }
 
-func (l *Listen) all() []listener {
-	return []listener{
+// Mail are the listeners of the mail protocols, by name.
+func (l *Listen) Mail() []Listener {
+	return []Listener{
 		{"smtp", l.SMTP}, {"submission", l.Submission}, {"submissions", l.Submissions},
 		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S},
 	}
 }
 
-// ConfigSample is an annotated node file made from the struct's comments.
-func ConfigSample() string {
-	c := DefaultConfig()
+// NodeSample is an annotated node file made from the struct's comments.
+func NodeSample() string {
+	c := DefaultNode()
 	c.Name, c.Hostname = "mail1", "mail1.example.com"
 	c.DataDir = "/var/lib/rookery"
 	c.TLS = TLSFiles{Certificate: "/etc/rookery/tls/fullchain.pem", Key: "/etc/rookery/tls/key.pem"}
-	return sample(configSource, "Config", &c)
+	return sample(nodeSource, "Node", &c)
 }
 
 func decodeStrict(b []byte, v any) error {

@@ -1,4 +1,11 @@
-package node
+// Package settings owns what a node and a cluster are told: the node file
+// (Node), which holds the facts of one machine, and the cluster's settings
+// (Cluster), which are the same on every node. It parses, gives defaults,
+// validates, compares and writes annotated samples.
+//
+// It never reads a file, opens a connection or keeps anything: what only a
+// machine can tell is asked of a Checker.
+package settings
 
 import (
 	_ "embed"
@@ -17,9 +24,9 @@ import (
 //go:embed settings.go
 var settingsSource string
 
-// Settings are the cluster's: the same on every node, kept in the system
-// group, versioned, with their secrets sealed under the tenant key.
-type Settings struct {
+// Cluster are the settings of a cluster: the same on every node, kept in the
+// system group, versioned, with their secrets sealed under the settings key.
+type Cluster struct {
 	// Domains are the mail domains this cluster receives for.
 	Domains []string `toml:"domains"`
 	// Postmaster is the address that receives mail for postmaster@ each
@@ -159,9 +166,9 @@ type Directory struct {
 	Timeout string `toml:"timeout"`
 }
 
-// DefaultSettings serve no domain yet.
-func DefaultSettings() Settings {
-	return Settings{
+// Default serves no domain yet.
+func Default() Cluster {
+	return Cluster{
 		Domains: []string{}, Replication: 3, ReplaceAfter: "10m",
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 1000, Connections: 20000, ConnectionsPerAddress: 1000,
@@ -169,7 +176,7 @@ func DefaultSettings() Settings {
 		},
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
-		Compression: defaultCompression(),
+		Compression: DefaultCompression(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -177,15 +184,15 @@ func DefaultSettings() Settings {
 // DefaultDirectory is what keys left out of a directory mean.
 func DefaultDirectory() Directory { return Directory{Profile: "auto", Timeout: "5s"} }
 
-// ParseSettings reads a document over the defaults. Unknown keys are errors.
-func ParseSettings(doc []byte) (Settings, error) {
-	s := DefaultSettings()
+// Parse reads a document over the defaults. Unknown keys are errors.
+func Parse(doc []byte) (Cluster, error) {
+	s := Default()
 	err := s.Overlay(doc)
 	return s, err
 }
 
 // Overlay changes what a document names and leaves the rest as it is.
-func (s *Settings) Overlay(doc []byte) error {
+func (s *Cluster) Overlay(doc []byte) error {
 	if err := decodeStrict(doc, s); err != nil {
 		return rookery.E("read settings", rookery.KindInvalid, err)
 	}
@@ -203,7 +210,7 @@ func (s *Settings) Overlay(doc []byte) error {
 }
 
 // Document is the canonical text of the settings.
-func (s *Settings) Document() ([]byte, error) {
+func (s *Cluster) Document() ([]byte, error) {
 	b, err := toml.Marshal(s)
 	if err != nil {
 		return nil, rookery.E("write settings", rookery.KindInvalid, err)
@@ -217,16 +224,16 @@ var directoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 type Checker interface {
 	// Directories tells bad of every key of a directory that cannot be used,
 	// with its value and the mend, the files included that it names.
-	Directories(s *Settings, bad func(key, problem string))
+	Directories(s *Cluster, bad func(key, problem string))
 	// Store does so for the object store.
-	Store(s *Settings, bad func(key, problem string))
+	Store(s *Cluster, bad func(key, problem string))
 }
 
 // Validate names each key with which a node cannot work, its value, and the
 // mend: KindInvalid. It is the one check, of settings that are to be written
 // and of those that a node takes into use. A nil Checker leaves out what only
 // a node's machine can tell.
-func (s *Settings) Validate(on Checker) error {
+func (s *Cluster) Validate(on Checker) error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
@@ -243,7 +250,7 @@ func (s *Settings) Validate(on Checker) error {
 	return nil
 }
 
-func (s *Settings) checkValues(bad report) {
+func (s *Cluster) checkValues(bad report) {
 	if len(s.Domains) == 0 {
 		bad("domains", "[] names no domain, so no address is local; write them like [\"example.com\"]")
 	}
@@ -268,7 +275,7 @@ func (s *Settings) checkValues(bad report) {
 	s.Garbage.validate(bad)
 	s.Compression.validate(bad)
 	ids := map[string]string{}
-	for _, name := range s.directoryNames() {
+	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
 		key := "directories." + name
 		if !directoryName.MatchString(name) {
@@ -319,8 +326,8 @@ func (s *Store) validate(bad report) {
 	}
 }
 
-// replaceAfter is ReplaceAfter, which Validate has looked at.
-func (s *Settings) replaceAfter() time.Duration {
+// DeadAfter is ReplaceAfter, which Validate has looked at.
+func (s *Cluster) DeadAfter() time.Duration {
 	d, err := time.ParseDuration(s.ReplaceAfter)
 	if err != nil {
 		return 10 * time.Minute
@@ -328,7 +335,8 @@ func (s *Settings) replaceAfter() time.Duration {
 	return d
 }
 
-func (s *Settings) directoryNames() []string {
+// DirectoryNames are the directories' names, in order.
+func (s *Cluster) DirectoryNames() []string {
 	names := make([]string, 0, len(s.Directories))
 	for n := range s.Directories {
 		names = append(names, n)
@@ -337,10 +345,10 @@ func (s *Settings) directoryNames() []string {
 	return names
 }
 
-// SettingsSample is an annotated settings document made from the structs'
+// Sample is an annotated settings document made from the structs'
 // comments.
-func SettingsSample() string {
-	s := DefaultSettings()
+func Sample() string {
+	s := Default()
 	s.Domains = []string{"example.com"}
 	s.Postmaster = "admin@example.com"
 	d := DefaultDirectory()
@@ -348,5 +356,5 @@ func SettingsSample() string {
 	d.BindDN, d.Base = "cn=mail,ou=services,dc=example,dc=com", "dc=example,dc=com"
 	d.Domains, d.Prefixes, d.Realms = []string{}, []string{}, []string{}
 	s.Directories["main"] = d
-	return sample(settingsSource, "Settings", &s)
+	return sample(settingsSource, "Cluster", &s)
 }
