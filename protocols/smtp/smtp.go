@@ -89,7 +89,7 @@ type Options struct {
 type Limits struct {
 	Connections   int           // open at once; 5,000
 	PerAddress    int           // open at once from one address; 100
-	Recipients    int           // of one message; 1,000
+	Recipients    int           // of one message; 1,000, which is also the most
 	Unknown       int           // unknown recipients before the connection closes; 100
 	AuthFailures  int           // before the connection closes; 5
 	AuthDelay     time.Duration // after the first failure, doubling; 1 s, negative for none
@@ -107,13 +107,14 @@ func (l Limits) withDefaults() Limits {
 		v   *int
 		def int
 	}{
-		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, 1000}, {&l.Unknown, 100},
+		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, delivery.MaxRecipients}, {&l.Unknown, 100},
 		{&l.AuthFailures, 5}, {&l.LineLength, 4 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
 	}
+	l.Recipients = min(l.Recipients, delivery.MaxRecipients)
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration

@@ -446,3 +446,28 @@ func TestChunks(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 }
+
+// TestMostRecipients gives one recipient more than a message can have, however
+// many the options allow.
+func TestMostRecipients(t *testing.T) {
+	r := newRig(t, MX, func(o *Options) { o.Limits.Recipients = 5000 })
+	c := r.dial()
+	if got := c.hello(); !strings.Contains(got, "LIMITS RCPTMAX=1000\r\n") {
+		t.Errorf("EHLO says %q", got)
+	}
+	c.do("MAIL FROM:<x@example.org>", "250 ")
+	go func() {
+		for i := range delivery.MaxRecipients + 1 {
+			c.send(fmt.Sprintf("RCPT TO:<user%d@example.com>\r\n", i))
+		}
+	}()
+	for range delivery.MaxRecipients {
+		c.want("250 ")
+	}
+	c.want("452 4.5.3 ")
+	c.do("DATA", "354 ")
+	c.do("a: b\r\n\r\nx\r\n.", "250 ")
+	if n := len(r.store.requests[0].Recipients); n != delivery.MaxRecipients {
+		t.Errorf("%d recipients", n)
+	}
+}
