@@ -40,8 +40,8 @@ func run(ctx context.Context, listen, dir, binary, cert, key string) error {
 	if err != nil {
 		return err
 	}
-	objects, side := filepath.Join(dir, "objects"), filepath.Join(dir, "sidecar")
-	for _, d := range []string{objects, side} {
+	objects, side, versions := filepath.Join(dir, "objects"), filepath.Join(dir, "sidecar"), filepath.Join(dir, "versions")
+	for _, d := range []string{objects, side, versions} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func run(ctx context.Context, listen, dir, binary, cert, key string) error {
 		args, scheme = append(args, "--cert", cert, "--key", key), "https"
 	}
 	// A sidecar directory for metadata works on file systems without xattrs.
-	args = append(args, "posix", "--sidecar", side, objects)
+	args = append(args, "posix", "--sidecar", side, "--versioning-dir", versions, objects)
 	name := binary
 	if name == "" {
 		if name, err = build(ctx); err != nil {

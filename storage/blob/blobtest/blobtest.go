@@ -22,15 +22,28 @@ import (
 // Run checks the store that open gives. open is called once per subtest and may
 // return the same store each time; every subtest uses keys of its own.
 func Run(t *testing.T, open func(t *testing.T) blob.Store) {
-	run := fmt.Sprintf("t%08x", mrand.Uint32())
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, blob.Store, string)
-	}{
+	each(t, open, []check{
 		{"RoundTrip", roundTrip}, {"Ranges", ranges}, {"Missing", missing}, {"WrongSize", wrongSize},
 		{"FailingSource", failingSource}, {"Replace", replace}, {"IfAbsent", ifAbsent}, {"BadKeys", badKeys},
 		{"List", list}, {"DeleteMany", deleteMany}, {"Cancelled", cancelled}, {"Concurrent", concurrent},
-	} {
+	})
+	RunOptional(t, open)
+}
+
+// RunOptional is the part of Run about what not every store can: copies,
+// versions, locks. What a driver or its store lacks is skipped with the reason.
+func RunOptional(t *testing.T, open func(t *testing.T) blob.Store) {
+	each(t, open, []check{{"Copy", copies}, {"Versions", versions}, {"Lock", locks}})
+}
+
+type check struct {
+	name string
+	test func(*testing.T, blob.Store, string)
+}
+
+func each(t *testing.T, open func(t *testing.T) blob.Store, all []check) {
+	run := fmt.Sprintf("t%08x", mrand.Uint32())
+	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			c.test(t, open(t), run+"/"+lower(c.name))
 		})

@@ -68,6 +68,20 @@ func (s *source) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
+// Copy implements blob.Copier.
+func (s *Store) Copy(ctx context.Context, from, to string) error {
+	info, err := s.Stat(ctx, from)
+	if err != nil {
+		return err
+	}
+	r, err := s.Get(ctx, from, 0, info.Size)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return s.Put(ctx, to, r, info.Size, blob.PutOptions{})
+}
+
 // link moves the finished file to its key and makes that durable.
 func (s *Store) link(temp, key string, ifAbsent bool) error {
 	parent := path.Dir(key)

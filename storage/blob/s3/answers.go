@@ -59,6 +59,8 @@ func listing(req *http.Request) string {
 		return ""
 	case q.Has("list-type"):
 		return "ListBucketResult"
+	case q.Has("versions"):
+		return "ListVersionsResult"
 	case q.Has("uploads"):
 		return "ListMultipartUploadsResult"
 	}

@@ -85,7 +85,7 @@ func classify(err error) (kind rookery.Kind, again bool) {
 		return rookery.KindUnavailable, true // the network, or an answer that cannot be read
 	}
 	switch e.Code {
-	case "NoSuchKey":
+	case "NoSuchKey", "NoSuchVersion":
 		return rookery.KindNotFound, false
 	case "NoSuchBucket", "RequestTimeTooSkewed":
 		return rookery.KindUnavailable, false

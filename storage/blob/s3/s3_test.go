@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"rookery"
 	"rookery/storage/blob"
 	"rookery/storage/blob/blobtest"
@@ -44,6 +46,19 @@ func serverAt(t *testing.T, name string) *Store {
 func TestConformance(t *testing.T) {
 	s := server(t)
 	blobtest.Run(t, func(*testing.T) blob.Store { return s })
+}
+
+// A bucket made for object lock keeps versions as well. The rest of the suite
+// does not run on it: versitygw then says NoSuchKey of an object that is put
+// again after a Delete.
+func TestConformanceWithVersions(t *testing.T) {
+	s := server(t)
+	s.cfg.Bucket = "rookery-lock"
+	err := s.core.MakeBucket(t.Context(), s.cfg.Bucket, minio.MakeBucketOptions{Region: s.cfg.Region, ObjectLocking: true})
+	if code := minio.ToErrorResponse(err).Code; err != nil && code != "BucketAlreadyOwnedByYou" {
+		t.Fatal(err)
+	}
+	blobtest.RunOptional(t, func(*testing.T) blob.Store { return s })
 }
 
 // Over TLS uploads are not signed octet by octet: another road through the
