@@ -9,7 +9,8 @@ import (
 
 var accountPart = part{
 	Tables: []tables.Table{
-		{ID: tableAccount, Name: "account", Owner: tables.OfAccount, Travels: tables.Sealed, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableAccount, Name: "account",
+			Owner: tables.OfAccount, Travels: tables.Sealed, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: checkAccount},
 	},
 	Handlers: handlers{

@@ -14,9 +14,11 @@ import (
 
 var keyPart = part{
 	Tables: []tables.Table{
-		{ID: tableKeyFloor, Name: "lowest tenant key version", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableKeyFloor, Name: "lowest tenant key version",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: tables.Length(4)},
-		{ID: tableBarred, Name: "account erased for ever", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableBarred, Name: "account erased for ever",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(16), Check: tables.Length(0)},
 	},
 	Handlers: handlers{

@@ -10,11 +10,13 @@ import (
 
 var bodyPart = part{
 	Tables: []tables.Table{
-		{ID: tableBody, Name: "body", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.Kept,
+		{ID: tableBody, Name: "body",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.Kept,
 			Key: tables.Exactly(8), Check: checkBody},
 		{ID: tableExtract, Name: "extract of a body", From: tableBody, Key: tables.Exactly(8), Check: checkExtract},
 		{ID: tableUnpacked, Name: "body that lies in no pack", From: tableBody, Key: tables.Exactly(8), Check: checkSize},
-		{ID: tablePack, Name: "pack", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tablePack, Name: "pack",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Size{Min: 1, Max: command.MaxPackID}, Check: tables.Decodes[Pack]},
 	},
 	Handlers: handlers{

@@ -8,9 +8,11 @@ import (
 
 var deliveryPart = part{
 	Tables: []tables.Table{
-		{ID: tableEmail, Name: "content of a message", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.InTurn,
+		{ID: tableEmail, Name: "content of a message",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.InTurn,
 			Key: tables.Exactly(16), Check: checkEmail, Portable: portable},
-		{ID: tableToken, Name: "thread token", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableToken, Name: "thread token",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Exactly(8), Check: checkToken},
 	},
 	Handlers: handlers{

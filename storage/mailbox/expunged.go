@@ -8,7 +8,8 @@ import (
 
 var expungedPart = part{
 	Tables: []tables.Table{
-		{ID: tableExpunged, Name: "recoverable message", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
+		{ID: tableExpunged, Name: "recoverable message",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
 			Key: tables.Exactly(8 + 4), Check: checkExpunged},
 		{ID: tablePurge, Name: "recoverable message by time", From: tableExpunged, Key: tables.Exactly(8 + 16 + 8 + 4), Check: tables.Length(0)},
 	},

@@ -12,10 +12,12 @@ import (
 
 var filedPart = part{
 	Tables: []tables.Table{
-		{ID: tableFiledFor, Name: "delivery filed for an intent", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
+		{ID: tableFiledFor, Name: "delivery filed for an intent",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
 			Key: tables.Exactly(16), Check: tables.Decodes[command.Filed]},
 		{ID: tableFiledBy, Name: "account by intent", From: tableFiledFor, Key: tables.Exactly(16 + 16), Check: tables.Length(0)},
-		{ID: tableFiled, Name: "command filed for an intent", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableFiled, Name: "command filed for an intent",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(16), Check: checkFiled},
 	},
 	Handlers: handlers{

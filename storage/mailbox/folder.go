@@ -10,15 +10,20 @@ import (
 
 var folderPart = part{
 	Tables: []tables.Table{
-		{ID: tableMailbox, Name: "mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableMailbox, Name: "mailbox",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Exactly(4), Check: checkBox},
-		{ID: tableCounters, Name: "counters of a mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableCounters, Name: "counters of a mailbox",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Exactly(4), Check: checkCounters},
-		{ID: tableName, Name: "mailbox by name", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableName, Name: "mailbox by name",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Size{Min: 1, Max: MaxName}, Check: tables.Length(4)},
-		{ID: tableSubscribe, Name: "subscribed name", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableSubscribe, Name: "subscribed name",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Size{Min: 1, Max: MaxName}, Check: tables.Length(0)},
-		{ID: tableRemoved, Name: "deleted mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableRemoved, Name: "deleted mailbox",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(8), Check: tables.Length(4)},
 	},
 	Handlers: handlers{

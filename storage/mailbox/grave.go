@@ -9,7 +9,8 @@ import (
 
 var gravePart = part{
 	Tables: []tables.Table{
-		{ID: tableGrave, Name: "rows still to be removed", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
+		{ID: tableGrave, Name: "rows still to be removed",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
 			Key: tables.Exactly(4), Check: tables.Decodes[grave]},
 	},
 }

@@ -11,9 +11,11 @@ import (
 
 var holdPart = part{
 	Tables: []tables.Table{
-		{ID: tableHold, Name: "hold", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableHold, Name: "hold",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Size{Min: 1 + 1, Max: 1 + command.MaxHoldName}, Check: tables.Decodes[holdRecord]},
-		{ID: tablePackRules, Name: "rules for packs", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tablePackRules, Name: "rules for packs",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: tables.Decodes[PackRules]},
 	},
 	Handlers: handlers{

@@ -9,7 +9,8 @@ import (
 
 var intentPart = part{
 	Tables: []tables.Table{
-		{ID: tableIntent, Name: "intent", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableIntent, Name: "intent",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(16), Check: tables.Decodes[intentRecord]},
 	},
 	Handlers: handlers{

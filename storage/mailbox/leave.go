@@ -8,11 +8,14 @@ import (
 
 var leavingPart = part{
 	Tables: []tables.Table{
-		{ID: tableMoving, Name: "end of a move under way", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
+		{ID: tableMoving, Name: "end of a move under way",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: tables.Decodes[moving]},
-		{ID: tableMoved, Name: "last move that ended", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableMoved, Name: "last move that ended",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: tables.Decodes[moved]},
-		{ID: tableMark, Name: "change since a row was copied", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
+		{ID: tableMark, Name: "change since a row was copied",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.AtOnce,
 			Key: tables.Size{Min: 2, Max: 1 + maxTravelKey}, Check: tables.Length(8)},
 	},
 	Handlers: handlers{

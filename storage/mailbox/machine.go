@@ -44,8 +44,10 @@ type (
 )
 
 func join() *tables.Parts[*work] {
-	return tables.Join("a mail group", accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart, holdPart,
-		gravePart, intentPart, filedPart, keyPart, leavingPart, arrivalPart, jumpPart)
+	return tables.Join("a mail group",
+		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
+		holdPart, gravePart, intentPart, filedPart, keyPart, leavingPart, arrivalPart, jumpPart,
+	)
 }
 
 // New makes the machine of a group; events may be nil.

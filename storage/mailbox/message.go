@@ -10,11 +10,14 @@ import (
 
 var messagePart = part{
 	Tables: []tables.Table{
-		{ID: tableRow, Name: "message in a mailbox", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableRow, Name: "message in a mailbox",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Exactly(4 + 4), Check: checkRow},
-		{ID: tableChange, Name: "message by MODSEQ", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+		{ID: tableChange, Name: "message by MODSEQ",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 			Key: tables.Exactly(4 + 8 + 4), Check: tables.Length(0)},
-		{ID: tableTombstone, Name: "run of expunged UIDs", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableTombstone, Name: "run of expunged UIDs",
+			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(4 + 8 + 4), Check: tables.Length(4)},
 	},
 	Handlers: handlers{

@@ -8,13 +8,17 @@ import (
 
 var stagePart = part{
 	Tables: []tables.Table{
-		{ID: tableStage, Name: "open stage", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableStage, Name: "open stage",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Size{Min: 4 + 1 + 16, Max: 4 + 64 + 16}, Check: tables.Decodes[stage]},
-		{ID: tableFloor, Name: "first entry of a staged body", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableFloor, Name: "first entry of a staged body",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Exactly(8), Check: tables.Length(0)},
-		{ID: tableChunk, Name: "staged chunk", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableChunk, Name: "staged chunk",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Size{Min: 4 + 1 + 20, Max: 4 + 64 + 20}, Check: checkPiece},
-		{ID: tableNode, Name: "node with stages", Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableNode, Name: "node with stages",
+			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Size{Min: 4 + 1, Max: 4 + 64}, Check: tables.Decodes[nodeStages]},
 	},
 	Handlers: handlers{

@@ -111,7 +111,8 @@ func TestATableTravelsBecauseItIsDeclared(t *testing.T) {
 	f, a, _ := full(t)
 	notes := part{
 		Tables: []tables.Table{
-			{ID: tableNote, Name: "note", Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
+			{ID: tableNote, Name: "note",
+				Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.WithAccount, Erased: tables.AtOnce,
 				Key: tables.Exactly(0), Check: tables.Length(4)},
 		},
 		Handlers: handlers{tables.On(func(w *work, c *command.Jump) (command.Result, error) {

@@ -12,7 +12,8 @@ import (
 
 var accountPart = part{
 	Tables: []tables.Table{
-		{ID: tableAccount, Name: "place of an account", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableAccount, Name: "place of an account",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: checkAccount},
 		{ID: tableKey, Name: "account of a directory entry", From: tableAccount, Key: tables.Size{Min: 1, Max: MaxDirectoryKey}, Check: tables.Length(16 + 4)},
 	},

@@ -12,7 +12,8 @@ import (
 
 var admissionPart = part{
 	Tables: []tables.Table{
-		{ID: tableInvited, Name: "invitation", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableInvited, Name: "invitation",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Size{Min: 1, Max: 64}, Check: inviteRows.Check},
 	},
 	Handlers: handlers{

@@ -14,11 +14,14 @@ import (
 
 var dictionaryPart = part{
 	Tables: []tables.Table{
-		{ID: tableDictionary, Name: "dictionary", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableDictionary, Name: "dictionary",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(4), Check: dictionaryRows.Check},
-		{ID: tableSealed, Name: "sealed dictionary", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableSealed, Name: "sealed dictionary",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(4), Check: checkSealedRow},
-		{ID: tableAdopted, Name: "dictionary in use", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableAdopted, Name: "dictionary in use",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: tables.Length(8)},
 	},
 	Handlers: handlers{

@@ -13,7 +13,8 @@ import (
 
 var gatePart = part{
 	Tables: []tables.Table{
-		{ID: tableGate, Name: "version gate", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableGate, Name: "version gate",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: tables.Length(4)},
 	},
 	Handlers: handlers{

@@ -9,7 +9,8 @@ import (
 
 var gossipPart = part{
 	Tables: []tables.Table{
-		{ID: tableGossip, Name: "gossip keys", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableGossip, Name: "gossip keys",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: gossipRows.Check},
 	},
 	Handlers: handlers{

@@ -12,7 +12,8 @@ import (
 
 var groupPart = part{
 	Tables: []tables.Table{
-		{ID: tableGroup, Name: "placement of a group", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableGroup, Name: "placement of a group",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(4), Check: groupRows.Check},
 	},
 	Handlers: handlers{

@@ -9,9 +9,11 @@ import (
 
 var holdPart = part{
 	Tables: []tables.Table{
-		{ID: tableHold, Name: "hold", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableHold, Name: "hold",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Size{Min: 1, Max: command.MaxHoldName}, Check: holdRows.Check},
-		{ID: tableSwept, Name: "last orphan sweep", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableSwept, Name: "last orphan sweep",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: sweepRows.Check},
 	},
 	Handlers: handlers{

@@ -11,9 +11,11 @@ import (
 
 var keyPart = part{
 	Tables: []tables.Table{
-		{ID: tableTenant, Name: "tenant key version", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableTenant, Name: "tenant key version",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(4), Check: tenantRows.Check},
-		{ID: tableErasure, Name: "erasure of an account", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
+		{ID: tableErasure, Name: "erasure of an account",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: tables.Decodes[Erasure]},
 	},
 	Handlers: handlers{

@@ -86,8 +86,10 @@ type work struct {
 }
 
 func join() *tables.Parts[*work] {
-	return tables.Join("the system group", settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart, recoveryPart, holdPart, keyPart,
-		gossipPart, movePart, dictionaryPart)
+	return tables.Join("the system group",
+		settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart,
+		recoveryPart, holdPart, keyPart, gossipPart, movePart, dictionaryPart,
+	)
 }
 
 // New makes the machine of the system group; events may be nil.

@@ -13,7 +13,8 @@ import (
 
 var movePart = part{
 	Tables: []tables.Table{
-		{ID: tableMove, Name: "move of an account", Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.InTurn,
+		{ID: tableMove, Name: "move of an account",
+			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.NotArchived, Restored: tables.Never, Erased: tables.InTurn,
 			Key: tables.Exactly(0), Check: tables.Decodes[AccountMove]},
 	},
 	Handlers: handlers{

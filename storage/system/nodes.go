@@ -11,7 +11,8 @@ import (
 
 var nodePart = part{
 	Tables: []tables.Table{
-		{ID: tableNode, Name: "node", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Never, Erased: tables.Kept,
+		{ID: tableNode, Name: "node",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Never, Erased: tables.Kept,
 			Key: tables.Size{Min: 1, Max: 64}, Check: nodeRows.Check},
 	},
 	Handlers: handlers{

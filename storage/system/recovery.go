@@ -10,7 +10,8 @@ import (
 
 var recoveryPart = part{
 	Tables: []tables.Table{
-		{ID: tableRecovery, Name: "generation of the cluster", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableRecovery, Name: "generation of the cluster",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(8), Check: recoveryRows.Check},
 	},
 	Handlers: handlers{

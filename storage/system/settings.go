@@ -11,7 +11,8 @@ import (
 
 var settingsPart = part{
 	Tables: []tables.Table{
-		{ID: tableSettings, Name: "settings", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableSettings, Name: "settings",
+			Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(0), Check: checkSettings},
 	},
 	Handlers: handlers{

@@ -88,8 +88,8 @@ type Erase uint8
 const (
 	// AtOnce: with the command that erases.
 	AtOnce Erase = iota + 1
-	// InTurn: a few rows with each later command, because something else ends
-	// with each of them (see Part.Follows).
+	// InTurn: by later commands, because something else ends with each row (see
+	// Part.Follows).
 	InTurn
 	// Kept: it outlives every account.
 	Kept
