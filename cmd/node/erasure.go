@@ -62,7 +62,6 @@ func (e mailEvents) KeyChanged(id rookery.AccountID) {
 	if a := e.node.bodies.accounts.Load(); a != nil {
 		a.KeysChanged()
 	}
-	e.node.pokeRewrap(e.group)
 }
 
 // eraseJob finishes the erasures that were begun, where this node leads the

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -316,26 +315,4 @@ func (n *Node) censusHere(ctx context.Context, id rookery.GroupID) (c mailbox.Ke
 		}
 	}
 	return c, err
-}
-
-// settleAll returns when no node wraps or carries a message under an account
-// key that was rotated before the call. It fails closed.
-func (n *Node) settleAll(ctx context.Context) error {
-	nodes, err := n.keyMembers()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	errs := eachMember(nodes, func(x system.Node) error {
-		if x.ID == n.id.Node {
-			return n.settle(ctx)
-		}
-		_, err := n.mesh.Call(ctx, x.ID, callSettle, nil)
-		return err
-	})
-	if err := n.namely(nodes, errs); err != nil {
-		return rookery.E("rotate account key", rookery.KindUnavailable, fmt.Errorf("both keys stay until every node answers: %w", err))
-	}
-	return nil
 }

@@ -46,9 +46,7 @@ func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) 
 		}
 		s.Nodes = append(s.Nodes, k)
 	}
-	under, rotating := n.censusAll(ctx, problem)
-	s.Rotating = rotating
-	s.Versions = keyVersions(records, held, under, s.InUse)
+	s.Versions = keyVersions(records, held, n.censusAll(ctx, problem), s.InUse)
 	erasures, err := n.groups.system.Erasures()
 	for _, e := range erasures {
 		s.Erasures = append(s.Erasures, adminapi.ErasureStatus{Account: e.Account, ID: e.Account.String(), Since: time.Unix(0, e.Since).UTC(), Barred: e.Barred})
@@ -80,7 +78,7 @@ func judgeHeld(name string, h, ours heldKeys, records []system.TenantKey, proble
 }
 
 // censusAll counts over all groups.
-func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (under map[uint32]int, rotating int) {
+func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (under map[uint32]int) {
 	under = map[uint32]int{}
 	groups, err := n.groups.system.Groups()
 	if err != nil {
@@ -104,9 +102,8 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 		for v, count := range counts[i].Under {
 			under[v] += count
 		}
-		rotating += counts[i].Rotating
 	}
-	return under, rotating
+	return under
 }
 
 func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, under map[uint32]int, use uint32) []adminapi.KeyVersion {
@@ -177,7 +174,6 @@ func (n *Node) serveKeyGroups() {
 	n.mesh.Handle(callProgress, func(context.Context, rookery.NodeID, []byte) ([]byte, error) {
 		return []byte(n.eraseProgress.String()), nil
 	})
-	n.mesh.handleGroup(callOwed, n.owedHere)
 	n.mesh.handleGroup(callCensus, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
 		c, err := n.censusHere(ctx, q.Group)
 		if err == nil {
@@ -212,13 +208,7 @@ func (n *Node) keyOrders(mux *http.ServeMux) {
 		})
 	}
 	order("GET /v1/keys", func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keyStatus(ctx) })
-	order("POST /v1/keys/rotate", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
-		if in.Account != "" {
-			id, err := n.rotateAccount(ctx, in.Account)
-			return adminapi.KeysBody{Account: id.String()}, err
-		}
-		return n.rotateTenant(ctx)
-	})
+	order("POST /v1/keys/rotate", func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.rotateTenant(ctx) })
 	order("POST /v1/keys/destroy", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		destroyed, err := n.destroyTenant(ctx, in.Versions...)
 		return adminapi.KeysBody{Versions: destroyed}, err

@@ -15,7 +15,7 @@ func TestSimKeysAreDestroyedFromANodeWithoutGroups(t *testing.T) {
 		ctx := c.t.Context()
 		gone := c.victims(1)[0]
 		x := c.spare()
-		c.until(time.Minute, "a adminapi.Rotation by the fourth node", func() bool {
+		c.until(time.Minute, "a rotation by the fourth node", func() bool {
 			_, err := x.rotateTenant(ctx)
 			return err == nil
 		})

@@ -202,15 +202,10 @@ func (th *thief) accountKeys(id rookery.AccountID) (keys []*body.AccountKey, whe
 			if b[i] != 1 || b[i+1] == 0 || b[i+1] > 60 {
 				continue
 			}
-			for _, size := range []int{62, 94} { // with the thread secret
-				if i+size > len(b) {
-					continue
-				}
-				for _, ring := range th.rings {
-					if k, err := ring.OpenAccount(id, b[i:i+size]); err == nil {
-						keys, where[name] = append(keys, k), true
-						break
-					}
+			for _, ring := range th.rings {
+				if k, err := ring.OpenAccount(id, b[i:i+62]); err == nil {
+					keys, where[name] = append(keys, k), true
+					break
 				}
 			}
 		}
@@ -388,7 +383,7 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 		c.off(away)
 		n := c.nodes[0].Node
 		ctx := c.t.Context()
-		c.until(time.Minute, "a adminapi.Rotation without a dead node", func() bool {
+		c.until(time.Minute, "a rotation without a dead node", func() bool {
 			r, err := n.rotateTenant(ctx)
 			return err == nil && slices.Equal(r.Without, []string{away.cfg.Name})
 		})
@@ -408,9 +403,18 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 		if got := away.tenant.ring.Current(); got != use {
 			t.Errorf("it uses %d", got)
 		}
-		if _, err := n.destroyTenant(ctx); err != nil {
-			t.Fatal(err)
-		}
+		// The connection to the node that was down is tried again within half a
+		// second; until then it does not answer, which is temporary.
+		c.until(time.Minute, "the old key is destroyed", func() bool {
+			_, err := n.destroyTenant(ctx)
+			if err != nil && !rookery.Is(err, rookery.KindUnavailable) {
+				t.Fatal(err)
+			}
+			if err != nil {
+				t.Log(err)
+			}
+			return err == nil
+		})
 		for _, x := range c.nodes {
 			if v := x.tenant.ring.Versions(); !slices.Equal(v, []uint32{use}) {
 				t.Errorf("%s holds %v", x.cfg.Name, v)
@@ -430,7 +434,7 @@ func TestSimRotationWaitsForTheLiving(t *testing.T) {
 		for range 3 {
 			_, err := n.rotateTenant(c.t.Context())
 			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
-				t.Errorf("the adminapi.Rotation went on: %v", err)
+				t.Errorf("the rotation went on: %v", err)
 			}
 			if n.tenant.ring.Current() != 1 || len(n.tenant.ring.Versions()) > 2 {
 				t.Errorf("the ring is %v", n.tenant.ring)
@@ -463,7 +467,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r, err := n.rotateTenant(c.t.Context()); err != nil || !slices.Equal(r.Without, []string{joiner.cfg.Name}) {
-			t.Errorf("a adminapi.Rotation between joining and starting: %+v %v", r, err)
+			t.Errorf("a rotation between joining and starting: %+v %v", r, err)
 		}
 		c.on(joiner)
 		if a, b := joiner.tenant.ring.Fingerprints(), n.tenant.ring.Fingerprints(); !maps.Equal(a, b) || joiner.tenant.ring.Current() != n.tenant.ring.Current() {
@@ -532,44 +536,6 @@ func TestSimPowerCutsWhileErasing(t *testing.T) {
 		for _, v := range victims {
 			if keys, where := th.accountKeys(v.id); len(keys) > 0 {
 				t.Errorf("%d keys of %s open, from %v", len(keys), v.address, where)
-			}
-		}
-	})
-}
-
-// An account's own key is rotated under load, with the power going on nodes:
-// all its mail opens all the time, and the old key is gone at the end.
-func TestSimAccountKeysRotateUnderLoad(t *testing.T) {
-	bubble(t, nil, func(c *sim) {
-		c.sendFor(2 * time.Second)
-		l, stop := c.send(1)
-		for round := range 3 {
-			for _, p := range c.ledger.people {
-				c.until(3*time.Minute, "a adminapi.Rotation begins", func() bool {
-					_, err := c.nodes[round].rotateAccount(c.t.Context(), p.account.String())
-					return err == nil
-				})
-			}
-			time.Sleep(time.Duration(c.rng.IntN(1000)) * time.Millisecond)
-			x := c.nodes[c.rng.IntN(3)]
-			c.powerCut(x)
-			time.Sleep(2 * time.Second)
-			c.on(x)
-		}
-		c.until(5*time.Minute, "all rotations end", func() bool {
-			s, err := c.nodes[0].keyStatus(c.t.Context())
-			return err == nil && s.Rotating == 0 && len(s.Problems) == 0
-		})
-		stop()
-		l.mustBeTemporary(t)
-		c.mustCheck()
-		for _, p := range c.ledger.people {
-			a, err := c.nodes[1].accounts.Open(c.t.Context(), p.account)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if f, err := a.Facts(c.t.Context()); err != nil || f.Generation != 3 || f.Old != nil {
-				t.Errorf("generation %d, old key of %d bytes: %v", f.Generation, len(f.Old), err)
 			}
 		}
 	})

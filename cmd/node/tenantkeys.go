@@ -37,7 +37,6 @@ const (
 	callKeyGet   = "keyget"
 	callKeyPut   = "keyput"
 	callKeysSync = "keyssync"
-	callSettle   = "keysettle"
 )
 
 // keyWait bounds one node's answer about its keys: it may have to run a
@@ -318,17 +317,6 @@ func (n *Node) serveKeys() {
 		}
 		return cbor.Marshal(n.tenant.held())
 	})
-	n.mesh.Handle(callSettle, func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) { return nil, n.settle(ctx) })
-}
-
-// settle returns when this node wraps no message by an account key that was
-// rotated before the call, and none that it wrapped so is on its way.
-func (n *Node) settle(ctx context.Context) error {
-	if n.serving.Load() == nil {
-		return rookery.E("settle", rookery.KindUnavailable, errors.New("this node is starting"))
-	}
-	n.accounts.KeysChanged()
-	return n.deliver.Settle(ctx)
 }
 
 func parseSent(b []byte) (body.TenantKey, error) {

@@ -42,8 +42,7 @@ func (k keyCall) rotateVerb() *cobra.Command {
 		Long:    "Brings a new tenant key into use: on every node first, then used. All account keys\nare rewrapped under it; no body is rewritten.",
 		Example: "  rookery key rotate -data /var/lib/rookery", Annotations: exits(),
 	}
-	account := v.Flags().String("account", "", "give this account, an address or an id, a new key of its own instead")
-	v.RunE = func(c *cobra.Command, _ []string) error { return k.rotate(c.Context(), *account) }
+	v.RunE = func(c *cobra.Command, _ []string) error { return k.rotate(c.Context()) }
 	return v
 }
 
@@ -110,9 +109,6 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", n.Name, dash(n.Source), n.InUse, dash(strings.Join(held, ", ")))
 	}
-	if st.Rotating > 0 {
-		fmt.Fprintf(w, "\n%d accounts change from one key of their own to another\n", st.Rotating)
-	}
 	if len(st.Erasures) > 0 {
 		fmt.Fprintf(w, "\n%d accounts are being erased: %s\n", len(st.Erasures), st.Progress)
 	}
@@ -125,18 +121,7 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 	return w.Flush()
 }
 
-func (k keyCall) rotate(ctx context.Context, account string) error {
-	if account != "" {
-		id, err := k.admin().Patient(keyPatience).RotateAccountKey(ctx, account)
-		if err != nil {
-			return err
-		}
-		if k.json {
-			return k.print(map[string]string{"account": id})
-		}
-		_, err = fmt.Fprintf(k.out, "account %s has a new key; its messages are rewrapped under it, see rookery key status\n", id)
-		return err
-	}
+func (k keyCall) rotate(ctx context.Context) error {
 	r, err := k.admin().Patient(keyPatience).RotateKey(ctx)
 	if err != nil {
 		return err

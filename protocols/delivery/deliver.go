@@ -56,7 +56,6 @@ func (d *Deliverer) observe(road string, err error, size int64, began time.Time)
 }
 
 func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
-	defer d.flight.begin()()
 	var err error
 	if r.Trace, err = d.judge(ctx, r); err != nil {
 		return err
@@ -232,7 +231,6 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 
 func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
-	defer d.flight.begin()()
 	var filed Filed
 	err := d.wherever(ctx, func() (err error) {
 		filed, err = d.appendThere(ctx, a, into, flags, keywords, date, spool)

@@ -78,7 +78,6 @@ type Deliverer struct {
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	fanout *fanout
-	flight flight
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted

@@ -19,6 +19,3 @@ func (d *Deliverer) Marks() int {
 	defer d.mu.Unlock()
 	return len(d.marks)
 }
-
-// Begin counts a message as on its way.
-func (d *Deliverer) Begin() (end func()) { return d.flight.begin() }

@@ -99,16 +99,12 @@ func (c *carrier) deliver(cmd *command.Deliver) (*command.DeliverResult, rookery
 	} else {
 		cmd.Payload = c.buf
 	}
-	for try := 1; ; try++ {
-		r, index, err := c.d.applyBody(c.ctx, c.group, cmd, len(cmd.Payload))
-		if err == nil {
-			c.d.carried(c.id)
-			return r.(*command.DeliverResult), index, nil
-		}
-		if !rookery.Is(err, rookery.KindConflict) || try == maxWraps || !c.d.rewrap(c.ctx, c.group, cmd) {
-			return nil, index, err
-		}
+	r, index, err := c.d.applyBody(c.ctx, c.group, cmd, len(cmd.Payload))
+	if err != nil {
+		return nil, index, err
 	}
+	c.d.carried(c.id)
+	return r.(*command.DeliverResult), index, nil
 }
 
 // abandon drops what was staged, also when the sender's time is over. A Deliver

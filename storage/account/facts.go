@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"rookery"
-	"rookery/storage/body"
 	"rookery/storage/mailbox"
 )
 
@@ -15,18 +14,11 @@ type Facts struct {
 	// Quota and Used are in bytes; a quota of 0 is no limit.
 	Quota int64 `cbor:"2,keyasint"`
 	Used  int64 `cbor:"3,keyasint"`
-	// Generation is the key's, Old the one before it while it is rotated.
-	Generation uint32 `cbor:"4,keyasint,omitempty"`
-	Old        []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // FactsOf are the facts in an account's record.
 func FactsOf(x mailbox.Account) Facts {
-	return Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes, Generation: x.Generation, Old: x.Old}
-}
-
-func (f *Facts) keys() body.AccountKeys {
-	return body.AccountKeys{Generation: f.Generation, Key: f.Key, Old: f.Old}
+	return Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes}
 }
 
 // Facts reads an account's facts from the replica here, else from a node that

@@ -9,16 +9,12 @@ import (
 	"rookery/storage/mailbox"
 )
 
-// opened is an account's key in memory, with the wraps it was opened from.
+// opened is an account's key in memory, with the wrap it was opened from.
 type opened struct {
 	key *body.AccountKey
-	as  body.AccountKeys
-	// seen is Store.changes when the wraps were read.
+	as  []byte
+	// seen is Store.changes when the wrap was read.
 	seen uint64
-}
-
-func (o *opened) fits(k body.AccountKeys) bool {
-	return o.key != nil && o.as.Generation == k.Generation && bytes.Equal(o.as.Key, k.Key) && bytes.Equal(o.as.Old, k.Old)
 }
 
 // Key is the account's key, unwrapped once and kept with the handle until some
@@ -26,7 +22,7 @@ func (o *opened) fits(k body.AccountKeys) bool {
 // its tenant key is not in this node's keyring. KindDamaged: the key does not
 // open.
 func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
-	changes := a.store.changes.Load() // before the wraps are read
+	changes := a.store.changes.Load() // before the wrap is read
 	a.mu.Lock()
 	o := a.opened
 	a.mu.Unlock()
@@ -37,23 +33,22 @@ func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	wrapped := f.keys()
-	if !o.fits(wrapped) {
-		if o.key, err = a.store.openKeys(ctx, a.id, wrapped); err != nil {
+	if o.key == nil || !bytes.Equal(o.as, f.Key) {
+		if o.key, err = a.store.openKey(ctx, a.id, f.Key); err != nil {
 			return nil, rookery.E("open account key", 0, err)
 		}
 	}
-	o.as, o.seen = wrapped, changes
+	o.as, o.seen = f.Key, changes
 	a.mu.Lock()
 	a.opened = o
 	a.mu.Unlock()
 	return o.key, nil
 }
 
-// openKeys unwraps keys, after fetching the tenant key where this node lacks
-// it and there is somebody to ask.
-func (s *Store) openKeys(ctx context.Context, id rookery.AccountID, w body.AccountKeys) (*body.AccountKey, error) {
-	key, err := s.o.Keys.OpenKeys(id, w)
+// openKey unwraps a key, after fetching the tenant key where this node lacks it
+// and there is somebody to ask.
+func (s *Store) openKey(ctx context.Context, id rookery.AccountID, wrapped []byte) (*body.AccountKey, error) {
+	key, err := s.o.Keys.OpenAccount(id, wrapped)
 	if !rookery.Is(err, rookery.KindUnavailable) || s.o.Fetch == nil {
 		return key, err
 	}
@@ -61,45 +56,20 @@ func (s *Store) openKeys(ctx context.Context, id rookery.AccountID, w body.Accou
 		s.o.Logger.Warn("a tenant key is missing here and cannot be fetched", "error", ferr)
 		return nil, err
 	}
-	return s.o.Keys.OpenKeys(id, w)
+	return s.o.Keys.OpenAccount(id, wrapped)
 }
 
-// Rekey is Key read anew: a message came wrapped by another one.
-func (a *Account) Rekey(ctx context.Context) (*body.AccountKey, error) {
-	a.mu.Lock()
-	a.opened.seen = ^uint64(0)
-	a.mu.Unlock()
-	return a.Key(ctx)
-}
-
-// KeysChanged says that the key of some account is another one or gone: every
-// handle reads its own anew before it is used again.
+// KeysChanged says that the key of some account is wrapped otherwise or gone:
+// every handle reads its own anew before it is used again.
 func (s *Store) KeysChanged() { s.changes.Add(1) }
 
-// messageKey opens a message's key. While the account's key is rotated, the
-// message may have been read before and the key after a step of it.
+// messageKey opens a message's key.
 func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (body.MessageKey, error) {
 	key, err := a.Key(ctx)
 	if err != nil {
 		return body.MessageKey{}, err
 	}
-	mk, err := key.UnwrapMessage(e.ID, e.Key)
-	if err == nil || body.MessageKeyGeneration(e.Key) == key.Generation() {
-		return mk, err
-	}
-	v, verr := a.View()
-	if verr != nil {
-		return mk, err
-	}
-	now, verr := v.Email(e.ID)
-	v.Close()
-	if verr != nil {
-		return mk, err
-	}
-	if key, err = a.Rekey(ctx); err != nil {
-		return mk, err
-	}
-	return key.UnwrapMessage(e.ID, now.Key)
+	return key.UnwrapMessage(e.ID, e.Key)
 }
 
 // Forget drops what is kept in memory of an account: it was erased.

@@ -71,7 +71,7 @@ func TestThreading(t *testing.T) {
 	if diff := cmp.Diff([]string{"c@d"}, e.InReplyTo); diff != "" {
 		t.Error(diff)
 	}
-	k := newAccountKey(append([]byte{1}, make([]byte, 31)...), 0)
+	k := newAccountKey(append([]byte{1}, make([]byte, 31)...))
 	if got := e.ThreadTokens(k); len(got) != 5 || got[4] != k.ThreadToken(TokenMessageID, "a@b") {
 		t.Errorf("%d tokens", len(got))
 	}

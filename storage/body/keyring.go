@@ -106,11 +106,10 @@ func (k *Keyring) NewAccountKey(account rookery.AccountID) (*AccountKey, []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	return newAccountKey(key[:], 0), wrapped, nil
+	return newAccountKey(key[:]), wrapped, nil
 }
 
-// wrap seals an account key: 32 bytes, or 64 with the secret of its thread
-// tokens, which a key that followed another one brings along.
+// wrap seals an account key.
 func (k *Keyring) wrap(account rookery.AccountID, key []byte) ([]byte, error) {
 	version := k.Current()
 	tenant, ok := k.key(version)
@@ -118,7 +117,7 @@ func (k *Keyring) wrap(account rookery.AccountID, key []byte) ([]byte, error) {
 		return nil, rookery.E("wrap account key", rookery.KindUnavailable, errors.New("the keyring is empty: generate or load it first"))
 	}
 	defer clear(tenant[:])
-	out := append(make([]byte, 0, 112), wrapFormat)
+	out := append(make([]byte, 0, 80), wrapFormat)
 	out = binary.AppendUvarint(out, uint64(version))
 	return sealRandom(newGCM(tenant), out, key, accountAAD(account, version)), nil
 }
@@ -156,7 +155,7 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 	}
 	defer clear(tenant[:])
 	plain, ok := openRandom(newGCM(tenant), wrapped[head:], accountAAD(account, version))
-	if !ok || len(plain) != 32 && len(plain) != 64 {
+	if !ok || len(plain) != 32 {
 		return nil, rookery.E(op, rookery.KindDamaged,
 			fmt.Errorf("the key of account %s does not open with tenant key version %d", account, version))
 	}
@@ -166,7 +165,12 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 // OpenAccount unwraps an account's key. KindUnavailable when its tenant key is
 // not in this ring (the account does exist), KindDamaged when it does not open.
 func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*AccountKey, error) {
-	return k.OpenKeys(account, AccountKeys{Key: wrapped})
+	plain, err := k.unwrap(account, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	return newAccountKey(plain), nil
 }
 
 // Rewrap wraps an account's key anew, under the current tenant key.

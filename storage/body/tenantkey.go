@@ -125,48 +125,6 @@ func (k *Keyring) Clone() *Keyring {
 	return c
 }
 
-// AccountKeys are an account's wrapped keys as they are stored. Old is the one
-// of the generation before, while it still wraps messages.
-type AccountKeys struct {
-	Generation uint32
-	Key, Old   []byte
-}
-
-// OpenKeys unwraps an account's keys; errors as in OpenAccount.
-func (k *Keyring) OpenKeys(account rookery.AccountID, w AccountKeys) (*AccountKey, error) {
-	plain, err := k.unwrap(account, w.Key)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(plain)
-	a := newAccountKey(plain, w.Generation)
-	if len(w.Old) > 0 && w.Generation > 0 {
-		old, err := k.unwrap(account, w.Old)
-		if err != nil {
-			return nil, err
-		}
-		defer clear(old)
-		a.old = newAccountKey(old, w.Generation-1)
-	}
-	return a, nil
-}
-
-// NextAccountKey makes the random key that follows an account's, wrapped by
-// the current tenant key. It makes the same thread tokens.
-func (k *Keyring) NextAccountKey(account rookery.AccountID, wrapped []byte) ([]byte, error) {
-	plain, err := k.unwrap(account, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(plain)
-	thread := threadSecret(plain)
-	next := make([]byte, 64)
-	defer clear(next)
-	rand.Read(next[:32])
-	copy(next[32:], thread[:])
-	return k.wrap(account, next)
-}
-
 // Clear overwrites all keys of the ring in memory and forgets them.
 func (k *Keyring) Clear() {
 	k.mu.Lock()

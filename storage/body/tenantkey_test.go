@@ -66,57 +66,6 @@ func TestTenantKeyTravels(t *testing.T) {
 	}
 }
 
-// A key that follows another opens what both wrapped, makes the same thread
-// tokens, and alone opens only what it wrapped itself.
-func TestAccountKeyGenerations(t *testing.T) {
-	ring := GenerateKeyring()
-	id, email, key := rookery.NewAccountID(), rookery.NewEmailID(), NewMessageKey()
-	first, w0, err := ring.NewAccountKey(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m0 := first.WrapMessage(email, key)
-	token := first.ThreadToken(TokenSubject, "hello")
-	wrapped, keys := w0, AccountKeys{Key: w0}
-	for g := uint32(1); g < 300; g += 149 { // 150 takes two bytes
-		next, err := ring.NextAccountKey(id, wrapped)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = AccountKeys{Generation: g, Key: next, Old: wrapped}
-		if g > 1 {
-			keys.Old = nil
-		}
-		wrapped = next
-		a, err := ring.OpenKeys(id, keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a.ThreadToken(TokenSubject, "hello") != token {
-			t.Errorf("generation %d makes other thread tokens", g)
-		}
-		m := a.WrapMessage(email, key)
-		if MessageKeyGeneration(m) != g || MessageKeyGeneration(m0) != 0 {
-			t.Errorf("generations %d and %d", MessageKeyGeneration(m), MessageKeyGeneration(m0))
-		}
-		if got, err := a.UnwrapMessage(email, m); err != nil || got != key {
-			t.Errorf("generation %d: %v", g, err)
-		}
-		got, err := a.UnwrapMessage(email, m0)
-		if g == 1 {
-			if err != nil || got != key {
-				t.Errorf("the old key's message: %v", err)
-			}
-			again, err := a.Rewrap(email, m0)
-			if err != nil || MessageKeyGeneration(again) != 1 {
-				t.Errorf("rewrapped to generation %d: %v", MessageKeyGeneration(again), err)
-			}
-		} else if !rookery.Is(err, rookery.KindDamaged) {
-			t.Errorf("a message of a dropped key: %v", err)
-		}
-	}
-}
-
 func TestKeyFileLeavesNoOldKeys(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tenant.json")

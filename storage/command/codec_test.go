@@ -47,8 +47,8 @@ func samples() []Command {
 		&FoundGroup{7, "a"},
 		&Hold{HoldRestore, "h", 5, 9, "why"}, &Release{HoldPin, "h"}, &RestoreWindow{5}, &NamePacks{6},
 		&PlaceHold{Hold{HoldOperator, "h", 1, 0, ""}, 7}, &LiftHold{"h"}, &Swept{1, 2, 3},
-		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}}, &RotateAccountKey{acct, []byte("o"), []byte("n")},
-		&RewrapMessages{acct, rookery.EmailID{1}, LastEmail, []EmailKey{{rookery.EmailID{2}, []byte("k")}}}, &DropAccountKey{acct, 1}, &BarAccount{acct},
+		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}},
+		&BarAccount{acct},
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
 		&ForgetNode{"n"}, &ForgetMember{"n"},
 		&SetGossipKeys{1, GossipUse, []string{"n", "o"}},
@@ -107,7 +107,7 @@ func TestEveryResultRoundTrips(t *testing.T) {
 		TypeSetSettings:   &SettingsResult{4},
 		TypePlaceGroup:    &PlacementResult{4},
 
-		TypeRewrapMessages: &RewrapResult{3},
+		TypeRewrapAccounts: &RewrapResult{3},
 	} {
 		got, err := DecodeResult(ty, EncodeResult(r))
 		if err != nil {

@@ -51,28 +51,25 @@ const (
 	TypePackForget    Type = 22
 	TypeJump          Type = 23
 
-	TypeHold             Type = 36
-	TypeRelease          Type = 37
-	TypeRestoreWindow    Type = 38
-	TypeNamePacks        Type = 39
-	TypeKeyFloor         Type = 42
-	TypeRewrapAccounts   Type = 43
-	TypeRotateAccountKey Type = 44
-	TypeRewrapMessages   Type = 45
-	TypeDropAccountKey   Type = 46
-	TypeBarAccount       Type = 47
-	TypeForgetNode       Type = 48
-	TypeMoveOut          Type = 24
-	TypeMoveCopied       Type = 25
-	TypeMoveFreeze       Type = 26
-	TypeMoveStop         Type = 27
-	TypeMoveGone         Type = 28
-	TypeImportBegin      Type = 29
-	TypeImport           Type = 30
-	TypeImportBody       Type = 31
-	TypeImportSeal       Type = 32
-	TypeActivate         Type = 33
-	TypeImportDrop       Type = 34
+	TypeHold           Type = 36
+	TypeRelease        Type = 37
+	TypeRestoreWindow  Type = 38
+	TypeNamePacks      Type = 39
+	TypeKeyFloor       Type = 42
+	TypeRewrapAccounts Type = 43
+	TypeBarAccount     Type = 47
+	TypeForgetNode     Type = 48
+	TypeMoveOut        Type = 24
+	TypeMoveCopied     Type = 25
+	TypeMoveFreeze     Type = 26
+	TypeMoveStop       Type = 27
+	TypeMoveGone       Type = 28
+	TypeImportBegin    Type = 29
+	TypeImport         Type = 30
+	TypeImportBody     Type = 31
+	TypeImportSeal     Type = 32
+	TypeActivate       Type = 33
+	TypeImportDrop     Type = 34
 
 	TypeEnsureAccount Type = 64
 	TypeSetSettings   Type = 65
@@ -255,12 +252,6 @@ func New(t Type) Command {
 		return new(KeyFloor)
 	case TypeRewrapAccounts:
 		return new(RewrapAccounts)
-	case TypeRotateAccountKey:
-		return new(RotateAccountKey)
-	case TypeRewrapMessages:
-		return new(RewrapMessages)
-	case TypeDropAccountKey:
-		return new(DropAccountKey)
 	case TypeBarAccount:
 		return new(BarAccount)
 	case TypeForgetNode:

@@ -20,51 +20,11 @@ type RewrapAccounts struct {
 	Accounts []Rewrapped `cbor:"1,keyasint"`
 }
 
-// Rewrapped is one key of one account, its newest or the one before that.
+// Rewrapped is the key of one account.
 type Rewrapped struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 	Old     []byte            `cbor:"2,keyasint"`
 	New     []byte            `cbor:"3,keyasint"`
-}
-
-// RotateAccountKey gives an account a new key, of the next generation. From
-// then on its messages come wrapped by the new one, and those that are there
-// are rewrapped by RewrapMessages; DropAccountKey ends it. KindConflict: the
-// account has another key than Old meanwhile, or is still giving one up.
-type RotateAccountKey struct {
-	Account rookery.AccountID `cbor:"1,keyasint"`
-	// Old is the account's wrapped key, New the one that follows it.
-	Old []byte `cbor:"2,keyasint"`
-	New []byte `cbor:"3,keyasint"`
-}
-
-// RewrapMessages replaces the wrapped keys of an account's messages, in the
-// order of their EmailIDs: those behind After up to Last, at most MaxBatch.
-// KindConflict: it does not go on from where the account stands, or leaves out
-// a message that the old key wraps.
-type RewrapMessages struct {
-	Account rookery.AccountID `cbor:"1,keyasint"`
-	After   rookery.EmailID   `cbor:"2,keyasint"`
-	Last    rookery.EmailID   `cbor:"3,keyasint"`
-	Keys    []EmailKey        `cbor:"4,keyasint,omitempty"`
-}
-
-// EmailKey is a message's key, wrapped by its account's.
-type EmailKey struct {
-	Email rookery.EmailID `cbor:"1,keyasint"`
-	Key   []byte          `cbor:"2,keyasint"`
-}
-
-// LastEmail is the highest EmailID: RewrapMessages up to it is the last one.
-var LastEmail = rookery.EmailID{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}
-
-// DropAccountKey forgets the key of the generation before Generation, once
-// every message is rewrapped (else KindConflict). Whoever proposes it knows
-// that no other group owes the account a message under that key. It is
-// idempotent.
-type DropAccountKey struct {
-	Account    rookery.AccountID `cbor:"1,keyasint"`
-	Generation uint32            `cbor:"2,keyasint"`
 }
 
 // BarAccount is EraseAccount for ever: the group refuses to create the account
@@ -73,7 +33,7 @@ type BarAccount struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 }
 
-// RewrapResult answers RewrapAccounts and RewrapMessages.
+// RewrapResult answers RewrapAccounts.
 type RewrapResult struct {
 	// Done are those replaced; the others were gone or had changed.
 	Done uint32 `cbor:"1,keyasint,omitempty"`
@@ -113,15 +73,6 @@ func (*KeyFloor) Type() Type { return TypeKeyFloor }
 
 // Type implements Command.
 func (*RewrapAccounts) Type() Type { return TypeRewrapAccounts }
-
-// Type implements Command.
-func (*RotateAccountKey) Type() Type { return TypeRotateAccountKey }
-
-// Type implements Command.
-func (*RewrapMessages) Type() Type { return TypeRewrapMessages }
-
-// Type implements Command.
-func (*DropAccountKey) Type() Type { return TypeDropAccountKey }
 
 // Type implements Command.
 func (*BarAccount) Type() Type { return TypeBarAccount }

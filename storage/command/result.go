@@ -160,7 +160,7 @@ func newResult(t Type) Result {
 		return new(PurgeResult)
 	case TypeEnsureAccount:
 		return new(EnsureResult)
-	case TypeRewrapAccounts, TypeRewrapMessages:
+	case TypeRewrapAccounts:
 		return new(RewrapResult)
 	case TypeSetSettings:
 		return new(SettingsResult)

@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"rookery"
-	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/tables"
 )
@@ -43,7 +42,7 @@ func (w *work) createAccount(c *command.CreateAccount) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := w.open(&account{Account: Account{ID: c.Account, Keys: Keys{AccountKeys: body.AccountKeys{Key: c.Key}}, Quota: c.Quota, Created: w.Time()}, nextMailbox: Inbox})
+	a := w.open(&account{Account: Account{ID: c.Account, Key: c.Key, Quota: c.Quota, Created: w.Time()}, nextMailbox: Inbox})
 	a.dirty, a.listed = true, true
 	for _, r := range append([]command.Role{{Name: "INBOX"}}, roles...) {
 		w.makeMailbox(a, r.Name, r.Attr, c.Validity)

@@ -2,8 +2,6 @@ package mailbox
 
 import (
 	"bytes"
-	"encoding/binary"
-	"slices"
 
 	"rookery"
 	"rookery/storage/body"
@@ -24,48 +22,14 @@ var keyPart = part{
 	Handlers: handlers{
 		tables.On((*work).keyFloor),
 		tables.On((*work).rewrapAccounts),
-		tables.On((*work).rotateAccountKey),
-		tables.On((*work).rewrapMessages),
-		tables.On((*work).dropAccountKey),
 		tables.On((*work).barAccount),
 	},
-}
-
-// Keys are an account's wrapped keys, and how far its messages are rewrapped
-// under the newest.
-type Keys struct {
-	body.AccountKeys
-	// Rewrapped is the message up to which none needs the old key any more.
-	// It means nothing while there is none.
-	Rewrapped rookery.EmailID
 }
 
 // keyFloorKey is the row of the group's key floor.
 func keyFloorKey() key { return newKey(tableKeyFloor) }
 
 func barredKey(a rookery.AccountID) key { return accountKey(tableBarred, a) }
-
-// appendKeys adds to an account's record what only accounts have whose key was
-// rotated.
-func (a *account) appendKeys(b []byte) []byte {
-	if a.Generation == 0 {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(a.Generation))
-	b = appendBytes(b, a.Old)
-	return append(b, a.Rewrapped[:]...)
-}
-
-func (a *account) readKeys(r *reader) {
-	if len(r.b) == 0 {
-		return
-	}
-	a.Generation = uint32(r.uvarint())
-	if old := r.bytes(); len(old) > 0 {
-		a.Old = old
-	}
-	copy(a.Rewrapped[:], r.take(16))
-}
 
 // keyFloor refuses to take wraps below it.
 func (w *work) keyFloor(c *command.KeyFloor) (command.Result, error) {
@@ -105,114 +69,12 @@ func (w *work) rewrapAccounts(c *command.RewrapAccounts) (command.Result, error)
 		if err != nil {
 			continue // went meanwhile
 		}
-		switch {
-		case bytes.Equal(a.Key, x.Old):
-			a.Key = x.New
-		case len(a.Old) > 0 && bytes.Equal(a.Old, x.Old):
-			a.Old = x.New
-		default:
-			continue
+		if bytes.Equal(a.Key, x.Old) {
+			a.Key, a.dirty = x.New, true
+			r.Done++
 		}
-		a.dirty = true
-		r.Done++
 	}
 	return r, nil
-}
-
-func (w *work) rotateAccountKey(c *command.RotateAccountKey) (command.Result, error) {
-	a, err := w.account(c.Account)
-	if err != nil {
-		return nil, err
-	}
-	if len(c.New) == 0 || len(c.New) > maxKey || bytes.Equal(c.Old, c.New) {
-		return nil, refuse(rookery.KindInvalid, "the new key of account %s is none, too long or the old one", c.Account)
-	}
-	if err := w.checkFloor(c.New); err != nil {
-		return nil, err
-	}
-	switch {
-	case len(a.Old) > 0:
-		return nil, refuse(rookery.KindConflict, "the key of account %s is being rotated already: wait until rookery key status says that it is done", c.Account)
-	case !bytes.Equal(a.Key, c.Old):
-		return nil, refuse(rookery.KindConflict, "account %s has another key meanwhile: try again", c.Account)
-	}
-	a.Key, a.Old, a.Rewrapped = c.New, a.Key, rookery.EmailID{}
-	a.Generation++
-	a.dirty = true
-	w.keyChanged(a.ID)
-	return &command.Done{}, nil
-}
-
-// rewrapMessages goes on with the walk through an account's messages. Since
-// the rotation began, no message comes in under the old key: what the walk has
-// passed stays rewrapped.
-func (w *work) rewrapMessages(c *command.RewrapMessages) (command.Result, error) {
-	a, err := w.account(c.Account)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case len(a.Old) == 0 || a.Rewrapped != c.After:
-		return nil, refuse(rookery.KindConflict, "the messages of account %s are rewrapped up to another one: read them again", c.Account)
-	case len(c.Keys) > command.MaxBatch || bytes.Compare(c.After[:], c.Last[:]) >= 0:
-		return nil, refuse(rookery.KindInvalid, "more than %d messages, or none to go on to", command.MaxBatch)
-	}
-	next := make(map[rookery.EmailID][]byte, len(c.Keys))
-	for _, x := range c.Keys {
-		if len(x.Key) > maxKey || body.MessageKeyGeneration(x.Key) != a.Generation {
-			return nil, refuse(rookery.KindInvalid, "the key of message %s is too long or not wrapped by the account's newest", x.Email)
-		}
-		next[x.Email] = x.Key
-	}
-	found, err := w.oldMessages(a, c.After, c.Last, next)
-	if err != nil {
-		return nil, err
-	}
-	for id, e := range found {
-		e.key = next[id]
-		w.Set(emailKey(a.ID, id), e.encode())
-	}
-	a.Rewrapped, a.dirty = c.Last, true
-	return &command.RewrapResult{Done: uint32(len(found))}, nil
-}
-
-// oldMessages are the messages behind after up to last that the old key wraps.
-// All of them must be in next.
-func (w *work) oldMessages(a *openAccount, after, last rookery.EmailID, next map[rookery.EmailID][]byte) (map[rookery.EmailID]*email, error) {
-	found := make(map[rookery.EmailID]*email, len(next))
-	var left *rookery.EmailID
-	w.Between(append(emailKey(a.ID, after), 0), append(emailKey(a.ID, last), 0), func(k, v []byte) bool {
-		e, err := decodeEmail(slices.Clone(v))
-		must(err)
-		if body.MessageKeyGeneration(e.key) == a.Generation {
-			return true
-		}
-		id := rookery.EmailID(k[17:])
-		if found[id] = e; next[id] == nil {
-			left = &id
-		}
-		return left == nil
-	})
-	if left != nil {
-		return nil, refuse(rookery.KindConflict, "message %s of account %s is left out: read them again", *left, a.ID)
-	}
-	return found, nil
-}
-
-func (w *work) dropAccountKey(c *command.DropAccountKey) (command.Result, error) {
-	a, err := w.account(c.Account)
-	if err != nil {
-		return nil, err
-	}
-	if len(a.Old) == 0 && a.Generation >= c.Generation {
-		return &command.Done{}, nil
-	}
-	if a.Generation != c.Generation || a.Rewrapped != command.LastEmail {
-		return nil, refuse(rookery.KindConflict, "account %s still has messages under the key to drop", c.Account)
-	}
-	a.Old, a.Rewrapped, a.dirty = nil, rookery.EmailID{}, true
-	w.keyChanged(a.ID)
-	return &command.Done{}, nil
 }
 
 // barAccount erases an account, and keeps its id from ever coming back.
@@ -227,26 +89,9 @@ func (w *work) barAccount(c *command.BarAccount) (command.Result, error) {
 	return w.eraseAccount(&command.EraseAccount{Account: c.Account})
 }
 
-// checkGenerations refuses a message that comes wrapped by a key its account
-// gives up or has given up: filed, it could not be read. Nothing of it is
-// filed then, so that the proposer may wrap it anew and send it again.
-func (w *work) checkGenerations(c *command.Deliver) error {
-	for i := range c.Deliveries {
-		d := &c.Deliveries[i]
-		a, err := w.account(d.Account)
-		if err != nil {
-			continue // answered for this delivery alone
-		}
-		if g := body.MessageKeyGeneration(d.WrappedKey); g != a.Generation {
-			return refuse(rookery.KindConflict, "the message's key is wrapped by generation %d of the key of account %s, which has %d: wrap it again", g, d.Account, a.Generation)
-		}
-	}
-	return nil
-}
-
 // KeyEvents is what Events may hear of besides.
 type KeyEvents interface {
-	// KeyChanged says that an account's key is another one or gone.
+	// KeyChanged says that an account's key is gone.
 	KeyChanged(rookery.AccountID)
 }
 
@@ -257,11 +102,9 @@ func (w *work) keyChanged(id rookery.AccountID) {
 }
 
 // KeyCensus counts a group's accounts by the tenant key version that wraps
-// their keys; one that is being rotated counts under the lower of its two.
+// their keys.
 type KeyCensus struct {
 	Under map[uint32]int
-	// Rotating counts the accounts that still have an old key.
-	Rotating int
 }
 
 // KeyCensus counts as of now. An account on its way counts where its row is,
@@ -292,12 +135,7 @@ func (c *KeyCensus) count(id rookery.AccountID, row []byte) error {
 	if err != nil {
 		return err
 	}
-	under := body.WrappedUnder(a.Key)
-	if len(a.Old) > 0 {
-		c.Rotating++
-		under = min(under, body.WrappedUnder(a.Old))
-	}
-	c.Under[under]++
+	c.Under[body.WrappedUnder(a.Key)]++
 	return nil
 }
 
@@ -311,53 +149,4 @@ func (m *Machine) Graves() (some bool, err error) {
 		})
 	})
 	return some, err
-}
-
-// MessageKeys lists the wrapped keys of an account's messages behind an id, in
-// the order of ids.
-func (m *Machine) MessageKeys(id rookery.AccountID, after rookery.EmailID, limit int) (keys []command.EmailKey, err error) {
-	err = m.read(func(r state.Reader) error {
-		return r.Scan(append(emailKey(id, after), 0), accountKey(tableEmail, id).End(), func(k, v []byte) (bool, error) {
-			if len(keys) >= limit {
-				return false, nil
-			}
-			e, err := decodeEmail(slices.Clone(v))
-			if err != nil {
-				return false, err
-			}
-			keys = append(keys, command.EmailKey{Email: rookery.EmailID(k[17:]), Key: e.key})
-			return true, nil
-		})
-	})
-	return keys, err
-}
-
-// Keys are an account's as of now. The error is KindNotFound.
-func (m *Machine) Keys(id rookery.AccountID) (Keys, error) {
-	v, err := m.View(id)
-	if err != nil {
-		return Keys{}, err
-	}
-	defer v.Close()
-	return v.Account().Keys, nil
-}
-
-// Owed reports whether an open intent of the group owes an account a message
-// whose key is wrapped by an older generation than one.
-func (m *Machine) Owed(id rookery.AccountID, generation uint32) (owed bool, err error) {
-	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableIntent), newKey(tableIntent).End(), func(_, v []byte) (bool, error) {
-			var rec intentRecord
-			if err := tables.Decode(v, &rec); err != nil {
-				return false, err
-			}
-			for _, g := range rec.Rest {
-				for _, d := range g.Deliveries {
-					owed = owed || d.Account == id && body.MessageKeyGeneration(d.WrappedKey) < generation
-				}
-			}
-			return !owed, nil
-		})
-	})
-	return owed, err
 }

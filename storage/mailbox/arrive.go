@@ -207,11 +207,6 @@ func (w *work) importSeal(c *command.ImportSeal) (command.Result, error) {
 	if err := w.checkFloor(a.Key); err != nil {
 		return nil, err
 	}
-	if len(a.Old) > 0 {
-		if err := w.checkFloor(a.Old); err != nil {
-			return nil, err
-		}
-	}
 	if rec.Rows != c.Rows || rec.Digest != c.Digest {
 		return nil, refuse(rookery.KindDamaged, "the copy of account %s has %d rows, the source %d, or their contents differ", c.Account, rec.Rows, c.Rows)
 	}

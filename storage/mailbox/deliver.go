@@ -48,9 +48,6 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if c.Intent != nil && w.Get(intentKey(tableIntent, c.Intent.ID)) != nil {
 		return nil, refuse(rookery.KindExists, "intent %x exists already", c.Intent.ID)
 	}
-	if err := w.checkGenerations(c); err != nil {
-		return nil, err
-	}
 	pieces, err := w.pieces(c)
 	if err != nil {
 		return nil, err

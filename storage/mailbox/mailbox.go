@@ -64,8 +64,8 @@ type BodyID = command.BodyID
 // Account is an account as a view shows it.
 type Account struct {
 	ID rookery.AccountID
-	// Keys are the account keys, wrapped by tenant keys.
-	Keys
+	// Key is the account's key, wrapped by a tenant key.
+	Key []byte
 	// Quota is in bytes; 0 is unlimited.
 	Quota int64
 	// UsedBytes and UsedMessages count what the quota counts: the messages

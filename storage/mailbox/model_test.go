@@ -25,7 +25,8 @@ type modelIntent struct {
 }
 
 type modelAccount struct {
-	keys     modelKeys
+	key      []byte
+	wraps    map[rookery.EmailID][]byte // of the keys of messages
 	quota    int64
 	modseq   rookery.ModSeq
 	validity uint32
@@ -143,7 +144,7 @@ func (a *modelAccount) release(id rookery.EmailID) {
 		return
 	}
 	delete(a.emails, id)
-	delete(a.keys.wraps, id)
+	delete(a.wraps, id)
 	delete(a.threads, id)
 	for t, holders := range a.holders {
 		holders = slices.DeleteFunc(holders, func(e rookery.EmailID) bool { return e == id })
@@ -209,7 +210,7 @@ func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.De
 		}
 		if _, ok := a.emails[c.Email]; !ok {
 			a.emails[c.Email] = index
-			a.keys.wraps[c.Email] = d.WrappedKey
+			a.wraps[c.Email] = d.WrappedKey
 			a.sizes[c.Email] = c.Size
 			result.Body = index
 			a.threads[c.Email] = a.thread(c.Email, d.Threads)

@@ -91,7 +91,7 @@ func (a *account) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(a.subscriptions))
 	b = binary.AppendUvarint(b, uint64(a.removed))
 	b = binary.AppendUvarint(b, uint64(a.removedFloor))
-	return a.appendKeys(b)
+	return b
 }
 
 func decodeAccount(id rookery.AccountID, b []byte) (*account, error) {
@@ -112,7 +112,6 @@ func decodeAccount(id rookery.AccountID, b []byte) (*account, error) {
 	a.subscriptions = uint32(r.uvarint())
 	a.removed = uint32(r.uvarint())
 	a.removedFloor = rookery.ModSeq(r.uvarint())
-	a.readKeys(&r)
 	if r.bad {
 		return nil, damaged("account")
 	}

@@ -38,9 +38,6 @@ func operators() []action {
 		order("gossip rotate", 40*time.Second, "gossip", "rotate", "-timeout", "30s"),
 		order("key rotate", 30*time.Second, "key", "rotate"),
 		order("key destroy", 30*time.Second, "key", "destroy", "-yes"),
-		{"key rotate account", func(ctx context.Context, s *storm, rnd *rand.Rand) {
-			s.act(ctx, rnd, "key rotate account", 30*time.Second, []string{"key", "rotate", "-account", s.somebody(rnd) + "@example.test"}, codeNotFound)
-		}},
 		order("sweep with delete", 40*time.Second, "storage", "sweep", "-delete"),
 		order("storage check", 60*time.Second, "storage", "check", "-sample", "20%"),
 		order("dictionary train", 60*time.Second, "storage", "dictionary", "train"),

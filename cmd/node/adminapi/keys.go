@@ -10,7 +10,6 @@ import (
 
 // KeysBody names keys and accounts, in requests and answers.
 type KeysBody struct {
-	Account  string   `json:"account,omitempty"`
 	Accounts []string `json:"accounts,omitempty"`
 	Versions []uint32 `json:"versions,omitempty"`
 }
@@ -20,7 +19,6 @@ type KeyStatus struct {
 	InUse    uint32          `json:"in_use"`
 	Versions []KeyVersion    `json:"versions"`
 	Nodes    []KeyNode       `json:"nodes"`
-	Rotating int             `json:"rotating_accounts"`
 	Erasures []ErasureStatus `json:"erasures"`
 	// Progress says how far the erasures are, or what holds them up.
 	Progress string   `json:"progress"`
@@ -74,13 +72,6 @@ func (c *Client) Keys(ctx context.Context) (s KeyStatus, err error) {
 func (c *Client) RotateKey(ctx context.Context) (r RotatedKey, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/keys/rotate", KeysBody{}, &r)
 	return r, err
-}
-
-// RotateAccountKey begins the Rotation of an account's own key and gives its id.
-func (c *Client) RotateAccountKey(ctx context.Context, who string) (string, error) {
-	var out KeysBody
-	err := c.call(ctx, http.MethodPost, "/v1/keys/rotate", KeysBody{Account: who}, &out)
-	return out.Account, err
 }
 
 // DestroyKeys destroys versions of the tenant key, all old ones where none is
