@@ -45,16 +45,7 @@ func (n *Node) Keys(erasing []rookery.AccountID) {
 			a.Forget(id)
 		}
 	}
-	for _, c := range []chan struct{}{n.keysMoved, n.erasing} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
-	select {
-	case n.rewrapMoved <- struct{}{}:
-	default:
-	}
+	n.topics.publish(topicKeys, topicAccountKeys)
 }
 
 // KeyChanged implements mailbox.KeyEvents.
@@ -64,23 +55,21 @@ func (e mailEvents) KeyChanged(id rookery.AccountID) {
 	}
 }
 
+// eraseEvery is how often an erasure that waits is tried again.
+const eraseEvery = 2 * time.Second
+
 // eraseJob finishes the erasures that were begun, where this node leads the
 // system group.
 func (n *Node) eraseJob(ctx context.Context) error {
-	for {
-		if n.groups.leads(rookery.SystemGroup) {
-			if err := n.erase(ctx); err != nil && ctx.Err() == nil {
-				n.eraseProgress.say("%v", err)
-				n.deps.Logger.Info("an erasure waits; trying again", "error", err)
-			}
+	return n.topics.follow(ctx, eraseEvery, func() {
+		if !n.groups.leads(rookery.SystemGroup) {
+			return
 		}
-		select {
-		case <-n.erasing:
-		case <-time.After(2 * time.Second):
-		case <-ctx.Done():
-			return nil
+		if err := n.erase(ctx); err != nil && ctx.Err() == nil {
+			n.eraseProgress.say("%v", err)
+			n.deps.Logger.Info("an erasure waits; trying again", "error", err)
 		}
-	}
+	}, topicKeys)
 }
 
 // erase takes all erasures as far as they go.

@@ -46,18 +46,11 @@ func newForgetting(n *Node) *forgetting {
 }
 
 func (f *forgetting) run(ctx context.Context) error {
-	tick := time.NewTicker(forgetEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
+	return f.node.topics.follow(ctx, forgetEvery, func() {
 		if err := f.look(ctx); err != nil && ctx.Err() == nil {
 			f.node.deps.Logger.Warn("what nodes have left in the groups led here could not all be dropped; trying again", "error", err)
 		}
-	}
+	})
 }
 
 func (f *forgetting) look(ctx context.Context) error {

@@ -87,22 +87,9 @@ const holdsEvery = 30 * time.Second
 // spreadHolds brings the operators' holds to the groups this node leads, those
 // that were added since included, and takes lifted ones off.
 func (n *Node) spreadHolds(ctx context.Context) error {
-	tick := time.NewTicker(holdsEvery)
-	defer tick.Stop()
-	for {
-		for _, id := range n.groups.here() {
-			if n.groups.leads(id) {
-				if err := n.spreadTo(ctx, id); err != nil && ctx.Err() == nil {
-					n.deps.Logger.Warn("the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", "group", id, "error", err)
-				}
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return n.topics.follow(ctx, holdsEvery, func() {
+		n.eachLed(ctx, "the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", n.spreadTo)
+	})
 }
 
 func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {

@@ -218,10 +218,8 @@ func (l *lives) missing() (out []Seed) {
 // as the node runs: at the start, after a partition, when one comes back
 // elsewhere, and where gossip does not work at all.
 func (l *lives) seek(ctx context.Context) error {
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
 	var joined time.Time
-	for {
+	return l.node.topics.follow(ctx, probeEvery, func() {
 		missing := l.missing()
 		var calls sync.WaitGroup
 		for _, s := range missing {
@@ -232,12 +230,7 @@ func (l *lives) seek(ctx context.Context) error {
 			l.join(ctx, missing)
 		}
 		calls.Wait()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	})
 }
 
 func (l *lives) call(ctx context.Context, id rookery.NodeID) {

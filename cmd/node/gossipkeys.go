@@ -35,6 +35,7 @@ const gossipSecret = "gossip_key"
 // holds. Where this node leads it, it also leads a change from stage to stage,
 // and begins one when a node was removed, which knows the key of today.
 func (n *Node) followGossipKeys(ctx context.Context) error {
+	changed := n.topics.listen(topicPlacement)
 	for {
 		ring, err := n.takeRing()
 		if err == nil {
@@ -48,7 +49,7 @@ func (n *Node) followGossipKeys(ctx context.Context) error {
 			wait = settleEvery
 		}
 		select {
-		case <-n.rekeyed:
+		case <-changed:
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil

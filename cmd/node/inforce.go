@@ -86,30 +86,23 @@ func (n *Node) firstSettings() (settings.Cluster, uint64, error) {
 // the next start. Those that cannot be used leave the former ones in force, and
 // are tried again: a file may be put where they name it.
 func (n *Node) followSettings(ctx context.Context) error {
-	for {
-		var again <-chan time.Time
-		if n.inForce.trouble() != "" {
-			again = time.After(triesSettings)
-		}
-		select {
-		case <-n.changed:
-		case <-again:
-		case <-ctx.Done():
-			return nil
-		}
+	return n.topics.follow(ctx, triesSettings, func() {
 		set, version, err := n.usable()
+		if err == nil && version == n.inForce.at() && n.inForce.trouble() == "" {
+			return
+		}
 		if err == nil && version > 0 {
 			err = n.useSettings(ctx, &set)
 		}
 		if err != nil {
 			n.inForce.refuse(version, err)
 			n.deps.Logger.Error("settings could not be put into force; the former ones stay", "version", version, "error", err)
-			continue
+			return
 		}
 		n.inForce.use(version)
 		n.keepSettings(version)
 		n.deps.Logger.Info("settings are in force", "version", version)
-	}
+	}, topicSettings)
 }
 
 func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {

@@ -8,7 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/state"
+	"rookery/storage/propose"
 )
 
 // purgeEvery is how often expunged messages past their time are looked for.
@@ -51,25 +51,13 @@ func (e mailEvents) Promised(id command.IntentID, to []rookery.GroupID) {
 }
 
 // Settings implements system.Events.
-func (n *Node) Settings(uint64) {
-	select {
-	case n.changed <- struct{}{}:
-	default:
-	}
-}
+func (n *Node) Settings(uint64) { n.topics.publish(topicSettings) }
 
 // Nodes implements system.Events.
 func (n *Node) Nodes() { n.Groups() }
 
 // Groups implements system.Events.
-func (n *Node) Groups() {
-	for _, c := range []chan struct{}{n.moved, n.rearranged, n.carried, n.rekeyed} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
-}
+func (n *Node) Groups() { n.topics.publish(topicPlacement) }
 
 // startJobs runs what goes on in the background until Close.
 func (n *Node) startJobs() {
@@ -127,9 +115,8 @@ func (n *Node) fetchMissing(ctx context.Context) error {
 // releaseLog lets every replica's log go as far as its bodies are packed, also
 // where another node leads and packs.
 func (n *Node) releaseLog(ctx context.Context) error {
-	tick := time.NewTicker(squeezeEvery)
-	defer tick.Stop()
-	for i := 0; ; i++ {
+	i := 0
+	return n.topics.follow(ctx, squeezeEvery, func() {
 		short := n.groups.log.Stats().Short
 		if short || i%int(releaseEvery/squeezeEvery) == 0 {
 			for _, id := range n.groups.here() {
@@ -137,33 +124,16 @@ func (n *Node) releaseLog(ctx context.Context) error {
 			}
 			n.groups.squeeze(short)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		i++
+	})
 }
 
 // purge removes expunged messages whose time is over, in the groups this node
 // leads.
 func (n *Node) purge(ctx context.Context) error {
-	tick := time.NewTicker(n.deps.tuning.purgeTime())
-	defer tick.Stop()
-	for {
-		for _, id := range n.groups.here() {
-			if n.groups.leads(id) {
-				if err := n.purgeGroup(ctx, id); err != nil && ctx.Err() == nil {
-					n.deps.Logger.Warn("purge of expunged messages failed; trying again later", "group", id, "error", err)
-				}
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return n.topics.follow(ctx, n.deps.tuning.purgeTime(), func() {
+		n.eachLed(ctx, "purge of expunged messages failed; trying again later", n.purgeGroup)
+	})
 }
 
 func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
@@ -183,16 +153,9 @@ func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 // purgeBefore purges some of what was expunged before a time, and of what
 // deleted mailboxes and erased accounts left; more says that it goes on.
 func (n *Node) purgeBefore(ctx context.Context, id rookery.GroupID, before int64) (more bool, err error) {
-	_, result, err := n.road.Apply(ctx, id, command.Encode(&command.PurgeExpunged{Before: before}))
+	r, _, err := propose.As[*command.PurgeResult](ctx, n.road, id, &command.PurgeExpunged{Before: before})
 	if err != nil {
 		return false, err
 	}
-	if err := state.ResultError("purge expunged messages", result); err != nil {
-		return false, err
-	}
-	r, err := command.DecodeResult(command.TypePurgeExpunged, state.DecodeResult(result).Value)
-	if err != nil {
-		return false, err
-	}
-	return r.(*command.PurgeResult).More, nil
+	return r.More, nil
 }

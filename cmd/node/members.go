@@ -125,10 +125,13 @@ func (n *Node) startLeaving(ctx context.Context, p system.GroupPlacement) {
 	}
 }
 
+// clusterEvery is how often what failed before is tried again.
+const clusterEvery = 10 * time.Second
+
 // followCluster keeps the mesh and the groups of this node up with the
 // registry and the placement.
 func (n *Node) followCluster(ctx context.Context) error {
-	for {
+	return n.topics.follow(ctx, clusterEvery, func() {
 		if err := n.enlist(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Warn("this node could not be written into the registry yet", "error", err)
 		}
@@ -150,13 +153,7 @@ func (n *Node) followCluster(ctx context.Context) error {
 		if err := n.eraseLeft(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Error("what is here of a group that has left this node cannot be freed; trying again", "error", err)
 		}
-		select {
-		case <-n.moved:
-		case <-time.After(10 * time.Second): // also what failed before
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	}, topicPlacement)
 }
 
 func (n *Node) learnMembers() error {

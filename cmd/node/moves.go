@@ -33,7 +33,6 @@ const (
 type movers struct {
 	node  *Node
 	mover *accountmove.Mover
-	wake  chan struct{} // cap 1
 
 	mu      sync.Mutex
 	running map[command.MoveID]*carrying
@@ -47,7 +46,7 @@ type carrying struct {
 }
 
 func newMovers(n *Node) *movers {
-	m := &movers{node: n, wake: n.carried, running: map[command.MoveID]*carrying{}}
+	m := &movers{node: n, running: map[command.MoveID]*carrying{}}
 	m.mover = accountmove.New(accountmove.Options{Log: n.road, Machine: n.groups.machine, System: n.groups.system, ReadBody: n.bodies.reader.ReadChecked,
 		Node: n.id.Node, Epoch: n.id.Epoch, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock})
 	return m
@@ -55,24 +54,16 @@ func newMovers(n *Node) *movers {
 
 // run looks for moves until ctx ends, and waits for those that it carries.
 func (m *movers) run(ctx context.Context) error {
-	tick := time.NewTicker(movesEvery)
-	defer tick.Stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	searched := time.Now()
-	for {
+	return m.node.topics.follow(ctx, movesEvery, func() {
 		m.look(ctx, &wg)
 		if time.Since(searched) >= leftoversEvery {
 			searched = time.Now()
 			m.leftovers(ctx)
 		}
-		select {
-		case <-m.wake:
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	}, topicPlacement)
 }
 
 // look begins what is to be done here, the oldest first, and ends what is not

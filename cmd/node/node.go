@@ -72,40 +72,35 @@ const startWithin = 30 * time.Second
 
 // Node is one running node.
 type Node struct {
-	cfg      settings.Node
-	deps     Deps
-	id       identity
-	lock     *os.File
-	tenant   *tenantRing
-	sealer   *sealer
-	groups   *groups
-	road     *road
-	settings *settingsStore
-	inForce  inForce
-	people   *people
-	bodies   *bodies
-	dicts    *dictionaries
-	accounts *account.Store
-	deliver  *delivery.Deliverer
-	servers  *servers
-	onward   *sessions
-	movers   *movers
-	health   *health
-	mesh     *mesh
-	admin    *adminServer
-	limits   atomic.Pointer[settings.Limits]
-	changed  chan struct{} // settings have a new version; cap 1
-	moved    chan struct{} // the registry or the placement changed; cap 1
-	carried  chan struct{} // moved for the moves of accounts
-	lives    *lives
-	lineage  *lineage
-	reports  reports
-	serving  atomic.Pointer[servers] // when its listeners are open
-	full     atomic.Bool             // no mail group runs here until the disk has room
-	// rearranged is moved for the placement.
-	rearranged  chan struct{}
-	rekeyed     chan struct{} // moved for the gossip keys
-	ring        atomic.Uint64 // version of the gossip keys in use here
+	cfg         settings.Node
+	deps        Deps
+	id          identity
+	lock        *os.File
+	tenant      *tenantRing
+	sealer      *sealer
+	groups      *groups
+	road        *road
+	settings    *settingsStore
+	inForce     inForce
+	people      *people
+	bodies      *bodies
+	dicts       *dictionaries
+	accounts    *account.Store
+	deliver     *delivery.Deliverer
+	servers     *servers
+	onward      *sessions
+	movers      *movers
+	health      *health
+	mesh        *mesh
+	admin       *adminServer
+	limits      atomic.Pointer[settings.Limits]
+	topics      topics
+	lives       *lives
+	lineage     *lineage
+	reports     reports
+	serving     atomic.Pointer[servers] // when its listeners are open
+	full        atomic.Bool             // no mail group runs here until the disk has room
+	ring        atomic.Uint64           // version of the gossip keys in use here
 	replication atomic.Int32
 	compression atomic.Pointer[settings.Compression]
 	clocks      atomic.Pointer[clockLook]
@@ -116,9 +111,8 @@ type Node struct {
 	// once. Open sets it, then the following of the cluster.
 	current bool
 
-	keysMoved, erasing, rewrapMoved chan struct{} // something of the keys changed; cap 1
-	rewraps                         sync.Map      // of true by the rookery.GroupID whose keys to look at
-	eraseProgress                   progress
+	rewraps       sync.Map // of true by the rookery.GroupID whose keys to look at
+	eraseProgress progress
 
 	over over // why the node cannot go on
 
@@ -135,9 +129,8 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
 	deps.complete()
-	n = &Node{cfg: cfg, deps: deps, changed: make(chan struct{}, 1), moved: make(chan struct{}, 1), carried: make(chan struct{}, 1), rearranged: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
+	n = &Node{cfg: cfg, deps: deps}
 	n.over.ended = make(chan struct{})
-	n.keysMoved, n.erasing, n.rewrapMoved = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.health = newHealth(n)
 	n.metrics = newMetrics()
 	n.scraped = &metricsServer{node: n}

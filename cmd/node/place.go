@@ -19,14 +19,7 @@ const reconcileAt = time.Second
 func (n *Node) place(ctx context.Context) error {
 	r := placement.New(placement.Options{Node: n.id.Node, View: placer{n}, Registry: placer{n}, Groups: placer{n}, Policy: n.policy, Logger: n.deps.Logger})
 	n.job("wake of the placement", func(ctx context.Context) error {
-		for {
-			select {
-			case <-n.rearranged:
-				r.Wake()
-			case <-ctx.Done():
-				return nil
-			}
-		}
+		return n.topics.follow(ctx, time.Hour, r.Wake, topicPlacement)
 	})
 	return r.Run(ctx, reconcileAt)
 }

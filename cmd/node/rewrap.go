@@ -14,26 +14,24 @@ import (
 // tenant key without being told.
 const rewrapEvery = 10 * time.Minute
 
+// rewrapRetry is how soon what failed is tried again.
+const rewrapRetry = 5 * time.Second
+
 // pokeRewrap has this node look at a group's keys, where it leads it.
 func (n *Node) pokeRewrap(id rookery.GroupID) {
 	n.rewraps.Store(id, true)
-	select {
-	case n.rewrapMoved <- struct{}{}:
-	default:
-	}
+	n.topics.publish(topicAccountKeys)
 }
 
 // rewrapKeys brings the account keys of the groups led here under the tenant
 // key in use. How far that is, is in the state: whoever leads next goes on.
 func (n *Node) rewrapKeys(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
 	type done struct {
 		version uint32
 		at      time.Time
 	}
 	last := map[rookery.GroupID]done{}
-	for {
+	return n.topics.follow(ctx, rewrapRetry, func() {
 		for _, id := range n.groups.here() {
 			if !n.groups.leads(id) {
 				delete(last, id) // the next time it leads it looks
@@ -53,13 +51,7 @@ func (n *Node) rewrapKeys(ctx context.Context) error {
 			}
 			last[id] = now
 		}
-		select {
-		case <-n.rewrapMoved:
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	}, topicAccountKeys)
 }
 
 func (n *Node) rewrapGroup(ctx context.Context, id rookery.GroupID) error {

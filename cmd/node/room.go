@@ -29,27 +29,19 @@ func (n *Node) noRoom() bool {
 // followDisk notes when the mail groups have to stop and may run again, and
 // wakes who does it.
 func (n *Node) followDisk(ctx context.Context) error {
-	tick := time.NewTicker(roomEvery)
-	defer tick.Stop()
-	for {
-		if none := n.noRoom(); n.full.CompareAndSwap(!none, none) {
-			s := n.groups.log.Stats()
-			if none {
-				n.deps.Logger.Error("the disk is below its hard limit: the mail groups stop on this node until there is room", "free", s.DiskFree)
-			} else {
-				n.deps.Logger.Info("the disk has room again: the mail groups run on this node", "free", s.DiskFree)
-			}
-			select {
-			case n.moved <- struct{}{}:
-			default:
-			}
+	return n.topics.follow(ctx, roomEvery, func() {
+		none := n.noRoom()
+		if !n.full.CompareAndSwap(!none, none) {
+			return
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
+		s := n.groups.log.Stats()
+		if none {
+			n.deps.Logger.Error("the disk is below its hard limit: the mail groups stop on this node until there is room", "free", s.DiskFree)
+		} else {
+			n.deps.Logger.Info("the disk has room again: the mail groups run on this node", "free", s.DiskFree)
 		}
-	}
+		n.topics.publish(topicPlacement)
+	})
 }
 
 // drains reports whether a group has to run on a disk below its hard limit: the

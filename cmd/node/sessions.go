@@ -187,20 +187,13 @@ func (s *sessions) dial(ctx context.Context, to rookery.NodeID, header []byte) (
 // watch ends the sessions that a node serves which is silent for long: its
 // machine may have died without a word.
 func (s *sessions) watch(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	silent := map[rookery.NodeID]time.Time{}
-	for {
-		select {
-		case now := <-tick.C:
-			for _, t := range s.lost(silent, now) {
-				s.node.deps.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
-				t.Close()
-			}
-		case <-ctx.Done():
-			return nil
+	return s.node.topics.follow(ctx, time.Second, func() {
+		for _, t := range s.lost(silent, time.Now()) {
+			s.node.deps.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
+			t.Close()
 		}
-	}
+	})
 }
 
 func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (lost []*tunnel) {

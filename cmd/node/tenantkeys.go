@@ -132,10 +132,7 @@ func (t *tenantRing) sync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		select {
-		case t.node.rewrapMoved <- struct{}{}: // there may be accounts to rewrap now
-		default:
-		}
+		t.node.topics.publish(topicAccountKeys)
 		t.node.deps.Logger.Info("tenant keys", "in_use", t.ring.Current(), "held", t.ring.Versions(), "destroyed", stale)
 	}
 	if a := t.node.bodies.accounts.Load(); a != nil && (fetched || len(stale) > 0) {
@@ -385,19 +382,16 @@ func eachMember(nodes []system.Node, fn func(system.Node) error) map[rookery.Nod
 	return errs
 }
 
+// keysEvery is how often the ring is compared without being told.
+const keysEvery = 10 * time.Second
+
 // followKeys keeps the ring up with the cluster's record.
 func (n *Node) followKeys(ctx context.Context) error {
-	for {
+	return n.topics.follow(ctx, keysEvery, func() {
 		if err := n.tenant.sync(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Warn("the tenant keys cannot be brought up to the cluster's; trying again", "error", err)
 		}
-		select {
-		case <-n.keysMoved:
-		case <-time.After(10 * time.Second):
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	}, topicKeys)
 }
 
 // fetchKeys is account.Options.Fetch: an account is wrapped under a version
