@@ -88,9 +88,9 @@ func (n *Node) moveStatus(x system.AccountMove) adminapi.MoveStatus {
 }
 
 // accountOrders adds the orders of rookery account.
-func (n *Node) accountOrders(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/accounts", n.getAccounts)
-	mux.HandleFunc("GET /v1/accounts/{who}", func(w http.ResponseWriter, r *http.Request) {
+func (n *Node) accountOrders(t *routes) {
+	t.reads("GET /v1/accounts", n.getAccounts)
+	t.reads("GET /v1/accounts/{who}", func(w http.ResponseWriter, r *http.Request) {
 		id, err := n.account(r.Context(), r.PathValue("who"))
 		var place system.Place
 		if err == nil {
@@ -102,7 +102,7 @@ func (n *Node) accountOrders(mux *http.ServeMux) {
 		}
 		reply(w, n.accountStatus(place))
 	})
-	mux.HandleFunc("POST /v1/accounts/{who}/move", func(w http.ResponseWriter, r *http.Request) {
+	t.changes("POST /v1/accounts/{who}/move", "account move", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			To rookery.GroupID `json:"to"`
 		}
@@ -115,7 +115,7 @@ func (n *Node) accountOrders(mux *http.ServeMux) {
 			return err
 		})
 	})
-	mux.HandleFunc("POST /v1/accounts/{who}/abandon", func(w http.ResponseWriter, r *http.Request) {
+	t.changes("POST /v1/accounts/{who}/abandon", "account abandon", func(w http.ResponseWriter, r *http.Request) {
 		n.changeMove(w, r, func(id rookery.AccountID) error {
 			x, err := n.groups.system.Move(id)
 			if err != nil {

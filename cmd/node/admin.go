@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"rookery"
@@ -16,7 +18,7 @@ import (
 )
 
 // adminServer answers operators on a socket that only the owner of the data
-// directory can open.
+// directory and the members of the group rookery can open.
 type adminServer struct {
 	settings *settingsStore
 	status   func() adminapi.Status
@@ -25,7 +27,8 @@ type adminServer struct {
 	finalize func(ctx context.Context) error
 	groups   func(ctx context.Context, count int) ([]adminapi.AddedGroup, error)
 	rekey    func(ctx context.Context) (uint64, error)
-	orders   []func(*http.ServeMux) // add those of rookery storage, key and account
+	orders   []func(*routes) // declare those of rookery storage, key, account and audit
+	audit    audit
 	logger   *slog.Logger
 	http     http.Server
 }
@@ -35,31 +38,37 @@ func (a *adminServer) serve(ctx context.Context, network Network, path string) e
 	if err != nil {
 		return rookery.E("open administration socket", cmp.Or(rookery.KindOf(err), rookery.KindUnavailable), err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/settings", a.getSettings)
-	mux.HandleFunc("PUT /v1/settings", a.putSettings)
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, a.status()) })
-	mux.HandleFunc("POST /v1/token", a.postToken)
-	mux.HandleFunc("POST /v1/nodes/{name}/{state}", a.postState)
-	mux.HandleFunc("POST /v1/finalize", func(w http.ResponseWriter, r *http.Request) {
+	t := newRoutes(a.audit, a.logger)
+	a.routes(t)
+	ending, end := context.WithCancel(context.WithoutCancel(ctx))
+	a.http.RegisterOnShutdown(end)
+	a.http.Handler = endLong(ending, t.mux)
+	a.http.ConnContext = withPrincipal
+	a.http.ReadTimeout = 30 * time.Second
+	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
+	go a.http.Serve(ln)
+	return nil
+}
+
+// routes declares what may be asked for.
+func (a *adminServer) routes(t *routes) {
+	t.reads("GET /v1/settings", a.getSettings)
+	t.changes("PUT /v1/settings", "config set", a.putSettings)
+	t.reads("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, a.status()) })
+	t.changes("POST /v1/token", "token", a.postToken)
+	t.changes("POST /v1/nodes/{name}/{state}", "{state}", a.postState)
+	t.changes("POST /v1/finalize", "upgrade finalize", func(w http.ResponseWriter, r *http.Request) {
 		if err := a.finalize(r.Context()); err != nil {
 			replyError(w, err)
 			return
 		}
 		reply(w, struct{}{})
 	})
-	mux.HandleFunc("POST /v1/groups", a.postGroups)
-	mux.HandleFunc("POST /v1/gossip", a.postGossip)
+	t.changes("POST /v1/groups", "group add", a.postGroups)
+	t.changes("POST /v1/gossip", "gossip rotate", a.postGossip)
 	for _, add := range a.orders {
-		add(mux)
+		add(t)
 	}
-	ending, end := context.WithCancel(context.WithoutCancel(ctx))
-	a.http.RegisterOnShutdown(end)
-	a.http.Handler = endLong(ending, mux)
-	a.http.ReadTimeout = 30 * time.Second
-	a.http.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn)
-	go a.http.Serve(ln)
-	return nil
 }
 
 func (a *adminServer) close(ctx context.Context) error { return a.http.Shutdown(ctx) }
@@ -90,13 +99,35 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
+	before, _, err := a.settings.read(r.Context())
+	if err != nil {
+		replyError(w, err)
+		return
+	}
 	version, err := a.settings.write(r.Context(), next, in.Version, in.Orphan...)
 	if err != nil {
 		replyError(w, err)
 		return
 	}
 	a.logger.Info("settings changed", "version", version)
+	noteDetail(w, "changed "+changedKeys(before, next))
 	reply(w, adminapi.SettingsBody{Version: version})
+}
+
+// changedKeys names the settings that a change gives other values.
+func changedKeys(before, next settings.Cluster) string {
+	before.Hide() // next has the same in place of a secret that stays
+	old, err := before.Document()
+	doc, err2 := next.Document()
+	changes, err3 := settings.Diff(old, doc)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return "keys that cannot be told: " + err.Error()
+	}
+	keys := make([]string, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key
+	}
+	return strings.Join(keys, ", ")
 }
 
 func (a *adminServer) postToken(w http.ResponseWriter, r *http.Request) {
@@ -128,6 +159,7 @@ func (a *adminServer) postState(w http.ResponseWriter, r *http.Request) {
 }
 
 func reply(w http.ResponseWriter, v any) {
+	noteOutcome(w, nil)
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(v)
 }
@@ -151,6 +183,7 @@ var httpStatus = map[rookery.Kind]int{
 }
 
 func replyError(w http.ResponseWriter, err error) {
+	noteOutcome(w, err)
 	kind := rookery.KindOf(err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(httpStatus[kind])

@@ -39,6 +39,7 @@ func stream[In any](w http.ResponseWriter, r *http.Request, fn func(ctx context.
 		}
 		return send(adminapi.StreamLine{Event: b})
 	})
+	noteOutcome(w, err)
 	if err != nil {
 		kind := rookery.KindOf(err)
 		if kind == rookery.KindUnknown && r.Context().Err() != nil { // it was cut off, and may be given again

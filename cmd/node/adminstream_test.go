@@ -13,8 +13,8 @@ import (
 )
 
 func TestLongOrders(t *testing.T) {
-	a := &adminServer{logger: slog.New(slog.DiscardHandler), orders: []func(*http.ServeMux){func(mux *http.ServeMux) {
-		mux.HandleFunc("POST /v1/storage/sweep", func(w http.ResponseWriter, r *http.Request) {
+	a := &adminServer{logger: slog.New(slog.DiscardHandler), orders: []func(*routes){func(mux *routes) {
+		mux.reads("POST /v1/storage/sweep", func(w http.ResponseWriter, r *http.Request) {
 			stream(w, r, func(ctx context.Context, o adminapi.SweepOrder, event func(any) error) error {
 				for range 3 {
 					if err := event(struct{}{}); err != nil {
@@ -27,14 +27,14 @@ func TestLongOrders(t *testing.T) {
 				return nil
 			})
 		})
-		mux.HandleFunc("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) {
+		mux.reads("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) {
 			stream(w, r, func(ctx context.Context, _ struct{}, event func(any) error) error {
 				event(struct{}{})
 				<-ctx.Done()
 				return rookery.E("wait", rookery.KindUnknown, ctx.Err()) // as what is asked of a group says when it is cut off
 			})
 		})
-		mux.HandleFunc("POST /v1/storage/rebuild-index", func(w http.ResponseWriter, r *http.Request) {
+		mux.reads("POST /v1/storage/rebuild-index", func(w http.ResponseWriter, r *http.Request) {
 			stream(w, r, func(_ context.Context, _ struct{}, event func(any) error) error {
 				event(struct{}{})
 				panic(http.ErrAbortHandler)

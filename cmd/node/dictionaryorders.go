@@ -15,9 +15,9 @@ import (
 	"rookery/storage/mailbox"
 )
 
-func (n *Node) dictionaryOrders(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/storage/dictionaries", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.listDictionaries) })
-	mux.HandleFunc("POST /v1/storage/train", func(w http.ResponseWriter, r *http.Request) {
+func (n *Node) dictionaryOrders(t *routes) {
+	t.reads("POST /v1/storage/dictionaries", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.listDictionaries) })
+	t.changes("POST /v1/storage/train", "storage dictionary train", func(w http.ResponseWriter, r *http.Request) {
 		stream(w, r, func(ctx context.Context, _ struct{}, event func(any) error) error {
 			t, err := n.dicts.trainNow(ctx)
 			if err != nil {

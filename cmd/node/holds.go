@@ -181,8 +181,8 @@ func (n *Node) listHolds(ctx context.Context) (l adminapi.HoldList, err error) {
 }
 
 // holdOrders adds rookery storage hold to the administration socket.
-func (n *Node) holdOrders(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
+func (n *Node) holdOrders(t *routes) {
+	t.reads("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
 		l, err := n.listHolds(r.Context())
 		if err != nil {
 			replyError(w, err)
@@ -205,8 +205,8 @@ func (n *Node) holdOrders(mux *http.ServeMux) {
 			reply(w, a)
 		}
 	}
-	mux.HandleFunc("POST /v1/storage/hold", order(n.placeHold))
-	mux.HandleFunc("POST /v1/storage/release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+	t.changes("POST /v1/storage/hold", "storage hold add", order(n.placeHold))
+	t.changes("POST /v1/storage/release", "storage hold release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
 		return n.liftHold(ctx, o.Name)
 	}))
 }

@@ -184,9 +184,9 @@ func (n *Node) serveKeyGroups() {
 }
 
 // keyOrders adds the orders of rookery key and rookery account erase.
-func (n *Node) keyOrders(mux *http.ServeMux) {
-	order := func(pattern string, fn func(ctx context.Context, in adminapi.KeysBody) (any, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+func (n *Node) keyOrders(t *routes) {
+	order := func(fn func(ctx context.Context, in adminapi.KeysBody) (any, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
 			var in adminapi.KeysBody
 			if r.Method == http.MethodPost {
 				if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in); err != nil {
@@ -205,20 +205,20 @@ func (n *Node) keyOrders(mux *http.ServeMux) {
 				return
 			}
 			reply(w, out)
-		})
+		}
 	}
-	order("GET /v1/keys", func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keyStatus(ctx) })
-	order("POST /v1/keys/rotate", func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.rotateTenant(ctx) })
-	order("POST /v1/keys/destroy", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
+	t.reads("GET /v1/keys", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keyStatus(ctx) }))
+	t.changes("POST /v1/keys/rotate", "key rotate", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.rotateTenant(ctx) }))
+	t.changes("POST /v1/keys/destroy", "key destroy", order(func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		destroyed, err := n.destroyTenant(ctx, in.Versions...)
 		return adminapi.KeysBody{Versions: destroyed}, err
-	})
-	order("POST /v1/accounts/erase", func(ctx context.Context, in adminapi.KeysBody) (any, error) {
+	}))
+	t.changes("POST /v1/accounts/erase", "account erase", order(func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		ids, err := n.beginErasure(ctx, in.Accounts)
 		out := adminapi.KeysBody{}
 		for _, id := range ids {
 			out.Accounts = append(out.Accounts, id.String())
 		}
 		return out, err
-	})
+	}))
 }

@@ -17,7 +17,8 @@ import (
 // its place.
 type Network interface {
 	// Listen listens for mail clients and other nodes ("tcp"), or for
-	// operators ("unix", address is a path that only its owner may open).
+	// operators ("unix", address is a path that its owner and the members of the
+	// group rookery may open).
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 	// Dial connects to another node or a directory.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
@@ -68,7 +69,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; the path must be at most about 100 bytes: set admin in the node file to a shorter one", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := shareSocket(path, adminGroup); err != nil {
 		ln.Close()
 		return nil, rookery.E("open administration socket", rookery.KindDenied, err)
 	}

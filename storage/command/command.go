@@ -96,6 +96,8 @@ const (
 
 	TypeSetGossipKeys    Type = 96
 	TypeForgetMember     Type = 97
+	TypeAuditCall        Type = 98
+	TypeAuditOutcome     Type = 99
 	TypeAddDictionary    Type = 88
 	TypeAdoptDictionary  Type = 89
 	TypeResealDictionary Type = 90
@@ -256,6 +258,10 @@ func New(t Type) Command {
 		return new(BarAccount)
 	case TypeForgetNode:
 		return new(ForgetNode)
+	case TypeAuditCall:
+		return new(AuditCall)
+	case TypeAuditOutcome:
+		return new(AuditOutcome)
 	case TypeForgetMember:
 		return new(ForgetMember)
 	case TypeSetTenantKey:

@@ -112,6 +112,7 @@ func (*CopyResult) result()     {}
 func (*PurgeResult) result()    {}
 func (*Done) result()           {}
 func (*EnsureResult) result()   {}
+func (*AuditResult) result()    {}
 func (*SettingsResult) result() {}
 
 // EncodeResult gives a result's bytes; nil for Done.
@@ -158,6 +159,8 @@ func newResult(t Type) Result {
 		return new(CopyResult)
 	case TypePurgeExpunged:
 		return new(PurgeResult)
+	case TypeAuditCall:
+		return new(AuditResult)
 	case TypeEnsureAccount:
 		return new(EnsureResult)
 	case TypeRewrapAccounts:

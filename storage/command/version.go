@@ -33,6 +33,8 @@ var introduced = map[Type]uint32{
 	TypePlaceHold:      4,
 	TypeLiftHold:       4,
 	TypeSwept:          4,
+	TypeAuditCall:      4,
+	TypeAuditOutcome:   4,
 	TypeKeyFloor:       4,
 	TypeRewrapAccounts: 4,
 	TypeBarAccount:     4,

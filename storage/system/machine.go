@@ -35,6 +35,8 @@ const (
 	tableSealed     byte = 0x31 // dictionary (4): sealed form
 	tableAdopted    byte = 0x32
 	tableMove       byte = 0x50 // account: record
+	tableAudit      byte = 0x60 // call (8): record
+	tableAuditRange byte = 0x61 // one row: record
 )
 
 // Bounds of the machine.
@@ -88,7 +90,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, gossipPart, movePart, dictionaryPart,
+		recoveryPart, holdPart, keyPart, gossipPart, movePart, dictionaryPart, auditPart,
 	)
 }
 

@@ -58,7 +58,8 @@ type Records[T any] struct {
 	Named func(record *T, k []byte) error
 }
 
-func (x Records[T]) record(k, v []byte) (rec T, err error) {
+// Row reads a record from its key and value, as a scan gives them.
+func (x Records[T]) Row(k, v []byte) (rec T, err error) {
 	if err = Decode(v, &rec); err != nil {
 		return rec, Damaged(x.What)
 	}
@@ -74,7 +75,7 @@ func (x Records[T]) Find(r state.Reader, k Key) (rec T, found bool, err error) {
 	if err != nil || v == nil {
 		return rec, false, err
 	}
-	rec, err = x.record(k, v)
+	rec, err = x.Row(k, v)
 	return rec, err == nil, err
 }
 
@@ -82,7 +83,7 @@ func (x Records[T]) Find(r state.Reader, k Key) (rec T, found bool, err error) {
 func (x Records[T]) List(r state.Reader) (all []T, err error) {
 	k := Key{x.Table}
 	err = r.Scan(k, k.End(), func(k, v []byte) (bool, error) {
-		rec, err := x.record(k, v)
+		rec, err := x.Row(k, v)
 		all = append(all, rec)
 		return err == nil, err
 	})
@@ -108,6 +109,6 @@ func (x Records[T]) Put(c *Change, k Key, rec *T) { c.Set(k, Encode(rec)) }
 
 // Check is the table's Check.
 func (x Records[T]) Check(k, v []byte) error {
-	_, err := x.record(append([]byte{x.Table}, k...), v)
+	_, err := x.Row(append([]byte{x.Table}, k...), v)
 	return err
 }
