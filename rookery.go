@@ -31,14 +31,6 @@ const SystemGroup GroupID = 1
 // LogIndex is a position in one group's Raft log. 0 is before the first entry.
 type LogIndex uint64
 
-// DictionaryID names a zstd dictionary for ever: 0 is none, those below
-// FirstSiteDictionary come with the program, the others were trained on the
-// site's own mail.
-type DictionaryID uint32
-
-// FirstSiteDictionary is the first dictionary a site trains.
-const FirstSiteDictionary DictionaryID = 16
-
 // Entry is one committed log entry as a state machine sees it.
 type Entry struct {
 	Index LogIndex

@@ -111,8 +111,6 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	}
 	n.limits.Store(&set.Limits)
 	n.bodies.useGarbage(&set.Garbage)
-	n.compression.Store(&set.Compression)
-	n.Dictionaries()
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.DeadAfter()))
 	return nil

@@ -80,8 +80,6 @@ func (n *Node) startJobs() {
 	n.job("gossip keys", n.followGossipKeys)
 	n.job("trying the object store", n.bodies.tryStore)
 	n.job("orphan sweep", n.sweepRegularly)
-	n.job("dictionaries", n.dicts.follow)
-	n.job("training of dictionaries", n.dicts.lead)
 }
 
 func (n *Node) job(name string, run func(context.Context) error) {

@@ -195,7 +195,7 @@ func (n *Node) destroyTenant(ctx context.Context, versions ...uint32) (destroyed
 	if top := slices.Max(versions); top >= use {
 		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("version %d is in use: run rookery key rotate first", top))
 	}
-	if err := errors.Join(n.dicts.nothingUnder(ctx), n.nothingUnder(ctx, slices.Max(versions))); err != nil {
+	if err := n.nothingUnder(ctx, slices.Max(versions)); err != nil {
 		return nil, err
 	}
 	for _, v := range versions {

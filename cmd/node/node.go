@@ -83,7 +83,6 @@ type Node struct {
 	inForce     inForce
 	people      *people
 	bodies      *bodies
-	dicts       *dictionaries
 	accounts    *account.Store
 	deliver     *delivery.Deliverer
 	servers     *servers
@@ -101,7 +100,6 @@ type Node struct {
 	full        atomic.Bool             // no mail group runs here until the disk has room
 	ring        atomic.Uint64           // version of the gossip keys in use here
 	replication atomic.Int32
-	compression atomic.Pointer[settings.Compression]
 	clocks      atomic.Pointer[clockLook]
 	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
@@ -209,7 +207,6 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
-	n.dicts = newDictionaries(n)
 	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
 	n.road.committed, n.road.waited = n.metrics.committed, n.metrics.barriers.Observe
 	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
@@ -228,7 +225,6 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.serveReports()
 	n.serveMembers()
 	n.serveAway()
-	n.serveDictionaries()
 	n.serveKeys()
 	if err := n.mesh.listen(ctx); err != nil {
 		return err
@@ -330,8 +326,6 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.limits.Store(&set.Limits)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.DeadAfter()))
-	n.compression.Store(&set.Compression)
-	n.dicts.refresh()
 	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {
@@ -346,7 +340,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway, Dictionaries: n.dicts,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
@@ -354,7 +348,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Version: n.version,
-		Leader:  n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered, Dictionary: n.dicts.Current,
+		Leader:  n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered,
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)

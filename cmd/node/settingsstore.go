@@ -85,9 +85,6 @@ func (s *settingsStore) write(ctx context.Context, next settings.Cluster, versio
 		}
 		return nil
 	})
-	if err := omitDefault(&next.Compression, s.system); err != nil {
-		return 0, err
-	}
 	doc, err := next.Document()
 	if err != nil {
 		return 0, err

@@ -8,6 +8,5 @@ func (n *Node) storageOrders(t *routes) {
 	t.changesWhen("delete", "POST /v1/storage/sweep", "storage sweep", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.sweepStorage) })
 	n.holdOrders(t)
 	t.changesWhen("repair", "POST /v1/storage/check", "storage check", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.checkStorage) })
-	n.dictionaryOrders(t)
 	t.changesWhen("repair", "POST /v1/storage/rebuild-index", "storage rebuild-index", func(w http.ResponseWriter, r *http.Request) { stream(w, r, n.rebuildStorage) })
 }

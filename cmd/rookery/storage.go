@@ -8,5 +8,5 @@ func storageVerb(s *shell) *cobra.Command {
 		Example: "  rookery storage check -data /var/lib/rookery",
 	}
 	a := s.ask(v.PersistentFlags())
-	return family(v, storageCheckVerb(a), storageRebuildVerb(a), storageSweepVerb(a), storageHoldVerb(a), storageDictionaryVerb(a))
+	return family(v, storageCheckVerb(a), storageRebuildVerb(a), storageSweepVerb(a), storageHoldVerb(a))
 }

@@ -67,7 +67,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
-		m := message{head: r.Trace, spool: r.Spool, dict: d.dictionary()}
+		m := message{head: r.Trace, spool: r.Spool}
 		var res *command.DeliverResult
 		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, len(r.Recipients) > fewAccounts), reached)
 		if err == nil {
@@ -246,7 +246,7 @@ func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into ro
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
 	}
-	m := message{spool: spool, dict: d.dictionary()}
+	m := message{spool: spool}
 	group := d.groupOf(ctx, a)
 	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk body.MessageKey, x *body.Extract) {
 		cmd.Deliveries = []command.Delivery{{

@@ -22,7 +22,6 @@ import (
 	"rookery"
 	"rookery/protocols/policy"
 	"rookery/storage/account"
-	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
@@ -40,9 +39,6 @@ type Options struct {
 	// ReadBody fills p with bytes of a stored body, encoded as it lies in the
 	// log or in a pack.
 	ReadBody func(ctx context.Context, group rookery.GroupID, b mailbox.Body, p []byte, off int64) error
-	// Dictionary is what new messages are compressed with now; nil, or a nil
-	// Dictionary, is none.
-	Dictionary func() *body.Dictionary
 	// OpenIntents asks another node for a page of the open intents of a group
 	// that has no replica here, behind a read barrier. nil: nobody can be
 	// asked, and marks of finished intents stay.

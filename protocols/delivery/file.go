@@ -36,15 +36,6 @@ func (d *Deliverer) judge(ctx context.Context, r Request) ([]byte, error) {
 type message struct {
 	head  []byte // fields before it
 	spool *Spool
-	dict  *body.Dictionary
-}
-
-// dictionary is what to compress with now, nil for none.
-func (d *Deliverer) dictionary() *body.Dictionary {
-	if d.o.Dictionary == nil {
-		return nil
-	}
-	return d.o.Dictionary()
 }
 
 // open reads the final bytes.
@@ -67,7 +58,7 @@ func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (
 		return nil, nil, err
 	}
 	defer r.Close()
-	enc, err := body.EncodeWith(ctx, r, key, m.dict, c.write)
+	enc, err := body.Encode(ctx, r, key, c.write)
 	if err != nil {
 		return nil, nil, rookery.E("encode message", rookery.KindUnknown, err)
 	}

@@ -43,14 +43,7 @@ type Log interface {
 	Wait(ctx context.Context, group rookery.GroupID, index rookery.LogIndex) error
 }
 
-// Dictionaries finds zstd dictionaries.
-type Dictionaries interface {
-	// Dictionary is one by its id. KindUnavailable: it is not here yet, and
-	// may be a moment later.
-	Dictionary(ctx context.Context, id rookery.DictionaryID) (*body.Dictionary, error)
-}
-
-// Options are what a Store is made of. All but Logger, Clock, Dictionaries and MaxCached are
+// Options are what a Store is made of. All but Logger, Clock and MaxCached are
 // required.
 type Options struct {
 	Log     Log
@@ -64,9 +57,6 @@ type Options struct {
 	// node. nil: nobody can be asked.
 	Fetch  func(context.Context) error
 	Bodies *pack.Bodies
-	// Dictionaries finds what a body or an extract was compressed with. nil:
-	// there is none, and what needs one is KindUnavailable.
-	Dictionaries Dictionaries
 	// Groups are the mail groups that new accounts are spread over now; never
 	// empty.
 	Groups func() []rookery.GroupID

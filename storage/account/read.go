@@ -20,11 +20,7 @@ func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, 
 		return nil, err
 	}
 	if len(e.Extract) > 0 {
-		d, err := a.dictionary(ctx, body.SealedWith(e.Extract))
-		if err != nil {
-			return nil, err
-		}
-		return body.OpenWith(e.Extract, key, d)
+		return body.Open(e.Extract, key)
 	}
 	r, err := a.reader(ctx, nil, e, key)
 	if err != nil {
@@ -45,27 +41,11 @@ func (a *Account) Header(ctx context.Context, e mailbox.Email) (*body.Extract, e
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.dictionary(ctx, body.SealedWith(e.Extract))
-	if err != nil {
-		return nil, err
-	}
-	x, err := body.OpenHeaderWith(e.Extract, key, d)
+	x, err := body.OpenHeader(e.Extract, key)
 	if err == nil && x.HeaderTruncated {
-		return body.OpenWith(e.Extract, key, d)
+		return body.Open(e.Extract, key)
 	}
 	return x, err
-}
-
-// dictionary is what was compressed with, nil for the id 0.
-func (a *Account) dictionary(ctx context.Context, id rookery.DictionaryID) (*body.Dictionary, error) {
-	all := a.store.o.Dictionaries
-	switch {
-	case id == 0:
-		return nil, nil
-	case all == nil:
-		return nil, rookery.E("find dictionary", rookery.KindUnavailable, fmt.Errorf("dictionary %d is not on this node", id))
-	}
-	return all.Dictionary(ctx, id)
 }
 
 // Body opens the whole message for reading by ranges: from the log, else the
@@ -92,11 +72,11 @@ func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, 
 	if err != nil {
 		return nil, err
 	}
-	return a.open(ctx, b, key, a.store.o.Bodies.Open(group, b))
+	return a.open(b, key, a.store.o.Bodies.Open(group, b))
 }
 
 // open makes the reader of a body that a source gives.
-func (a *Account) open(ctx context.Context, b mailbox.Body, key body.MessageKey, source body.Source) (*body.Reader, error) {
+func (a *Account) open(b mailbox.Body, key body.MessageKey, source body.Source) (*body.Reader, error) {
 	var layout body.Layout
 	if err := layout.UnmarshalBinary(b.Layout); err != nil {
 		return nil, err
@@ -105,11 +85,7 @@ func (a *Account) open(ctx context.Context, b mailbox.Body, key body.MessageKey,
 		return nil, rookery.E("open body", rookery.KindDamaged,
 			fmt.Errorf("body %d of account %s has %d bytes, its layout says %d", b.ID, a.id, b.Encoded, n))
 	}
-	d, err := a.dictionary(ctx, layout.Dictionary)
-	if err != nil {
-		return nil, err
-	}
-	return body.NewReaderWith(layout, key, d, source), nil
+	return body.NewReader(layout, key, source), nil
 }
 
 // Verify reads a body from a source, with the key of one of its emails, and
@@ -120,7 +96,7 @@ func (a *Account) Verify(ctx context.Context, b mailbox.Body, email rookery.Emai
 	if err != nil {
 		return err
 	}
-	r, err := a.open(ctx, b, key, source)
+	r, err := a.open(b, key, source)
 	if err != nil {
 		return err
 	}

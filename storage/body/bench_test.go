@@ -64,13 +64,7 @@ Content-Transfer-Encoding: 8bit
 	return b.Bytes()
 }
 
-func BenchmarkEncode(b *testing.B) { benchmarkEncode(b, nil) }
-
-// BenchmarkEncodeDictionary is what a dictionary adds; mail of the corpus is
-// measured in storage/dictionary.
-func BenchmarkEncodeDictionary(b *testing.B) { benchmarkEncode(b, newTestDictionary(b, 17)) }
-
-func benchmarkEncode(b *testing.B, d *Dictionary) {
+func BenchmarkEncode(b *testing.B) {
 	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("%dK", size>>10), func(b *testing.B) {
 			msg := sampleMail(size)
@@ -80,7 +74,7 @@ func benchmarkEncode(b *testing.B, d *Dictionary) {
 			stored := 0
 			for b.Loop() {
 				stored = 0
-				enc, err := EncodeWith(context.Background(), bytes.NewReader(msg), key, d, func(c []byte) error { stored += len(c); return nil })
+				enc, err := Encode(context.Background(), bytes.NewReader(msg), key, func(c []byte) error { stored += len(c); return nil })
 				if err != nil {
 					b.Fatal(err)
 				}

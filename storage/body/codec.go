@@ -6,23 +6,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The pools hold nothing but memory: coders are reset and buffers overwritten
-// before use, so sharing them shows in nothing but time.
-var (
-	encoders = sync.Pool{New: func() any { return newEncoder() }}
-	decoders = sync.Pool{New: func() any { return newDecoder() }}
-	buffers  = sync.Pool{New: func() any { return new(chunkBuffer) }}
-)
+// buffers holds nothing but memory: a buffer is overwritten before use.
+var buffers = sync.Pool{New: func() any { return new(chunkBuffer) }}
 
 // chunkBuffer has room for one chunk, plain or encoded, and one byte more.
 type chunkBuffer [ChunkSize + 1024]byte
 
-// newEncoder makes a compressor of small windows. All-literal compression is
-// what makes base64 of random data a quarter smaller.
-func newEncoder() *zstd.Encoder {
-	return mustCoder(zstd.NewWriter(nil, append(encoderOptions(), zstd.WithWindowSize(ChunkSize))...))
-}
-
+// encoderOptions make a small compressor. All-literal compression is what makes
+// base64 of random data a quarter smaller.
 func encoderOptions() []zstd.EOption {
 	return []zstd.EOption{
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
@@ -33,8 +24,6 @@ func encoderOptions() []zstd.EOption {
 		zstd.WithEncoderCRC(false), // GCM checks
 	}
 }
-
-func newDecoder() *zstd.Decoder { return mustCoder(zstd.NewReader(nil, decoderOptions()...)) }
 
 func decoderOptions() []zstd.DOption {
 	return []zstd.DOption{
@@ -54,46 +43,36 @@ func mustCoder[T any](coder T, err error) T {
 
 // The first plaintext byte of what is sealed tells how the rest is packed.
 const (
-	codecRaw        = 0
-	codecZstd       = 1
-	codecDictionary = 2 // zstd with the dictionary named beside it
+	codecRaw  = 0
+	codecZstd = 1 // with the dictionary named beside it
 )
 
-// pack appends the codec byte and src, compressed if that is smaller, to dst;
-// with a dictionary if it is not nil.
-func pack(dst, src []byte, d *Dictionary) []byte {
+// pack appends the codec byte and src, compressed if that is smaller, to dst.
+func (d *dictionary) pack(dst, src []byte) []byte {
 	start := len(dst)
-	pool, codec := &encoders, byte(codecZstd)
-	if d != nil {
-		pool, codec = &d.encoders, codecDictionary
-	}
-	enc := pool.Get().(*zstd.Encoder)
-	dst = enc.EncodeAll(src, append(dst, codec))
-	pool.Put(enc)
+	enc := d.encoders.Get().(*zstd.Encoder)
+	dst = enc.EncodeAll(src, append(dst, codecZstd))
+	d.encoders.Put(enc)
 	if len(dst)-start-1 >= len(src) {
 		dst = append(append(dst[:start], codecRaw), src...)
 	}
 	return dst
 }
 
-// unpack is the inverse of pack, with the same dictionary. The result is at most
-// cap(dst) bytes long; it lies in dst or in src.
-func unpack(dst, src []byte, d *Dictionary) ([]byte, bool) {
+// unpack is the inverse of pack. The result is at most cap(dst) bytes long; it
+// lies in dst or in src.
+func (d *dictionary) unpack(dst, src []byte) ([]byte, bool) {
 	if len(src) == 0 {
 		return nil, false
 	}
-	codec, src := src[0], src[1:]
-	pool := &decoders
-	switch {
-	case codec == codecRaw:
+	switch codec, src := src[0], src[1:]; codec {
+	case codecRaw:
 		return src, len(src) <= cap(dst)
-	case codec == codecDictionary && d != nil:
-		pool = &d.decoders
-	case codec != codecZstd:
-		return nil, false
+	case codecZstd:
+		dec := d.decoders.Get().(*zstd.Decoder)
+		out, err := dec.DecodeAll(src, dst[:0])
+		d.decoders.Put(dec)
+		return out, err == nil && len(out) <= cap(dst)
 	}
-	dec := pool.Get().(*zstd.Decoder)
-	out, err := dec.DecodeAll(src, dst[:0])
-	pool.Put(dec)
-	return out, err == nil && len(out) <= cap(dst)
+	return nil, false
 }

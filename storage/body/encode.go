@@ -36,18 +36,12 @@ type Encoded struct {
 // the call only. The pieces together are the encoded body, Layout.EncodedSize
 // bytes. An error of r, ctx or emit ends it and is returned wrapped.
 func Encode(ctx context.Context, r io.Reader, key MessageKey, emit func(chunk []byte) error) (Encoded, error) {
-	return EncodeWith(ctx, r, key, nil, emit)
-}
-
-// EncodeWith is Encode with a dictionary, which every reader then needs; nil is
-// none.
-func EncodeWith(ctx context.Context, r io.Reader, key MessageKey, d *Dictionary, emit func(chunk []byte) error) (Encoded, error) {
 	const op = "encode message"
 	var out Encoded
 	out.Layout.Version = LayoutVersion
-	out.Layout.Dictionary = d.ID()
+	out.Layout.Dictionary = Generic
 	rand.Read(out.Layout.Salt[:])
-	seal := newChunkSealer(key, out.Layout.Salt, d)
+	seal := newChunkSealer(key, out.Layout.Salt)
 	defer seal.close()
 	scan := newScanner()
 	defer scan.close()
@@ -71,7 +65,7 @@ func EncodeWith(ctx context.Context, r io.Reader, key MessageKey, d *Dictionary,
 	sum.Sum(out.SHA256[:0])
 	out.Layout.Digest = keyedDigest(key, out.SHA256)
 	out.Extract = scan.finish()
-	out.Sealed = SealWith(out.Extract, key, d)
+	out.Sealed = Seal(out.Extract, key)
 	if len(out.Sealed) > MaxInlineExtract {
 		if err := emitTrailing(&out, emit); err != nil {
 			return Encoded{}, rookery.E(op, rookery.KindUnknown, err)
@@ -139,22 +133,21 @@ func eachChunk(ctx context.Context, r io.Reader, fn func(plain []byte, last bool
 // chunkSealer packs and encrypts the chunks of one body.
 type chunkSealer struct {
 	gcm   cipher.AEAD
-	dict  *Dictionary
 	out   *chunkBuffer
 	n     uint64
 	nonce [nonceLen]byte
 	aad   [10]byte
 }
 
-func newChunkSealer(key MessageKey, salt [16]byte, d *Dictionary) *chunkSealer {
-	return &chunkSealer{gcm: chunkGCM(key, salt), dict: d, out: buffers.Get().(*chunkBuffer)}
+func newChunkSealer(key MessageKey, salt [16]byte) *chunkSealer {
+	return &chunkSealer{gcm: chunkGCM(key, salt), out: buffers.Get().(*chunkBuffer)}
 }
 
 func (s *chunkSealer) close() { buffers.Put(s.out) }
 
 // chunk gives the next encoded chunk, valid until the next call.
 func (s *chunkSealer) chunk(plain []byte, last bool) []byte {
-	packed := pack(s.out[:0], plain, s.dict)
+	packed := generic.pack(s.out[:0], plain)
 	chunkNonce(&s.nonce, &s.aad, s.n, last)
 	s.n++
 	return s.gcm.Seal(packed[:0], s.nonce[:], packed, s.aad[:])

@@ -24,8 +24,8 @@ type Layout struct {
 	// ChunkLens are the sizes in bytes of the encoded chunks, in order; they
 	// lie one after the other from offset 0.
 	ChunkLens []uint32
-	// Dictionary is the zstd dictionary that reading takes, 0 for none.
-	Dictionary rookery.DictionaryID
+	// Dictionary is the zstd dictionary that it was made with.
+	Dictionary DictionaryID
 	// ExtractLen is the length in bytes of the sealed extract that follows
 	// the last chunk, 0 if it is kept in state.
 	ExtractLen uint32
@@ -93,7 +93,7 @@ func (l *Layout) UnmarshalBinary(b []byte) error {
 		return v
 	}
 	n.PlainSize = int64(number(maxPlainSize))
-	n.Dictionary = rookery.DictionaryID(number(1<<32 - 1))
+	n.Dictionary = DictionaryID(number(1<<32 - 1))
 	n.ExtractLen = uint32(number(1<<32 - 1))
 	if len(b) < len(n.Salt)+len(n.Digest) {
 		return damaged("is cut short")

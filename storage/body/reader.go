@@ -43,7 +43,7 @@ var ErrNoCopy = rookery.E("read message", rookery.KindNotFound, errors.New("ther
 type Reader struct {
 	layout Layout
 	key    MessageKey
-	dict   *Dictionary
+	dict   *dictionary
 	source Source
 	gcm    cipher.AEAD
 	bad    error   // why the layout cannot be read
@@ -58,21 +58,14 @@ type Reader struct {
 
 // NewReader makes a Reader. The source is never asked beyond
 // Layout.EncodedSize. A layout that makes no sense shows as KindDamaged at the
-// first read.
+// first read; one that names a dictionary of a newer program, as KindUnavailable.
 func NewReader(layout Layout, key MessageKey, source Source) *Reader {
-	return NewReaderWith(layout, key, nil, source)
-}
-
-// NewReaderWith is NewReader with the dictionary that the layout names; without
-// it, or with another, every read is KindUnavailable.
-func NewReaderWith(layout Layout, key MessageKey, d *Dictionary, source Source) *Reader {
-	r := &Reader{layout: layout, key: key, dict: d, source: source, gcm: chunkGCM(key, layout.Salt)}
+	r := &Reader{layout: layout, key: key, source: source, gcm: chunkGCM(key, layout.Salt)}
 	if err := layout.check(); err != nil {
 		r.bad = rookery.E("read message", rookery.KindDamaged, err)
 		return r
 	}
-	if layout.Dictionary != 0 && layout.Dictionary != d.ID() {
-		r.bad = missing("read message", layout.Dictionary)
+	if r.dict, r.bad = findDictionary("read message", layout.Dictionary); r.bad != nil {
 		return r
 	}
 	r.starts = make([]int64, len(layout.ChunkLens))
@@ -156,7 +149,7 @@ func (r *Reader) open(i int, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d fails its check", i))
 	}
-	plain, ok := unpack(r.unpacked[:0:ChunkSize], packed, r.dict)
+	plain, ok := r.dict.unpack(r.unpacked[:0:ChunkSize], packed)
 	if !ok || int64(len(plain)) != want {
 		return nil, rookery.E("read message", rookery.KindDamaged, fmt.Errorf("chunk %d does not hold %d bytes", i, want))
 	}
@@ -304,7 +297,7 @@ func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
 	}
 	var x *Extract
 	err := r.checked(ctx, make([]byte, r.layout.ExtractLen), r.layout.ExtractOffset(), func(sealed []byte) (err error) {
-		x, err = OpenWith(sealed, r.key, r.dict)
+		x, err = Open(sealed, r.key)
 		return err
 	})
 	return x, err

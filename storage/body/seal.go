@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	// sealFormat is the first byte of a sealed extract. sealDictionary is that
-	// of one packed with the dictionary whose id follows, a uvarint.
-	sealFormat     = 1
-	sealDictionary = 2
+	// sealFormat is the first byte of a sealed extract. The id of the dictionary
+	// follows, a uvarint.
+	sealFormat = 1
 	// maxExtract bounds a serialised extract in bytes. The limits of
 	// extraction keep it far below.
 	maxExtract = 32 << 20
@@ -26,73 +25,44 @@ func extractKey(key MessageKey) [32]byte { return derive(key[:], "rookery extrac
 // Seal serialises, compresses and encrypts an extract under a key derived from
 // the message key. Sealing twice gives different bytes: the nonce is random,
 // since a message may be extracted again under its old key.
-func Seal(e *Extract, key MessageKey) []byte { return SealWith(e, key, nil) }
-
-// SealWith is Seal with a dictionary, which opening then takes; nil is none.
-func SealWith(e *Extract, key MessageKey, d *Dictionary) []byte {
+func Seal(e *Extract, key MessageKey) []byte {
 	buf := buffers.Get().(*chunkBuffer)
 	defer buffers.Put(buf)
 	plain := appendExtract(buf[:0], e)
 	packed := make([]byte, 0, 64+len(plain))
 	packed = binary.AppendUvarint(packed, uint64(len(plain)))
-	packed = pack(packed, plain, d)
-	sealed := appendSealHead(make([]byte, 0, 1+binary.MaxVarintLen32+nonceLen+len(packed)+tagLen), d.ID())
+	packed = generic.pack(packed, plain)
+	sealed := append(make([]byte, 0, 1+binary.MaxVarintLen32+nonceLen+len(packed)+tagLen), sealFormat)
+	sealed = binary.AppendUvarint(sealed, uint64(Generic))
 	return sealRandom(newGCM(extractKey(key)), sealed, packed, bytes.Clone(sealed))
-}
-
-func appendSealHead(b []byte, id rookery.DictionaryID) []byte {
-	if id == 0 {
-		return append(b, sealFormat)
-	}
-	return binary.AppendUvarint(append(b, sealDictionary), uint64(id))
 }
 
 // sealHead is the length of what stands before the nonce, 0 if it is not of a
 // known format, and the dictionary it names.
-func sealHead(sealed []byte) (n int, id rookery.DictionaryID) {
-	switch {
-	case len(sealed) == 0:
-	case sealed[0] == sealFormat:
-		return 1, 0
-	case sealed[0] == sealDictionary:
-		if v, k := binary.Uvarint(sealed[1:]); k > 0 && v > 0 && v <= 1<<32-1 {
-			return 1 + k, rookery.DictionaryID(v)
+func sealHead(sealed []byte) (n int, id DictionaryID) {
+	if len(sealed) > 0 && sealed[0] == sealFormat {
+		if v, k := binary.Uvarint(sealed[1:]); k > 0 && v <= 1<<32-1 {
+			return 1 + k, DictionaryID(v)
 		}
 	}
 	return 0, 0
 }
 
-// SealedWith is the dictionary that opening a sealed extract takes, 0 for none.
-func SealedWith(sealed []byte) rookery.DictionaryID {
-	_, id := sealHead(sealed)
-	return id
-}
-
-// Open is the inverse of Seal. KindDamaged if a check fails. The Extract's
-// Header shares no memory with sealed.
-func Open(sealed []byte, key MessageKey) (*Extract, error) { return OpenWith(sealed, key, nil) }
-
-// OpenWith is Open with the dictionary that SealedWith names; without it, or
-// with another, it is KindUnavailable.
-func OpenWith(sealed []byte, key MessageKey, d *Dictionary) (*Extract, error) {
-	return open(sealed, key, d, parseExtract)
-}
+// Open is the inverse of Seal. KindDamaged if a check fails; KindUnavailable if
+// its dictionary comes with a newer program only. The Extract's Header shares no
+// memory with sealed.
+func Open(sealed []byte, key MessageKey) (*Extract, error) { return open(sealed, key, parseExtract) }
 
 // OpenHeader opens no more of an extract than Version, Size, Header and
 // HeaderTruncated; Structure is an empty part. It costs less than Open, which
-// builds the rest. KindDamaged if a check fails.
+// builds the rest. The errors are those of Open.
 func OpenHeader(sealed []byte, key MessageKey) (*Extract, error) {
-	return OpenHeaderWith(sealed, key, nil)
-}
-
-// OpenHeaderWith is to OpenHeader what OpenWith is to Open.
-func OpenHeaderWith(sealed []byte, key MessageKey, d *Dictionary) (*Extract, error) {
-	return open(sealed, key, d, parseHeader)
+	return open(sealed, key, parseHeader)
 }
 
 // open gives what parse makes of the serialised extract, which is overwritten
 // afterwards.
-func open(sealed []byte, key MessageKey, d *Dictionary, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
+func open(sealed []byte, key MessageKey, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
 	const op = "open extract"
 	damaged := func(why string) (*Extract, error) {
 		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the extract "+why+": extract the message again"))
@@ -104,8 +74,9 @@ func open(sealed []byte, key MessageKey, d *Dictionary, parse func(plain []byte)
 	if head == 0 {
 		return damaged(fmt.Sprintf("has format %d, which this version does not know", sealed[0]))
 	}
-	if id != 0 && id != d.ID() {
-		return nil, missing(op, id)
+	d, err := findDictionary(op, id)
+	if err != nil {
+		return nil, err
 	}
 	in, out := buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
 	defer buffers.Put(in)
@@ -122,7 +93,7 @@ func open(sealed []byte, key MessageKey, d *Dictionary, parse func(plain []byte)
 	if size > uint64(len(out)) {
 		room = make([]byte, 0, size)
 	}
-	plain, ok := unpack(room, packed[n:], d)
+	plain, ok := d.unpack(room, packed[n:])
 	if !ok || uint64(len(plain)) != size {
 		return damaged("does not unpack")
 	}

@@ -53,7 +53,6 @@ func samples() []Command {
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
 		&ForgetNode{"n"}, &ForgetMember{"n"},
 		&SetGossipKeys{1, GossipUse, []string{"n", "o"}},
-		&AddDictionary{16, []byte("s"), 1, 2, 3, 4, 5}, &AdoptDictionary{16, []rookery.NodeID{"a"}}, &ResealDictionary{16, [32]byte{1}, []byte("s"), 2},
 		&BeginMove{acct, 3}, &SwitchMove{acct, 9}, &AbandonMove{acct, 9, "why"}, &EndMove{acct, 9},
 		&MoveOut{acct, 9, 3}, &MoveCopied{acct, 9, 4, 5, []byte("c"), 6, []byte("u")}, &MoveFreeze{acct, 9, 4}, &MoveStop{acct, 9}, &MoveGone{acct, 9},
 		&ImportBegin{acct, 9, 4, 2, true}, &Import{acct, 9, 4, [][]byte{{1}}, []ImportRow{{[]byte("k"), []byte("v"), false}, {[]byte("l"), nil, true}}},

@@ -94,17 +94,14 @@ const (
 	TypeEraseAccounts  Type = 85
 	TypeAccountsErased Type = 86
 
-	TypeSetGossipKeys    Type = 96
-	TypeForgetMember     Type = 97
-	TypeAuditCall        Type = 98
-	TypeAuditOutcome     Type = 99
-	TypeAddDictionary    Type = 88
-	TypeAdoptDictionary  Type = 89
-	TypeResealDictionary Type = 90
-	TypeBeginMove        Type = 78
-	TypeSwitchMove       Type = 79
-	TypeAbandonMove      Type = 80
-	TypeEndMove          Type = 81
+	TypeSetGossipKeys Type = 96
+	TypeForgetMember  Type = 97
+	TypeAuditCall     Type = 98
+	TypeAuditOutcome  Type = 99
+	TypeBeginMove     Type = 78
+	TypeSwitchMove    Type = 79
+	TypeAbandonMove   Type = 80
+	TypeEndMove       Type = 81
 )
 
 // Command is one of the command structs of this package, by pointer.
@@ -238,12 +235,6 @@ func New(t Type) Command {
 		return new(RestoreWindow)
 	case TypeNamePacks:
 		return new(NamePacks)
-	case TypeAddDictionary:
-		return new(AddDictionary)
-	case TypeAdoptDictionary:
-		return new(AdoptDictionary)
-	case TypeResealDictionary:
-		return new(ResealDictionary)
 	case TypePlaceHold:
 		return new(PlaceHold)
 	case TypeLiftHold:

@@ -124,9 +124,6 @@ func (w *work) setTenantKey(c *command.SetTenantKey) (command.Result, error) {
 	case c.Destroyed && c.Version >= now.Version:
 		return nil, refuse(rookery.KindConflict, "tenant key version %d is in use: rotate first", c.Version)
 	case c.Destroyed:
-		if err := w.noDictionaryUnder(c.Version); err != nil {
-			return nil, err
-		}
 		have.Destroyed = w.Time()
 	case have.Since > 0 && have.Fingerprint == c.Fingerprint:
 		return &command.Done{}, nil

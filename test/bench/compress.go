@@ -4,107 +4,64 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 
-	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/command"
-	"rookery/storage/dictionary"
 	"rookery/storage/pack"
 	"rookery/test/corpus"
 )
 
-// compress measures what real mail takes, and what making it smaller costs:
-// without a dictionary, with the generic one, and with one trained on the other
-// half of the same collection. It needs no server.
+// compress measures what real mail takes, and what making it smaller costs. It
+// needs no server.
 func (b *bench) compress() error {
-	m, err := readMail()
+	text, all, err := readMail()
 	if err != nil {
 		return err
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nTrained on %d messages dealt out to %d accounts, in %v of CPU: %d strings, %d bytes.\n\n", m.trained.Samples, m.trained.Accounts,
-		m.cost.Round(10*time.Millisecond), len(m.trained.Pieces), len(m.trained.Dictionary))
-	out.WriteString("| mail | dictionary | packs (of what was received) | extracts in the state | encode (µs of CPU a message) | decode |\n|---|---|---|---|---|---|\n")
+	out.WriteString("\n| mail | packs (of what was received) | extracts in the state | encode (µs of CPU a message) | decode |\n|---|---|---|---|---|\n")
 	for _, set := range []struct {
 		name     string
 		messages [][]byte
-	}{{"ordinary mail, the half not trained on", m.rest}, {"the whole corpus", m.all}} {
-		for _, c := range m.dictionaries() {
-			row, err := b.compressWith(set.messages, c.raw)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&out, "| %s, %d messages | %s | %s |\n", set.name, len(set.messages), c.name, row)
+	}{{"ordinary mail", text}, {"the whole corpus", all}} {
+		row, err := b.compressed(set.messages)
+		if err != nil {
+			return err
 		}
+		fmt.Fprintf(&out, "| %s, %d messages | %s |\n", set.name, len(set.messages), row)
 	}
 	b.more += out.String()
 	return nil
 }
 
-// mail is the corpus: what the dictionary is trained on, the other half of the
-// ordinary mail, and all of it.
-type mail struct {
-	rest, all [][]byte
-	trained   dictionary.Trained
-	cost      time.Duration // CPU of the training
-}
-
-func readMail() (*mail, error) {
+// readMail gives the corpus: its ordinary mail, and all of it.
+func readMail() (text, all [][]byte, err error) {
 	dir, err := os.MkdirTemp("", "rookery-corpus")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
-	all, err := corpus.Read(dir)
-	if err != nil {
-		return nil, err
-	}
-	m := &mail{}
-	var learn []dictionary.Sample
-	for _, x := range all {
-		m.all = append(m.all, x.Text)
-		switch {
-		case !x.Plain():
-		case digits(x.Name)%2 == 0:
-			e, err := body.ExtractFrom(context.Background(), bytes.NewReader(x.Text))
-			if err != nil {
-				return nil, err
-			}
-			learn = append(learn, dictionary.Sample{Account: rookery.AccountID{byte(digits(x.Name) / 2 % 40)}, Talk: dictionary.Talk(e), Text: x.Text})
-		default:
-			m.rest = append(m.rest, x.Text)
+	messages, err := corpus.Read(dir)
+	for _, x := range messages {
+		all = append(all, x.Text)
+		if x.Plain() {
+			text = append(text, x.Text)
 		}
 	}
-	before := cpuTime()
-	m.trained, err = dictionary.Train(context.Background(), uint32(rookery.FirstSiteDictionary), learn, 5)
-	m.cost = cpuTime() - before
-	return m, err
+	return text, all, err
 }
 
-// named is a dictionary that mail may be encoded with.
-type named struct {
-	name string
-	raw  []byte
-}
-
-func (m *mail) dictionaries() []named {
-	generic, _ := dictionary.BuiltIn(dictionary.Generic)
-	return []named{{"none", nil}, {"generic", generic}, {"trained", m.trained.Dictionary}}
-}
-
-// compressWith measures one set with one dictionary: sizes once, times as the
-// median of the runs.
-func (b *bench) compressWith(messages [][]byte, raw []byte) (string, error) {
+// compressed measures one set: sizes once, times as the median of the runs.
+func (b *bench) compressed(messages [][]byte) (string, error) {
 	var encode, decode []float64
 	var s stored
 	for range b.runs {
 		var err error
-		if s, err = storeWith(messages, raw); err != nil {
+		if s, err = storeAll(messages); err != nil {
 			return "", err
 		}
 		encode, decode = append(encode, s.encode.Seconds()*1e6/float64(len(messages))), append(decode, s.decode.Seconds()*1e6/float64(len(messages)))
@@ -121,15 +78,8 @@ type stored struct {
 // ratio is stored bytes for each received one.
 func (s stored) ratio() float64 { return float64(s.packs) / float64(s.received) }
 
-// storeWith encodes messages with a dictionary or none, reads them back, and
-// puts them into packs. Encoding includes the extraction and the encryption.
-func storeWith(messages [][]byte, raw []byte) (s stored, err error) {
-	var d *body.Dictionary
-	if raw != nil {
-		if d, err = body.NewDictionary(raw); err != nil {
-			return s, err
-		}
-	}
+// storeAll encodes messages, reads them back, and puts them into packs. Encoding includes the extraction and the encryption.
+func storeAll(messages [][]byte) (s stored, err error) {
 	type kept struct {
 		layout  body.Layout
 		encoded []byte
@@ -139,7 +89,7 @@ func storeWith(messages [][]byte, raw []byte) (s stored, err error) {
 	before := cpuTime()
 	for i, m := range messages {
 		var k kept
-		enc, err := body.EncodeWith(ctx, bytes.NewReader(m), key, d, func(c []byte) error { k.encoded = append(k.encoded, c...); return nil })
+		enc, err := body.Encode(ctx, bytes.NewReader(m), key, func(c []byte) error { k.encoded = append(k.encoded, c...); return nil })
 		if err != nil {
 			return s, err
 		}
@@ -148,7 +98,7 @@ func storeWith(messages [][]byte, raw []byte) (s stored, err error) {
 	}
 	s.encode, before = cpuTime()-before, cpuTime()
 	for _, k := range all {
-		r := body.NewReaderWith(k.layout, key, d, body.Only(func(_ context.Context, p []byte, off int64) error { copy(p, k.encoded[off:]); return nil }))
+		r := body.NewReader(k.layout, key, body.Only(func(_ context.Context, p []byte, off int64) error { copy(p, k.encoded[off:]); return nil }))
 		if err := r.Verify(ctx); err != nil {
 			return s, err
 		}
@@ -182,11 +132,4 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// digits is a number made of a name, the same in every run.
-func digits(name string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(name))
-	return h.Sum32() >> 4
 }

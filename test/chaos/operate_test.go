@@ -40,7 +40,6 @@ func operators() []action {
 		order("key destroy", 30*time.Second, "key", "destroy", "-yes"),
 		order("sweep with delete", 40*time.Second, "storage", "sweep", "-delete"),
 		order("storage check", 60*time.Second, "storage", "check", "-sample", "20%"),
-		order("dictionary train", 60*time.Second, "storage", "dictionary", "train"),
 		{"account abandon", func(ctx context.Context, s *storm, rnd *rand.Rand) {
 			s.act(ctx, rnd, "account abandon", 15*time.Second, []string{"account", "abandon", s.somebody(rnd) + "@example.test"}, codeNotFound)
 		}},

@@ -29,7 +29,7 @@ var onDisk = map[string]string{
 	"storage/mailbox": `table\w+|countersSize|rowFixed|Pack(Live|Dead|Deleted)`,
 	"storage/system":  `table\w+`,
 	"storage/pack":    `formatVersion|(head|tail)Magic|trailerLen`,
-	"storage/body":    `(Layout|Extract)Version|(wrap|seal)Format|codec(Raw|Zstd)|flag\w+|part(Leaf|Message|Multipart)|Token[A-Z]\w*|WrappedMessageKeyLen|MaxInlineExtract`,
+	"storage/body":    `(Layout|Extract)Version|(wrap|seal)Format|codec(Raw|Zstd)|flag\w+|part(Leaf|Message|Multipart)|Token[A-Z]\w*|WrappedMessageKeyLen|MaxInlineExtract|Generic`,
 	"storage/command": `Type[A-Z]\w*|Flag[A-Z]\w*|Store[A-Z]\w*|newest`,
 }
 

@@ -46,8 +46,6 @@ type Cluster struct {
 	Store Store `toml:"store"`
 	// Garbage says how stored bytes that nothing needs any more are cleared away.
 	Garbage Garbage `toml:"garbage"`
-	// Compression says how messages are made smaller.
-	Compression Compression `toml:"compression,omitzero"`
 	// Directories say who exists. Their names are for operators.
 	Directories map[string]Directory `toml:"directories"`
 }
@@ -113,21 +111,6 @@ type Garbage struct {
 	SweepEvery string `toml:"sweep_every"`
 }
 
-// Compression says how messages are made smaller.
-type Compression struct {
-	// Dictionaries are "site" (trained on this site's own mail where there is
-	// enough of it, else the generic one), "generic" (the one that comes with
-	// the program) or "none". What is stored stays readable whatever this says.
-	Dictionaries string `toml:"dictionaries"`
-	// SharedBy is in the mail of how many accounts, and in how many
-	// conversations, a piece of text must occur to come into a dictionary,
-	// which outlives the accounts; 3 to 1000.
-	SharedBy int `toml:"shared_by"`
-	// TrainDays is how many days lie between two attempts to train a better
-	// dictionary; 1 to 365.
-	TrainDays int `toml:"train_days"`
-}
-
 // Directory is one LDAP directory.
 type Directory struct {
 	// ID is made when the directory comes into the settings and begins the
@@ -176,7 +159,6 @@ func Default() Cluster {
 		},
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
-		Compression: DefaultCompression(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -273,7 +255,6 @@ func (s *Cluster) checkValues(bad report) {
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
-	s.Compression.validate(bad)
 	ids := map[string]string{}
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
