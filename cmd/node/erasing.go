@@ -9,17 +9,6 @@ import (
 	"rookery/storage/state"
 )
 
-// erasesFrom is the version whose finalisation allows groups that have left to
-// be erased: an older binary would not know that a group of which it finds
-// nothing was here, and vote where that may not.
-const erasesFrom = 4
-
-// erases reports whether no older binary can follow on this disk.
-func (g *groups) erases() bool {
-	gate, err := g.system.Gate()
-	return err == nil && gate >= erasesFrom
-}
-
 // mailState is a mail group's state with its machine.
 func (g *groups) mailState(id rookery.GroupID) (*state.Group, error) {
 	return g.state.Group(id, func(sg *state.Group) state.Machine {
@@ -97,7 +86,7 @@ func (g *groups) eraseHalf(id rookery.GroupID) error {
 
 // eraseLeft erases the groups that have left this node and do not run here.
 func (n *Node) eraseLeft(ctx context.Context) error {
-	if !n.current || !n.groups.erases() {
+	if !n.current {
 		return nil
 	}
 	placed, err := n.groups.system.Groups()

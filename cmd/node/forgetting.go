@@ -109,9 +109,6 @@ func (f *forgetting) forgetNodes(ctx context.Context, group rookery.GroupID, m *
 
 func (f *forgetting) forget(ctx context.Context, group rookery.GroupID, removed map[rookery.NodeID]bool,
 	forgotten func(rookery.NodeID) (bool, error), cmd func(rookery.NodeID) command.Command) error {
-	if f.node.version() < command.Introduced(command.TypeForgetNode) {
-		return nil
-	}
 	for id := range removed {
 		if f.done[forgot{group, id}] {
 			continue

@@ -134,10 +134,6 @@ func (n *Node) behindRing(ring system.GossipRing, nodes []system.Node, reports m
 
 // rekeyDue reports whether a node was removed since the last change began.
 func (n *Node) rekeyDue(ring system.GossipRing) (bool, error) {
-	gate, err := n.groups.system.Gate()
-	if err != nil || gate < command.Introduced(command.TypeSetGossipKeys) {
-		return false, err
-	}
 	nodes, err := n.groups.system.Nodes()
 	for _, x := range nodes {
 		if !x.Member() && x.Since > ring.Began {

@@ -465,7 +465,7 @@ func (p RecoveryPlan) command(id rookery.GroupID) command.Command {
 	if id != rookery.SystemGroup {
 		return &command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin}
 	}
-	c := &command.Recovered{Generation: p.Number, Recovery: p.ID, Version: command.Introduced(command.TypeRecovered)}
+	c := &command.Recovered{Generation: p.Number, Recovery: p.ID}
 	for _, s := range p.survivors("") {
 		c.Nodes = append(c.Nodes, command.RecoveredNode{Node: s.Node, Address: s.Address, Key: s.member().key})
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/command"
 )
 
 // rewrapEvery is how often a group's leader looks for account keys under an old
@@ -55,9 +54,6 @@ func (n *Node) rewrapKeys(ctx context.Context) error {
 }
 
 func (n *Node) rewrapGroup(ctx context.Context, id rookery.GroupID) error {
-	if gate, err := n.groups.system.Gate(); err != nil || gate < command.Introduced(command.TypeRewrapAccounts) {
-		return err
-	}
 	done, err := n.accounts.RewrapAccounts(ctx, id)
 	if done > 0 {
 		n.deps.Logger.Info("account keys are rewrapped", "group", id, "count", done, "under", n.tenant.ring.Current())

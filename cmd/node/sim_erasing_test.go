@@ -153,28 +153,3 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 		}
 	})
 }
-
-// Until the version that knows of traces is finalised nothing is erased: an
-// older binary may follow on the disk. Then what lies there is.
-func TestSimErasingWaitsForTheGate(t *testing.T) {
-	newest := CommandVersion
-	CommandVersion = erasesFrom - 1
-	defer func() { CommandVersion = newest }()
-	bubble(t, nil, func(c *sim) {
-		first, drained, third, fourth := c.nodes[0], c.nodes[1], c.nodes[2], c.spare()
-		c.setState(first, drained, command.NodeDraining)
-		c.until(10*time.Minute, "the groups have moved", func() bool { return c.votesOn(first, third, fourth) })
-		c.until(time.Minute, "the drained node runs none", func() bool { return drained.runs() == 0 })
-		time.Sleep(30 * time.Second)
-		if held, traces := c.heldHere(drained); held != mailGroups || traces != 0 {
-			t.Errorf("%d groups are held and %d traces are there before the upgrade is finalised", held, traces)
-		}
-		for _, x := range c.nodes {
-			c.off(x)
-		}
-		CommandVersion = newest
-		c.onAll(c.nodes)
-		c.until(time.Minute, "the upgrade is finalised", func() bool { return first.finalize(c.t.Context()) == nil })
-		c.until(time.Minute, "what has left is erased", func() bool { held, traces := c.heldHere(drained); return held == 0 && traces == mailGroups })
-	})
-}

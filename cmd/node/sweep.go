@@ -173,8 +173,7 @@ func (n *Node) sweepRegularly(ctx context.Context) error {
 
 func (n *Node) sweepIfDue(ctx context.Context) {
 	every := settings.Span(n.bodies.garbage.Load().SweepEvery)
-	gate, err := n.groups.system.Gate()
-	if err != nil || every <= 0 || gate < command.Introduced(command.TypeSwept) {
+	if every <= 0 {
 		return
 	}
 	last, err := n.groups.system.Swept()

@@ -69,12 +69,3 @@ func (n *Node) behindGate(cmd []byte) error {
 	}
 	return err
 }
-
-// version is that of the commands that may be proposed now.
-func (n *Node) version() uint32 {
-	gate, err := n.groups.system.Gate()
-	if err != nil {
-		return 1
-	}
-	return max(gate, 1)
-}

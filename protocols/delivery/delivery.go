@@ -45,9 +45,6 @@ type Options struct {
 	OpenIntents func(ctx context.Context, group rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error)
 	// Groups are the mail groups there are now.
 	Groups func() []rookery.GroupID
-	// Version is that of the commands that may be proposed now; nil is this
-	// binary's.
-	Version func() uint32
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
 	// the node's starts: a later one is greater, as in state.Header.
 	Node  rookery.NodeID
@@ -136,9 +133,6 @@ func New(o Options) *Deliverer {
 	}
 	if o.Leader == nil {
 		o.Leader = func(rookery.GroupID) bool { return true }
-	}
-	if o.Version == nil {
-		o.Version = func() uint32 { return command.Version }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -214,10 +214,7 @@ func (d *Deliverer) fanTo(ctx context.Context, home rookery.GroupID, in mailbox.
 	}
 	id := in.ID
 	cmd := &command.Deliver{Email: in.Email, Deliveries: part.Deliveries, Size: in.Size,
-		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id}
-	if d.accountsMove() { // both are of one version
-		cmd.Each, cmd.Until = true, until.UnixNano()
-	}
+		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id, Until: until.UnixNano()}
 	r, _, err := c.deliver(cmd)
 	if err != nil {
 		c.abandon()

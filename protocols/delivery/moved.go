@@ -47,17 +47,9 @@ func (d *Deliverer) groupOf(ctx context.Context, a *account.Account) rookery.Gro
 	return a.Group()
 }
 
-// accountsMove reports whether the cluster's version has moves of accounts.
-func (d *Deliverer) accountsMove() bool {
-	return d.o.Version() >= command.Introduced(command.TypeMoveOut)
-}
-
 // regroup sorts deliveries by the groups their accounts are in now. An account
 // that was erased meanwhile gets nothing.
 func (d *Deliverer) regroup(ctx context.Context, owed command.GroupDeliveries) ([]command.GroupDeliveries, error) {
-	if !d.accountsMove() {
-		return []command.GroupDeliveries{owed}, nil
-	}
 	var parts []command.GroupDeliveries
 	for _, x := range owed.Deliveries {
 		group, err := d.o.Accounts.Group(ctx, x.Account)

@@ -104,7 +104,7 @@ func (s *storm) intent() {
 	} else {
 		c = s.mail(s.ids[0], mailbox.Inbox)
 		intent := command.IntentID{byte(s.mails), byte(s.mails >> 8), 7}
-		c.FromIntent, c.Each = &intent, true
+		c.FromIntent = &intent
 		d := c.Deliveries[0]
 		c.Deliveries = nil
 		for _, id := range s.ids {

@@ -77,19 +77,15 @@ type Deliver struct {
 	// Intent, where set, is stored with a reference to the body, even where
 	// every delivery here is refused.
 	Intent *Intent `cbor:"7,keyasint,omitempty"`
-	// FromIntent, where set, makes the command idempotent: a second Deliver
-	// of the same intent in this group files nothing and answers as the
-	// first did, until IntentForget.
+	// FromIntent, where set, makes each delivery idempotent: a second one of the
+	// same intent to the account files nothing and answers as the first did,
+	// wherever the account has moved, until IntentForget.
 	FromIntent *IntentID `cbor:"8,keyasint,omitempty"`
-	// Each, beside FromIntent, keeps that an intent was filed account by
-	// account, so that it is known wherever the account moves to. Since
-	// version 4.
-	Each bool `cbor:"9,keyasint,omitempty"`
 	// Until, beside FromIntent, is the group time, in unix nanoseconds, from
 	// which on the command is refused (KindUnavailable): its sender may have
 	// slept over the end of the intent and of the marks that it was filed.
-	// 0 is never. Since version 4.
-	Until int64 `cbor:"10,keyasint,omitempty"`
+	// 0 is never.
+	Until int64 `cbor:"9,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
 	Payload []byte `cbor:"-"`
 }

@@ -18,18 +18,17 @@ type Jump struct {
 
 // Recovered begins a new generation of the cluster with the nodes that
 // survived: every other node is removed for ever, every group is placed on
-// survivors, and the version gate is at least Version.
+// survivors.
 type Recovered struct {
 	// Generation counts recoveries; Recovery names this one.
 	Generation uint64 `cbor:"1,keyasint"`
 	Recovery   string `cbor:"2,keyasint"`
 	// Groups says which survivor is the only voter of each group, and which
 	// hold a copy.
-	Groups  []RecoveredGroup `cbor:"3,keyasint"`
-	Version uint32           `cbor:"4,keyasint"`
+	Groups []RecoveredGroup `cbor:"3,keyasint"`
 	// Nodes are the survivors as their disks have them: the registry gets their
 	// keys, also of those whose admission was lost.
-	Nodes []RecoveredNode `cbor:"5,keyasint"`
+	Nodes []RecoveredNode `cbor:"4,keyasint"`
 }
 
 // RecoveredNode is a survivor of a recovery.

@@ -8,7 +8,7 @@ var Version = version(testVersion)
 var testVersion string
 
 // newest is the highest version in introduced.
-const newest = 4
+const newest = 1
 
 // version is newest, one more in a binary built for the tests.
 func version(test string) uint32 {
@@ -21,46 +21,7 @@ func version(test string) uint32 {
 // introduced says which version brought each command that is not of the
 // first. Every new command gets a row: until every node reads that version and
 // the operator has finalised it, the command is not proposed.
-var introduced = map[Type]uint32{
-	TypeJump:       2,
-	TypeRecovered:  2,
-	TypeFoundGroup: 3,
-
-	TypeHold:           4,
-	TypeRelease:        4,
-	TypeRestoreWindow:  4,
-	TypeNamePacks:      4,
-	TypePlaceHold:      4,
-	TypeLiftHold:       4,
-	TypeSwept:          4,
-	TypeAuditCall:      4,
-	TypeAuditOutcome:   4,
-	TypeKeyFloor:       4,
-	TypeRewrapAccounts: 4,
-	TypeBarAccount:     4,
-	TypeForgetNode:     4,
-	TypeForgetMember:   4,
-	TypeSetTenantKey:   4,
-	TypeEraseAccounts:  4,
-	TypeAccountsErased: 4,
-	TypeSetGossipKeys:  4,
-
-	TypeMoveOut:     4,
-	TypeMoveCopied:  4,
-	TypeMoveFreeze:  4,
-	TypeMoveStop:    4,
-	TypeMoveGone:    4,
-	TypeImportBegin: 4,
-	TypeImport:      4,
-	TypeImportBody:  4,
-	TypeImportSeal:  4,
-	TypeActivate:    4,
-	TypeImportDrop:  4,
-	TypeBeginMove:   4,
-	TypeSwitchMove:  4,
-	TypeAbandonMove: 4,
-	TypeEndMove:     4,
-}
+var introduced = map[Type]uint32{}
 
 // Introduced is the version that brought a type; 0 for an unknown type.
 func Introduced(t Type) uint32 {

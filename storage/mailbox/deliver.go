@@ -29,16 +29,6 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if err := checkDeliver(c); err != nil {
 		return nil, err
 	}
-	if c.FromIntent != nil && !c.Each {
-		if v := w.Get(intentKey(tableFiled, *c.FromIntent)); v != nil {
-			r, err := command.DecodeResult(command.TypeDeliver, v)
-			must(err)
-			if c.Staged != nil { // the retry's own chunks
-				w.dropStage(c.Staged.Stage)
-			}
-			return r, nil
-		}
-	}
 	if c.Until > 0 && w.Time() >= c.Until {
 		return nil, refuse(rookery.KindUnavailable, "the message was too long on its way to this group; if it is still owed it is sent again")
 	}
@@ -73,9 +63,6 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if refs > 0 {
 		result.Body = id
 		w.addBody(c, id, refs, pieces)
-	}
-	if c.FromIntent != nil && !c.Each {
-		w.Set(intentKey(tableFiled, *c.FromIntent), command.EncodeResult(result))
 	}
 	return result, nil
 }

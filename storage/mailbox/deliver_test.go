@@ -124,7 +124,7 @@ func TestForgottenNodesLeaveNoStages(t *testing.T) {
 func TestLateDeliverOfAnIntentIsRefused(t *testing.T) {
 	f, a := newAccount(t, 0)
 	id := command.IntentID{1}
-	c := &command.Deliver{Email: emailID(1), Deliveries: []command.Delivery{{Account: a}}, Size: 3, FromIntent: &id, Each: true, Payload: []byte("abc")}
+	c := &command.Deliver{Email: emailID(1), Deliveries: []command.Delivery{{Account: a}}, Size: 3, FromIntent: &id, Payload: []byte("abc")}
 	c.Until = f.clock - 1e9
 	f.refused(rookery.KindUnavailable, c)
 	if n := f.mailbox(a, Inbox).Messages; n != 0 {

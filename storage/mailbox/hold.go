@@ -33,7 +33,7 @@ var holdPart = part{
 // MaxHolds bounds the holds of a group, of all kinds together.
 const MaxHolds = 1000
 
-var errNoNames = errors.New("the group has not agreed yet on how long a pack's name is good for; it does so once version 4 is final: rookery upgrade finalize")
+var errNoNames = errors.New("the group has not agreed yet on how long a pack's name is good for; its leader sees to it within minutes: try again")
 
 // Bounds of the life of pack names, nanoseconds.
 const (

@@ -30,7 +30,6 @@ const (
 	tableExpunged  byte = 0x22 // account modseq uid
 	tablePurge     byte = 0x23 // time account modseq uid
 	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
-	tableFiled     byte = 0x25 // intent: the result of its Deliver here
 	tableIntent    byte = 0x26 // intent
 	tablePack      byte = 0x27 // pack
 	tableHold      byte = 0x30 // kind name: interval

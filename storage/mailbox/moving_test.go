@@ -36,7 +36,7 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 		&command.Copy{Account: a, From: Inbox, To: Inbox}, &command.Move{Account: a, From: Inbox, To: Inbox},
 		&command.Recover{Account: a, To: Inbox}, &command.PurgeExpunged{Account: &a, Before: f.clock},
 		&command.Deliver{Email: emailID(2), Deliveries: []command.Delivery{{Account: accountID(5)}, {Account: a}}},
-		&command.Deliver{Email: emailID(2), FromIntent: &intent, Each: true, Deliveries: []command.Delivery{{Account: a}}},
+		&command.Deliver{Email: emailID(2), FromIntent: &intent, Deliveries: []command.Delivery{{Account: a}}},
 	} {
 		f.refused(rookery.KindMoved, c)
 	}
@@ -174,7 +174,6 @@ func TestEachKnowsOlderMarks(t *testing.T) {
 	intent := command.IntentID{1}
 	c := &command.Deliver{Email: emailID(1), Size: 5, Payload: []byte("body"), FromIntent: &intent, Deliveries: []command.Delivery{{Account: a}}}
 	do[*command.DeliverResult](f, c)
-	c.Each = true
 	c.Deliveries = append(c.Deliveries, command.Delivery{Account: b})
 	for range 2 {
 		r := do[*command.DeliverResult](f, c)

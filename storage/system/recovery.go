@@ -91,9 +91,6 @@ func (w *work) recovered(c *command.Recovered) (command.Result, error) {
 	for _, id := range rec.Removed {
 		w.voidGroups(id)
 	}
-	if w.gate() < c.Version {
-		w.Set(tables.Key{tableGate}, tables.Key(nil).U32(c.Version))
-	}
 	recoveryRows.Put(&w.Change, k, &rec)
 	w.changed()
 	return &command.Done{}, nil
