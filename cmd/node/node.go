@@ -347,7 +347,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader:  n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered,
+		Leader: n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered,
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)

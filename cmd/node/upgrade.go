@@ -58,14 +58,22 @@ func (n *Node) behindGate(cmd []byte) error {
 	if k <= 0 || t > 0xffff {
 		return nil // refused by the machine
 	}
-	brought := command.Introduced(command.Type(t))
-	if brought <= 1 {
+	row, ok := command.Find(command.Type(t))
+	if !ok || row.Since <= 1 {
 		return nil
 	}
 	gate, err := n.groups.system.Gate()
-	if err == nil && brought > gate {
-		err = rookery.E("apply", rookery.KindUnavailable, fmt.Errorf(
-			"command type %d came with version %d and version %d is final: upgrade every node, then run rookery upgrade finalize", t, brought, max(gate, 1)))
+	if err != nil {
+		return err
 	}
-	return err
+	return refuseAbove(row, gate)
+}
+
+// refuseAbove refuses a command that a version above the gate brought.
+func refuseAbove(row command.Row, gate uint32) error {
+	if row.Since <= max(gate, 1) {
+		return nil
+	}
+	return rookery.E("apply", rookery.KindUnavailable, fmt.Errorf(
+		"command %s came with version %d and version %d is final: upgrade every node, then run rookery upgrade finalize", row.Name, row.Since, max(gate, 1)))
 }

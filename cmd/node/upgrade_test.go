@@ -60,3 +60,20 @@ func TestOldBinaryEnds(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+// TestNextCommandWaits: what the next version brings is not proposed before that
+// version is final; what is known already is.
+func TestNextCommandWaits(t *testing.T) {
+	next := command.Row{Name: "Next", Since: CommandVersion + 1}
+	for gate, refused := range map[uint32]bool{0: true, CommandVersion: true, CommandVersion + 1: false} {
+		if err := refuseAbove(next, gate); rookery.Is(err, rookery.KindUnavailable) != refused {
+			t.Errorf("with version %d final: %v", gate, err)
+		}
+	}
+	n := &Node{groups: &groups{system: registry(t)}}
+	for _, r := range command.Rows() {
+		if err := n.behindGate([]byte{byte(r.Type)}); err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+	}
+}

@@ -22,10 +22,10 @@ type upgradeStatus struct {
 	// Gate is the version that is final, Next what finalising would make it.
 	Gate uint32 `json:"gate"`
 	Next uint32 `json:"next"`
-	// Enables are the numbers of the commands that finalising allows.
-	Enables  []command.Type `json:"enables"`
-	Behind   []string       `json:"behind"`
-	Rollback bool           `json:"rollback_possible"`
+	// Enables are the commands that finalising allows.
+	Enables  []string `json:"enables"`
+	Behind   []string `json:"behind"`
+	Rollback bool     `json:"rollback_possible"`
 }
 
 func upgradeVerb(s *shell) *cobra.Command {
@@ -57,7 +57,7 @@ func upgradeVerb(s *shell) *cobra.Command {
 
 // judgeUpgrade compares the nodes with each other and with the gate.
 func judgeUpgrade(st adminapi.Status) upgradeStatus {
-	u := upgradeStatus{Nodes: st.Nodes, Gate: max(st.Gate, 1), Enables: []command.Type{}, Behind: []string{}}
+	u := upgradeStatus{Nodes: st.Nodes, Gate: max(st.Gate, 1), Enables: []string{}, Behind: []string{}}
 	for _, n := range st.Nodes {
 		u.Next = max(u.Next, n.Version)
 	}

@@ -347,7 +347,7 @@ func (s *storm) propose(n *accounttest.Node, group rookery.GroupID, c command.Co
 	if err != nil {
 		return nil, err
 	}
-	return command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	return command.DecodeResult(command.TypeOf(c), state.DecodeResult(answer).Value)
 }
 
 // rows are all rows of an account.

@@ -44,14 +44,14 @@ type EraseAccount struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*CreateAccount) Type() Type { return TypeCreateAccount }
+// Touches implements Command.
+func (c *CreateAccount) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*SetQuota) Type() Type { return TypeSetQuota }
+// Touches implements Command.
+func (c *SetQuota) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*EraseAccount) Type() Type { return TypeEraseAccount }
+// Touches implements Command.
+func (c *EraseAccount) Touches() Touch { return touch(c.Account) }
 
 func (c *CreateAccount) normal() Command {
 	n := *c

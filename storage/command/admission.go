@@ -77,17 +77,17 @@ type FinalizeVersion struct {
 	Version uint32 `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*Invite) Type() Type { return TypeInvite }
+// Touches implements Command.
+func (*Invite) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*Revoke) Type() Type { return TypeRevoke }
+// Touches implements Command.
+func (*Revoke) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*Admit) Type() Type { return TypeAdmit }
+// Touches implements Command.
+func (*Admit) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*SetNodeState) Type() Type { return TypeSetNodeState }
+// Touches implements Command.
+func (*SetNodeState) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*FinalizeVersion) Type() Type { return TypeFinalizeVersion }
+// Touches implements Command.
+func (*FinalizeVersion) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -30,8 +30,8 @@ type AuditResult struct {
 	Call uint64 `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*AuditCall) Type() Type { return TypeAuditCall }
+// Touches implements Command.
+func (*AuditCall) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*AuditOutcome) Type() Type { return TypeAuditOutcome }
+// Touches implements Command.
+func (*AuditOutcome) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,7 +68,7 @@ var compareUIDs = cmp.Comparer(func(a, b UIDs) bool { return a.Equal(b) })
 func TestEveryCommandRoundTrips(t *testing.T) {
 	seen := map[Type]bool{}
 	for _, c := range samples() {
-		seen[c.Type()] = true
+		seen[TypeOf(c)] = true
 		b := Encode(c)
 		got, off, err := Decode(b)
 		if err != nil {
@@ -80,41 +81,47 @@ func TestEveryCommandRoundTrips(t *testing.T) {
 			t.Errorf("%T: payload at %d is %q", c, off, b[off:])
 		}
 	}
-	for ty := Type(0); ty < 128; ty++ {
-		if New(ty) != nil && !seen[ty] {
-			t.Errorf("type %d has no sample", ty)
-		}
-		if (New(ty) != nil) != (newResult(ty) != nil) {
-			t.Errorf("type %d lacks a result", ty)
-		}
-		if c := New(ty); c != nil && c.Type() != ty {
-			t.Errorf("New(%d) has type %d", ty, c.Type())
+	for _, r := range Rows() {
+		if !seen[r.Type] {
+			t.Errorf("command %s has no sample", r.Name)
 		}
 	}
 }
 
 func TestEveryResultRoundTrips(t *testing.T) {
-	for ty, r := range map[Type]Result{
-		TypeCreateAccount: &AccountResult{true},
-		TypeCreateMailbox: &MailboxResult{1, 2, "x"},
-		TypeDeliver:       &DeliverResult{[]Filed{{OK: true, Mailbox: 1, UIDValidity: 2, UID: 3, ModSeq: 4}, {Kind: rookery.KindOverQuota, Text: "full"}}, 9},
-		TypeStoreFlags:    &StoreResult{NewUIDs(1), NewUIDs(2, 3), 9},
-		TypeExpunge:       &ExpungeResult{NewUIDs(1, 3), 9, true},
-		TypeMove:          &CopyResult{1, NewUIDs(1), NewUIDs(9), 3},
-		TypePurgeExpunged: &PurgeResult{1, true},
-		TypePackDead:      &Done{},
-		TypeEnsureAccount: &EnsureResult{rookery.AccountID{1}, 2, true},
-		TypeSetSettings:   &SettingsResult{4},
-		TypePlaceGroup:    &PlacementResult{4},
+	seen := map[reflect.Type]bool{reflect.TypeFor[*Done](): true}
+	for c, r := range map[Command]Result{
+		&CreateAccount{}: &AccountResult{true},
+		&CreateMailbox{}: &MailboxResult{1, 2, "x"},
+		&Deliver{}:       &DeliverResult{[]Filed{{OK: true, Mailbox: 1, UIDValidity: 2, UID: 3, ModSeq: 4}, {Kind: rookery.KindOverQuota, Text: "full"}}, 9},
+		&StoreFlags{}:    &StoreResult{NewUIDs(1), NewUIDs(2, 3), 9},
+		&Expunge{}:       &ExpungeResult{NewUIDs(1, 3), 9, true},
+		&Move{}:          &CopyResult{1, NewUIDs(1), NewUIDs(9), 3},
+		&PurgeExpunged{}: &PurgeResult{1, true},
+		&PackDead{}:      &Done{},
+		&EnsureAccount{}: &EnsureResult{rookery.AccountID{1}, 2, true},
+		&SetSettings{}:   &SettingsResult{4},
+		&PlaceGroup{}:    &PlacementResult{4},
+		&AuditCall{}:     &AuditResult{Call: 5},
+		&BeginMove{}:     &BegunMove{Move: 9},
+		&MoveOut{}:       &MoveOutResult{},
+		&ImportBegin{}:   &ImportBegun{},
+		&Import{}:        &ImportResult{Lacking: []rookery.EmailID{{1}}},
 
-		TypeRewrapAccounts: &RewrapResult{3},
+		&RewrapAccounts{}: &RewrapResult{3},
 	} {
-		got, err := DecodeResult(ty, EncodeResult(r))
+		seen[reflect.TypeOf(r)] = true
+		got, err := DecodeResult(TypeOf(c), EncodeResult(r))
 		if err != nil {
 			t.Fatalf("%T: %v", r, err)
 		}
 		if d := cmp.Diff(r, got, compareUIDs); d != "" {
 			t.Errorf("%T: %s", r, d)
+		}
+	}
+	for _, r := range Rows() {
+		if !seen[reflect.TypeOf(r.result())] {
+			t.Errorf("the result of %s has no sample", r.Name)
 		}
 	}
 }

@@ -119,20 +119,26 @@ type IntentForget struct {
 	Intent IntentID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*Deliver) Type() Type { return TypeDeliver }
+// Touches implements Command.
+func (c *Deliver) Touches() Touch {
+	ids := make([]rookery.AccountID, len(c.Deliveries))
+	for i := range c.Deliveries {
+		ids[i] = c.Deliveries[i].Account
+	}
+	return touch(ids...)
+}
 
-// Type implements Command.
-func (*Stage) Type() Type { return TypeStage }
+// Touches implements Command.
+func (*Stage) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*Abandon) Type() Type { return TypeAbandon }
+// Touches implements Command.
+func (*Abandon) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*IntentDone) Type() Type { return TypeIntentDone }
+// Touches implements Command.
+func (*IntentDone) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*IntentForget) Type() Type { return TypeIntentForget }
+// Touches implements Command.
+func (*IntentForget) Touches() Touch { return Touch{Kind: TouchAll} }
 
 func (c *Deliver) payload() []byte     { return c.Payload }
 func (c *Deliver) setPayload(p []byte) { c.Payload = p }

@@ -16,8 +16,8 @@ type ForgetMember struct {
 	Node rookery.NodeID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*ForgetNode) Type() Type { return TypeForgetNode }
+// Touches implements Command.
+func (*ForgetNode) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*ForgetMember) Type() Type { return TypeForgetMember }
+// Touches implements Command.
+func (*ForgetMember) Touches() Touch { return Touch{Kind: TouchNone} }

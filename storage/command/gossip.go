@@ -39,5 +39,5 @@ type SetGossipKeys struct {
 	Keys []string `cbor:"3,keyasint,omitempty"`
 }
 
-// Type implements Command.
-func (*SetGossipKeys) Type() Type { return TypeSetGossipKeys }
+// Touches implements Command.
+func (*SetGossipKeys) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -89,23 +89,23 @@ type Swept struct {
 	Bytes   int64  `cbor:"3,keyasint,omitempty"`
 }
 
-// Type implements Command.
-func (*Hold) Type() Type { return TypeHold }
+// Touches implements Command.
+func (*Hold) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*Release) Type() Type { return TypeRelease }
+// Touches implements Command.
+func (*Release) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*RestoreWindow) Type() Type { return TypeRestoreWindow }
+// Touches implements Command.
+func (*RestoreWindow) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*NamePacks) Type() Type { return TypeNamePacks }
+// Touches implements Command.
+func (*NamePacks) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*PlaceHold) Type() Type { return TypePlaceHold }
+// Touches implements Command.
+func (*PlaceHold) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*LiftHold) Type() Type { return TypeLiftHold }
+// Touches implements Command.
+func (*LiftHold) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*Swept) Type() Type { return TypeSwept }
+// Touches implements Command.
+func (*Swept) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -68,20 +68,26 @@ type AccountsErased struct {
 	Accounts []rookery.AccountID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*KeyFloor) Type() Type { return TypeKeyFloor }
+// Touches implements Command.
+func (*KeyFloor) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*RewrapAccounts) Type() Type { return TypeRewrapAccounts }
+// Touches implements Command.
+func (c *RewrapAccounts) Touches() Touch {
+	ids := make([]rookery.AccountID, len(c.Accounts))
+	for i := range c.Accounts {
+		ids[i] = c.Accounts[i].Account
+	}
+	return touch(ids...)
+}
 
-// Type implements Command.
-func (*BarAccount) Type() Type { return TypeBarAccount }
+// Touches implements Command.
+func (c *BarAccount) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*SetTenantKey) Type() Type { return TypeSetTenantKey }
+// Touches implements Command.
+func (*SetTenantKey) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*EraseAccounts) Type() Type { return TypeEraseAccounts }
+// Touches implements Command.
+func (c *EraseAccounts) Touches() Touch { return touch(c.Accounts...) }
 
-// Type implements Command.
-func (*AccountsErased) Type() Type { return TypeAccountsErased }
+// Touches implements Command.
+func (c *AccountsErased) Touches() Touch { return touch(c.Accounts...) }

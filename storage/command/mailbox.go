@@ -40,17 +40,17 @@ type Subscribe struct {
 	On      bool              `cbor:"3,keyasint,omitempty"`
 }
 
-// Type implements Command.
-func (*CreateMailbox) Type() Type { return TypeCreateMailbox }
+// Touches implements Command.
+func (c *CreateMailbox) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*DeleteMailbox) Type() Type { return TypeDeleteMailbox }
+// Touches implements Command.
+func (c *DeleteMailbox) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*RenameMailbox) Type() Type { return TypeRenameMailbox }
+// Touches implements Command.
+func (c *RenameMailbox) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Subscribe) Type() Type { return TypeSubscribe }
+// Touches implements Command.
+func (c *Subscribe) Touches() Touch { return touch(c.Account) }
 
 func (c *CreateMailbox) normal() Command {
 	n := *c

@@ -85,20 +85,25 @@ type Recover struct {
 	To       rookery.MailboxID `cbor:"3,keyasint"`
 }
 
-// Type implements Command.
-func (*StoreFlags) Type() Type { return TypeStoreFlags }
+// Touches implements Command.
+func (c *StoreFlags) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Expunge) Type() Type { return TypeExpunge }
+// Touches implements Command.
+func (c *Expunge) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Copy) Type() Type { return TypeCopy }
+// Touches implements Command.
+func (c *Copy) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Move) Type() Type { return TypeMove }
+// Touches implements Command.
+func (c *Move) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*PurgeExpunged) Type() Type { return TypePurgeExpunged }
+// Touches implements Command.
+func (c *PurgeExpunged) Touches() Touch {
+	if c.Account == nil {
+		return Touch{Kind: TouchAll}
+	}
+	return touch(*c.Account)
+}
 
-// Type implements Command.
-func (*Recover) Type() Type { return TypeRecover }
+// Touches implements Command.
+func (c *Recover) Touches() Touch { return touch(c.Account) }

@@ -205,50 +205,50 @@ func (*MoveOutResult) result() {}
 func (*ImportBegun) result()   {}
 func (*ImportResult) result()  {}
 
-// Type implements Command.
-func (*BeginMove) Type() Type { return TypeBeginMove }
+// Touches implements Command.
+func (c *BeginMove) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*SwitchMove) Type() Type { return TypeSwitchMove }
+// Touches implements Command.
+func (c *SwitchMove) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*AbandonMove) Type() Type { return TypeAbandonMove }
+// Touches implements Command.
+func (c *AbandonMove) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*EndMove) Type() Type { return TypeEndMove }
+// Touches implements Command.
+func (c *EndMove) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*MoveOut) Type() Type { return TypeMoveOut }
+// Touches implements Command.
+func (c *MoveOut) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*MoveCopied) Type() Type { return TypeMoveCopied }
+// Touches implements Command.
+func (c *MoveCopied) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*MoveFreeze) Type() Type { return TypeMoveFreeze }
+// Touches implements Command.
+func (c *MoveFreeze) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*MoveStop) Type() Type { return TypeMoveStop }
+// Touches implements Command.
+func (c *MoveStop) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*MoveGone) Type() Type { return TypeMoveGone }
+// Touches implements Command.
+func (c *MoveGone) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*ImportBegin) Type() Type { return TypeImportBegin }
+// Touches implements Command.
+func (c *ImportBegin) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Import) Type() Type { return TypeImport }
+// Touches implements Command.
+func (c *Import) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*ImportBody) Type() Type { return TypeImportBody }
+// Touches implements Command.
+func (c *ImportBody) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*ImportSeal) Type() Type { return TypeImportSeal }
+// Touches implements Command.
+func (c *ImportSeal) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*Activate) Type() Type { return TypeActivate }
+// Touches implements Command.
+func (c *Activate) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*ImportDrop) Type() Type { return TypeImportDrop }
+// Touches implements Command.
+func (c *ImportDrop) Touches() Touch { return touch(c.Account) }
 
 func (c *ImportBody) payload() []byte     { return c.Payload }
 func (c *ImportBody) setPayload(p []byte) { c.Payload = p }

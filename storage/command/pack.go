@@ -72,14 +72,14 @@ type PackForget struct {
 	Pack PackID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*Packed) Type() Type { return TypePacked }
+// Touches implements Command.
+func (*Packed) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*PackDead) Type() Type { return TypePackDead }
+// Touches implements Command.
+func (*PackDead) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*PackDeleted) Type() Type { return TypePackDeleted }
+// Touches implements Command.
+func (*PackDeleted) Touches() Touch { return Touch{Kind: TouchBodies} }
 
-// Type implements Command.
-func (*PackForget) Type() Type { return TypePackForget }
+// Touches implements Command.
+func (*PackForget) Touches() Touch { return Touch{Kind: TouchBodies} }

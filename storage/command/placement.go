@@ -47,14 +47,14 @@ type PlacementResult struct {
 
 func (*PlacementResult) result() {}
 
-// Type implements Command.
-func (*CreateGroup) Type() Type { return TypeCreateGroup }
+// Touches implements Command.
+func (*CreateGroup) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*FoundGroup) Type() Type { return TypeFoundGroup }
+// Touches implements Command.
+func (*FoundGroup) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*PlaceGroup) Type() Type { return TypePlaceGroup }
+// Touches implements Command.
+func (*PlaceGroup) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*ConfirmGroup) Type() Type { return TypeConfirmGroup }
+// Touches implements Command.
+func (*ConfirmGroup) Touches() Touch { return Touch{Kind: TouchNone} }

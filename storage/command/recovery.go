@@ -46,8 +46,8 @@ type RecoveredGroup struct {
 	Members []rookery.NodeID `cbor:"3,keyasint"`
 }
 
-// Type implements Command.
-func (*Jump) Type() Type { return TypeJump }
+// Touches implements Command.
+func (*Jump) Touches() Touch { return Touch{Kind: TouchAll} }
 
-// Type implements Command.
-func (*Recovered) Type() Type { return TypeRecovered }
+// Touches implements Command.
+func (*Recovered) Touches() Touch { return Touch{Kind: TouchNone} }

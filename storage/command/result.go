@@ -130,56 +130,16 @@ func EncodeResult(r Result) []byte {
 // DecodeResult reads the result of a command of type t. Errors are
 // KindInvalid.
 func DecodeResult(t Type, b []byte) (Result, error) {
-	r := newResult(t)
-	if r == nil {
-		return nil, rookery.E("decode result", rookery.KindInvalid, fmt.Errorf("command type %d is unknown to this version", t))
+	row, err := rowOf(t)
+	if err != nil {
+		return nil, rookery.E("decode result", rookery.KindInvalid, err)
 	}
+	r := row.result()
 	if _, ok := r.(*Done); ok {
 		return r, nil
 	}
 	if err := decMode.Unmarshal(b, r); err != nil {
-		return nil, rookery.E("decode result", rookery.KindInvalid, fmt.Errorf("result of command type %d: %w", t, err))
+		return nil, rookery.E("decode result", rookery.KindInvalid, fmt.Errorf("result of command %s: %w", row.Name, err))
 	}
 	return r, nil
-}
-
-func newResult(t Type) Result {
-	switch t {
-	case TypeCreateAccount:
-		return new(AccountResult)
-	case TypeCreateMailbox, TypeRenameMailbox:
-		return new(MailboxResult)
-	case TypeDeliver:
-		return new(DeliverResult)
-	case TypeStoreFlags:
-		return new(StoreResult)
-	case TypeExpunge:
-		return new(ExpungeResult)
-	case TypeCopy, TypeMove, TypeRecover:
-		return new(CopyResult)
-	case TypePurgeExpunged:
-		return new(PurgeResult)
-	case TypeAuditCall:
-		return new(AuditResult)
-	case TypeEnsureAccount:
-		return new(EnsureResult)
-	case TypeRewrapAccounts:
-		return new(RewrapResult)
-	case TypeSetSettings:
-		return new(SettingsResult)
-	case TypeBeginMove:
-		return new(BegunMove)
-	case TypeMoveOut:
-		return new(MoveOutResult)
-	case TypeImportBegin:
-		return new(ImportBegun)
-	case TypeImport:
-		return new(ImportResult)
-	case TypeCreateGroup, TypeFoundGroup, TypePlaceGroup:
-		return new(PlacementResult)
-	}
-	if New(t) == nil {
-		return nil
-	}
-	return new(Done)
 }

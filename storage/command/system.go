@@ -45,14 +45,14 @@ type ForgetAccount struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 }
 
-// Type implements Command.
-func (*ForgetAccount) Type() Type { return TypeForgetAccount }
+// Touches implements Command.
+func (c *ForgetAccount) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*EnsureAccount) Type() Type { return TypeEnsureAccount }
+// Touches implements Command.
+func (c *EnsureAccount) Touches() Touch { return touch(c.Account) }
 
-// Type implements Command.
-func (*SetSettings) Type() Type { return TypeSetSettings }
+// Touches implements Command.
+func (*SetSettings) Touches() Touch { return Touch{Kind: TouchNone} }
 
-// Type implements Command.
-func (*RegisterNode) Type() Type { return TypeRegisterNode }
+// Touches implements Command.
+func (*RegisterNode) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -7,7 +7,7 @@ var Version = version(testVersion)
 
 var testVersion string
 
-// newest is the highest version in introduced.
+// newest is the highest version in the table.
 const newest = 1
 
 // version is newest, one more in a binary built for the tests.
@@ -18,28 +18,12 @@ func version(test string) uint32 {
 	return newest
 }
 
-// introduced says which version brought each command that is not of the
-// first. Every new command gets a row: until every node reads that version and
-// the operator has finalised it, the command is not proposed.
-var introduced = map[Type]uint32{}
-
-// Introduced is the version that brought a type; 0 for an unknown type.
-func Introduced(t Type) uint32 {
-	if v, ok := introduced[t]; ok {
-		return v
-	}
-	if New(t) == nil {
-		return 0
-	}
-	return 1
-}
-
-// BroughtBy lists the commands that a version brought, for operators.
-func BroughtBy(version uint32) (types []Type) {
-	for t := Type(0); t < 256; t++ {
-		if Introduced(t) == version {
-			types = append(types, t)
+// BroughtBy names the commands that a version brought, for operators.
+func BroughtBy(version uint32) (names []string) {
+	for _, r := range table {
+		if r.Since == version {
+			names = append(names, r.Name)
 		}
 	}
-	return types
+	return names
 }

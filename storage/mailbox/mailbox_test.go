@@ -104,7 +104,7 @@ func (f *fixture) apply(c command.Command) (command.Result, error) {
 	if err := state.ResultError("apply", out); err != nil {
 		return nil, err
 	}
-	r, err := command.DecodeResult(c.Type(), state.DecodeResult(out).Value)
+	r, err := command.DecodeResult(command.TypeOf(c), state.DecodeResult(out).Value)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -277,4 +277,14 @@ func (f *fixture) dump() map[string]string {
 		f.t.Fatal(err)
 	}
 	return rows
+}
+
+// Every command of a mail group has its code here, and no other command has.
+func TestEveryCommandIsHandled(t *testing.T) {
+	m := openFixture(t).m
+	for _, r := range command.Rows() {
+		if m.parts.Handles(r.Type) != (r.Machine == command.Mail) {
+			t.Errorf("command %s is handled: %v", r.Name, m.parts.Handles(r.Type))
+		}
+	}
 }

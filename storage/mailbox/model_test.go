@@ -14,7 +14,7 @@ import (
 type model struct {
 	accounts map[rookery.AccountID]*modelAccount
 	intents  map[command.IntentID]*modelIntent
-	filed    map[command.IntentID]*command.DeliverResult
+	filed    map[command.IntentID]map[rookery.AccountID]command.Filed
 	packed   map[BodyID]command.PackID
 	staged   map[command.StageID]uint32
 }
@@ -54,7 +54,7 @@ type modelExpunged struct {
 
 func newModel() *model {
 	return &model{map[rookery.AccountID]*modelAccount{}, map[command.IntentID]*modelIntent{},
-		map[command.IntentID]*command.DeliverResult{}, map[BodyID]command.PackID{}, map[command.StageID]uint32{}}
+		map[command.IntentID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{}, map[command.StageID]uint32{}}
 }
 
 func (a *modelAccount) used() (bytes int64, messages uint64) {
@@ -182,49 +182,24 @@ func (a *modelAccount) keep(x *modelBox, r Row, now int64) {
 }
 
 func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.DeliverResult {
-	if c.FromIntent != nil && m.filed[*c.FromIntent] != nil {
-		if c.Staged != nil {
-			delete(m.staged, c.Staged.Stage)
-		}
-		return m.filed[*c.FromIntent]
-	}
 	result := &command.DeliverResult{}
 	moved := map[rookery.AccountID]bool{}
-	for _, d := range c.Deliveries {
-		a := m.accounts[d.Account]
-		if a == nil {
-			result.Filed = append(result.Filed, command.Filed{Kind: rookery.KindNotFound})
-			continue
+	for i := range c.Deliveries {
+		d := &c.Deliveries[i]
+		if c.FromIntent != nil {
+			if was, ok := m.filed[*c.FromIntent][d.Account]; ok {
+				result.Filed = append(result.Filed, was)
+				continue
+			}
 		}
-		x := a.box(max(d.Mailbox, Inbox))
-		if x == nil && d.Strict {
-			result.Filed = append(result.Filed, command.Filed{Kind: rookery.KindNotFound})
-			continue
+		filed := m.deliverOne(c, d, index, now, moved, result)
+		result.Filed = append(result.Filed, filed)
+		if c.FromIntent != nil && m.accounts[d.Account] != nil {
+			if m.filed[*c.FromIntent] == nil {
+				m.filed[*c.FromIntent] = map[rookery.AccountID]command.Filed{}
+			}
+			m.filed[*c.FromIntent][d.Account] = filed
 		}
-		if x == nil {
-			x = a.box(Inbox)
-		}
-		if used, _ := a.used(); a.quota > 0 && !d.NoQuota && used+c.Size > a.quota {
-			result.Filed = append(result.Filed, command.Filed{Kind: rookery.KindOverQuota})
-			continue
-		}
-		if _, ok := a.emails[c.Email]; !ok {
-			a.emails[c.Email] = index
-			a.wraps[c.Email] = d.WrappedKey
-			a.sizes[c.Email] = c.Size
-			result.Body = index
-			a.threads[c.Email] = a.thread(c.Email, d.Threads)
-		}
-		if !moved[d.Account] {
-			moved[d.Account] = true
-			a.modseq++
-		}
-		r := Row{Email: c.Email, Thread: a.threads[c.Email], Flags: d.Flags, Keywords: x.spell(d.Keywords), Size: a.sizes[c.Email], InternalDate: d.InternalDate, SaveDate: now / 1e9, UIDL: d.UIDL}
-		if r.InternalDate == 0 {
-			r.InternalDate = now / 1e9
-		}
-		uid := x.add(a, r)
-		result.Filed = append(result.Filed, command.Filed{OK: true, Mailbox: x.ID, UIDValidity: x.UIDValidity, UID: uid, ModSeq: a.modseq})
 	}
 	if c.Intent != nil {
 		in := &modelIntent{index, map[rookery.GroupID]bool{}}
@@ -234,13 +209,44 @@ func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.De
 		m.intents[c.Intent.ID] = in
 		result.Body = index
 	}
-	if c.FromIntent != nil {
-		m.filed[*c.FromIntent] = result
-	}
 	if c.Staged != nil {
 		delete(m.staged, c.Staged.Stage)
 	}
 	return result
+}
+
+func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID, now int64, moved map[rookery.AccountID]bool, result *command.DeliverResult) command.Filed {
+	a := m.accounts[d.Account]
+	if a == nil {
+		return command.Filed{Kind: rookery.KindNotFound}
+	}
+	x := a.box(max(d.Mailbox, Inbox))
+	if x == nil && d.Strict {
+		return command.Filed{Kind: rookery.KindNotFound}
+	}
+	if x == nil {
+		x = a.box(Inbox)
+	}
+	if used, _ := a.used(); a.quota > 0 && !d.NoQuota && used+c.Size > a.quota {
+		return command.Filed{Kind: rookery.KindOverQuota}
+	}
+	if _, ok := a.emails[c.Email]; !ok {
+		a.emails[c.Email] = index
+		a.wraps[c.Email] = d.WrappedKey
+		a.sizes[c.Email] = c.Size
+		result.Body = index
+		a.threads[c.Email] = a.thread(c.Email, d.Threads)
+	}
+	if !moved[d.Account] {
+		moved[d.Account] = true
+		a.modseq++
+	}
+	r := Row{Email: c.Email, Thread: a.threads[c.Email], Flags: d.Flags, Keywords: x.spell(d.Keywords), Size: a.sizes[c.Email], InternalDate: d.InternalDate, SaveDate: now / 1e9, UIDL: d.UIDL}
+	if r.InternalDate == 0 {
+		r.InternalDate = now / 1e9
+	}
+	uid := x.add(a, r)
+	return command.Filed{OK: true, Mailbox: x.ID, UIDValidity: x.UIDValidity, UID: uid, ModSeq: a.modseq}
 }
 
 func (m *model) store(c *command.StoreFlags) *command.StoreResult {

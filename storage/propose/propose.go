@@ -30,7 +30,7 @@ func Command(ctx context.Context, log Log, group rookery.GroupID, c command.Comm
 	if err := state.ResultError(op, answer); err != nil {
 		return nil, index, err
 	}
-	result, err := command.DecodeResult(c.Type(), state.DecodeResult(answer).Value)
+	result, err := command.DecodeResult(command.TypeOf(c), state.DecodeResult(answer).Value)
 	if err != nil {
 		return nil, index, rookery.E(op, rookery.KindUnknown, err)
 	}

@@ -20,7 +20,7 @@ func (f *fixture) applyAt(time int64, c command.Command) command.Result {
 	if err := state.ResultError("apply", out); err != nil {
 		f.t.Fatal(err)
 	}
-	r, err := command.DecodeResult(c.Type(), state.DecodeResult(out).Value)
+	r, err := command.DecodeResult(command.TypeOf(c), state.DecodeResult(out).Value)
 	if err != nil {
 		f.t.Fatal(err)
 	}

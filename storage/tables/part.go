@@ -36,8 +36,8 @@ type Handler[W any] struct {
 // On makes the handler of commands of type C. fn changes everything the
 // command says or, where it gives an error, nothing.
 func On[W any, C command.Command](fn func(W, C) (command.Result, error)) Handler[W] {
-	var none C // Type looks at no field
-	return Handler[W]{none.Type(), func(w W, c command.Command) (command.Result, error) { return fn(w, c.(C)) }}
+	var none C
+	return Handler[W]{command.TypeOf(none), func(w W, c command.Command) (command.Result, error) { return fn(w, c.(C)) }}
 }
 
 // Parts is a state machine's parts together: it knows each command's handler
@@ -76,10 +76,10 @@ func Join[W any](of string, parts ...Part[W]) *Parts[W] {
 
 // Run executes a command. The error is KindInvalid where no part has its type.
 func (p *Parts[W]) Run(w W, c command.Command) (command.Result, error) {
-	if t := int(c.Type()); t < len(p.handlers) && p.handlers[t] != nil {
+	if t := command.TypeOf(c); p.Handles(t) {
 		return p.handlers[t].run(w, c)
 	}
-	return nil, Refuse(rookery.KindInvalid, "command type %d does not belong to %s", c.Type(), p.of)
+	return nil, Refuse(rookery.KindInvalid, "command %s does not belong to %s", command.NameOf(c), p.of)
 }
 
 // Follow tells the part of a table that a row of an account is about to be

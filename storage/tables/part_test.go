@@ -7,10 +7,10 @@ import (
 	"rookery/storage/command"
 )
 
-type run struct{ seen []command.Type }
+type run struct{ seen int }
 
 func (r *run) done(*command.PackDead) (command.Result, error) {
-	r.seen = append(r.seen, command.TypePackDead)
+	r.seen++
 	return &command.Done{}, nil
 }
 
@@ -21,13 +21,13 @@ func (r *run) no(*command.PackForget) (command.Result, error) {
 func TestCommandsGoToTheirPart(t *testing.T) {
 	p := Join("a test", Part[*run]{Handlers: []Handler[*run]{On((*run).done)}}, Part[*run]{Handlers: []Handler[*run]{On((*run).no)}})
 	r := &run{}
-	if _, err := p.Run(r, &command.PackDead{}); err != nil || len(r.seen) != 1 {
+	if _, err := p.Run(r, &command.PackDead{}); err != nil || r.seen != 1 {
 		t.Fatal(r.seen, err)
 	}
 	if _, err := p.Run(r, &command.PackForget{}); !rookery.Is(err, rookery.KindDenied) || Reason(err) != "no" {
 		t.Fatal(err)
 	}
-	if _, err := p.Run(r, &command.PackDeleted{}); !rookery.Is(err, rookery.KindInvalid) || p.Handles(command.TypePackDeleted) {
+	if _, err := p.Run(r, &command.PackDeleted{}); !rookery.Is(err, rookery.KindInvalid) || p.Handles(command.TypeOf(&command.PackDeleted{})) {
 		t.Fatal(err)
 	}
 	if _, err := p.Run(r, &command.Admit{}); !rookery.Is(err, rookery.KindInvalid) {
