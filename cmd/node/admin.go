@@ -26,7 +26,6 @@ type adminServer struct {
 	state    func(ctx context.Context, name string, state command.NodeState) error
 	finalize func(ctx context.Context) error
 	groups   func(ctx context.Context, count int) ([]adminapi.AddedGroup, error)
-	rekey    func(ctx context.Context) (uint64, error)
 	orders   []func(*routes) // declare those of rookery storage, key, account and audit
 	audit    audit
 	logger   *slog.Logger
@@ -65,7 +64,6 @@ func (a *adminServer) routes(t *routes) {
 		reply(w, struct{}{})
 	})
 	t.changes("POST /v1/groups", "group add", a.postGroups)
-	t.changes("POST /v1/gossip", "gossip rotate", a.postGossip)
 	for _, add := range a.orders {
 		add(t)
 	}

@@ -23,8 +23,7 @@ const (
 	identityDir  = "identity"          // certificate and CAs
 	authorityKey = "keys/ca.key"       // the cluster CA's key: any node admits others
 	tenantKeys   = "keys/tenant.json"  // the keyring of account keys
-	settingsKey  = "keys/settings.key" // opens sealed settings
-	gossipKey    = "keys/gossip.key"   // encrypts discovery
+	settingsKey  = "keys/settings.key" // the keyring that opens sealed settings and encrypts discovery
 	seedsFile    = "seeds.json"        // where others were last known to be
 )
 
@@ -48,7 +47,6 @@ func (s Seed) member() (m member) {
 type welcome struct {
 	TenantKeys   []byte `cbor:"1,keyasint"`
 	SettingsKey  []byte `cbor:"2,keyasint"`
-	GossipKey    []byte `cbor:"3,keyasint"`
 	AuthorityKey []byte `cbor:"4,keyasint"`
 	Seeds        []Seed `cbor:"5,keyasint"`
 	Generation   string `cbor:"6,keyasint,omitempty"`
@@ -57,7 +55,7 @@ type welcome struct {
 // secretFiles are the files that all nodes share as they are. The tenant
 // keyring is not among them: each node keeps it in a source of its own.
 func (w *welcome) secretFiles() map[string]*[]byte {
-	return map[string]*[]byte{settingsKey: &w.SettingsKey, gossipKey: &w.GossipKey, authorityKey: &w.AuthorityKey}
+	return map[string]*[]byte{settingsKey: &w.SettingsKey, authorityKey: &w.AuthorityKey}
 }
 
 // readWelcome is what a joiner gets, with the tenant keyring as Encode wrote it.

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,8 +50,10 @@ func create(ctx context.Context, cfg settings.Node, disk vfs.FS, now time.Time) 
 	if err != nil {
 		return err
 	}
-	// Keys that a cut-off creation left are as good as new ones.
-	w := welcome{AuthorityKey: caKey, SettingsKey: keptKey(cfg.DataDir, settingsKey), GossipKey: keptKey(cfg.DataDir, gossipKey)}
+	w := welcome{AuthorityKey: caKey}
+	if w.SettingsKey, err = body.GenerateKeyring().Encode(); err != nil {
+		return err
+	}
 	if err := durable.MakeDir(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
@@ -98,16 +99,6 @@ func issue(ca *transport.Authority, node rookery.NodeID, now time.Time) (*transp
 		return nil, err
 	}
 	return transport.NewIdentity(cert, key, ca.CertificatePEM())
-}
-
-// keptKey is the 32-byte key in a file, or a new one where there is none.
-func keptKey(dir, name string) []byte {
-	if k, err := os.ReadFile(filepath.Join(dir, name)); err == nil && len(k) == 32 {
-		return k
-	}
-	k := make([]byte, 32)
-	rand.Read(k)
-	return k
 }
 
 // joinInfo is what a joiner says of itself.
@@ -190,7 +181,6 @@ type RecoveryKit struct {
 	AuthorityKey string    `json:"ca_key_pem"`
 	TenantKeys   []byte    `json:"tenant_keys"`
 	SettingsKey  []byte    `json:"settings_key"`
-	GossipKey    []byte    `json:"gossip_key"`
 }
 
 // WriteRecoveryKit writes the kit of a node's cluster to a file of mode 0600.
@@ -214,7 +204,7 @@ func WriteRecoveryKit(dataDir, path string, now time.Time) error {
 	}
 	b, err := json.MarshalIndent(RecoveryKit{
 		Cluster: ident.Cluster, Made: now.UTC(), Authority: string(ident.AuthoritiesPEM()), AuthorityKey: string(w.AuthorityKey),
-		TenantKeys: w.TenantKeys, SettingsKey: w.SettingsKey, GossipKey: w.GossipKey,
+		TenantKeys: w.TenantKeys, SettingsKey: w.SettingsKey,
 	}, "", "  ")
 	if err == nil {
 		err = durable.WriteFile(path, append(b, '\n'), 0o600)

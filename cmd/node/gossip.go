@@ -3,12 +3,9 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,7 +52,7 @@ func openLives(ctx context.Context, n *Node) (*lives, error) {
 	if !ok {
 		return l, nil
 	}
-	keys, err := readGossipKeys(filepath.Join(n.cfg.DataDir, gossipKey))
+	keys, err := gossipKeys(n.settingsRing.ring)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +83,6 @@ func openLives(ctx context.Context, n *Node) (*lives, error) {
 
 // clip keeps what gossip says about a node within its bounds.
 func clip(s string) string { return s[:min(len(s), 64)] }
-
-// readGossipKeys reads the ring: keys of 32 bytes one behind the other, the
-// first encrypts.
-func readGossipKeys(path string) (keys [][]byte, err error) {
-	b, err := os.ReadFile(path)
-	if err == nil && (len(b) == 0 || len(b)%gossipKeyLen != 0) {
-		err = fmt.Errorf("%s has %d bytes, not a multiple of %d", path, len(b), gossipKeyLen)
-	}
-	if err != nil {
-		return nil, rookery.E("read gossip key", rookery.KindDamaged, fmt.Errorf("%w; copy it from another node or the recovery kit", err))
-	}
-	for ; len(b) > 0; b = b[gossipKeyLen:] {
-		keys = append(keys, b[:gossipKeyLen])
-	}
-	return keys, nil
-}
 
 // advertisedPackets is the IP address and port for packets: that of the
 // advertised name where it can be found, else that of the socket or of this

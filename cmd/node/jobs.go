@@ -77,7 +77,7 @@ func (n *Node) startJobs() {
 	n.job("erasure of accounts", n.eraseJob)
 	n.job("moves of accounts", n.movers.run)
 	n.job("holds", n.spreadHolds)
-	n.job("gossip keys", n.followGossipKeys)
+	n.job("settings key", n.followSettingsKey)
 	n.job("trying the object store", n.bodies.tryStore)
 	n.job("orphan sweep", n.sweepRegularly)
 }

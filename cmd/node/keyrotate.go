@@ -30,14 +30,14 @@ func (n *Node) rotateTenant(ctx context.Context) (r adminapi.RotatedKey, err err
 	if err != nil {
 		return r, err
 	}
-	held, _ := n.heldBy(ctx, nodes)
+	held, _ := n.tenant.heldBy(ctx, nodes)
 	records, err := n.groups.system.TenantKeys()
 	if err != nil {
 		return r, err
 	}
 	key := n.nextKey(held, records)
 	defer key.Clear()
-	errs := n.spreadKey(ctx, nodes, key)
+	errs := n.tenant.spread(ctx, nodes, key)
 	if err := n.enoughHave(nodes, errs); err != nil {
 		return r, rookery.E(op, rookery.KindUnavailable, err)
 	}
@@ -92,18 +92,18 @@ func (n *Node) keysCurrent(ctx context.Context) error {
 	return n.tenant.sync(ctx)
 }
 
-// spreadKey brings a key to every node, and says which have not taken it.
-func (n *Node) spreadKey(ctx context.Context, nodes []system.Node, key body.TenantKey) map[rookery.NodeID]error {
+// spread brings a key to every node, and says which have not taken it.
+func (t *keyRing) spread(ctx context.Context, nodes []system.Node, key body.TenantKey) map[rookery.NodeID]error {
 	return eachMember(nodes, func(x system.Node) error {
-		if x.ID == n.id.Node {
-			return n.tenant.put(ctx, key)
+		if x.ID == t.node.id.Node {
+			return t.put(ctx, key)
 		}
 		b, err := cbor.Marshal(sentKey{key.Version, key.Secret()})
 		if err != nil {
 			return err
 		}
 		defer clear(b)
-		_, err = n.askKeys(ctx, x.ID, callKeyPut, b)
+		_, err = t.ask(ctx, x.ID, callKeyPut, b)
 		return err
 	})
 }
@@ -143,20 +143,20 @@ func (n *Node) syncKeys(ctx context.Context, nodes []system.Node) map[rookery.No
 		if x.ID == n.id.Node {
 			return n.keysCurrent(ctx)
 		}
-		_, err := n.askKeys(ctx, x.ID, callKeysSync, nil)
+		_, err := n.tenant.ask(ctx, x.ID, callKeysSync, nil)
 		return err
 	})
 }
 
 // heldBy asks nodes which keys they hold.
-func (n *Node) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]heldKeys, map[rookery.NodeID]error) {
+func (t *keyRing) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]heldKeys, map[rookery.NodeID]error) {
 	all := make([]heldKeys, len(nodes))
 	at := map[rookery.NodeID]*heldKeys{}
 	for i, x := range nodes {
 		at[x.ID] = &all[i]
 	}
 	errs := eachMember(nodes, func(x system.Node) (err error) {
-		*at[x.ID], err = n.keysHeld(ctx, x.ID)
+		*at[x.ID], err = t.keysHeld(ctx, x.ID)
 		return err
 	})
 	held := map[rookery.NodeID]heldKeys{}
@@ -181,7 +181,7 @@ func (n *Node) destroyTenant(ctx context.Context, versions ...uint32) (destroyed
 	if err != nil {
 		return nil, err
 	}
-	held, errs := n.heldBy(ctx, nodes)
+	held, errs := n.tenant.heldBy(ctx, nodes)
 	if err := n.namely(nodes, errs); err != nil {
 		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("a key is destroyed on every node or on none, and these do not answer: %w; start them, or take them off with rookery remove", err))
 	}
@@ -205,7 +205,7 @@ func (n *Node) destroyTenant(ctx context.Context, versions ...uint32) (destroyed
 	}
 	n.deps.Logger.Info("tenant keys are destroyed", "versions", versions)
 	errs = n.syncKeys(ctx, nodes)
-	held, more := n.heldBy(ctx, nodes)
+	held, more := n.tenant.heldBy(ctx, nodes)
 	maps.Copy(errs, more)
 	for id, h := range held {
 		for _, v := range versions {

@@ -33,7 +33,7 @@ func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) 
 	if err != nil {
 		return s, err
 	}
-	held, errs := n.heldBy(ctx, nodes)
+	held, errs := n.tenant.heldBy(ctx, nodes)
 	for _, x := range nodes {
 		k := adminapi.KeyNode{Name: x.Name, Held: []uint32{}}
 		if err := errs[x.ID]; err != nil {

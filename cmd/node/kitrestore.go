@@ -40,7 +40,7 @@ func ReadRecoveryKit(path string) (k RecoveryKit, err error) {
 		return k, rookery.E(op, rookery.KindInvalid, err)
 	}
 	defer clear(b)
-	if err := json.Unmarshal(b, &k); err != nil || k.Cluster == "" || len(k.TenantKeys) == 0 || len(k.SettingsKey) == 0 || len(k.GossipKey) == 0 {
+	if err := json.Unmarshal(b, &k); err != nil || k.Cluster == "" || len(k.TenantKeys) == 0 || len(k.SettingsKey) == 0 {
 		return k, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s is not a whole recovery kit", path)) // the cause may quote a key
 	}
 	return k, nil
@@ -116,7 +116,7 @@ func (o *offline) restore(r *RestoredKeys, kit RecoveryKit, ca *transport.Author
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{tenantKeys, kit.TenantKeys}, {settingsKey, kit.SettingsKey}, {gossipKey, kit.GossipKey}, {authorityKey, []byte(kit.AuthorityKey)}} {
+	}{{tenantKeys, kit.TenantKeys}, {settingsKey, kit.SettingsKey}, {authorityKey, []byte(kit.AuthorityKey)}} {
 		path := filepath.Join(o.dir, f.name)
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			r.Kept = append(r.Kept, f.name)

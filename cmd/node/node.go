@@ -71,38 +71,37 @@ const startWithin = 30 * time.Second
 
 // Node is one running node.
 type Node struct {
-	cfg         settings.Node
-	deps        Deps
-	id          identity
-	lock        *os.File
-	tenant      *tenantRing
-	sealer      *sealer
-	groups      *groups
-	road        *road
-	settings    *settingsStore
-	inForce     inForce
-	people      *people
-	bodies      *bodies
-	accounts    *account.Store
-	deliver     *delivery.Deliverer
-	servers     *servers
-	onward      *sessions
-	movers      *movers
-	health      *health
-	mesh        *mesh
-	admin       *adminServer
-	limits      atomic.Pointer[settings.Limits]
-	topics      topics
-	lives       *lives
-	lineage     *lineage
-	reports     reports
-	serving     atomic.Pointer[servers] // when its listeners are open
-	full        atomic.Bool             // no mail group runs here until the disk has room
-	ring        atomic.Uint64           // version of the gossip keys in use here
-	replication atomic.Int32
-	clocks      atomic.Pointer[clockLook]
-	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
-	deadAfter   atomic.Int64 // a time.Duration
+	cfg          settings.Node
+	deps         Deps
+	id           identity
+	lock         *os.File
+	tenant       *keyRing
+	settingsRing *keyRing
+	groups       *groups
+	road         *road
+	settings     *settingsStore
+	inForce      inForce
+	people       *people
+	bodies       *bodies
+	accounts     *account.Store
+	deliver      *delivery.Deliverer
+	servers      *servers
+	onward       *sessions
+	movers       *movers
+	health       *health
+	mesh         *mesh
+	admin        *adminServer
+	limits       atomic.Pointer[settings.Limits]
+	topics       topics
+	lives        *lives
+	lineage      *lineage
+	reports      reports
+	serving      atomic.Pointer[servers] // when its listeners are open
+	full         atomic.Bool             // no mail group runs here until the disk has room
+	replication  atomic.Int32
+	clocks       atomic.Pointer[clockLook]
+	skew         atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
+	deadAfter    atomic.Int64 // a time.Duration
 
 	// current is that since the start the placement was read behind a barrier
 	// once. Open sets it, then the following of the cluster.
@@ -201,7 +200,7 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 	if n.tenant, err = openTenantRing(ctx, n); err != nil {
 		return err
 	}
-	n.sealer, err = openSealer(filepath.Join(n.cfg.DataDir, settingsKey))
+	n.settingsRing, err = openSettingsRing(ctx, n)
 	return err
 }
 
@@ -225,8 +224,12 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.serveReports()
 	n.serveMembers()
 	n.serveAway()
-	n.serveKeys()
+	n.tenant.serve()
+	n.settingsRing.serve()
 	if err := n.mesh.listen(ctx); err != nil {
+		return err
+	}
+	if err := n.settingsRing.find(ctx); err != nil {
 		return err
 	}
 	if n.lives, err = openLives(ctx, n); err != nil {
@@ -302,7 +305,7 @@ func (n *Node) begun() error {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.sealer, on: machine{n.cfg.DataDir}}
+	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.newSealer(), on: machine{n.cfg.DataDir}}
 	version, _, err := n.groups.system.Settings()
 	if err != nil {
 		return err
@@ -373,7 +376,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.serveChecks()
 	n.serveGarbage()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, rekey: n.beginRing, audit: auditor{n.cfg.Name, n.propose}, orders: n.adminOrders(), logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.propose}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}

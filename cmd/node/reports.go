@@ -23,8 +23,8 @@ type nodeReport struct {
 	Up       int64             `cbor:"6,keyasint,omitempty"`
 	// Clock is the node's, in unix nanoseconds.
 	Clock int64 `cbor:"7,keyasint,omitempty"`
-	// Ring is the version of the gossip keys it uses.
-	Ring uint64 `cbor:"8,keyasint,omitempty"`
+	// SettingsKey is the version it uses.
+	SettingsKey uint32 `cbor:"8,keyasint,omitempty"`
 	// Packing is of the groups it leads.
 	Packing map[rookery.GroupID]packReport `cbor:"9,keyasint,omitempty"`
 	// Place is the mark of the object store's directory, where it is one.
@@ -40,7 +40,7 @@ type nodeReport struct {
 const callReport = "report"
 
 func (n *Node) report() nodeReport {
-	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Ring: n.ring.Load(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Settings: n.inForce.trouble(), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
+	r := nodeReport{Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), SettingsKey: n.settingsRing.ring.Current(), Sessions: n.sessions(), Up: int64(time.Since(n.lives.started).Seconds()), Settings: n.inForce.trouble(), Disk: n.groups.log.Stats().Disk.String(), Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]packReport{}}
 	if n.bodies != nil {
 		r.Place = n.bodies.tried.where()
 	}

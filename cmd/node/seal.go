@@ -1,67 +1,83 @@
 package node
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"strconv"
 	"strings"
 
 	"rookery"
+	"rookery/storage/body"
 )
 
 // sealer keeps the secrets of the settings closed in the log, the state and
-// backups: AES-256-GCM under a key of its own, kept beside the tenant key.
-type sealer struct{ aead cipher.AEAD }
+// backups: AES-256-GCM under the version in use of a key of their own, the
+// settings key, whose ring lies beside the tenant's.
+type sealer struct {
+	ring *body.Keyring
+	// fetch tries to bring versions that are not in the ring.
+	fetch func()
+}
 
+// sealedPrefix is followed by the version of the key, a colon and the secret.
 const sealedPrefix = "sealed:"
 
-// openSealer reads the settings key, without which the secrets of the settings
-// cannot be opened.
-func openSealer(path string) (*sealer, error) {
-	const op = "open settings key"
-	key, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, rookery.E(op, rookery.KindDamaged,
-			fmt.Errorf("%s is missing, and the secrets of the settings cannot be opened without it; bring it back from the recovery kit (rookery key restore)", path))
-	}
+// seal closes a secret; the key binds it to its place.
+func (s *sealer) seal(place, secret string) (string, error) {
+	version := s.ring.Current()
+	aead, err := s.aead(place, version)
 	if err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, err)
+		return "", err
 	}
-	if len(key) != 32 {
-		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("%s has %d bytes, not 32; bring it back from the recovery kit", path, len(key)))
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, rookery.E(op, rookery.KindDamaged, err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, rookery.E(op, rookery.KindDamaged, err)
-	}
-	return &sealer{aead}, nil
-}
-
-// seal closes a secret; the settings key binds it to its place.
-func (s *sealer) seal(key, secret string) string {
-	nonce := make([]byte, s.aead.NonceSize())
+	nonce := make([]byte, aead.NonceSize())
 	rand.Read(nonce)
-	return sealedPrefix + base64.RawStdEncoding.EncodeToString(s.aead.Seal(nonce, nonce, []byte(secret), []byte(key)))
+	return fmt.Sprintf("%s%d:%s", sealedPrefix, version, base64.RawStdEncoding.EncodeToString(aead.Seal(nonce, nonce, []byte(secret), []byte(place)))), nil
 }
 
-func (s *sealer) open(key, sealed string) (string, error) {
-	b, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(sealed, sealedPrefix))
-	if err != nil || len(b) < s.aead.NonceSize() || !strings.HasPrefix(sealed, sealedPrefix) {
-		return "", rookery.E("open secret", rookery.KindDamaged, fmt.Errorf("%s is not a sealed secret; set it again", key))
+func (s *sealer) open(place, sealed string) (string, error) {
+	version, text := sealedUnder(sealed)
+	b, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil || version == 0 {
+		return "", rookery.E("open secret", rookery.KindDamaged, fmt.Errorf("%s is not a sealed secret; set it again", place))
 	}
-	n := s.aead.NonceSize()
-	clear, err := s.aead.Open(nil, b[:n], b[n:], []byte(key))
+	if _, here := s.ring.Tenant(version); !here && s.fetch != nil {
+		s.fetch()
+	}
+	aead, err := s.aead(place, version)
 	if err != nil {
-		return "", rookery.E("open secret", rookery.KindDamaged, fmt.Errorf("%s was sealed under another key; set it again", key))
+		return "", err
+	}
+	n := aead.NonceSize()
+	if len(b) < n {
+		return "", rookery.E("open secret", rookery.KindDamaged, fmt.Errorf("%s is cut short; set it again", place))
+	}
+	clear, err := aead.Open(nil, b[:n], b[n:], []byte(place))
+	if err != nil {
+		return "", rookery.E("open secret", rookery.KindDamaged, fmt.Errorf("%s was sealed under another key; set it again", place))
 	}
 	return string(clear), nil
+}
+
+// sealedUnder is the version of the key that a secret is sealed under, and what
+// follows; 0 for what is no sealed secret.
+func sealedUnder(sealed string) (version uint32, text string) {
+	rest, ok := strings.CutPrefix(sealed, sealedPrefix)
+	number, text, found := strings.Cut(rest, ":")
+	v, err := strconv.ParseUint(number, 10, 32)
+	if !ok || !found || err != nil {
+		return 0, ""
+	}
+	return uint32(v), text
+}
+
+func (s *sealer) aead(place string, version uint32) (cipher.AEAD, error) {
+	k, ok := s.ring.Tenant(version)
+	if !ok {
+		return nil, rookery.E("open secret", rookery.KindUnavailable, fmt.Errorf(
+			"%s is sealed under version %d of the settings key, which is not in %s: start another node, or bring the file back from a recovery kit that has it (rookery key restore)", place, version, settingsKey))
+	}
+	defer k.Clear()
+	return keyGCM(k.Secret())
 }

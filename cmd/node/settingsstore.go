@@ -56,6 +56,26 @@ func (s *settingsStore) open(doc []byte) (settings.Cluster, error) {
 	return set, err
 }
 
+// sealedAnew reports whether all secrets are sealed under the version of the
+// settings key in use here.
+func (s *settingsStore) sealedAnew() (bool, error) {
+	version, doc, err := s.system.Settings()
+	if err != nil || version == 0 {
+		return err == nil, err
+	}
+	set, err := settings.Parse(doc)
+	if err != nil {
+		return false, err
+	}
+	anew := true
+	err = set.EachSecret(func(_ string, v *string) error {
+		under, _ := sealedUnder(*v)
+		anew = anew && (*v == "" || under >= s.sealer.ring.Current())
+		return nil
+	})
+	return anew, err
+}
+
 // write replaces the settings if they are still at version. Secrets that read
 // Hidden stay as they were. Directories named in orphan may leave accounts behind.
 func (s *settingsStore) write(ctx context.Context, next settings.Cluster, version uint64, orphan ...string) (uint64, error) {
@@ -79,12 +99,15 @@ func (s *settingsStore) write(ctx context.Context, next settings.Cluster, versio
 		return 0, err
 	}
 	next.MakeIDs()
-	next.EachSecret(func(key string, v *string) error {
+	err = next.EachSecret(func(key string, v *string) (err error) {
 		if *v != "" && !strings.HasPrefix(*v, sealedPrefix) {
-			*v = s.sealer.seal(key, *v)
+			*v, err = s.sealer.seal(key, *v)
 		}
-		return nil
+		return err
 	})
+	if err != nil {
+		return 0, err
+	}
 	doc, err := next.Document()
 	if err != nil {
 		return 0, err

@@ -58,9 +58,9 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			})
 		}
 		hear(callReport, nodeReport{})
-		hear(callKeysHeld, heldKeys{})
-		hear(callKeyPut, heldKeys{})
-		hear(callKeysSync, heldKeys{})
+		hear(first.tenant.call(callKeysHeld), heldKeys{})
+		hear(first.tenant.call(callKeyPut), heldKeys{})
+		hear(first.tenant.call(callKeysSync), heldKeys{})
 		ln, err := lost.deps.Network.Listen(c.t.Context(), "tcp", lost.cfg.Cluster.Listen)
 		if err == nil {
 			err = thief.Start(ln)
@@ -82,7 +82,7 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, x := range c.nodes[:2] {
-			if _, err := thief.Call(c.t.Context(), x.id.Node, callKeyGet, b); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := thief.Call(c.t.Context(), x.id.Node, x.tenant.call(callKeyGet), b); !rookery.Is(err, rookery.KindUnavailable) {
 				t.Errorf("%s answers a minted certificate of %s: %v", x.cfg.Name, victim, err)
 			}
 		}

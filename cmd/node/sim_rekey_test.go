@@ -2,95 +2,117 @@ package node
 
 import (
 	"bytes"
-	"errors"
-	"os"
+	"context"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"rookery"
+	"rookery/cluster/transport"
+	"rookery/cmd/node/settings"
+	"rookery/storage/body"
 	"rookery/storage/command"
 )
 
-// ringFile is a machine's file of gossip keys.
-func (c *sim) ringFile(x *simNode) []byte {
+// secrets are the sealed secrets of the settings as a node has them.
+func (c *sim) secrets(x *simNode) map[string]string {
 	c.t.Helper()
-	b, err := os.ReadFile(filepath.Join(x.cfg.DataDir, gossipKey))
+	_, doc, err := x.groups.system.Settings()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return b
-}
-
-// The node that leads a change of the gossip key loses its power in each stage
-// in turn, and comes back when the change is over or goes on: in the end all
-// know the newest key and no other.
-func TestSimGossipKeyChangesThroughPowerCuts(t *testing.T) {
-	bubble(t, nil, func(c *sim) {
-		for _, stage := range []command.GossipStage{command.GossipInstall, command.GossipUse, command.GossipSettled} {
-			before := c.ringFile(c.nodes[0])
-			leads := c.leader(rookery.SystemGroup)
-			settled, err := leads.beginRing(c.t.Context())
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			c.until(time.Minute, "the change has come to "+stage.String(), func() bool {
-				ring, err := leads.groups.system.Gossip()
-				return err == nil && ring.Stage == stage
-			})
-			c.powerCut(leads)
-			var stay []*simNode
-			for _, x := range c.nodes {
-				if x != leads {
-					stay = append(stay, x)
-				}
-			}
-			c.until(time.Minute, "the others settle", func() bool {
-				for _, x := range stay {
-					if x.ring.Load() != settled || len(c.ringFile(x)) != gossipKeyLen || bytes.Equal(c.ringFile(x), before) {
-						return false
-					}
-				}
-				return bytes.Equal(c.ringFile(stay[0]), c.ringFile(stay[1]))
-			})
-			c.on(leads)
-			c.until(time.Minute, "the one that was away knows the key", func() bool {
-				return leads.ring.Load() == settled && bytes.Equal(c.ringFile(leads), c.ringFile(stay[0]))
-			})
+	set, err := settings.Parse(doc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sealed := map[string]string{}
+	set.EachSecret(func(place string, v *string) error {
+		if *v != "" {
+			sealed[place] = *v
 		}
+		return nil
 	})
+	if len(sealed) == 0 {
+		c.t.Fatal("the settings have no secret: nothing is tried")
+	}
+	return sealed
 }
 
-// The system group's leader is removed: it may lead for a moment longer, but
-// never begins the change that its removal calls for, and does not learn the
-// key of it.
-func TestSimRemovedLeaderDoesNotChooseTheNextGossipKey(t *testing.T) {
+// The system group's leader is removed, and keeps its disk; another node loses
+// its power meanwhile. The others come to use another settings key and drop the
+// one of before, and seal the settings anew. With what is on the disk of the
+// removed node no packet of gossip can be read and no new secret opened, and
+// nobody gives it the new key.
+func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		time.Sleep(2 * rekeyCalm)
 		removed := c.leader(rookery.SystemGroup)
-		before := c.ringFile(removed)
 		var stay []*simNode
 		for _, x := range c.nodes {
 			if x != removed {
 				stay = append(stay, x)
 			}
 		}
+		old := removed.settingsRing.ring.Current()
 		c.setState(stay[0], removed, command.NodeRemoved)
-		c.until(2*time.Minute, "the others settle on another key", func() bool {
-			key := c.ringFile(stay[0])
-			return len(key) == gossipKeyLen && !bytes.Equal(key, before) && bytes.Equal(key, c.ringFile(stay[1]))
+		c.powerCut(stay[1])
+		time.Sleep(time.Second)
+		c.on(stay[1])
+		c.until(3*time.Minute, "the others use another key and no older one", func() bool {
+			for _, x := range stay {
+				if v := x.settingsRing.ring.Versions(); len(v) != 1 || v[0] <= old {
+					return false
+				}
+			}
+			return true
 		})
-		// Whoever else begins it has to be elected first.
-		ring, err := stay[0].groups.system.Gossip()
-		gone, nerr := stay[0].groups.system.Node(removed.id.Node)
-		if err := errors.Join(err, nerr); err != nil {
+		kept, err := body.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKey))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if after := time.Duration(ring.Began - gone.Since); after < 10*time.Millisecond {
-			t.Errorf("the change began %v after the removal: the removed node has chosen the key", after)
+		his, err := gossipKeys(kept)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if bytes.Contains(c.ringFile(removed), c.ringFile(stay[0])) {
-			t.Error("the removed node knows the key")
+		for _, x := range stay {
+			for place, secret := range c.secrets(x) {
+				if _, err := (&sealer{ring: kept}).open(place, secret); err == nil {
+					t.Errorf("the removed node opens %s", place)
+				}
+			}
+			if _, _, err := x.settings.local(); err != nil {
+				t.Errorf("%s cannot read the settings: %v", x.cfg.Name, err)
+			}
+			keys, err := gossipKeys(x.settingsRing.ring)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range keys {
+				if slices.ContainsFunc(his, func(k []byte) bool { return bytes.Equal(k, key) }) {
+					t.Error("the removed node knows the key of gossip")
+				}
+			}
+		}
+		c.off(removed)
+		ident, err := transport.LoadIdentity(filepath.Join(removed.cfg.DataDir, identityDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ghost, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: stay[0].mesh.key,
+			Addresses: stay[0].mesh.where, Dial: dialTCP(removed.deps.Network)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ghost.Close(context.Background())
+		b, err := cbor.Marshal(sentKey{Version: stay[1].settingsRing.ring.Current()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ghost.Call(c.t.Context(), stay[1].id.Node, stay[1].settingsRing.call(callKeyGet), b); err == nil {
+			t.Error("the removed node is given the key")
 		}
 	})
 }

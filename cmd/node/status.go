@@ -41,7 +41,7 @@ func (n *Node) status() adminapi.Status {
 	}
 	twins(nodes, problem)
 	reports := n.reportsOf(members(nodes))
-	s.Gossip = n.gossipStatus(nodes, reports, problem)
+	s.SettingsKey = n.settingsKeyStatus(nodes, reports, problem)
 	wrong := wrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {

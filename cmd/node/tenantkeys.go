@@ -17,21 +17,27 @@ import (
 	"rookery/storage/system"
 )
 
-// tenantRing is this node's keyring of tenant keys, in memory and in its
-// source, kept up with what the cluster has agreed on: every node holds the
-// versions that wrap something, no node one that was destroyed. Keys travel
-// between nodes over mutual TLS and in no other way.
-type tenantRing struct {
-	node   *Node
-	ring   *body.Keyring
-	source keySource
+// keyRing is this node's ring of the versions of one key, the tenant's or the
+// settings', in memory and in its source, kept up with what the cluster has
+// agreed on: every node holds the versions that something needs, no node one
+// that was destroyed. Keys travel between nodes over mutual TLS and in no other
+// way.
+type keyRing struct {
+	name string // tenant or settings
+	node *Node
+	// records are what the cluster has agreed on, moved hears of every change
+	// of the ring.
+	records func() ([]system.TenantKey, error)
+	moved   func()
+	ring    *body.Keyring
+	source  keySource
 	// lost is that the source had none at the start: the cluster gives it.
 	lost bool
 
 	mu sync.Mutex // one change at a time, in memory and on disk
 }
 
-// The calls about tenant keys.
+// The calls about keys, behind the name of the ring.
 const (
 	callKeysHeld = "keysheld"
 	callKeyGet   = "keyget"
@@ -62,29 +68,44 @@ func keySourceOf(c *settings.Node) keySource {
 
 // openTenantRing reads the keyring, without which no message can be read.
 // Where it is missing, the rest of the cluster is asked once it can be.
-func openTenantRing(ctx context.Context, n *Node) (*tenantRing, error) {
-	t := &tenantRing{node: n, source: keySourceOf(&n.cfg)}
-	var err error
+func openTenantRing(ctx context.Context, n *Node) (*keyRing, error) {
+	t := &keyRing{name: "tenant", node: n, source: keySourceOf(&n.cfg), moved: n.tenantMoved}
+	t.records = func() ([]system.TenantKey, error) { return n.groups.system.TenantKeys() }
+	return t, t.open(ctx)
+}
+
+func (t *keyRing) open(ctx context.Context) (err error) {
 	if t.ring, err = t.source.load(ctx); rookery.Is(err, rookery.KindNotFound) {
 		t.ring, t.lost, err = new(body.Keyring), true, nil
 	}
-	return t, err
+	return err
+}
+
+// call is the name of a call about this ring.
+func (t *keyRing) call(name string) string { return t.name + name }
+
+// tenantMoved has accounts looked at again.
+func (n *Node) tenantMoved() {
+	n.topics.publish(topicAccountKeys)
+	if a := n.bodies.accounts.Load(); a != nil {
+		a.KeysChanged()
+	}
 }
 
 // find ends a start without keys: the cluster gives them, or it cannot go on.
-func (t *tenantRing) find(ctx context.Context) error {
+func (t *keyRing) find(ctx context.Context) error {
 	if err := t.sync(ctx); err != nil && !t.lost {
-		t.node.deps.Logger.Warn("the tenant keys are not those of the cluster yet", "error", err)
+		t.node.deps.Logger.Warn("the "+t.name+" keys are not those of the cluster yet", "error", err)
 	}
 	if !t.lost {
 		return nil
 	}
-	return rookery.E("open tenant keys", rookery.KindDamaged,
-		fmt.Errorf("%s is missing, nothing can be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.path, t.node.cfg.DataDir))
+	return rookery.E("open "+t.name+" keys", rookery.KindDamaged,
+		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.path, t.node.cfg.DataDir))
 }
 
 // change changes the ring where its source takes the change first.
-func (t *tenantRing) change(ctx context.Context, fn func(*body.Keyring) error) error {
+func (t *keyRing) change(ctx context.Context, fn func(*body.Keyring) error) error {
 	next := t.ring.Clone()
 	defer next.Clear()
 	if err := fn(next); err != nil {
@@ -96,16 +117,16 @@ func (t *tenantRing) change(ctx context.Context, fn func(*body.Keyring) error) e
 	return fn(t.ring)
 }
 
-func (t *tenantRing) held() heldKeys {
+func (t *keyRing) held() heldKeys {
 	return heldKeys{t.ring.Current(), t.ring.Fingerprints(), t.source.String()}
 }
 
 // sync follows the cluster's record: it fetches what is missing, forgets what
 // was destroyed, and uses what is in use.
-func (t *tenantRing) sync(ctx context.Context) error {
+func (t *keyRing) sync(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	records, err := t.node.groups.system.TenantKeys()
+	records, err := t.records()
 	if err != nil {
 		return err
 	}
@@ -115,7 +136,8 @@ func (t *tenantRing) sync(ctx context.Context) error {
 	}
 	use := system.InUse(records).Version
 	stale := t.destroyed(records)
-	if use > t.ring.Current() || len(stale) > 0 {
+	used := use > t.ring.Current() || len(stale) > 0
+	if used {
 		err = t.change(ctx, func(k *body.Keyring) error {
 			if use > 0 {
 				if err := k.Use(use); err != nil {
@@ -132,17 +154,16 @@ func (t *tenantRing) sync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.node.topics.publish(topicAccountKeys)
-		t.node.deps.Logger.Info("tenant keys", "in_use", t.ring.Current(), "held", t.ring.Versions(), "destroyed", stale)
+		t.node.deps.Logger.Info(t.name+" keys", "in_use", t.ring.Current(), "held", t.ring.Versions(), "destroyed", stale)
 	}
-	if a := t.node.bodies.accounts.Load(); a != nil && (fetched || len(stale) > 0) {
-		a.KeysChanged()
+	if fetched || used {
+		t.moved()
 	}
 	return nil
 }
 
 // destroyed are the versions in the ring that were given up.
-func (t *tenantRing) destroyed(records []system.TenantKey) (stale []uint32) {
+func (t *keyRing) destroyed(records []system.TenantKey) (stale []uint32) {
 	for _, r := range records {
 		if _, held := t.ring.Tenant(r.Version); held && r.Destroyed > 0 {
 			stale = append(stale, r.Version)
@@ -153,7 +174,7 @@ func (t *tenantRing) destroyed(records []system.TenantKey) (stale []uint32) {
 
 // fetch brings the keys that this node lacks from the others: those of the
 // record, and, where it has none at all, all.
-func (t *tenantRing) fetch(ctx context.Context, records []system.TenantKey) (fetched bool, err error) {
+func (t *keyRing) fetch(ctx context.Context, records []system.TenantKey) (fetched bool, err error) {
 	missing := t.missing(records)
 	if len(missing) == 0 && !t.lost {
 		return false, nil
@@ -169,12 +190,12 @@ func (t *tenantRing) fetch(ctx context.Context, records []system.TenantKey) (fet
 			return true, nil
 		}
 	}
-	return fetched, rookery.E("fetch tenant keys", rookery.KindUnavailable, fmt.Errorf("versions %v are missing here: %w", missing, errors.Join(errs...)))
+	return fetched, rookery.E("fetch "+t.name+" keys", rookery.KindUnavailable, fmt.Errorf("versions %v are missing here: %w", missing, errors.Join(errs...)))
 }
 
 // missing are the versions of the record that are not in the ring, or as
 // another key than the one that came into use.
-func (t *tenantRing) missing(records []system.TenantKey) (versions []uint32) {
+func (t *keyRing) missing(records []system.TenantKey) (versions []uint32) {
 	held := t.ring.Fingerprints()
 	for _, r := range records {
 		if r.Since > 0 && r.Destroyed == 0 && held[r.Version] != r.Fingerprint {
@@ -185,8 +206,8 @@ func (t *tenantRing) missing(records []system.TenantKey) (versions []uint32) {
 }
 
 // fetchFrom takes over from one node what is missing here.
-func (t *tenantRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []system.TenantKey) error {
-	theirs, err := t.node.keysHeld(ctx, to)
+func (t *keyRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []system.TenantKey) error {
+	theirs, err := t.keysHeld(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -210,17 +231,17 @@ func (t *tenantRing) fetchFrom(ctx context.Context, to rookery.NodeID, records [
 		if gone[v] || mine[v] == print || known && want != print || !known && !t.lost {
 			continue
 		}
-		k, err := t.node.getKey(ctx, to, v)
+		k, err := t.getKey(ctx, to, v)
 		if err != nil {
 			return err
 		}
 		if k.Fingerprint() != print {
-			return rookery.E("fetch tenant key", rookery.KindDamaged, fmt.Errorf("version %d is another key than announced", v))
+			return rookery.E("fetch "+t.name+" key", rookery.KindDamaged, fmt.Errorf("version %d is another key than announced", v))
 		}
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return rookery.E("fetch tenant keys", rookery.KindNotFound, errors.New("it has none that is missing here"))
+		return rookery.E("fetch "+t.name+" keys", rookery.KindNotFound, errors.New("it has none that is missing here"))
 	}
 	err = t.change(ctx, func(ring *body.Keyring) error {
 		for _, k := range keys {
@@ -240,79 +261,84 @@ func (t *tenantRing) fetchFrom(ctx context.Context, to rookery.NodeID, records [
 	})
 	if err == nil && t.lost {
 		t.lost = false
-		t.node.deps.Logger.Warn("the tenant keyring was missing and came from another node", "from", to, "keyring", t.ring)
+		t.node.deps.Logger.Warn("the "+t.name+" keyring was missing and came from another node", "from", to, "keyring", t.ring)
 	}
 	return err
 }
 
 // put takes in a key that is about to come into use.
-func (t *tenantRing) put(ctx context.Context, k body.TenantKey) error {
+func (t *keyRing) put(ctx context.Context, k body.TenantKey) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if have, ok := t.ring.Tenant(k.Version); ok && have.Fingerprint() == k.Fingerprint() {
 		return nil
 	}
-	return t.change(ctx, func(ring *body.Keyring) error { return ring.Add(k) })
+	err := t.change(ctx, func(ring *body.Keyring) error { return ring.Add(k) })
+	if err == nil {
+		t.moved()
+	}
+	return err
 }
 
-// mayHave refuses a tenant key to a node that is no member, and to everybody
-// before its coming into use is known here: by then it is known too who was
-// removed before that.
-func (n *Node) mayHave(from rookery.NodeID, version uint32) error {
-	x, err := n.groups.system.Node(from)
+// mayHave refuses a key to a node that is no member, and to everybody before
+// its coming into use is known here: by then it is known too who was removed
+// before that.
+func (t *keyRing) mayHave(from rookery.NodeID, version uint32) error {
+	x, err := t.node.groups.system.Node(from)
 	if err != nil || !x.Member() {
-		return rookery.E(callKeyGet, rookery.KindDenied, fmt.Errorf("node %s is no member (%v)", from, err))
+		return rookery.E("give key", rookery.KindDenied, fmt.Errorf("node %s is no member (%v)", from, err))
 	}
-	records, err := n.groups.system.TenantKeys()
+	records, err := t.records()
 	if err != nil {
 		return err
 	}
 	use := system.InUse(records).Version
 	if use == 0 {
-		use = n.tenant.ring.Current()
+		use = t.ring.Current()
 	}
 	if version > use {
-		return rookery.E(callKeyGet, rookery.KindUnavailable, fmt.Errorf("tenant key version %d is not known to be in use here yet", version))
+		return rookery.E("give key", rookery.KindUnavailable, fmt.Errorf("%s key version %d is not known to be in use here yet", t.name, version))
 	}
 	return nil
 }
 
-// serveKeys answers other nodes about tenant keys. Who asks has shown the key
-// that the registry has for it.
-func (n *Node) serveKeys() {
-	n.mesh.Handle(callKeysHeld, func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(n.tenant.held()) })
-	n.mesh.Handle(callKeyGet, func(_ context.Context, from rookery.NodeID, b []byte) ([]byte, error) {
+// serve answers other nodes about the ring. Who asks has shown the key that the
+// registry has for it.
+func (t *keyRing) serve() {
+	n := t.node
+	n.mesh.Handle(t.call(callKeysHeld), func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(t.held()) })
+	n.mesh.Handle(t.call(callKeyGet), func(_ context.Context, from rookery.NodeID, b []byte) ([]byte, error) {
 		var q sentKey
 		if err := cbor.Unmarshal(b, &q); err != nil {
 			return nil, rookery.E(callKeyGet, rookery.KindInvalid, err)
 		}
-		if err := n.mayHave(from, q.Version); err != nil {
+		if err := t.mayHave(from, q.Version); err != nil {
 			return nil, err
 		}
-		k, ok := n.tenant.ring.Tenant(q.Version)
+		k, ok := t.ring.Tenant(q.Version)
 		if !ok {
-			return nil, rookery.E(callKeyGet, rookery.KindNotFound, fmt.Errorf("tenant key version %d is not here", q.Version))
+			return nil, rookery.E(callKeyGet, rookery.KindNotFound, fmt.Errorf("%s key version %d is not here", t.name, q.Version))
 		}
 		defer k.Clear()
-		n.deps.Logger.Info("a tenant key goes to another node", "version", q.Version, "to", from)
+		n.deps.Logger.Info("a key goes to another node", "of", t.name, "version", q.Version, "to", from)
 		return cbor.Marshal(sentKey{q.Version, k.Secret()})
 	})
-	n.mesh.Handle(callKeyPut, func(ctx context.Context, _ rookery.NodeID, b []byte) ([]byte, error) {
+	n.mesh.Handle(t.call(callKeyPut), func(ctx context.Context, _ rookery.NodeID, b []byte) ([]byte, error) {
 		k, err := parseSent(b)
 		if err != nil {
 			return nil, err
 		}
 		defer k.Clear()
-		return nil, n.tenant.put(ctx, k)
+		return nil, t.put(ctx, k)
 	})
-	n.mesh.Handle(callKeysSync, func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
+	n.mesh.Handle(t.call(callKeysSync), func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
 		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
 			return nil, err
 		}
-		if err := n.tenant.sync(ctx); err != nil {
+		if err := t.sync(ctx); err != nil {
 			return nil, err
 		}
-		return cbor.Marshal(n.tenant.held())
+		return cbor.Marshal(t.held())
 	})
 }
 
@@ -326,32 +352,32 @@ func parseSent(b []byte) (body.TenantKey, error) {
 	return body.ParseTenantKey(s.Version, s.Secret)
 }
 
-// askKeys calls a member, this node included.
-func (n *Node) askKeys(ctx context.Context, to rookery.NodeID, name string, q []byte) (h heldKeys, err error) {
+// ask calls a member, this node included.
+func (t *keyRing) ask(ctx context.Context, to rookery.NodeID, name string, q []byte) (h heldKeys, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keyWait)
 	defer cancel()
-	b, err := n.mesh.Call(ctx, to, name, q)
+	b, err := t.node.mesh.Call(ctx, to, t.call(name), q)
 	if err == nil && len(b) > 0 {
 		err = cbor.Unmarshal(b, &h)
 	}
 	return h, err
 }
 
-func (n *Node) keysHeld(ctx context.Context, to rookery.NodeID) (heldKeys, error) {
-	if to == n.id.Node {
-		return n.tenant.held(), nil
+func (t *keyRing) keysHeld(ctx context.Context, to rookery.NodeID) (heldKeys, error) {
+	if to == t.node.id.Node {
+		return t.held(), nil
 	}
-	return n.askKeys(ctx, to, callKeysHeld, nil)
+	return t.ask(ctx, to, callKeysHeld, nil)
 }
 
-func (n *Node) getKey(ctx context.Context, to rookery.NodeID, version uint32) (body.TenantKey, error) {
+func (t *keyRing) getKey(ctx context.Context, to rookery.NodeID, version uint32) (body.TenantKey, error) {
 	q, err := cbor.Marshal(sentKey{Version: version})
 	if err != nil {
 		return body.TenantKey{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyWait)
 	defer cancel()
-	b, err := n.mesh.Call(ctx, to, callKeyGet, q)
+	b, err := t.node.mesh.Call(ctx, to, t.call(callKeyGet), q)
 	if err != nil {
 		return body.TenantKey{}, err
 	}

@@ -105,7 +105,7 @@ var table = []Row{
 	system[PlaceHold, Done](64, 1),
 	system[LiftHold, Done](65, 1),
 	system[Swept, Done](66, 1),
-	system[SetGossipKeys, Done](67, 1),
+	system[SetSettingsKey, Done](67, 1),
 	system[ForgetMember, Done](68, 1),
 	system[AuditCall, AuditResult](69, 1),
 	system[AuditOutcome, Done](70, 1),

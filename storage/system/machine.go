@@ -16,22 +16,22 @@ import (
 
 // The tables.
 const (
-	tableSettings   byte = 0x10 // version (8) | document
-	tableKey        byte = 0x11 // directory key: account | group
-	tableAccount    byte = 0x12 // account: group | directory key
-	tableNode       byte = 0x13 // node: record
-	tableInvited    byte = 0x14 // invitation: record
-	tableGroup      byte = 0x15 // group (4): record
-	tableGate       byte = 0x16 // version (4)
-	tableRecovery   byte = 0x17 // generation (8): record
-	tableHold       byte = 0x20 // name: record
-	tableSwept      byte = 0x21 // one row: record
-	tableTenant     byte = 0x40 // tenant key version (4): record
-	tableErasure    byte = 0x41 // account: record
-	tableGossip     byte = 0x28 // record
-	tableMove       byte = 0x50 // account: record
-	tableAudit      byte = 0x60 // call (8): record
-	tableAuditRange byte = 0x61 // one row: record
+	tableSettings    byte = 0x10 // version (8) | document
+	tableKey         byte = 0x11 // directory key: account | group
+	tableAccount     byte = 0x12 // account: group | directory key
+	tableNode        byte = 0x13 // node: record
+	tableInvited     byte = 0x14 // invitation: record
+	tableGroup       byte = 0x15 // group (4): record
+	tableGate        byte = 0x16 // version (4)
+	tableRecovery    byte = 0x17 // generation (8): record
+	tableHold        byte = 0x20 // name: record
+	tableSwept       byte = 0x21 // one row: record
+	tableTenant      byte = 0x40 // tenant key version (4): record
+	tableErasure     byte = 0x41 // account: record
+	tableSettingsKey byte = 0x28 // one row: record
+	tableMove        byte = 0x50 // account: record
+	tableAudit       byte = 0x60 // call (8): record
+	tableAuditRange  byte = 0x61 // one row: record
 )
 
 // Bounds of the machine.
@@ -85,7 +85,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, gossipPart, movePart, auditPart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart,
 	)
 }
 

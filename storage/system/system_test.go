@@ -219,7 +219,7 @@ func FuzzApply(f *testing.F) {
 		&command.PlaceGroup{Group: 2, Members: ids("n"), Version: 1},
 		&command.ConfirmGroup{Group: 2, Voters: ids("n"), Version: 1},
 		&command.FinalizeVersion{Version: 0},
-		&command.SetGossipKeys{Stage: command.GossipInstall, Keys: []string{"a", "b"}},
+		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
 	} {
 		f.Add(command.Encode(c))
 	}

@@ -35,7 +35,6 @@ func operators() []action {
 			}
 		}},
 		order("account spread", 20*time.Second, "account", "spread", "-timeout", "15s"),
-		order("gossip rotate", 40*time.Second, "gossip", "rotate", "-timeout", "30s"),
 		order("key rotate", 30*time.Second, "key", "rotate"),
 		order("key destroy", 30*time.Second, "key", "destroy", "-yes"),
 		order("sweep with delete", 40*time.Second, "storage", "sweep", "-delete"),
@@ -146,8 +145,8 @@ func (s *storm) restless(ctx context.Context) string {
 			return fmt.Sprintf("%s: %v", space(k), err)
 		case len(r.Moves) > 0:
 			return fmt.Sprintf("%s: moves: %+v", space(k), r.Moves)
-		case len(r.Gossip.Waits) > 0:
-			return fmt.Sprintf("%s: gossip keys wait: %+v", space(k), r.Gossip)
+		case len(r.Key.Waits) > 0:
+			return fmt.Sprintf("%s: the settings key waits: %+v", space(k), r.Key)
 		}
 	}
 	k := s.site.place(0)

@@ -278,10 +278,10 @@ type report struct {
 	Problems []string
 	Moves    []struct{ Account, State, Trouble string }
 	Reads    struct{ Gets, Failed, Healed, Lost int }
-	Gossip   struct {
-		Stage string
-		Waits []string
-	} `json:"gossip_keys"`
+	Key      struct {
+		Version uint32
+		Waits   []string `json:"waits_for"`
+	} `json:"settings_key"`
 }
 
 func (s *site) status(k int) (r report, err error) {

@@ -34,8 +34,8 @@ type Status struct {
 	Swept *SweepStatus `json:"last_sweep"`
 	// Moves are the accounts on their way to another group.
 	Moves []MoveStatus `json:"moves"`
-	// Gossip is how far a change of the gossip key is.
-	Gossip GossipStatus `json:"gossip_keys"`
+	// SettingsKey is how far a change of the settings key is.
+	SettingsKey SettingsKeyStatus `json:"settings_key"`
 }
 
 // NodeStatus is one node as this one sees it.
@@ -111,4 +111,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
+}
+
+// SettingsKeyStatus is the version of the settings key that a node uses.
+type SettingsKeyStatus struct {
+	Version uint32 `json:"version"`
+	// Waits names the nodes that live and do not use it yet.
+	Waits []string `json:"waits_for"`
 }
