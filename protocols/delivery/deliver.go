@@ -34,8 +34,9 @@ type recipient struct {
 }
 
 // Deliver has a message judged, files it for all its recipients, and returns nil
-// when a quorum has it. A message that is not to be filed gives *policy.Refusal. Recipients in further groups get theirs shortly after, through a
-// durable intent committed with the message.
+// when a quorum has it. A message that is not to be filed gives *policy.Refusal; one that is judged to be junk goes to the account's mailbox of
+// the role \Junk. Recipients in further groups get theirs shortly after, through
+// a durable intent committed with the message.
 //
 // KindOverQuota comes back only when no recipient has room. A message for
 // several recipients of whom some have become full since RCPT is filed for all,
@@ -56,10 +57,11 @@ func (d *Deliverer) observe(road string, err error, size int64, began time.Time)
 }
 
 func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
-	var err error
-	if r.Trace, err = d.judge(ctx, r); err != nil {
+	head, role, err := d.judge(ctx, r)
+	if err != nil {
 		return err
 	}
+	r.Trace = head
 	var cmd *command.Deliver
 	var index rookery.LogIndex
 	var groups []groupOf
@@ -69,7 +71,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		}
 		m := message{head: r.Trace, spool: r.Spool}
 		var res *command.DeliverResult
-		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, len(r.Recipients) > fewAccounts), reached)
+		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts), reached)
 		if err == nil {
 			d.missed(cmd, res)
 		}
@@ -79,7 +81,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		return err
 	}
 	d.o.Logger.Info("message accepted", "session", r.Session, "id", r.ID, "from", r.From, "to", len(r.Recipients),
-		"size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
+		"role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
 		"ms", time.Since(began).Milliseconds())
 	return nil
 }
@@ -146,11 +148,12 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 }
 
 // address names the recipients in a command: those of the first group as
-// deliveries, the others as an intent.
-func address(groups []groupOf, few bool) addressing {
+// deliveries, the others as an intent. The message goes to the mailbox of the
+// role in each account; "" is INBOX.
+func address(groups []groupOf, role string, few bool) addressing {
 	return func(cmd *command.Deliver, key body.MessageKey, x *body.Extract) {
 		several := len(groups) > 1 || len(groups[0].recipients) > 1
-		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, several, few)
+		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
 		if len(groups) == 1 {
 			return
 		}
@@ -158,18 +161,18 @@ func address(groups []groupOf, few bool) addressing {
 		rand.Read(intent.ID[:])
 		for _, g := range groups[1:] {
 			intent.Rest = append(intent.Rest, command.GroupDeliveries{
-				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, several, few)})
+				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, role, several, few)})
 		}
 		cmd.Intent = intent
 	}
 }
 
 // deliveries are the deliveries to the accounts of one group.
-func deliveries(g groupOf, id rookery.EmailID, key body.MessageKey, x *body.Extract, several, few bool) []command.Delivery {
+func deliveries(g groupOf, id rookery.EmailID, key body.MessageKey, x *body.Extract, role string, several, few bool) []command.Delivery {
 	out := make([]command.Delivery, len(g.recipients))
 	for i, r := range g.recipients {
 		tokens := threads(x, r.key, few)
-		out[i] = command.Delivery{Account: r.account.ID(), WrappedKey: r.key.WrapMessage(id, key), Threads: tokens, NoQuota: several}
+		out[i] = command.Delivery{Account: r.account.ID(), Role: role, WrappedKey: r.key.WrapMessage(id, key), Threads: tokens, NoQuota: several}
 	}
 	return out
 }

@@ -67,13 +67,20 @@ func (r *rig) deliver(ctx context.Context, message string, to ...*account.Accoun
 }
 
 // inbox reads all messages of an account's INBOX.
-func (r *rig) inbox(a *account.Account) (all []string) {
+func (r *rig) inbox(a *account.Account) []string { return r.messages(a, "INBOX") }
+
+// messages reads all messages of a mailbox.
+func (r *rig) messages(a *account.Account, name string) (all []string) {
 	v, err := a.View()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer v.Close()
-	err = v.Rows(mailbox.Inbox, 1, math.MaxUint32, func(row mailbox.Row) bool {
+	box, err := v.ByName(name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	err = v.Rows(box.ID, 1, math.MaxUint32, func(row mailbox.Row) bool {
 		e, err := v.Email(row.Email)
 		if err != nil {
 			r.t.Fatal(err)

@@ -12,24 +12,30 @@ import (
 	"rookery/storage/command"
 )
 
-// judge has the message judged, and gives the bytes to put before it: what the
-// verdict adds is behind the trace fields (RFC 5321 4.4 wants them first).
-func (d *Deliverer) judge(ctx context.Context, r Request) ([]byte, error) {
+// roles are the roles of the mailboxes that verdicts have a message filed in;
+// none is INBOX.
+var roles = map[policy.Action]string{policy.GoOn: "", policy.Junk: `\Junk`}
+
+// judge has the message judged, and gives the bytes to put before it, what the
+// verdict adds behind the trace fields (RFC 5321 4.4 wants them first), and the
+// role of the mailboxes to file it in.
+func (d *Deliverer) judge(ctx context.Context, r Request) (head []byte, role string, err error) {
 	if r.Judge == nil {
-		return r.Trace, nil
+		return r.Trace, "", nil
 	}
 	v := r.Judge.OnMessage(ctx, &policy.Message{Content: r.Spool, ID: r.ID})
 	if err := v.Err(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if v.Action != policy.GoOn {
-		return nil, rookery.E("judge message", rookery.KindUnavailable, fmt.Errorf("a message cannot be filed with the verdict %v yet", v.Action))
+	role, can := roles[v.Action]
+	if !can {
+		return nil, "", rookery.E("judge message", rookery.KindUnavailable, fmt.Errorf("a message cannot be filed with the verdict %v yet", v.Action))
 	}
-	head := r.Trace[:len(r.Trace):len(r.Trace)]
+	head = r.Trace[:len(r.Trace):len(r.Trace)]
 	for _, f := range v.Add {
 		head = fmt.Appendf(head, "%s: %s\r\n", f.Name, f.Value)
 	}
-	return head, nil
+	return head, role, nil
 }
 
 // message is a message on its way into the first group's log.

@@ -22,8 +22,8 @@ type Action uint8
 const (
 	// GoOn has no objection.
 	GoOn Action = iota
-	// Junk files the message in the junk mailbox. It and the next two answer a
-	// message only.
+	// Junk files the message in the mailbox of the role \Junk, or in INBOX where
+	// an account has none. It and the next two answer a message only.
 	Junk
 	// Quarantine keeps the message where only an administrator sees it.
 	Quarantine

@@ -12,7 +12,7 @@ const MaxDeliveries = 10000
 // Delivery files one message in one account.
 type Delivery struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
-	// Mailbox is where to file; 0 is INBOX.
+	// Mailbox is where to file; 0 is INBOX, or where Role says.
 	Mailbox  rookery.MailboxID `cbor:"2,keyasint,omitempty"`
 	Flags    Flags             `cbor:"3,keyasint,omitempty"`
 	Keywords []string          `cbor:"4,keyasint,omitempty"`
@@ -23,8 +23,8 @@ type Delivery struct {
 	// Threads are keyed tokens of what names the conversation, best first;
 	// the first 64 count.
 	Threads [][8]byte `cbor:"7,keyasint,omitempty"`
-	// Strict refuses (KindNotFound) where the mailbox is gone; else the
-	// message falls back to INBOX.
+	// Strict refuses (KindNotFound) where the mailbox is gone or no mailbox has
+	// the role; else the message falls back to INBOX.
 	Strict bool `cbor:"8,keyasint,omitempty"`
 	// NoQuota files whatever the quota says: restore and administration.
 	NoQuota bool `cbor:"9,keyasint,omitempty"`
@@ -32,6 +32,10 @@ type Delivery struct {
 	UIDL string `cbor:"10,keyasint,omitempty"`
 	// SaveDate is unix seconds (RFC 8514); 0 is the group's time of applying.
 	SaveDate int64 `cbor:"11,keyasint,omitempty"`
+	// Role, in place of Mailbox, is the special-use attribute of the mailbox to
+	// file in (RFC 6154 2), such as \Junk: the one that has it when the command
+	// is applied. Both at once are refused (KindInvalid).
+	Role string `cbor:"12,keyasint,omitempty"`
 }
 
 // StageID names a body that travels in several entries: the N-th of a node's

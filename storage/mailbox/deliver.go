@@ -133,14 +133,7 @@ func (w *work) target(c *command.Deliver, d *command.Delivery) (*openAccount, *o
 	if err != nil {
 		return nil, nil, err
 	}
-	id := d.Mailbox
-	if id == 0 {
-		id = Inbox
-	}
-	x, err := w.box(a, id)
-	if err != nil && !d.Strict {
-		x, err = w.box(a, Inbox)
-	}
+	x, err := w.destination(a, d)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,6 +146,30 @@ func (w *work) target(c *command.Deliver, d *command.Delivery) (*openAccount, *o
 		return nil, nil, err
 	}
 	return a, x, x.spare(d.Keywords)
+}
+
+// destination is the mailbox that a delivery names, by id or role.
+func (w *work) destination(a *openAccount, d *command.Delivery) (*openBox, error) {
+	id := d.Mailbox
+	switch {
+	case d.Role != "" && id != 0:
+		return nil, refuse(rookery.KindInvalid, "the delivery names mailbox %d and the role %.100q; it may name one of them", id, d.Role)
+	case d.Role != "":
+		if err := checkRole(d.Role); err != nil {
+			return nil, err
+		}
+		if id = w.byRole(a, d.Role); id == 0 && d.Strict {
+			return nil, refuse(rookery.KindNotFound, "the account has no mailbox of the role %s", d.Role)
+		}
+	}
+	if id == 0 {
+		id = Inbox
+	}
+	x, err := w.box(a, id)
+	if err != nil && !d.Strict {
+		x, err = w.box(a, Inbox)
+	}
+	return x, err
 }
 
 // validUIDL reports whether s can be a POP3 unique id (RFC 1939 7), or none.

@@ -23,6 +23,43 @@ func TestBodyIsReadableInItsEntry(t *testing.T) {
 	}
 }
 
+// TestDeliveryToARole files in the mailbox that has the role when the command is
+// applied, whatever its name, and where none has it in INBOX, or nowhere.
+func TestDeliveryToARole(t *testing.T) {
+	f, a := newAccount(t, 0)
+	n := 0
+	filed := func(d command.Delivery) command.Filed {
+		n++
+		d.Account = a
+		c := &command.Deliver{Email: emailID(n), Size: 100, Payload: []byte("body"), Deliveries: []command.Delivery{d}}
+		return do[*command.DeliverResult](f, c).Filed[0]
+	}
+	refused := func(want rookery.Kind, d command.Delivery) {
+		t.Helper()
+		if got := filed(d); got.OK || got.Kind != want {
+			t.Errorf("%+v: %+v, want %s", d, got, want)
+		}
+	}
+	junk := command.Delivery{Role: `\Junk`}
+	strict := command.Delivery{Role: `\Junk`, Strict: true}
+	box := f.byName(a, "Junk Email").ID
+	do[*command.MailboxResult](f, &command.RenameMailbox{Account: a, From: "Junk Email", To: "Spam"})
+	if got := filed(strict); !got.OK || got.Mailbox != box {
+		t.Errorf("filed %+v, want mailbox %d", got, box)
+	}
+	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "Spam"})
+	if got := filed(junk); !got.OK || got.Mailbox != Inbox {
+		t.Errorf("filed %+v, want INBOX", got)
+	}
+	refused(rookery.KindNotFound, strict)
+	refused(rookery.KindInvalid, command.Delivery{Role: `\Junk`, Mailbox: Inbox})
+	refused(rookery.KindInvalid, command.Delivery{Role: `\Flagged`})
+	next := do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "Bulk", Role: `\Junk`}).Mailbox
+	if got := filed(junk); !got.OK || got.Mailbox != next {
+		t.Errorf("filed %+v, want mailbox %d", got, next)
+	}
+}
+
 func TestStagedBody(t *testing.T) {
 	f, a := newAccount(t, 0)
 	id := command.StageID{Node: "n1", Epoch: 1, N: 7}

@@ -73,19 +73,25 @@ func (w *work) roleFree(a *openAccount, role string) error {
 	if err := checkRole(role); err != nil {
 		return err
 	}
-	var taken string
-	w.Scan(accountKey(tableMailbox, a.ID), func(_, v []byte) bool {
+	if id := w.byRole(a, role); id != 0 {
+		x, err := w.box(a, id)
+		must(err)
+		return refuse(rookery.KindExists, "mailbox %q has the role %s already", x.Name, role)
+	}
+	return nil
+}
+
+// byRole finds the mailbox that has a role; 0 where none has it.
+func (w *work) byRole(a *openAccount, role string) (id rookery.MailboxID) {
+	w.Scan(accountKey(tableMailbox, a.ID), func(k, v []byte) bool {
 		var b box
 		must(b.decode(v))
 		if b.Role == role {
-			taken = b.Name
+			id = rookery.MailboxID(tables.U32At(k, 17))
 		}
-		return taken == ""
+		return id == 0
 	})
-	if taken != "" {
-		return refuse(rookery.KindExists, "mailbox %q has the role %s already", taken, role)
-	}
-	return nil
+	return id
 }
 
 // missingParents lists the names above name that have no mailbox, top first.

@@ -75,6 +75,15 @@ func (a *modelAccount) box(id rookery.MailboxID) *modelBox {
 	return nil
 }
 
+func (a *modelAccount) withRole(role string) *modelBox {
+	for _, x := range a.boxes {
+		if x.Role == role {
+			return x
+		}
+	}
+	return nil
+}
+
 func (a *modelAccount) named(name string) *modelBox {
 	for _, x := range a.boxes {
 		if x.Name == name {
@@ -220,7 +229,13 @@ func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID
 	if a == nil {
 		return command.Filed{Kind: rookery.KindNotFound}
 	}
+	if d.Mailbox != 0 && d.Role != "" {
+		return command.Filed{Kind: rookery.KindInvalid}
+	}
 	x := a.box(max(d.Mailbox, Inbox))
+	if d.Role != "" {
+		x = a.withRole(d.Role)
+	}
 	if x == nil && d.Strict {
 		return command.Filed{Kind: rookery.KindNotFound}
 	}

@@ -288,6 +288,11 @@ func (s *storm) deliverRandom() string {
 			d.Account = accountID(77)
 		case 2, 3, 4:
 			d.Mailbox = s.box(a).ID
+		case 5, 6:
+			d.Role = []string{`\Junk`, `\Sent`, `\Important`}[s.rng.IntN(3)]
+			if s.rng.IntN(5) == 0 {
+				d.Mailbox = s.box(a).ID
+			}
 		}
 		d.WrappedKey = []byte{1, byte(s.rng.IntN(256))}
 		for range s.rng.IntN(3) {
