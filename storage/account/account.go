@@ -155,15 +155,6 @@ func (a *Account) View() (v *mailbox.View, err error) {
 	return v, err
 }
 
-// machine is that of the account's group, where it was last found.
-func (a *Account) machine() (*mailbox.Machine, error) {
-	m := a.store.o.Machine(a.Group())
-	if m == nil {
-		return nil, errAway
-	}
-	return m, nil
-}
-
 func (a *Account) viewIn(group rookery.GroupID) (*mailbox.View, error) {
 	m := a.store.o.Machine(group)
 	if m == nil {
