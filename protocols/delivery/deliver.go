@@ -16,9 +16,9 @@ import (
 	"rookery/storage/mailbox"
 )
 
-// MaxRecipients bounds the accounts of one message. With few thread tokens each,
+// MaxRecipients bounds the accounts of one message: they travel in one entry. With few thread tokens each,
 // all of them fit one entry of about a quarter of a megabyte.
-const MaxRecipients = 1000
+const MaxRecipients = command.MaxDeliveries
 
 // fewTokens is how many thread tokens a delivery carries when a message has
 // more than fewAccounts recipients.

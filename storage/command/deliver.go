@@ -6,8 +6,9 @@ import "rookery"
 // inside its Deliver.
 const MaxChunk = 256 << 10
 
-// MaxDeliveries bounds the deliveries of one Deliver.
-const MaxDeliveries = 10000
+// MaxDeliveries bounds the deliveries of one Deliver, those that its intent owes
+// to other groups included.
+const MaxDeliveries = 1000
 
 // Delivery files one message in one account.
 type Delivery struct {

@@ -79,9 +79,15 @@ func (w *work) away(c *command.Deliver) error {
 }
 
 func checkDeliver(c *command.Deliver) error {
+	n := len(c.Deliveries)
+	if c.Intent != nil {
+		for _, g := range c.Intent.Rest {
+			n += len(g.Deliveries)
+		}
+	}
 	switch {
-	case len(c.Deliveries) > command.MaxDeliveries:
-		return refuse(rookery.KindLimit, "%d deliveries in one command, at most %d", len(c.Deliveries), command.MaxDeliveries)
+	case n > command.MaxDeliveries:
+		return refuse(rookery.KindLimit, "%d deliveries in one command, at most %d", n, command.MaxDeliveries)
 	case c.Size < 0 || c.Size > maxSize:
 		return refuse(rookery.KindInvalid, "a message of %d bytes", c.Size)
 	case c.Email == rookery.EmailID{}:

@@ -60,6 +60,23 @@ func TestDeliveryToARole(t *testing.T) {
 	}
 }
 
+// TestMostDeliveries counts what an entry files with what it owes to other groups.
+func TestMostDeliveries(t *testing.T) {
+	f, a := newAccount(t, 0)
+	c := &command.Deliver{Email: emailID(1), Payload: []byte("body"), Deliveries: make([]command.Delivery, command.MaxDeliveries+1)}
+	c.Deliveries[0].Account = a
+	f.refused(rookery.KindLimit, c)
+	c.Deliveries = c.Deliveries[:command.MaxDeliveries/2]
+	c.Intent = &command.Intent{ID: command.IntentID{1}, Rest: []command.GroupDeliveries{
+		{Group: 3, Deliveries: make([]command.Delivery, command.MaxDeliveries/4)},
+		{Group: 4, Deliveries: make([]command.Delivery, command.MaxDeliveries/4+1)}}}
+	f.refused(rookery.KindLimit, c)
+	c.Intent.Rest[1].Deliveries = c.Intent.Rest[1].Deliveries[1:]
+	if r := do[*command.DeliverResult](f, c); !r.Filed[0].OK {
+		t.Errorf("%+v", r.Filed[0])
+	}
+}
+
 func TestStagedBody(t *testing.T) {
 	f, a := newAccount(t, 0)
 	id := command.StageID{Node: "n1", Epoch: 1, N: 7}

@@ -19,6 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"rookery"
+	"rookery/storage/command"
 )
 
 //go:embed settings.go
@@ -54,7 +55,7 @@ type Cluster struct {
 type Limits struct {
 	// MessageSize is the largest message accepted, in bytes.
 	MessageSize int64 `toml:"message_size"`
-	// Recipients is the most recipients of one SMTP transaction.
+	// Recipients is the most recipients of one SMTP transaction, 100 to 1000: the log takes no more in one entry.
 	Recipients int `toml:"recipients"`
 	// Quota is the size in bytes of an account whose entry names none; 0 is unlimited.
 	Quota int64 `toml:"quota"`
@@ -282,7 +283,7 @@ func (l *Limits) validate(bad report) {
 		val, min, max int64
 	}{
 		{"limits.message_size", l.MessageSize, 1 << 16, 1 << 30},
-		{"limits.recipients", int64(l.Recipients), 100, 50000},
+		{"limits.recipients", int64(l.Recipients), 100, command.MaxDeliveries},
 		{"limits.quota", l.Quota, 0, 1 << 50},
 		{"limits.connections", int64(l.Connections), 1, 1 << 20},
 		{"limits.connections_per_address", int64(l.ConnectionsPerAddress), 1, 1 << 20},

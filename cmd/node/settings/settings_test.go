@@ -82,3 +82,18 @@ func TestSecretsStayWhereHidden(t *testing.T) {
 		t.Error("a hidden secret that was never set passed")
 	}
 }
+
+// TestRecipientsAreBounded refuses a limit that no message could use.
+func TestRecipientsAreBounded(t *testing.T) {
+	s := Default()
+	for n, good := range map[int]bool{99: false, 100: true, 1000: true, 1001: false} {
+		s.Limits.Recipients = n
+		err := s.Validate(nil)
+		if said := err != nil && strings.Contains(err.Error(), "limits.recipients: "); said == good {
+			t.Errorf("%d recipients: %v", n, err)
+		}
+		if n > 1000 && !strings.Contains(err.Error(), "1001 is out of range; set it between 100 and 1000") {
+			t.Errorf("%v", err)
+		}
+	}
+}
