@@ -195,11 +195,10 @@ func isHeartbeat(args *raft.AppendEntriesRequest) bool {
 	return args.PrevLogEntry == 0 && args.PrevLogTerm == 0 && len(args.Entries) == 0 && args.LeaderCommitIndex == 0
 }
 
-// transport is a group's, with its contacts: nil where there is nobody to talk
-// to.
+// transport is a group's, with its contacts.
 func (n *Node) transport(id rookery.GroupID) (Transport, *contacts, error) {
 	t, err := n.opts.Transport(id)
-	if _, alone := t.(solitary); alone || err != nil {
+	if err != nil {
 		return t, nil, err
 	}
 	c := newContacts(t, n.opts.Heartbeat)
@@ -211,9 +210,6 @@ func (n *Node) transport(id rookery.GroupID) (Transport, *contacts, error) {
 // the leader, returns at once and promises nothing: what this node does not know
 // as committed yet is not told, and the follower learns of it soon in any case.
 func (g *Group) Prompt(follower rookery.NodeID, index rookery.LogIndex) {
-	if g.contacts == nil {
-		return
-	}
 	known := min(uint64(index), g.raft.CommitIndex()) // before the term is looked at
 	g.contacts.prompt(raft.ServerID(follower), known, g.raft.CurrentTerm())
 }

@@ -56,7 +56,6 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	if h, ok := trans.(*held); ok {
 		g.work.Go(h.run)
 	}
-	g.campaign(conf, trans)
 	return g, nil
 }
 
@@ -66,23 +65,6 @@ func (g *Group) hold(t *Trace, conf *raft.Config, trans Transport) Transport {
 	g.logger.Info("an earlier replica was on this disk: votes for nobody behind it until caught up", "term", t.Term, "last", t.Last)
 	conf.HeartbeatTimeout, conf.ElectionTimeout = never, never
 	return &held{Transport: trans, group: g, calls: make(chan raft.RPC)}
-}
-
-// campaign has a group's only voter lead at once: else it would wait out the
-// random time that keeps several from standing against each other. Raft offers
-// no call for that, but heeds the message by which a leader hands over.
-func (g *Group) campaign(conf *raft.Config, trans raft.Transport) {
-	if _, ok := trans.(solitary); !ok || !g.alone() {
-		return
-	}
-	me := trans.LocalAddr()
-	request := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-		ProtocolVersion: conf.ProtocolVersion, ID: []byte(conf.LocalID), Addr: []byte(me)}}
-	g.work.Go(func() {
-		if err := trans.TimeoutNow(conf.LocalID, me, request, &raft.TimeoutNowResponse{}); err != nil {
-			g.logger.Debug("the only voter waits for its turn", "err", err)
-		}
-	})
 }
 
 func closeTransport(t raft.Transport) error {

@@ -311,25 +311,3 @@ func TestBacklogBrakesAndLetsGo(t *testing.T) {
 		}
 	})
 }
-
-// TestOnlyVoterLeadsAtOnce: nobody can stand against it, so it waits out no
-// election timeout, when it is made and whenever it starts again.
-func TestOnlyVoterLeadsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 1, func(o *Options) {
-			o.Transport = func(rookery.GroupID) (Transport, error) { return NewSolitaryTransport(o.Node), nil }
-		})
-		n := c.nodes[0]
-		for range 3 {
-			begin := time.Now()
-			c.leader()
-			if took := time.Since(begin); took > 100*time.Millisecond {
-				t.Errorf("the only voter led after %v", took)
-			}
-			c.apply("k=v")
-			c.stop(n)
-			c.start(n, nil)
-		}
-		c.close()
-	})
-}

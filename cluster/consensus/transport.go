@@ -33,14 +33,3 @@ type Transport interface {
 	raft.WithPreVote
 	raft.WithClose
 }
-
-// solitary reaches its own node only.
-type solitary struct{ *raft.InmemTransport }
-
-// NewSolitaryTransport is the transport of a group that has one member: there
-// is nobody to talk to, so the member leads as soon as it is started.
-func NewSolitaryTransport(node rookery.NodeID) Transport {
-	me, t := raft.NewInmemTransport(raft.ServerAddress(node))
-	t.Connect(me, t)
-	return solitary{t}
-}

@@ -29,7 +29,6 @@ type Gossip struct {
 	self   struct {
 		sync.Mutex
 		member  Member
-		said    Load
 		leaving bool
 	}
 }
@@ -110,13 +109,6 @@ func (g *Gossip) Join(ctx context.Context, seeds []string) error {
 
 var errClosed = errors.New("gossip is closed on this node")
 
-// SetLoad changes the load that others hear of, within a few seconds.
-func (g *Gossip) SetLoad(l Load) {
-	g.self.Lock()
-	defer g.self.Unlock()
-	g.self.member.Load = l
-}
-
 // SetKeys changes the keys; the first encrypts. To rotate: give every node
 // the old and the new key, then the new and the old, then the new alone,
 // each step only when all have taken the one before.
@@ -188,7 +180,6 @@ type speaker Gossip
 func (s *speaker) NodeMeta(int) []byte {
 	s.self.Lock()
 	defer s.self.Unlock()
-	s.self.said = s.self.member.Load
 	b, err := s.self.member.encode(s.self.leaving)
 	if err != nil { // New has tried it
 		return nil

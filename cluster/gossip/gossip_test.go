@@ -123,14 +123,6 @@ func TestLifeAndDeath(t *testing.T) {
 		time.Sleep(time.Minute) // nothing happens
 		a.want("n2 n3", "")
 
-		b.SetLoad(gossip.Load{CPU: 500, Sessions: 12})
-		time.Sleep(8 * time.Second)
-		a.want("n2 n3", "updated n2")
-		if l := a.Members()[0].Load; l.CPU != 500 || l.Sessions != 12 {
-			t.Fatalf("the load is %+v", l)
-		}
-		c.heard()
-
 		b.Close()
 		time.Sleep(4 * time.Second)
 		a.want("n2? n3", "suspect n2")
@@ -272,7 +264,7 @@ func TestOptions(t *testing.T) {
 	}
 	o := good()
 	o.Self = gossip.Member{Node: rookery.NodeID(strings.Repeat("n", 64)), Name: strings.Repeat("x", 64), Zone: strings.Repeat("z", 64),
-		Version: strings.Repeat("v", 64), Address: strings.Repeat("a", 192), Load: gossip.Load{CPU: 1000, Sessions: 1 << 31, Disk: 1000, Leading: 65535}}
+		Version: strings.Repeat("v", 64), Address: strings.Repeat("a", 192)}
 	g, err := gossip.New(o) // memberlist panics above 512 bytes
 	must(t, err)
 	must(t, g.Leave(context.Background()))

@@ -9,18 +9,6 @@ import (
 	"rookery"
 )
 
-// Load is how busy a node is: hints for choosing among nodes.
-type Load struct {
-	// CPU is the share of its processors in use, 0 to 1000.
-	CPU uint16 `cbor:"1,keyasint,omitempty"`
-	// Sessions are the client connections open.
-	Sessions uint32 `cbor:"2,keyasint,omitempty"`
-	// Disk is the share of its disk in use, 0 to 1000.
-	Disk uint16 `cbor:"3,keyasint,omitempty"`
-	// Leading is how many Raft groups it leads.
-	Leading uint16 `cbor:"4,keyasint,omitempty"`
-}
-
 // Member is one node as gossip knows it.
 type Member struct {
 	Node rookery.NodeID
@@ -28,7 +16,6 @@ type Member struct {
 	// the node stands; Version is its binary's. At most 64 bytes each, the
 	// address 192.
 	Name, Address, Zone, Version string
-	Load                         Load
 
 	// The rest is not said by the node itself.
 
@@ -76,15 +63,14 @@ type meta struct {
 	Address string `cbor:"2,keyasint"`
 	Zone    string `cbor:"3,keyasint,omitempty"`
 	Version string `cbor:"4,keyasint,omitempty"`
-	Load    Load   `cbor:"5,keyasint,omitzero"`
-	Leaving bool   `cbor:"6,keyasint,omitempty"`
+	Leaving bool   `cbor:"5,keyasint,omitempty"`
 }
 
 func (m *Member) encode(leaving bool) ([]byte, error) {
 	if len(m.Name) > 64 || len(m.Zone) > 64 || len(m.Version) > 64 || len(m.Address) > 192 {
 		return nil, fmt.Errorf("the name, zone or version of node %s is over 64 bytes, or its address over 192", m.Node)
 	}
-	return cbor.Marshal(meta{m.Name, m.Address, m.Zone, m.Version, m.Load, leaving})
+	return cbor.Marshal(meta{m.Name, m.Address, m.Zone, m.Version, leaving})
 }
 
 func decodeMeta(node string, b []byte) (m Member, leaving bool, err error) {
@@ -95,5 +81,5 @@ func decodeMeta(node string, b []byte) (m Member, leaving bool, err error) {
 	if err := cbor.Unmarshal(b, &d); err != nil {
 		return m, false, err
 	}
-	return Member{Node: rookery.NodeID(node), Name: d.Name, Address: d.Address, Zone: d.Zone, Version: d.Version, Load: d.Load}, d.Leaving, nil
+	return Member{Node: rookery.NodeID(node), Name: d.Name, Address: d.Address, Zone: d.Zone, Version: d.Version}, d.Leaving, nil
 }

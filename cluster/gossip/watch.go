@@ -5,16 +5,12 @@ import (
 	"time"
 )
 
-// loadEvery is how often a changed load is told.
-const loadEvery = 5 * time.Second
-
-// watch asks every member that has been quiet for a probe interval, and
-// tells the others of this node's load. memberlist probes one member an
-// interval and does not say whom it suspects: this is how Suspect is known.
+// watch asks every member that has been quiet for a probe interval. memberlist
+// probes one member an interval and does not say whom it suspects: this is how
+// Suspect is known.
 func (g *Gossip) watch() {
 	tick := time.NewTicker(g.opts.ProbeInterval)
 	defer tick.Stop()
-	told := time.Now()
 	for {
 		select {
 		case <-tick.C:
@@ -24,10 +20,6 @@ func (g *Gossip) watch() {
 		now := time.Now()
 		for _, q := range g.table.quiet(now.Add(-g.opts.ProbeInterval), now.Add(-g.opts.SuspectAfter)) {
 			g.work.Go(func() { g.ask(q) }) // for an interval and a half
-		}
-		if now.Sub(told) >= loadEvery {
-			told = now
-			g.tellLoad()
 		}
 	}
 }
@@ -45,19 +37,6 @@ func (g *Gossip) ask(q question) {
 	defer cancel()
 	if g.opts.Ask(ctx, q.node) == nil {
 		g.table.heard(q.node, true)
-	}
-}
-
-func (g *Gossip) tellLoad() {
-	g.self.Lock()
-	changed := g.self.member.Load != g.self.said
-	g.self.Unlock()
-	if !changed || !g.mu.TryLock() { // who holds it leaves or closes
-		return
-	}
-	defer g.mu.Unlock()
-	if !g.closed && !g.left {
-		g.list.UpdateNode(time.Millisecond) // the news travels on its own
 	}
 }
 

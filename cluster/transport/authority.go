@@ -110,9 +110,6 @@ func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 // Cluster is the cluster's id: 32 hexadecimal digits.
 func (a *Authority) Cluster() string { return a.cluster }
 
-// Fingerprint is the SHA-256 of the certificate, as tokens carry it.
-func (a *Authority) Fingerprint() [32]byte { return sha256.Sum256(a.cert.Raw) }
-
 // CertificatePEM is the certificate, which is no secret.
 func (a *Authority) CertificatePEM() []byte { return encode(certificateBlock, a.cert.Raw) }
 

@@ -21,7 +21,7 @@ var _ settings.Checker = machine{}
 
 // ldapKeys are the settings that have another name in directory/ldap.
 var ldapKeys = map[string]string{
-	"attributes.user_filter": "user_filter", "password_file": "password", "fingerprints": "fingerprint",
+	"attributes.user_filter": "user_filter", "fingerprints": "fingerprint",
 }
 
 // Directories implements Checker, by what opens them.
@@ -36,7 +36,7 @@ func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 				return
 			case key == "domains" && len(d.Domains) > 0:
 				problem = fmt.Sprintf("%q: none is among the domains of the settings; name some of those, or none to serve all", d.Domains)
-			case key == "password_file":
+			case key == "password":
 				problem = fmt.Sprintf("is empty, and %s needs one; set it from a file: rookery config set directories.%s.password @FILE", d.BindDN, name)
 			}
 			bad("directories."+name+"."+cmp.Or(ldapKeys[key], key), problem)

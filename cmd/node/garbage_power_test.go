@@ -131,9 +131,14 @@ func (n *Node) storeIsExact(ctx context.Context) error {
 			return fmt.Errorf("%s is left, and no group knows it", i.Key)
 		}
 		delete(known, i.Key)
-		_, err := pack.Verify(ctx, n.bodies.store, i.Key)
-		return err
+		return nil
 	})
+	err = errors.Join(err, pack.Rebuild(ctx, n.bodies.store, func(r pack.Rebuilt) error {
+		if r.Err != nil || r.Salvaged {
+			return fmt.Errorf("%s is no sound pack (salvaged: %v): %w", r.Key, r.Salvaged, r.Err)
+		}
+		return nil
+	}))
 	for key := range known {
 		if _, serr := n.bodies.store.Stat(ctx, key); serr != nil {
 			err = errors.Join(err, fmt.Errorf("%s is missing: %w", key, serr))

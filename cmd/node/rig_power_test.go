@@ -48,7 +48,7 @@ func testSettings(dir *embedded.Server) *settings.Cluster {
 	s := settings.Default()
 	s.Domains = []string{testDomain}
 	d := settings.DefaultDirectory()
-	d.URLs, d.Base, d.BindDN, d.Password, d.Profile = []string{dir.URL()}, dir.Base(), dir.AdminDN(), "secret", "openldap"
+	d.URLs, d.Base, d.BindDN, d.Password, d.Profile = []string{dir.URL()}, "dc=example,dc=test", "cn=admin,dc=example,dc=test", "secret", "openldap"
 	s.Directories["main"] = d
 	return &s
 }

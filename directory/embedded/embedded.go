@@ -207,12 +207,6 @@ func (s *Server) TLSAddr() net.Addr {
 // URL is ldap://host:port of Addr.
 func (s *Server) URL() string { return "ldap://" + s.Addr().String() }
 
-// Base is the suffix of the tree.
-func (s *Server) Base() string { return s.opts.Base }
-
-// AdminDN is the administrator's name.
-func (s *Server) AdminDN() string { return s.opts.AdminDN }
-
 // Close ends all connections and returns when nothing runs any more. What
 // clients were told is in the file already.
 func (s *Server) Close() error {

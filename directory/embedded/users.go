@@ -1,12 +1,12 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
+
 	"rookery"
 )
 
@@ -58,40 +58,6 @@ func (s *Server) AddService(name, password string) (string, error) {
 		return s.putNew(ed, e)
 	})
 	return d, s.outcome("add service account", err)
-}
-
-// HasUser reports whether a person of that uid is there.
-func (s *Server) HasUser(uid string) bool {
-	d, err := parseDN(s.UserDN(uid))
-	return err == nil && s.tree.get(d) != nil
-}
-
-// DeleteUser removes a person. KindNotFound when there is none.
-func (s *Server) DeleteUser(uid string) error {
-	d, err := parseDN(s.UserDN(uid))
-	if err == nil {
-		err = s.tree.change(func(ed *edit) error {
-			e := ed.get(d)
-			if e == nil {
-				return refuse(ldap.LDAPResultNoSuchObject, "there is no user %q", uid)
-			}
-			ed.take(e)
-			return nil
-		})
-	}
-	return s.outcome("delete user", err)
-}
-
-// SetPassword gives a person a new password. KindNotFound when there is none.
-func (s *Server) SetPassword(uid, password string) error {
-	if password == "" {
-		return rookery.E("set password", rookery.KindInvalid, errors.New("the password is empty"))
-	}
-	d, err := parseDN(s.UserDN(uid))
-	if err == nil {
-		err = s.setPassword(d, password)
-	}
-	return s.outcome("set password", err)
 }
 
 // UserDN is where AddUser puts a person.

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
 )
 
@@ -20,70 +20,65 @@ import (
 type Config struct {
 	// Name is what logs and errors call the directory, such as "corp".
 	// Letters, digits, dots and hyphens.
-	Name string `toml:"name"`
+	Name string
 	// ID is the first part of every Entry.Key and must never change; empty
 	// means Name.
-	ID string `toml:"id"`
+	ID string
 	// URLs are the servers, the preferred one first: ldaps://host,
 	// ldap://host with StartTLS, or ldap:// on loopback.
-	URLs []string `toml:"urls"`
+	URLs []string
 	// Domains are the mail domains this directory judges.
-	Domains []string `toml:"domains"`
+	Domains []string
 	// Base is where users are searched, with everything below it.
-	Base string `toml:"base"`
+	Base string
 	// BindDN is the service account that searches; empty searches
 	// anonymously.
-	BindDN string `toml:"bind_dn"`
-	// Password is the service account's; better: PasswordFile or
-	// PasswordEnv.
-	Password string `toml:"password"`
-	// PasswordFile holds the password in its first line.
-	PasswordFile string `toml:"password_file"`
-	// PasswordEnv names the environment variable that holds it.
-	PasswordEnv string `toml:"password_env"`
+	BindDN string
+	// Password is the service account's.
+	Password string
 
 	// Profile is "openldap", "ad", "389", or "auto": ask the server.
-	Profile string `toml:"profile"`
+	Profile string
 	// Attributes override the profile, item by item.
-	Attributes Attributes `toml:"attributes"`
+	Attributes Attributes
 	// Prefixes are the DOMAIN names accepted in DOMAIN\user logins. Active
 	// Directory tells its own.
-	Prefixes []string `toml:"prefixes"`
+	Prefixes []string
 
 	// StartTLS encrypts ldap:// connections before anything else is sent.
-	StartTLS bool `toml:"start_tls"`
+	StartTLS bool
 	// CAFile holds the PEM certificates of the authorities to trust; empty
 	// trusts the system's.
-	CAFile string `toml:"ca_file"`
+	CAFile string
 	// ServerName is the name the certificate must have, where the URL's is
 	// another.
-	ServerName string `toml:"server_name"`
+	ServerName string
 	// Fingerprints are SHA-256 digests (hex) of server certificates to
 	// trust as they are, whatever their names and authorities.
-	Fingerprints []string `toml:"fingerprints"`
+	Fingerprints []string
 	// AllowPlaintext permits passwords over unencrypted ldap:// to other
 	// machines. Do not.
-	AllowPlaintext bool `toml:"allow_plaintext"`
+	AllowPlaintext bool
 
 	// DialTimeout bounds connecting, TLS included; 3 s.
-	DialTimeout time.Duration `toml:"dial_timeout"`
+	DialTimeout time.Duration
 	// OperationTimeout bounds one search or bind at one server; 4 s.
-	OperationTimeout time.Duration `toml:"operation_timeout"`
+	OperationTimeout time.Duration
 	// Deadline bounds one call with all its retries at other servers; 10 s.
-	Deadline time.Duration `toml:"deadline"`
+	Deadline time.Duration
 	// HealthInterval is how often a server that is up is asked; 10 s.
-	HealthInterval time.Duration `toml:"health_interval"`
+	HealthInterval time.Duration
 	// SearchConns are the search connections kept to each server, shared by
 	// all look-ups; 2.
-	SearchConns int `toml:"search_conns"`
+	SearchConns int
 	// BindConns are the most connections to each server for checking
 	// passwords; 16.
-	BindConns int `toml:"bind_conns"`
+	BindConns int
 	// PageSize is the entries asked for at once when listing; 500.
-	PageSize int `toml:"page_size"`
+	PageSize int
 
 	// Dial opens the plain connections; nil is TCP.
-	Dial func(ctx context.Context, address string) (net.Conn, error) `toml:"-"`
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Default is what a Config begins with.
@@ -180,8 +175,8 @@ func (c Config) check(bad func(key, format string, a ...any)) {
 	if c.Base == "" {
 		bad("base", "empty: give the entry below which users are, such as ou=people,dc=example,dc=com")
 	}
-	if c.BindDN != "" && c.Password == "" && c.PasswordFile == "" && c.PasswordEnv == "" {
-		bad("password_file", "empty: the service account %s needs a password", c.BindDN)
+	if c.BindDN != "" && c.Password == "" {
+		bad("password", "empty: the service account %s needs a password", c.BindDN)
 	}
 	c.checkNumbers(bad)
 	if _, ok := profiles()[c.Profile]; !ok && c.Profile != "auto" {
@@ -236,33 +231,6 @@ func (c Config) checkURL(s string) error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// password finds the service account's password.
-func (c Config) password() (string, error) {
-	fail := func(err error) (string, error) {
-		return "", rookery.E("read directory password", rookery.KindInvalid, err)
-	}
-	var s string
-	switch {
-	case c.BindDN == "":
-		return "", nil
-	case c.PasswordFile != "":
-		b, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return fail(fmt.Errorf("password_file: %w", err))
-		}
-		s, _, _ = strings.Cut(string(b), "\n")
-		s = strings.TrimSuffix(s, "\r")
-	case c.PasswordEnv != "":
-		s = os.Getenv(c.PasswordEnv)
-	default:
-		s = c.Password
-	}
-	if s == "" {
-		return fail(errors.New("the service account's password is empty: a server would take the bind as anonymous"))
-	}
-	return s, nil
 }
 
 func plainHex(s string) string {

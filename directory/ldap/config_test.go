@@ -1,13 +1,12 @@
 package ldap
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
 	"rookery/directory"
 )
@@ -31,7 +30,7 @@ func TestValidateNamesKeyAndMend(t *testing.T) {
 		"domains: ":                func(c *Config) { c.Domains = nil },
 		"base: ":                   func(c *Config) { c.Base = "example.com" },
 		"base: empty":              func(c *Config) { c.Base = "" },
-		"password_file: ":          func(c *Config) { c.BindDN = "cn=x" },
+		"password: ":               func(c *Config) { c.BindDN = "cn=x" },
 		"profile: ":                func(c *Config) { c.Profile = "novell" },
 		"fingerprints: ":           func(c *Config) { c.Fingerprints = []string{"abc"} },
 		"attributes.user_filter: ": func(c *Config) { c.Attributes.UserFilter = "(((" },
@@ -52,27 +51,6 @@ func TestValidateNamesKeyAndMend(t *testing.T) {
 	c.BindDN, c.Password = `CORP\svc`, "x"
 	if err := c.Validate(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPasswordSources(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "pw")
-	os.WriteFile(file, []byte("from file\r\nsecond line\n"), 0o600)
-	t.Setenv("LDAP_PW", "from env")
-	for want, c := range map[string]Config{
-		"from file": {BindDN: "cn=x", PasswordFile: file},
-		"from env":  {BindDN: "cn=x", PasswordEnv: "LDAP_PW"},
-		"given":     {BindDN: "cn=x", Password: "given"},
-		"":          {},
-	} {
-		if got, err := c.password(); got != want || err != nil {
-			t.Errorf("%q %v, want %q", got, err, want)
-		}
-	}
-	for _, c := range []Config{{BindDN: "cn=x", PasswordEnv: "NOT_SET"}, {BindDN: "cn=x", PasswordFile: file + "x"}} {
-		if _, err := c.password(); !rookery.Is(err, rookery.KindInvalid) {
-			t.Errorf("%+v: %v", c, err)
-		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
 	"rookery/directory"
 )
@@ -28,7 +29,6 @@ import (
 // same content.
 type Directory struct {
 	cfg     Config
-	secret  string
 	logger  *slog.Logger
 	servers []*server
 	profile atomic.Pointer[profile] // nil until a server has been asked
@@ -77,11 +77,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Directory, err
 
 // assemble makes a directory that nothing watches yet.
 func assemble(cfg Config, logger *slog.Logger) (*Directory, error) {
-	secret, err := cfg.password()
-	if err != nil {
-		return nil, err
-	}
-	d := &Directory{cfg: cfg, secret: secret, logger: logger.With("directory", cfg.Name), now: time.Now, revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
+	d := &Directory{cfg: cfg, logger: logger.With("directory", cfg.Name), now: time.Now, revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	for _, u := range cfg.URLs {
 		s, err := newServer(d, u)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
 	"rookery/directory"
 )
@@ -16,35 +17,35 @@ import (
 // profile's. Names are matched without case.
 type Attributes struct {
 	// UserFilter is what makes an entry a person with mail.
-	UserFilter string `toml:"user_filter"`
+	UserFilter string
 	// Key is the attribute that names an entry for ever. Changing it makes
 	// every account a new one.
-	Key string `toml:"key"`
+	Key string
 	// Login holds the attributes of bare user names.
-	Login []string `toml:"login"`
+	Login []string
 	// Principal holds the attributes of user@domain logins that are not mail
 	// addresses.
-	Principal []string `toml:"principal"`
+	Principal []string
 	// Name holds the attributes of the display name, the best one first.
-	Name []string `toml:"name"`
+	Name []string
 	// Mail holds the address; its first value is the primary one.
-	Mail string `toml:"mail"`
+	Mail string
 	// Aliases hold further addresses, bare or as smtp:address. Each one must
 	// be indexed for equality: a look-up asks for all of them, and one that is
 	// not makes the server read every entry.
-	Aliases []string `toml:"aliases"`
+	Aliases []string
 	// Proxy holds addresses as smtp:alias and SMTP:primary; others are
 	// skipped.
-	Proxy string `toml:"proxy"`
+	Proxy string
 	// Quota holds "attribute:unit", the best one first; units B, KiB, MiB,
 	// GiB.
-	Quota []string `toml:"quota"`
+	Quota []string
 	// Forward holds addresses to send mail on to.
-	Forward []string `toml:"forward"`
+	Forward []string
 	// Host names the system that has the mailbox.
-	Host string `toml:"host"`
+	Host string
 	// AddressLogin is "no" where addresses are not for signing in.
-	AddressLogin string `toml:"address_login"`
+	AddressLogin string
 }
 
 // check names what cannot work.

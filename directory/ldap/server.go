@@ -155,7 +155,7 @@ func (s *server) dialService(ctx context.Context) (*conn, error) {
 	}
 	stop := context.AfterFunc(ctx, c.discard)
 	defer stop()
-	if err := c.Bind(s.d.cfg.BindDN, s.d.secret); err != nil {
+	if err := c.Bind(s.d.cfg.BindDN, s.d.cfg.Password); err != nil {
 		c.discard()
 		return nil, fmt.Errorf("the service account %s cannot bind: %w", s.d.cfg.BindDN, explainResult(err))
 	}

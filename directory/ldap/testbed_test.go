@@ -148,8 +148,8 @@ func inProcess(t testing.TB, o embedded.Options, more ...embedded.User) *embedde
 
 func embeddedConfig(s *embedded.Server) Config {
 	c := Default()
-	c.Name, c.URLs, c.Domains, c.Base = "corp", []string{s.URL()}, []string{"example.test"}, s.Base()
-	c.BindDN, c.Password = "cn=mail,ou=services,"+s.Base(), "svc"
+	c.Name, c.URLs, c.Domains, c.Base = "corp", []string{s.URL()}, []string{"example.test"}, "dc=example,dc=test"
+	c.BindDN, c.Password = "cn=mail,ou=services,dc=example,dc=test", "svc"
 	return c
 }
 

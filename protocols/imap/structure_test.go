@@ -45,10 +45,11 @@ func FuzzStructure(f *testing.F) {
 	f.Add([]byte("From: a:b;c@d, \"x\x00\" <@r:y@z>\r\nSubject: \xff\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/x;boundary=b\r\n\r\n--b"))
 	pools := wire.NewBuffers()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		x, err := body.ExtractFrom(context.Background(), bytes.NewReader(data))
+		enc, err := body.Encode(context.Background(), bytes.NewReader(data), body.MessageKey{}, func([]byte) error { return nil })
 		if err != nil {
 			t.Skip()
 		}
+		x := enc.Extract
 		for _, extended := range []bool{false, true} {
 			var out bytes.Buffer
 			w := wire.NewWriter(&out, pools, func() {})

@@ -19,6 +19,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
 	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/mailbox"

@@ -31,12 +31,6 @@ func Charset(name string, r io.Reader) (decoded io.Reader, ok bool) {
 	return r, false
 }
 
-// KnownCharset reports whether Charset can decode it, for SEARCH CHARSET.
-func KnownCharset(name string) bool {
-	_, ok := Charset(name, strings.NewReader(""))
-	return ok && name != ""
-}
-
 // charsetName is a charset's name in lower case without quotes and without the
 // language of RFC 2231.
 func charsetName(name string) string {

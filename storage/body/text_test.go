@@ -84,9 +84,9 @@ func TestCharset(t *testing.T) {
 			t.Errorf("%s: %q, %v", tt.charset, got, err)
 		}
 	}
-	for name, want := range map[string]bool{"utf-8": true, "US-ASCII": true, "koi8-u": true, "x-none": false, "": false, "iso-2022-cn": false} {
-		if KnownCharset(name) != want {
-			t.Errorf("KnownCharset(%q) is %v", name, !want)
+	for name, want := range map[string]bool{"utf-8": true, "US-ASCII": true, "koi8-u": true, "x-none": false, "iso-2022-cn": false} {
+		if _, ok := Charset(name, strings.NewReader("")); ok != want {
+			t.Errorf("Charset(%q) is known: %v", name, ok)
 		}
 	}
 }

@@ -142,24 +142,6 @@ func (v *View) Mailboxes() ([]Mailbox, error) {
 	return all, nil
 }
 
-// Implied lists the names that have no mailbox but inferiors that do, sorted:
-// LIST shows them as \NonExistent (RFC 9051 7.3.1).
-func Implied(all []Mailbox) []string {
-	exists := make(map[string]bool, len(all))
-	for _, m := range all {
-		exists[m.Name] = true
-	}
-	var implied []string
-	for _, m := range all {
-		for p := Parent(m.Name); p != "" && !exists[p]; p = Parent(p) {
-			exists[p] = true
-			implied = append(implied, p)
-		}
-	}
-	slices.Sort(implied)
-	return implied
-}
-
 // Subscriptions lists the subscribed names, sorted; a name need not have a
 // mailbox.
 func (v *View) Subscriptions() ([]string, error) {

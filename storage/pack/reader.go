@@ -13,20 +13,6 @@ import (
 // a usual pack.
 const firstTail = 64 << 10
 
-// Parse reads a whole pack and checks everything in it.
-func Parse(b []byte) (Index, error) {
-	x, err := parseEnds(b, b, int64(len(b)))
-	if err != nil {
-		return x, err
-	}
-	for _, e := range x.Entries {
-		if sha256.Sum256(b[e.Off:e.Off+e.Len]) != e.SHA256 {
-			return x, damaged("body %d fails its digest", e.Body)
-		}
-	}
-	return x, nil
-}
-
 // parseEnds reads the index of a pack of size bytes of which head is the
 // beginning and tail the end.
 func parseEnds(head, tail []byte, size int64) (Index, error) {
@@ -36,24 +22,6 @@ func parseEnds(head, tail []byte, size int64) (Index, error) {
 	}
 	entries, err := parseTail(tail, int64(start), size)
 	return Index{group, id, size, entries}, err
-}
-
-// ReadIndex reads the index of a pack in the store with two or three ranged
-// requests.
-func ReadIndex(ctx context.Context, s blob.Store, key string) (Index, error) {
-	info, err := s.Stat(ctx, key)
-	if err != nil {
-		return Index{}, err
-	}
-	head, err := readRange(ctx, s, key, 0, min(int64(maxHeader), info.Size))
-	if err != nil {
-		return Index{}, err
-	}
-	tail, err := readTail(ctx, s, key, info.Size)
-	if err != nil {
-		return Index{}, err
-	}
-	return parseEnds(head, tail, info.Size)
 }
 
 // readTail reads the end of an object of size bytes with its whole footer, if
@@ -69,25 +37,6 @@ func readTail(ctx context.Context, s blob.Store, key string, size int64) ([]byte
 		return readRange(ctx, s, key, size-need, need)
 	}
 	return tail, nil
-}
-
-// Verify reads a whole pack in the store once more and checks every body's
-// digest, in bounded memory.
-func Verify(ctx context.Context, s blob.Store, key string) (Index, error) {
-	x, err := ReadIndex(ctx, s, key)
-	if err != nil {
-		return x, err
-	}
-	for _, e := range x.Entries {
-		sum, n, err := digest(ctx, s, key, e.Off, e.Len)
-		if err != nil {
-			return x, err
-		}
-		if n != e.Len || sum != e.SHA256 {
-			return x, damaged("body %d of %s fails its digest", e.Body, key)
-		}
-	}
-	return x, nil
 }
 
 // digest reads a range and gives its SHA-256 and length.

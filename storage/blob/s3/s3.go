@@ -51,10 +51,8 @@ type Config struct {
 	Addressing string
 	// CAFile holds the PEM certificates to trust instead of the system's.
 	CAFile string
-	// CredentialsFile is read as ReadCredentials does, and again when it
-	// changes. Without it Credentials are used.
-	CredentialsFile string
-	Credentials     Credentials
+	// Credentials sign the requests; required.
+	Credentials Credentials
 
 	// DialTimeout bounds connecting and the TLS handshake each (5 s),
 	// ResponseTimeout the wait for an answer after a request was sent (30 s),

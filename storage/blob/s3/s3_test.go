@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -306,9 +305,6 @@ func TestOpenRefusesBadSettings(t *testing.T) {
 		"addressing":  func(c *Config) { c.Addressing = "odd" },
 		"ca_file":     func(c *Config) { c.CAFile = "/does/not/exist" },
 		"credentials": func(c *Config) { c.Credentials = Credentials{} },
-		"credentials file": func(c *Config) {
-			c.CredentialsFile = "/does/not/exist"
-		},
 	} {
 		cfg := good
 		change(&cfg)
@@ -322,49 +318,11 @@ func TestOpenRefusesBadSettings(t *testing.T) {
 	}
 }
 
-func TestCredentials(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "c")
-	write := func(s string) {
-		if err := os.WriteFile(file, []byte(s), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("# mine\naccess_key = AK\nsecret_key=SK=/+\n")
-	c, err := ReadCredentials(file)
-	if err != nil || c != (Credentials{AccessKey: "AK", SecretKey: "SK=/+"}) {
-		t.Errorf("%+v, %v", c.AccessKey, err)
-	}
+func TestCredentialsAreNotShown(t *testing.T) {
+	c := Credentials{AccessKey: "AK", SecretKey: "SK=/+"}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "credentials", c, "pointer", &c)
 	if out := fmt.Sprintf("%v %+v %#v %s", c, c, c, log.String()); strings.Contains(out, "SK=") {
 		t.Errorf("the secret is shown: %s", out)
-	}
-	p := &fileProvider{file: file}
-	if v, err := p.Retrieve(); err != nil || v.AccessKeyID != "AK" || p.IsExpired() {
-		t.Errorf("%v, %v", v.AccessKeyID, err)
-	}
-	write("[default]\naws_access_key_id = NEW\naws_secret_access_key = S2\naws_session_token = T\n[other]\naws_access_key_id = NO\n")
-	if err := os.Chtimes(file, time.Now(), time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	p.checked = time.Now().Add(-time.Minute)
-	if !p.IsExpired() {
-		t.Error("a changed file is not noticed")
-	}
-	if v, err := p.Retrieve(); err != nil || v.AccessKeyID != "NEW" || v.SessionToken != "T" {
-		t.Errorf("%v, %v", v.AccessKeyID, err)
-	}
-	write("secret without equals")
-	if v, err := p.Retrieve(); err != nil || v.AccessKeyID != "NEW" {
-		t.Errorf("a spoilt file: %v, %v, want the last good one", v.AccessKeyID, err)
-	}
-	if _, err := ReadCredentials(file); !rookery.Is(err, rookery.KindInvalid) || strings.Contains(err.Error(), "without") {
-		t.Errorf("%v", err)
-	}
-	env := EnvCredentials(func(k string) string {
-		return map[string]string{"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"}[k]
-	})
-	if env.AccessKey != "A" || env.SecretKey != "S" {
-		t.Error("the environment is not read")
 	}
 }
