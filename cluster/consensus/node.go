@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"rookery"
@@ -13,9 +15,17 @@ import (
 type Node struct {
 	opts Options
 
-	mu     sync.Mutex
-	groups map[rookery.GroupID]*Group
-	closed bool
+	mu       sync.Mutex
+	groups   map[rookery.GroupID]*Group
+	starting map[rookery.GroupID]*starting
+	closed   bool
+}
+
+// starting stands for a group while it is being started, which may take as
+// long as an image takes to arrive.
+type starting struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{}
 }
 
 // New makes a node without groups. It does no I/O.
@@ -23,7 +33,7 @@ func New(opts Options) (*Node, error) {
 	if err := opts.complete(); err != nil {
 		return nil, rookery.E("make consensus node", rookery.KindInvalid, err)
 	}
-	return &Node{opts: opts, groups: map[rookery.GroupID]*Group{}}, nil
+	return &Node{opts: opts, groups: map[rookery.GroupID]*Group{}, starting: map[rookery.GroupID]*starting{}}, nil
 }
 
 // Group is a started group, nil if there is none of that name here.
@@ -51,26 +61,52 @@ func (n *Node) CurrentTerm(id rookery.GroupID) (uint64, error) {
 // not fit together and Options.Recover cannot mend it.
 func (n *Node) Start(ctx context.Context, id rookery.GroupID, m Machine, bootstrap []Server) (*Group, error) {
 	const op = "start group"
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &starting{cancel: cancel, done: make(chan struct{})}
+	defer close(s.done)
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
+	switch {
+	case n.closed:
+		n.mu.Unlock()
 		return nil, rookery.E(op, rookery.KindUnavailable, ErrClosed)
+	case n.groups[id] != nil || n.starting[id] != nil:
+		n.mu.Unlock()
+		return nil, rookery.E(op, rookery.KindExists, fmt.Errorf("group %d runs or is being started already", id))
 	}
-	if n.groups[id] != nil {
-		return nil, rookery.E(op, rookery.KindExists, fmt.Errorf("group %d runs already", id))
-	}
+	n.starting[id] = s
+	n.mu.Unlock()
+
 	g, err := n.start(ctx, id, m, bootstrap)
+	n.mu.Lock()
+	delete(n.starting, id)
+	cause := context.Cause(ctx)
+	if err == nil && cause == nil {
+		n.groups[id] = g
+	}
+	n.mu.Unlock()
+	if err == nil && cause != nil {
+		err = errors.Join(cause, g.close(ctx))
+	}
 	if err != nil {
 		return nil, rookery.E(op, 0, fmt.Errorf("group %d: %w", id, err))
 	}
-	n.groups[id] = g
 	return g, nil
 }
 
+var errStopped = rookery.E("start group", rookery.KindUnavailable, errors.New("it was stopped before it ran"))
+
 // Stop ends one group here as Close does, and leaves its log and machine as
-// they are; Start runs it again. A group that does not run is none to stop.
+// they are; Start runs it again. A group that does not run is none to stop;
+// the start of one that is being started ends with KindUnavailable.
 func (n *Node) Stop(ctx context.Context, id rookery.GroupID) error {
 	n.mu.Lock()
+	if s := n.starting[id]; s != nil {
+		n.mu.Unlock()
+		s.cancel(errStopped)
+		<-s.done
+		n.mu.Lock()
+	}
 	g := n.groups[id]
 	delete(n.groups, id)
 	n.mu.Unlock()
@@ -81,15 +117,19 @@ func (n *Node) Stop(ctx context.Context, id rookery.GroupID) error {
 }
 
 // Close hands over leadership where another node can take it, then stops
-// every group and waits for its goroutines. Applies under way get until ctx
+// every group, also those that are being started, and waits for its goroutines. Applies under way get until ctx
 // ends. The logs and the machines stay open: they are the caller's, and must
 // be closed after this.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()
 	n.closed = true
-	groups := n.groups
+	groups, starts := n.groups, slices.Collect(maps.Values(n.starting))
 	n.groups = map[rookery.GroupID]*Group{}
 	n.mu.Unlock()
+	for _, s := range starts {
+		s.cancel(errStopped)
+		<-s.done
+	}
 	errs := make(chan error, len(groups))
 	for _, g := range groups {
 		go func() { errs <- g.close(ctx) }()

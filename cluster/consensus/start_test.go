@@ -311,3 +311,61 @@ func TestBacklogBrakesAndLetsGo(t *testing.T) {
 		}
 	})
 }
+
+// TestStartOfOneGroupHoldsUpNoOther: while a group's image is on its way, for
+// as long as that takes, the other groups serve, and the node can be closed.
+func TestStartOfOneGroupHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late, next rookery.GroupID = testGroup + 1, testGroup + 2
+		old := logOf(t, 12, 20)
+		c := newCluster(t, 1, func(o *Options) {
+			ours := o.Log
+			o.Log = func(id rookery.GroupID) (LogStore, error) {
+				switch id {
+				case testGroup:
+					return ours(id)
+				case late:
+					return old, nil
+				}
+				return raft.NewInmemStore(), nil
+			}
+			o.Recover = func(ctx context.Context, _ rookery.GroupID, _ rookery.LogIndex) (io.ReadCloser, error) {
+				<-ctx.Done()
+				return nil, rookery.E("fetch", rookery.KindUnavailable, ctx.Err())
+			}
+		})
+		c.leader()
+		n := c.nodes[0].node
+		started := make(chan error, 2)
+		start := func() {
+			go func() { _, err := n.Start(t.Context(), late, at(3, 1), nil); started <- err }()
+			synctest.Wait()
+		}
+		start()
+		if !n.mu.TryLock() {
+			t.Fatal("the node's lock is held while an image is awaited")
+		}
+		n.mu.Unlock()
+		c.apply("k=v")
+		if g := n.Group(late); g != nil {
+			t.Error("a group that is being started is there")
+		}
+		if _, err := n.Start(t.Context(), late, at(3, 1), nil); !rookery.Is(err, rookery.KindExists) {
+			t.Errorf("a second start: %v", err)
+		}
+		if _, err := n.Start(t.Context(), next, newJournal(), nil); err != nil {
+			t.Errorf("the start of another group: %v", err)
+		}
+		if err := errors.Join(n.Stop(t.Context(), next), n.Stop(t.Context(), late)); err != nil {
+			t.Error(err)
+		}
+		if err := <-started; !rookery.Is(err, rookery.KindUnavailable) {
+			t.Errorf("a start that was stopped: %v", err)
+		}
+		start()
+		c.close()
+		if err := <-started; !rookery.Is(err, rookery.KindUnavailable) {
+			t.Errorf("a start on a node that was closed: %v", err)
+		}
+	})
+}
