@@ -175,6 +175,9 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 	ident := n.mesh.creds.Current()
 	t := transport.MintToken(ident.Cluster, ident.Issuer())
 	now, err := n.agreedTime()
+	if err != nil && n.skew.Load() == 0 {
+		now, err = n.deps.Clock(), nil // too few nodes say what time it is: the token is how more come
+	}
 	if err == nil {
 		_, err = n.propose(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: now.Add(valid).UnixNano()})
 	}

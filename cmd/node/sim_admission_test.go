@@ -59,3 +59,23 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		})
 	})
 }
+
+// Nodes that were admitted and do not run yet say no time. That must not keep
+// further ones out: there is no majority of clocks until more have started.
+func TestSimTokensAreMintedWhileNodesAreStillToStart(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		first := c.nodes[0]
+		for i := 3; i < 7; i++ {
+			c.add(i, nil)
+			x := c.nodes[i]
+			token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
+			if err != nil {
+				t.Fatalf("with %d nodes that do not run: %v", i-3, err)
+			}
+			if err := Join(c.t.Context(), x.cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * clockFresh) // what was known of the clocks is looked at anew
+		}
+	})
+}

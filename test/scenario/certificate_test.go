@@ -59,15 +59,13 @@ func reissue(t *testing.T, d *harness.Dev, name string, from, to time.Time) {
 	must(t, err)
 	caKey, err := x509.ParsePKCS8PrivateKey(readPEM(t, filepath.Join(dir, "keys", "ca.key")))
 	must(t, err)
-	key, keyDER := newKey(t)
 	next := &x509.Certificate{
 		SerialNumber: big.NewInt(to.UnixNano()), Subject: old.Subject, URIs: old.URIs, NotBefore: from, NotAfter: to,
 		BasicConstraintsValid: true, KeyUsage: old.KeyUsage, ExtKeyUsage: old.ExtKeyUsage,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, next, ca, key.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, next, ca, old.PublicKey, caKey) // its key is registered
 	must(t, err)
 	writePEM(t, filepath.Join(dir, "identity", "node.pem"), "CERTIFICATE", der)
-	writePEM(t, filepath.Join(dir, "identity", "node.key"), "PRIVATE KEY", keyDER)
 }
 
 // shown is the certificate that a node shows to other nodes now.
