@@ -19,7 +19,7 @@ import (
 const (
 	callForward = "forward"
 	callAccount = "account"
-	callIntents = "intents"
+	callItems   = "items"
 )
 
 // askWait bounds one node's answer to a small question.
@@ -169,34 +169,34 @@ func (n *Node) factsHere(ctx context.Context, id rookery.GroupID, who rookery.Ac
 	return account.FactsOf(v.Account()), nil
 }
 
-// maxIntents bounds a page of intents.
-const maxIntents = 1000
+// maxItems bounds a page of items.
+const maxItems = 1000
 
-// intentsQuery asks for the open intents behind one.
-type intentsQuery struct {
-	After command.IntentID `cbor:"1,keyasint"`
-	Limit int              `cbor:"2,keyasint"`
+// itemsQuery asks for the open items behind one.
+type itemsQuery struct {
+	After command.ItemID `cbor:"1,keyasint"`
+	Limit int            `cbor:"2,keyasint"`
 }
 
-// intentsAway asks a replica for a page of its group's open intents.
-func (n *Node) intentsAway(ctx context.Context, id rookery.GroupID, after command.IntentID, limit int) (ids []command.IntentID, err error) {
-	q, err := cbor.Marshal(intentsQuery{after, limit})
+// itemsAway asks a replica for a page of its group's open items.
+func (n *Node) itemsAway(ctx context.Context, id rookery.GroupID, after command.ItemID, limit int) (ids []command.ItemID, err error) {
+	q, err := cbor.Marshal(itemsQuery{after, limit})
 	if err != nil {
 		return nil, err
 	}
-	a, err := n.askReplica(ctx, callIntents, groupCall{Group: id, Data: q}, leaderWait+askWait)
+	a, err := n.askReplica(ctx, callItems, groupCall{Group: id, Data: q}, leaderWait+askWait)
 	if err == nil {
 		err = cbor.Unmarshal(a.Data, &ids)
 	}
 	return ids, err
 }
 
-func (n *Node) intentsHere(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-	var ask intentsQuery
-	if err := cbor.Unmarshal(q.Data, &ask); err != nil || ask.Limit < 1 || ask.Limit > maxIntents {
-		return a, rookery.E(callIntents, rookery.KindInvalid, errors.New("malformed question"))
+func (n *Node) itemsHere(ctx context.Context, q groupCall) (a groupAnswer, err error) {
+	var ask itemsQuery
+	if err := cbor.Unmarshal(q.Data, &ask); err != nil || ask.Limit < 1 || ask.Limit > maxItems {
+		return a, rookery.E(callItems, rookery.KindInvalid, errors.New("malformed question"))
 	}
-	ids, err := n.deliver.IntentsHere(ctx, q.Group, ask.After, ask.Limit)
+	ids, err := n.deliver.ItemsHere(ctx, q.Group, ask.After, ask.Limit)
 	if err == nil {
 		a.Data, err = cbor.Marshal(ids)
 	}

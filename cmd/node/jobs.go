@@ -9,6 +9,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
+	"rookery/storage/queue"
 )
 
 // purgeEvery is how often expunged messages past their time are looked for.
@@ -43,10 +44,10 @@ func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
 	}
 }
 
-// Promised implements mailbox.IntentEvents: the leader files the message.
-func (e mailEvents) Promised(id command.IntentID, to []rookery.GroupID) {
+// Queued implements mailbox.QueueEvents: the leader files the message.
+func (e mailEvents) Queued(rows []queue.Due) {
 	if d := e.node.deliver; d != nil {
-		d.Promised(e.group, id, to)
+		d.Queued(e.group, rows)
 	}
 }
 

@@ -350,7 +350,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenIntents: n.intentsAway, Observe: n.metrics.delivered,
+		Leader: n.groups.leads, OpenItems: n.itemsAway, Observe: n.metrics.delivered,
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
@@ -370,7 +370,7 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
-	n.mesh.handleGroup(callIntents, n.intentsHere)
+	n.mesh.handleGroup(callItems, n.itemsHere)
 	n.serveKeyGroups()
 	n.serveStages()
 	n.serveChecks()

@@ -109,9 +109,9 @@ func (c *crowd) settle() {
 	c.t.Helper()
 	c.until("all is filed and packed", func() bool {
 		for _, m := range c.groups.mail {
-			intents, err := m.Intents(command.IntentID{}, 10)
+			items, err := m.OpenItems(command.ItemID{}, 10)
 			waiting, _, uerr := m.UnpackedBytes()
-			if err != nil || uerr != nil || len(intents) > 0 || waiting > 0 {
+			if err != nil || uerr != nil || len(items) > 0 || waiting > 0 {
 				return false
 			}
 		}

@@ -51,7 +51,7 @@ type chainStats struct {
 	atStart, inLoad, byTime int
 	changes                 int64
 	kinds                   map[string]int
-	freed, intents          uint64
+	freed, items            uint64
 	packed                  int
 }
 
@@ -112,14 +112,14 @@ func (c *chain) begin() error {
 		ids = append(ids, id)
 	}
 	if len(groups) < 2 {
-		return errors.Join(errors.New("all accounts are in one group: nothing is delivered by intent"), closeTest(n))
+		return errors.Join(errors.New("all accounts are in one group: nothing is owed to further groups"), closeTest(n))
 	}
 	c.ledger = newLedger(ids)
 	return errors.Join(c.check(n, true), closeTest(n))
 }
 
 // settle makes a person an account, the next one in the next mail group: by
-// chance all could live in one, and nothing would be delivered by intent.
+// chance all could live in one, and nothing would be owed to further groups.
 func settle(ctx context.Context, n *Node, i int) (rookery.AccountID, error) {
 	a, err := rookery.ParseAddress(login(i))
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *chain) cycle(cutAt int64) (err error) {
 	d = newDisk(c.mem, cutAt, power)
 	d.lies.Store(c.lies)
 	c.deps.FS = d
-	c.offset += 20 * time.Second // intents of the life before are old enough to be taken over
+	c.offset += 20 * time.Second // items of the life before are old enough to be taken over
 	n, err := Open(c.t.Context(), c.cfg, c.deps)
 	if err != nil {
 		return err
@@ -291,16 +291,16 @@ func (c *chain) quiet(ctx context.Context, n *Node) error {
 	for {
 		open := 0
 		for _, m := range n.groups.mail {
-			intents, err := m.Intents(command.IntentID{}, 100)
+			items, err := m.OpenItems(command.ItemID{}, 100)
 			if err != nil {
 				return err
 			}
-			open += len(intents)
+			open += len(items)
 		}
 		if open == 0 {
 			return nil
 		}
-		c.stats.intents++
+		c.stats.items++
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
@@ -343,7 +343,7 @@ func TestPowerCut(t *testing.T) {
 	acked, open := c.ledger.counts()
 	s := c.stats
 	t.Logf("%d cuts at start, %d under load, %d by time; %d changes of the disk %v", s.atStart, s.inLoad, s.byTime, s.changes, s.kinds)
-	t.Logf("%d messages acknowledged, %d not; waited %d times for intents; up to %d packs; %d segments freed", acked, open, s.intents, s.packed, s.freed)
+	t.Logf("%d messages acknowledged, %d not; waited %d times for the queue; up to %d packs; %d segments freed", acked, open, s.items, s.packed, s.freed)
 }
 
 // cuts cuts the power that many times, and where the machine is so busy that

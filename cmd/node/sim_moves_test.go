@@ -314,7 +314,7 @@ func TestSimMoveOfAnOwedAccount(t *testing.T) {
 			mu.Lock()
 			hold := held
 			mu.Unlock()
-			if d, ok := commandIn(data).(*command.Deliver); ok && d.FromIntent != nil && hold {
+			if d, ok := commandIn(data).(*command.Deliver); ok && d.FromItem != nil && hold {
 				return 0, nil, rookery.E("apply", rookery.KindUnavailable, nil)
 			}
 			return g.Apply(ctx, data)

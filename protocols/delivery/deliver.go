@@ -36,7 +36,7 @@ type recipient struct {
 // Deliver has a message judged, files it for all its recipients, and returns nil
 // when a quorum has it. A message that is not to be filed gives *policy.Refusal; one that is judged to be junk goes to the account's mailbox of
 // the role \Junk. Recipients in further groups get theirs shortly after, through
-// a durable intent committed with the message.
+// a durable item of the queue committed with the message.
 //
 // KindOverQuota comes back only when no recipient has room. A message for
 // several recipients of whom some have become full since RCPT is filed for all,
@@ -148,8 +148,8 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 }
 
 // address names the recipients in a command: those of the first group as
-// deliveries, the others as an intent. The message goes to the mailbox of the
-// role in each account; "" is INBOX.
+// deliveries, the others as an item of its queue. The message goes to the
+// mailbox of the role in each account; "" is INBOX.
 func address(groups []groupOf, role string, few bool) addressing {
 	return func(cmd *command.Deliver, key body.MessageKey, x *body.Extract) {
 		several := len(groups) > 1 || len(groups[0].recipients) > 1
@@ -157,13 +157,13 @@ func address(groups []groupOf, role string, few bool) addressing {
 		if len(groups) == 1 {
 			return
 		}
-		intent := &command.Intent{}
-		rand.Read(intent.ID[:])
+		item := &command.Item{Kind: command.FanOut}
+		rand.Read(item.ID[:])
 		for _, g := range groups[1:] {
-			intent.Rest = append(intent.Rest, command.GroupDeliveries{
-				Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, role, several, few)})
+			item.Rows = append(item.Rows, command.ItemRow{
+				Kind: command.ToGroup, Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, role, several, few)})
 		}
-		cmd.Intent = intent
+		cmd.Item = item
 	}
 }
 
@@ -194,7 +194,7 @@ func threads(x *body.Extract, key *body.AccountKey, few bool) [][8]byte {
 
 // reached reports a message that nobody got.
 func reached(cmd *command.Deliver, r *command.DeliverResult) error {
-	if cmd.Intent != nil || cmd.FromIntent != nil {
+	if cmd.Item != nil || cmd.FromItem != nil {
 		return nil
 	}
 	var failed error

@@ -122,8 +122,8 @@ func (r *rig) clean() {
 		if s, err := r.n.Machine(g).Stages(); err != nil || len(s) > 0 {
 			r.t.Errorf("group %d: stages left: %v %v", g, s, err)
 		}
-		if in, err := r.n.Machine(g).Intents(command.IntentID{}, 9); err != nil || len(in) > 0 {
-			r.t.Errorf("group %d: intents left: %d %v", g, len(in), err)
+		if in, err := r.n.Machine(g).OpenItems(command.ItemID{}, 9); err != nil || len(in) > 0 {
+			r.t.Errorf("group %d: items left: %d %v", g, len(in), err)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func run(t *testing.T, ds ...*delivery.Deliverer) (stop func()) {
 
 func (r *rig) owed() (n int) {
 	for _, g := range r.n.Groups {
-		in, _ := r.n.Machine(g).Intents(command.IntentID{}, 99)
+		in, _ := r.n.Machine(g).OpenItems(command.ItemID{}, 99)
 		n += len(in)
 	}
 	return n
@@ -217,9 +217,9 @@ func TestDeliverToSeveralGroups(t *testing.T) {
 				r.wantInbox(a, "Received: from here\r\n"+m)
 			}
 			r.clean()
-			// The marks go an hour after the intent was seen gone, not before.
+			// The marks go an hour after the item was seen gone, not before.
 			marks := func() int {
-				ids, _ := r.n.Machine(2).Filed(command.IntentID{}, 9)
+				ids, _ := r.n.Machine(2).Filed(command.ItemID{}, 9)
 				return len(ids)
 			}
 			now.Add(int64(30 * time.Minute)) // a sweep: seen
@@ -234,7 +234,7 @@ func TestDeliverToSeveralGroups(t *testing.T) {
 	}
 }
 
-// TestAnotherNodeFinishes leaves an intent to a node that did not make it.
+// TestAnotherNodeFinishes leaves an item to a node that did not make it.
 func TestAnotherNodeFinishes(t *testing.T) {
 	r := newRig(t, accounttest.Options{}, nil)
 	a, b := r.account(2), r.account(3)
@@ -256,14 +256,14 @@ func (r *rig) other() *delivery.Deliverer {
 }
 
 // TestFanOutIsExactlyOnce loses answers and refuses commands at random, with
-// two nodes that both work on every intent.
+// two nodes that both work on every item.
 func TestFanOutIsExactlyOnce(t *testing.T) {
 	var calm atomic.Bool
 	var mu sync.Mutex
 	rnd := rand.New(rand.NewPCG(3, 4))
 	trouble := func(g rookery.GroupID, c command.Command) error {
 		switch c.(type) {
-		case *command.Deliver, *command.Stage, *command.IntentDone, *command.Abandon:
+		case *command.Deliver, *command.Stage, *command.ItemResult, *command.Abandon:
 		default:
 			return nil
 		}

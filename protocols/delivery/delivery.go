@@ -39,10 +39,10 @@ type Options struct {
 	// ReadBody fills p with bytes of a stored body, encoded as it lies in the
 	// log or in a pack.
 	ReadBody func(ctx context.Context, group rookery.GroupID, b mailbox.Body, p []byte, off int64) error
-	// OpenIntents asks another node for a page of the open intents of a group
+	// OpenItems asks another node for a page of the open items of a group
 	// that has no replica here, behind a read barrier. nil: nobody can be
-	// asked, and marks of finished intents stay.
-	OpenIntents func(ctx context.Context, group rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error)
+	// asked, and marks of finished items stay.
+	OpenItems func(ctx context.Context, group rookery.GroupID, after command.ItemID, limit int) ([]command.ItemID, error)
 	// Groups are the mail groups there are now.
 	Groups func() []rookery.GroupID
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
@@ -58,7 +58,7 @@ type Options struct {
 	Leader func(rookery.GroupID) bool
 	// Logger gets one INFO line per accepted message; nil discards.
 	Logger *slog.Logger
-	// Clock tells how old an intent is; default time.Now.
+	// Clock tells how old an item is; default time.Now.
 	Clock func() time.Time
 	// Observe hears what became of every message, by the road it came: smtp or
 	// append. nil: nobody hears.
@@ -75,7 +75,7 @@ type Deliverer struct {
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
 	staging map[command.StageID]bool // stages on their way
-	marks   map[markKey]time.Time    // since when a finished intent is known
+	marks   map[markKey]time.Time    // since when a finished item is known
 }
 
 // MaxMessage is the default size limit in bytes.

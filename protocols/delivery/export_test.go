@@ -13,7 +13,7 @@ func (d *Deliverer) Sluggish() {
 	d.times = times{poll: time.Hour, again: time.Hour, orphan: time.Hour, fan: 10 * time.Second, forget: time.Hour, sweep: time.Hour}
 }
 
-// Marks counts the finished intents whose marks are known.
+// Marks counts the finished items whose marks are known.
 func (d *Deliverer) Marks() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,59 +5,58 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/command"
+	"rookery/storage/queue"
 )
 
 // Bounds of the fan-out.
 const (
 	// workers is how many messages are filed at once in a lane.
 	workers = 8
-	// waiting bounds the intents that wait in a lane. What is beyond is found
+	// waiting bounds the rows that wait in a lane. What is beyond is found
 	// again.
 	waiting = 4096
-	// confirmedFor is how long a barrier of a group says which of its intents
+	// confirmedFor is how long a barrier of a group says which of its rows
 	// are open: it takes so much off the time of an attempt.
 	confirmedFor = 10 * time.Second
 )
 
-// lane is the way of messages from the group that promised them to another. A
+// lane is the way of messages from the group that owes them to another. A
 // group that does not answer holds up its own lanes only.
 type lane struct{ home, to rookery.GroupID }
 
-// promise is an intent that a machine has told of.
-type promise struct {
+// heard is a row that a machine has told of.
+type heard struct {
 	home rookery.GroupID
-	id   command.IntentID
-	to   []rookery.GroupID
+	queue.Due
 }
 
 // fanout is what is to be filed and searched for on this node. It says what is
-// to begin, each intent once at a time in a lane, and begins nothing itself.
+// to begin, each row once at a time, and begins nothing itself.
 type fanout struct {
 	wake chan struct{} // something is to begin; room for one
 
 	mu    sync.Mutex
-	heard []promise
-	lanes map[lane]*queue
+	heard []heard
+	lanes map[lane]*backlog
 	homes map[rookery.GroupID]*searching
 	sure  map[rookery.GroupID]time.Time // when a barrier last said what is open
 }
 
-// queue is a lane's work.
-type queue struct {
-	next []command.IntentID
-	// known are the intents that wait or are being filed, under the zero time,
+// backlog is a lane's work.
+type backlog struct {
+	next []queue.Ref
+	// known are the rows that wait or are being filed, under the zero time,
 	// and those that failed, with when to try again.
-	known   map[command.IntentID]time.Time
+	known   map[queue.Ref]time.Time
 	workers int
 	more    bool // some found no room
 }
 
-// searching is whether a group is searched for intents, or to be.
+// searching is whether a group is searched for due rows, or to be.
 type searching struct{ now, want bool }
 
 func newFanout() *fanout {
-	return &fanout{wake: make(chan struct{}, 1), lanes: map[lane]*queue{}, homes: map[rookery.GroupID]*searching{},
+	return &fanout{wake: make(chan struct{}, 1), lanes: map[lane]*backlog{}, homes: map[rookery.GroupID]*searching{},
 		sure: map[rookery.GroupID]time.Time{}}
 }
 
@@ -68,21 +67,23 @@ func (f *fanout) poke() {
 	}
 }
 
-// tell notes a promise for told; where there are too many, its group is
+// tell notes a group's new rows for told; where there are too many, it is
 // searched instead.
-func (f *fanout) tell(p promise) {
+func (f *fanout) tell(home rookery.GroupID, rows []queue.Due) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.heard) >= waiting {
-		f.want(p.home)
+		f.want(home)
 		return
 	}
-	f.heard = append(f.heard, p)
+	for _, x := range rows {
+		f.heard = append(f.heard, heard{home, x})
+	}
 	f.poke()
 }
 
-// told gives the promises since the last call.
-func (f *fanout) told() []promise {
+// told gives the rows since the last call.
+func (f *fanout) told() []heard {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	heard := f.heard
@@ -90,31 +91,29 @@ func (f *fanout) told() []promise {
 	return heard
 }
 
-// add notes an intent of a group in its lanes, unless it is known there.
-func (f *fanout) add(home rookery.GroupID, id command.IntentID, to []rookery.GroupID, now time.Time) {
+// add notes a row of a group in its lane, unless it is known there.
+func (f *fanout) add(home rookery.GroupID, x queue.Due, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, g := range to {
-		l := lane{home, g}
-		q := f.lanes[l]
-		if q == nil {
-			q = &queue{known: map[command.IntentID]time.Time{}}
-			f.lanes[l] = q
-		}
-		if again, known := q.known[id]; known && (again.IsZero() || now.Before(again)) {
-			continue
-		}
-		if len(q.known) >= waiting {
-			q.more = true
-			continue
-		}
-		q.known[id] = time.Time{}
-		q.next = append(q.next, id)
-		f.poke()
+	l := lane{home, x.Group}
+	q := f.lanes[l]
+	if q == nil {
+		q = &backlog{known: map[queue.Ref]time.Time{}}
+		f.lanes[l] = q
 	}
+	if again, known := q.known[x.Ref]; known && (again.IsZero() || now.Before(again)) {
+		return
+	}
+	if len(q.known) >= waiting {
+		q.more = true
+		return
+	}
+	q.known[x.Ref] = time.Time{}
+	q.next = append(q.next, x.Ref)
+	f.poke()
 }
 
-// search notes that a group's state may hold intents that are not known here.
+// search notes that a group's state may hold rows that are not known here.
 func (f *fanout) search(home rookery.GroupID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,14 +150,14 @@ func (f *fanout) begin() (start []lane, search []rookery.GroupID) {
 	return start, search
 }
 
-// take gives a worker its next intent; false ends it.
-func (f *fanout) take(l lane) (id command.IntentID, ok bool) {
+// take gives a worker its next row; false ends it.
+func (f *fanout) take(l lane) (x queue.Ref, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	q := f.lanes[l]
 	if len(q.next) > 0 {
-		id, q.next = q.next[0], q.next[1:]
-		return id, true
+		x, q.next = q.next[0], q.next[1:]
+		return x, true
 	}
 	q.workers--
 	if q.more {
@@ -168,17 +167,17 @@ func (f *fanout) take(l lane) (id command.IntentID, ok bool) {
 	if q.workers == 0 && len(q.known) == 0 {
 		delete(f.lanes, l)
 	}
-	return id, false
+	return x, false
 }
 
-// done lets go of an intent; one that failed not before a time.
-func (f *fanout) done(l lane, id command.IntentID, again time.Time) {
+// done lets go of a row; one that failed not before a time.
+func (f *fanout) done(l lane, x queue.Ref, again time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if again.IsZero() {
-		delete(f.lanes[l].known, id)
+		delete(f.lanes[l].known, x)
 	} else {
-		f.lanes[l].known[id] = again
+		f.lanes[l].known[x] = again
 	}
 }
 
@@ -196,9 +195,9 @@ func (f *fanout) searched(home rookery.GroupID, now time.Time) {
 		if l.home != home {
 			continue
 		}
-		for id, again := range q.known {
+		for x, again := range q.known {
 			if !again.IsZero() && !now.Before(again) {
-				delete(q.known, id)
+				delete(q.known, x)
 			}
 		}
 		if q.workers == 0 && len(q.known) == 0 {
@@ -207,7 +206,7 @@ func (f *fanout) searched(home rookery.GroupID, now time.Time) {
 	}
 }
 
-// confirmed is when a barrier of a group last said which of its intents are
+// confirmed is when a barrier of a group last said which of its rows are
 // open, unless that is too long ago.
 func (f *fanout) confirmed(home rookery.GroupID, now time.Time) (at time.Time, ok bool) {
 	f.mu.Lock()

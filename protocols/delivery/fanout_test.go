@@ -14,6 +14,7 @@ import (
 	"rookery/storage/account"
 	"rookery/storage/account/accounttest"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 )
 
 // party are deliverers of several nodes over one log, of which one leads.
@@ -27,9 +28,9 @@ type party struct {
 // never look by themselves.
 func newParty(t *testing.T, nodes int, o accounttest.Options) *party {
 	p := &party{}
-	o.Promised = func(g rookery.GroupID, id command.IntentID, to []rookery.GroupID) {
+	o.Queued = func(g rookery.GroupID, rows []queue.Due) {
 		for _, d := range p.nodes {
-			d.Promised(g, id, to)
+			d.Queued(g, rows)
 		}
 	}
 	p.rig = newRig(t, o, nil)
@@ -68,7 +69,7 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 	once, let := sync.Once{}, sync.OnceFunc(func() { close(release) })
 	defer let()
 	before := func(_ rookery.GroupID, c command.Command) error {
-		if d, ok := c.(*command.Deliver); ok && d.FromIntent != nil {
+		if d, ok := c.(*command.Deliver); ok && d.FromItem != nil {
 			mine := false
 			once.Do(func() { mine = true })
 			if mine {
@@ -99,7 +100,7 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 func TestOneGroupHoldsUpNoOther(t *testing.T) {
 	var calm atomic.Bool
 	before := func(g rookery.GroupID, c command.Command) error {
-		if d, ok := c.(*command.Deliver); ok && d.FromIntent != nil && g == 3 && !calm.Load() {
+		if d, ok := c.(*command.Deliver); ok && d.FromItem != nil && g == 3 && !calm.Load() {
 			return rookery.E("trouble", rookery.KindUnavailable, errors.New("the group has no leader"))
 		}
 		return nil
@@ -124,7 +125,7 @@ func TestOneGroupHoldsUpNoOther(t *testing.T) {
 	p.clean()
 }
 
-// What a node sends that slept over the end of the intent and of its marks is
+// What a node sends that slept over the end of the item and of its marks is
 // refused.
 func TestLateFilingIsRefused(t *testing.T) {
 	var now atomic.Int64
@@ -132,7 +133,7 @@ func TestLateFilingIsRefused(t *testing.T) {
 	clock := func() time.Time { return time.Unix(0, now.Load()) }
 	var late atomic.Pointer[command.Deliver]
 	seen := func(_ rookery.GroupID, c command.Command) error {
-		if d, ok := c.(*command.Deliver); ok && d.FromIntent != nil {
+		if d, ok := c.(*command.Deliver); ok && d.FromItem != nil {
 			late.Store(d)
 		}
 		return nil
@@ -154,12 +155,26 @@ func TestLateFilingIsRefused(t *testing.T) {
 	}
 	eventually(t, "the end of the marks", func() bool {
 		now.Add(int64(time.Hour))
-		ids, _ := r.n.Machine(3).Filed(command.IntentID{}, 9)
+		ids, _ := r.n.Machine(3).Filed(command.ItemID{}, 9)
 		return len(ids) == 0
 	})
 	stop()
 	if err := r.n.Propose(context.Background(), 3, d); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("after the mark is gone: %v", err)
 	}
+	r.wantInbox(b, "Received: from here\r\n"+small)
+}
+
+// A group's clock may be ahead of its leader's: what it owes is due all the same.
+func TestRowsAreDueByTheGroupsClock(t *testing.T) {
+	ahead := func() time.Time { return time.Now().Add(time.Hour) }
+	r := newRig(t, accounttest.Options{Clock: ahead}, nil)
+	r.d.Hurry(time.Hour)
+	a, b := r.account(2), r.account(3)
+	if err := r.deliver(t.Context(), small, a, b); err != nil {
+		t.Fatal(err)
+	}
+	run(t, r.d)
+	eventually(t, "the fan-out", func() bool { return r.owed() == 0 })
 	r.wantInbox(b, "Received: from here\r\n"+small)
 }

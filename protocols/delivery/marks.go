@@ -10,10 +10,10 @@ import (
 	"rookery/storage/mailbox"
 )
 
-// markKey names the mark of a filed intent in a group.
+// markKey names the mark of a filed item in a group.
 type markKey struct {
-	group  rookery.GroupID
-	intent command.IntentID
+	group rookery.GroupID
+	item  command.ItemID
 }
 
 // forgetting drops marks from time to time until ctx ends.
@@ -33,10 +33,10 @@ func (d *Deliverer) forgetting(ctx context.Context) {
 	}
 }
 
-// forget drops the marks of intents that ended long ago, in the groups that
+// forget drops the marks of items that ended long ago, in the groups that
 // this node leads.
 func (d *Deliverer) forget(ctx context.Context) {
-	open, ok := d.openIntents(ctx)
+	open, ok := d.openItems(ctx)
 	if !ok {
 		return
 	}
@@ -56,13 +56,13 @@ func (d *Deliverer) forget(ctx context.Context) {
 	}
 }
 
-// openIntents lists every open intent of every group; false when one of them
+// openItems lists every open item of every group; false when one of them
 // cannot be asked.
-func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool, bool) {
-	open := make(map[command.IntentID]bool)
+func (d *Deliverer) openItems(ctx context.Context) (map[command.ItemID]bool, bool) {
+	open := make(map[command.ItemID]bool)
 	for _, g := range d.o.Groups() {
-		for after := (command.IntentID{}); ; {
-			ids, err := d.intentsOf(ctx, g, after)
+		for after := (command.ItemID{}); ; {
+			ids, err := d.itemsOf(ctx, g, after)
 			if err != nil {
 				return nil, false
 			}
@@ -78,37 +78,32 @@ func (d *Deliverer) openIntents(ctx context.Context) (map[command.IntentID]bool,
 	return open, true
 }
 
-// intentsOf is a page of a group's open intents, wherever the group is.
-func (d *Deliverer) intentsOf(ctx context.Context, g rookery.GroupID, after command.IntentID) ([]command.IntentID, error) {
-	if d.o.Machine(g) == nil && d.o.OpenIntents != nil {
-		return d.o.OpenIntents(ctx, g, after, page)
+// itemsOf is a page of a group's open items, wherever the group is.
+func (d *Deliverer) itemsOf(ctx context.Context, g rookery.GroupID, after command.ItemID) ([]command.ItemID, error) {
+	if d.o.Machine(g) == nil && d.o.OpenItems != nil {
+		return d.o.OpenItems(ctx, g, after, page)
 	}
-	return d.IntentsHere(ctx, g, after, page)
+	return d.ItemsHere(ctx, g, after, page)
 }
 
-// IntentsHere is a page of the open intents of a group with a replica here,
+// ItemsHere is a page of the open items of a group with a replica here,
 // behind a read barrier. KindUnavailable: there is none, or no leader.
-func (d *Deliverer) IntentsHere(ctx context.Context, g rookery.GroupID, after command.IntentID, limit int) ([]command.IntentID, error) {
+func (d *Deliverer) ItemsHere(ctx context.Context, g rookery.GroupID, after command.ItemID, limit int) ([]command.ItemID, error) {
 	m := d.o.Machine(g)
 	if m == nil {
-		return nil, rookery.E("list intents", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", g))
+		return nil, rookery.E("list items", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", g))
 	}
 	if err := d.o.Log.Barrier(ctx, g); err != nil {
 		return nil, err
 	}
-	open, err := m.OpenIntents(after, limit)
-	ids := make([]command.IntentID, len(open))
-	for i, x := range open {
-		ids[i] = x.ID
-	}
-	return ids, err
+	return m.OpenItems(after, limit)
 }
 
-// forgetIn drops a group's marks that have been without their intent for long
+// forgetIn drops a group's marks that have been without their item for long
 // enough.
-func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.Machine, open map[command.IntentID]bool,
+func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.Machine, open map[command.ItemID]bool,
 	now time.Time, seen map[markKey]bool) {
-	for after := (command.IntentID{}); ctx.Err() == nil; {
+	for after := (command.ItemID{}); ctx.Err() == nil; {
 		ids, err := m.Filed(after, page)
 		if err != nil {
 			return
@@ -120,7 +115,7 @@ func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.
 				seen[k] = !open[id]
 				continue
 			}
-			if _, _, err := d.apply(ctx, g, &command.IntentForget{Intent: id}); err != nil {
+			if _, _, err := d.apply(ctx, g, &command.ItemForget{Item: id}); err != nil {
 				return
 			}
 		}
@@ -130,7 +125,7 @@ func (d *Deliverer) forgetIn(ctx context.Context, g rookery.GroupID, m *mailbox.
 	}
 }
 
-// ripe notes when a mark was first seen without its intent and reports whether
+// ripe notes when a mark was first seen without its item and reports whether
 // that is long enough ago.
 func (d *Deliverer) ripe(k markKey, now time.Time) bool {
 	d.mu.Lock()

@@ -39,7 +39,7 @@ func (s *storm) client() {
 	case n < 30:
 		s.send(s.mail(id, x.ID), id)
 	case n < 40:
-		s.intent()
+		s.item()
 	case n < 55:
 		s.send(&command.StoreFlags{Account: id, Mailbox: x.ID, UIDs: some, Mode: command.StoreMode(s.rng.IntN(3)), Flags: command.Flags(s.rng.IntN(32)), Keywords: []string{"k" + name[:1]}}, id)
 	case n < 62:
@@ -92,9 +92,9 @@ func (s *storm) mail(id rookery.AccountID, box rookery.MailboxID) *command.Deliv
 			Keywords: []string{"work"}, Threads: [][8]byte{{byte(s.rng.IntN(9))}}}}}
 }
 
-// intent files a message for all accounts as an intent of another group does:
+// item files a message for all accounts as an item of another group does:
 // group by group, again and again, and each account gets it once.
-func (s *storm) intent() {
+func (s *storm) item() {
 	var c *command.Deliver
 	if len(s.owed) > 0 && s.rng.IntN(2) == 0 {
 		i := s.rng.IntN(len(s.owed))
@@ -103,8 +103,8 @@ func (s *storm) intent() {
 		}
 	} else {
 		c = s.mail(s.ids[0], mailbox.Inbox)
-		intent := command.IntentID{byte(s.mails), byte(s.mails >> 8), 7}
-		c.FromIntent = &intent
+		item := command.ItemID{byte(s.mails), byte(s.mails >> 8), 7}
+		c.FromItem = &item
 		d := c.Deliveries[0]
 		c.Deliveries = nil
 		for _, id := range s.ids {
@@ -132,7 +132,7 @@ func (s *storm) intent() {
 		switch {
 		case rookery.Is(err, rookery.KindMoved):
 			if tries > 3000 {
-				s.Fatal("an intent is owed for ever")
+				s.Fatal("an item is owed for ever")
 			}
 			s.coordinator(applied)
 			s.tick()

@@ -50,7 +50,7 @@ type storm struct {
 	moves  map[string]int
 	debug  bool
 	movers int
-	owed   []*command.Deliver // of intents, to be sent again
+	owed   []*command.Deliver // of items, to be sent again
 }
 
 // fate is what becomes of a coordinator's command.
@@ -506,8 +506,8 @@ func (s *storm) nothingIsLeft() {
 		if bodies, _, err := s.n.Machine(g).UnpackedBytes(); err != nil || bodies > 0 {
 			s.Errorf("group %d holds %d bodies of nobody: %v", g, bodies, err)
 		}
-		if ids, err := s.n.Machine(g).Filed(command.IntentID{}, 10); err != nil || len(ids) > 0 {
-			s.Errorf("group %d keeps marks of %d intents for nobody: %v", g, len(ids), err)
+		if ids, err := s.n.Machine(g).Filed(command.ItemID{}, 10); err != nil || len(ids) > 0 {
+			s.Errorf("group %d keeps marks of %d items for nobody: %v", g, len(ids), err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func samples() []Command {
 	since := rookery.ModSeq(7)
 	acct := rookery.AccountID{1, 2}
-	intent := IntentID{9}
+	item := ItemID{9}
 	stage := StageID{"n1", 3, 4}
 	delivery := Delivery{Account: acct, Mailbox: 3, Flags: FlagSeen, Keywords: []string{"$Forwarded"}, InternalDate: 5,
 		WrappedKey: []byte("k"), Threads: [][8]byte{{1}, {2}}, Strict: true, UIDL: "u"}
@@ -24,7 +24,7 @@ func samples() []Command {
 		&RenameMailbox{Account: acct, From: "a", To: "b"},
 		&Subscribe{Account: acct, Name: "a", On: true},
 		&Deliver{Email: rookery.EmailID{4}, Deliveries: []Delivery{delivery}, Size: 12, Extract: []byte("x"), Layout: []byte("l"),
-			Intent: &Intent{intent, []GroupDeliveries{{3, []Delivery{delivery}}}}, FromIntent: &intent, Payload: []byte("body")},
+			Item: &Item{item, FanOut, []ItemRow{{ToGroup, 3, []Delivery{delivery}}}}, FromItem: &item, Payload: []byte("body")},
 		&Deliver{Staged: &Staged{stage, 2}, Payload: []byte{}},
 		&Stage{Stage: stage, Part: 1, Payload: []byte("chunk")},
 		&Abandon{Stage: stage, Epoch: true},
@@ -38,7 +38,7 @@ func samples() []Command {
 		&Recover{Account: acct, Messages: []ExpungedID{{1, 2}}, To: 1},
 		&Packed{Pack: "01J", Size: 10, Bodies: []PackedBody{{1, 2, 3}}},
 		&PackDead{Pack: "01J"}, &PackDeleted{Pack: "01J"}, &PackForget{Pack: "01J"},
-		&IntentDone{intent, 4}, &IntentForget{intent}, &EraseAccount{acct},
+		&ItemResult{item, 4}, &ItemForget{item}, &EraseAccount{acct},
 		&EnsureAccount{"ldap/1", acct, 3}, &SetSettings{2, []byte("doc")}, &RegisterNode{Node: "n", Name: "a", Address: "b", Version: 1},
 		&ForgetAccount{acct},
 		&Invite{"id", [32]byte{1}, 5}, &Revoke{"id"}, &SetNodeState{"n", NodeDraining}, &FinalizeVersion{3},

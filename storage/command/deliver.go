@@ -6,7 +6,7 @@ import "rookery"
 // inside its Deliver.
 const MaxChunk = 256 << 10
 
-// MaxDeliveries bounds the deliveries of one Deliver, those that its intent owes
+// MaxDeliveries bounds the deliveries of one Deliver, those that its item owes
 // to other groups included.
 const MaxDeliveries = 1000
 
@@ -53,19 +53,36 @@ type Staged struct {
 	Parts uint32  `cbor:"2,keyasint"`
 }
 
-// IntentID names the promise to file one message in further groups.
-type IntentID [16]byte
+// ItemID names what a group owes for one message: an item of its queue.
+type ItemID [16]byte
 
-// GroupDeliveries are the deliveries an intent owes to one other group.
-type GroupDeliveries struct {
-	Group      rookery.GroupID `cbor:"1,keyasint"`
-	Deliveries []Delivery      `cbor:"2,keyasint"`
+// ItemKind says what an item is for.
+type ItemKind uint8
+
+// FanOut is an item that has a message filed in further groups, and ends when
+// it is.
+const FanOut ItemKind = 1
+
+// RowKind says to whom a row of an item is owed.
+type RowKind uint8
+
+// ToGroup is a row for accounts of another group.
+const ToGroup RowKind = 1
+
+// ItemRow is what an item owes to one receiver.
+type ItemRow struct {
+	Kind RowKind `cbor:"1,keyasint"`
+	// Group is where the accounts were when the message was accepted.
+	Group      rookery.GroupID `cbor:"2,keyasint,omitempty"`
+	Deliveries []Delivery      `cbor:"3,keyasint,omitempty"`
 }
 
-// Intent is what remains to be filed in other groups after this Deliver.
-type Intent struct {
-	ID   IntentID          `cbor:"1,keyasint"`
-	Rest []GroupDeliveries `cbor:"2,keyasint"`
+// Item is what remains to be done for a message after its Deliver. Its rows are
+// counted from 0.
+type Item struct {
+	ID   ItemID    `cbor:"1,keyasint"`
+	Kind ItemKind  `cbor:"2,keyasint"`
+	Rows []ItemRow `cbor:"3,keyasint"`
 }
 
 // Deliver files one message in one or more accounts of the group. Its body
@@ -79,16 +96,16 @@ type Deliver struct {
 	Extract []byte  `cbor:"4,keyasint,omitempty"`
 	Layout  []byte  `cbor:"5,keyasint,omitempty"`
 	Staged  *Staged `cbor:"6,keyasint,omitempty"`
-	// Intent, where set, is stored with a reference to the body, even where
-	// every delivery here is refused.
-	Intent *Intent `cbor:"7,keyasint,omitempty"`
-	// FromIntent, where set, makes each delivery idempotent: a second one of the
-	// same intent to the account files nothing and answers as the first did,
-	// wherever the account has moved, until IntentForget.
-	FromIntent *IntentID `cbor:"8,keyasint,omitempty"`
-	// Until, beside FromIntent, is the group time, in unix nanoseconds, from
+	// Item, where set, is stored with a reference to the body, even where every
+	// delivery here is refused.
+	Item *Item `cbor:"7,keyasint,omitempty"`
+	// FromItem, where set, makes each delivery idempotent: a second one of the
+	// same item to the account files nothing and answers as the first did,
+	// wherever the account has moved, until ItemForget.
+	FromItem *ItemID `cbor:"8,keyasint,omitempty"`
+	// Until, beside FromItem, is the group time, in unix nanoseconds, from
 	// which on the command is refused (KindUnavailable): its sender may have
-	// slept over the end of the intent and of the marks that it was filed.
+	// slept over the end of the item and of the marks that it was filed.
 	// 0 is never.
 	Until int64 `cbor:"9,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
@@ -111,17 +128,17 @@ type Abandon struct {
 	Epoch bool `cbor:"2,keyasint,omitempty"`
 }
 
-// IntentDone records that an intent is filed in a group. With the last group
-// the intent ends and lets go of its body.
-type IntentDone struct {
-	Intent IntentID        `cbor:"1,keyasint"`
-	Group  rookery.GroupID `cbor:"2,keyasint"`
+// ItemResult records that a row of an item is done. With the last row the item
+// ends and lets go of its body. A row that has ended already is no error.
+type ItemResult struct {
+	Item ItemID `cbor:"1,keyasint"`
+	Row  uint32 `cbor:"2,keyasint,omitempty"`
 }
 
-// IntentForget drops the mark that an intent was filed here. It is proposed
-// only after the intent itself ended.
-type IntentForget struct {
-	Intent IntentID `cbor:"1,keyasint"`
+// ItemForget drops the marks of what was filed here for an item of another
+// group. It is proposed only after the item itself ended.
+type ItemForget struct {
+	Item ItemID `cbor:"1,keyasint"`
 }
 
 // Touches implements Command.
@@ -140,10 +157,10 @@ func (*Stage) Touches() Touch { return Touch{Kind: TouchBodies} }
 func (*Abandon) Touches() Touch { return Touch{Kind: TouchBodies} }
 
 // Touches implements Command.
-func (*IntentDone) Touches() Touch { return Touch{Kind: TouchBodies} }
+func (*ItemResult) Touches() Touch { return Touch{Kind: TouchBodies} }
 
 // Touches implements Command.
-func (*IntentForget) Touches() Touch { return Touch{Kind: TouchAll} }
+func (*ItemForget) Touches() Touch { return Touch{Kind: TouchAll} }
 
 func (c *Deliver) payload() []byte     { return c.Payload }
 func (c *Deliver) setPayload(p []byte) { c.Payload = p }

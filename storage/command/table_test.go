@@ -30,7 +30,7 @@ func TestTable(t *testing.T) {
 }
 
 // A command touches the accounts it names, and no kind but TouchAccounts goes
-// with a name. What an intent owes to other groups is not of this one.
+// with a name. What an item owes to other groups is not of this one.
 func TestTouchesWhatIsNamed(t *testing.T) {
 	for _, c := range samples() {
 		named := map[rookery.AccountID]bool{}
@@ -59,7 +59,7 @@ func accountsIn(v reflect.Value, to map[rookery.AccountID]bool) {
 	switch {
 	case v.Type() == reflect.TypeFor[rookery.AccountID]():
 		to[v.Interface().(rookery.AccountID)] = true
-	case v.Type() == reflect.TypeFor[*Intent]():
+	case v.Type() == reflect.TypeFor[*Item]():
 	case v.Kind() == reflect.Pointer && !v.IsNil():
 		accountsIn(v.Elem(), to)
 	case v.Kind() == reflect.Struct:

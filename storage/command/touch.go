@@ -14,7 +14,7 @@ const (
 	// TouchAccounts is of commands that read and change rows of the accounts
 	// they name, and of bodies through them; of no other account.
 	TouchAccounts TouchKind = iota + 1
-	// TouchBodies is of commands about bodies, stages, packs, intents and holds,
+	// TouchBodies is of commands about bodies, stages, packs, items and holds,
 	// whosever they are: no row of any account.
 	TouchBodies
 	// TouchAll is of commands that read or change rows of accounts they do not

@@ -5,6 +5,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 	"rookery/storage/state"
 )
 
@@ -126,5 +127,38 @@ func BenchmarkChanges100k(b *testing.B) {
 				v.Close()
 			}
 		})
+	}
+}
+
+// Ten thousand items whose group does not answer, as their leader reads them
+// each second.
+func BenchmarkDue10k(b *testing.B) {
+	f, a := newAccount(b, 0)
+	const n = 10000
+	for i := range n {
+		f.deliver(a, i+1, func(c *command.Deliver) {
+			c.Item = &command.Item{ID: command.ItemID{byte(i >> 8), byte(i)}, Kind: command.FanOut}
+			for g := range rookery.GroupID(3) {
+				c.Item.Rows = append(c.Item.Rows, command.ItemRow{Kind: command.ToGroup, Group: 3 + g,
+					Deliveries: []command.Delivery{{Account: accountID(int(g)), WrappedKey: make([]byte, 60), Threads: [][8]byte{{1}, {2}}}}})
+			}
+		})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		found := 0
+		for after := (queue.Due{}); ; {
+			rows, err := f.m.Due(f.clock, after, 512)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if found += len(rows); len(rows) < 512 {
+				break
+			}
+			after = rows[len(rows)-1]
+		}
+		if found != 3*n {
+			b.Fatalf("%d rows", found)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func decodeEmail(b []byte) (*email, error) {
 // body is the record of tableBody.
 type bodyRecord struct {
 	Body
-	refs uint64 // emails and intents
+	refs uint64 // emails and items of the queue
 }
 
 func (x *bodyRecord) encode() []byte {

@@ -1,9 +1,6 @@
 package mailbox
 
-import (
-	"rookery"
-	"rookery/storage/command"
-)
+import "rookery"
 
 // The cold records are CBOR: numbers of fields are only ever appended.
 
@@ -32,12 +29,4 @@ type nodeStages struct {
 	Epoch  uint64 `cbor:"1,keyasint"`
 	Stages uint32 `cbor:"2,keyasint,omitempty"`
 	Bytes  int64  `cbor:"3,keyasint,omitempty"`
-}
-
-type intentRecord struct {
-	Email rookery.EmailID           `cbor:"1,keyasint"`
-	Body  BodyID                    `cbor:"2,keyasint"`
-	Size  int64                     `cbor:"3,keyasint,omitempty"`
-	Rest  []command.GroupDeliveries `cbor:"4,keyasint"`
-	Time  int64                     `cbor:"5,keyasint"`
 }

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 	"rookery/storage/tables"
 )
 
@@ -35,8 +36,10 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if err := w.away(c); err != nil {
 		return nil, err
 	}
-	if c.Intent != nil && w.Get(intentKey(tableIntent, c.Intent.ID)) != nil {
-		return nil, refuse(rookery.KindExists, "intent %x exists already", c.Intent.ID)
+	if c.Item != nil {
+		if err := queue.Check(w, c.Item); err != nil {
+			return nil, err
+		}
 	}
 	pieces, err := w.pieces(c)
 	if err != nil {
@@ -53,8 +56,8 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 			refs++
 		}
 	}
-	if c.Intent != nil {
-		w.promise(c, id)
+	if c.Item != nil {
+		w.enqueue(c, id)
 		refs++
 	}
 	if c.Staged != nil {
@@ -80,9 +83,9 @@ func (w *work) away(c *command.Deliver) error {
 
 func checkDeliver(c *command.Deliver) error {
 	n := len(c.Deliveries)
-	if c.Intent != nil {
-		for _, g := range c.Intent.Rest {
-			n += len(g.Deliveries)
+	if c.Item != nil {
+		for i := range c.Item.Rows {
+			n += len(c.Item.Rows[i].Deliveries)
 		}
 	}
 	switch {
@@ -92,8 +95,6 @@ func checkDeliver(c *command.Deliver) error {
 		return refuse(rookery.KindInvalid, "a message of %d bytes", c.Size)
 	case c.Email == rookery.EmailID{}:
 		return refuse(rookery.KindInvalid, "the message has no id")
-	case c.Intent != nil && len(c.Intent.Rest) == 0:
-		return refuse(rookery.KindInvalid, "the intent owes nothing to any group")
 	case c.Staged != nil && len(c.Payload) > 0:
 		return refuse(rookery.KindInvalid, "the message is staged and inline at once")
 	}

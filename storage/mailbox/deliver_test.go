@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 )
 
 func TestBodyIsReadableInItsEntry(t *testing.T) {
@@ -67,11 +68,11 @@ func TestMostDeliveries(t *testing.T) {
 	c.Deliveries[0].Account = a
 	f.refused(rookery.KindLimit, c)
 	c.Deliveries = c.Deliveries[:command.MaxDeliveries/2]
-	c.Intent = &command.Intent{ID: command.IntentID{1}, Rest: []command.GroupDeliveries{
-		{Group: 3, Deliveries: make([]command.Delivery, command.MaxDeliveries/4)},
-		{Group: 4, Deliveries: make([]command.Delivery, command.MaxDeliveries/4+1)}}}
+	c.Item = &command.Item{ID: command.ItemID{1}, Kind: command.FanOut, Rows: []command.ItemRow{
+		{Kind: command.ToGroup, Group: 3, Deliveries: make([]command.Delivery, command.MaxDeliveries/4)},
+		{Kind: command.ToGroup, Group: 4, Deliveries: make([]command.Delivery, command.MaxDeliveries/4+1)}}}
 	f.refused(rookery.KindLimit, c)
-	c.Intent.Rest[1].Deliveries = c.Intent.Rest[1].Deliveries[1:]
+	c.Item.Rows[1].Deliveries = c.Item.Rows[1].Deliveries[1:]
 	if r := do[*command.DeliverResult](f, c); !r.Filed[0].OK {
 		t.Errorf("%+v", r.Filed[0])
 	}
@@ -174,11 +175,11 @@ func TestForgottenNodesLeaveNoStages(t *testing.T) {
 	}
 }
 
-// A Deliver that was sent for an intent and comes too late does nothing.
-func TestLateDeliverOfAnIntentIsRefused(t *testing.T) {
+// A Deliver that was sent for an item and comes too late does nothing.
+func TestLateDeliverForAnItemIsRefused(t *testing.T) {
 	f, a := newAccount(t, 0)
-	id := command.IntentID{1}
-	c := &command.Deliver{Email: emailID(1), Deliveries: []command.Delivery{{Account: a}}, Size: 3, FromIntent: &id, Payload: []byte("abc")}
+	id := command.ItemID{1}
+	c := &command.Deliver{Email: emailID(1), Deliveries: []command.Delivery{{Account: a}}, Size: 3, FromItem: &id, Payload: []byte("abc")}
 	c.Until = f.clock - 1e9
 	f.refused(rookery.KindUnavailable, c)
 	if n := f.mailbox(a, Inbox).Messages; n != 0 {
@@ -214,44 +215,48 @@ func TestDeliveryFallsBackToInbox(t *testing.T) {
 	}
 }
 
-func TestIntentIsFiledOnce(t *testing.T) {
+func TestItemKeepsItsBodyAndIsFiledOnce(t *testing.T) {
 	f, a := newAccount(t, 0)
-	id := command.IntentID{1}
-	rest := []command.GroupDeliveries{{Group: 3, Deliveries: []command.Delivery{{Account: accountID(5)}}}, {Group: 4}}
-	f.deliver(a, 1, func(c *command.Deliver) { c.Intent = &command.Intent{ID: id, Rest: rest} })
+	id := command.ItemID{1}
+	item := &command.Item{ID: id, Kind: command.FanOut, Rows: []command.ItemRow{
+		{Kind: command.ToGroup, Group: 3, Deliveries: []command.Delivery{{Account: accountID(5)}}}, {Kind: command.ToGroup, Group: 4}}}
+	f.deliver(a, 1, func(c *command.Deliver) { c.Item = item })
 	body := BodyID(f.index)
 	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
 	do[*command.PurgeResult](f, &command.PurgeExpunged{Before: f.clock + 1e9})
-	intents, err := f.m.Intents(command.IntentID{}, 10)
-	if err != nil || len(intents) != 1 || intents[0].Body.ID != body || intents[0].Email != emailID(1) || string(intents[0].Extract) != "extract" {
-		t.Fatalf("%+v %v", intents, err)
+	o, err := f.m.Owed(queue.Ref{Item: id})
+	if err != nil || o.Body.ID != body || o.Header.Email != emailID(1) || string(o.Extract) != "extract" {
+		t.Fatalf("%+v %v", o, err)
 	}
-	if d := cmp.Diff(rest, intents[0].Rest, cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); d != "" {
+	if d := cmp.Diff(item.Rows[0], o.Row.ItemRow, cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); d != "" {
 		t.Error(d)
 	}
-	do[*command.Done](f, &command.IntentDone{Intent: id, Group: 3})
-	if intents, _ = f.m.Intents(command.IntentID{}, 10); len(intents) != 1 || len(intents[0].Rest) != 1 {
-		t.Errorf("%+v", intents)
+	do[*command.Done](f, &command.ItemResult{Item: id})
+	if _, err := f.m.Owed(queue.Ref{Item: id}); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("the row stays: %v", err)
 	}
-	do[*command.Done](f, &command.IntentDone{Intent: id, Group: 4})
-	do[*command.Done](f, &command.IntentDone{Intent: id, Group: 4})
+	if o, err := f.m.Owed(queue.Ref{Item: id, N: 1}); err != nil || o.Row.Group != 4 {
+		t.Errorf("%+v %v", o, err)
+	}
+	do[*command.Done](f, &command.ItemResult{Item: id, Row: 1})
+	do[*command.Done](f, &command.ItemResult{Item: id, Row: 1})
 	if _, err := f.m.Body(body); !rookery.Is(err, rookery.KindNotFound) {
-		t.Errorf("the intent's body stays: %v", err)
+		t.Errorf("the item's body stays: %v", err)
 	}
 	// The other side.
-	from := func(c *command.Deliver) { c.FromIntent = &id }
+	from := func(c *command.Deliver) { c.FromItem = &id }
 	one, two := f.deliver(a, 2, from), f.deliver(a, 2, from)
 	if one != two || f.mailbox(a, Inbox).Messages != 1 {
 		t.Errorf("%+v %+v", one, two)
 	}
-	if filed, _ := f.m.Filed(command.IntentID{}, 9); len(filed) != 1 || filed[0] != id {
+	if filed, _ := f.m.Filed(command.ItemID{}, 9); len(filed) != 1 || filed[0] != id {
 		t.Errorf("%v", filed)
 	}
-	do[*command.Done](f, &command.IntentForget{Intent: id})
-	if filed, _ := f.m.Filed(command.IntentID{}, 9); len(filed) != 0 {
+	do[*command.Done](f, &command.ItemForget{Item: id})
+	if filed, _ := f.m.Filed(command.ItemID{}, 9); len(filed) != 0 {
 		t.Errorf("%v", filed)
 	}
-	f.refused(rookery.KindInvalid, &command.Deliver{Email: emailID(3), Intent: &command.Intent{ID: id}})
+	f.refused(rookery.KindInvalid, &command.Deliver{Email: emailID(3), Item: &command.Item{ID: id, Kind: command.FanOut}})
 }
 
 func TestPackLife(t *testing.T) {
@@ -358,14 +363,14 @@ func FuzzApply(f *testing.F) {
 	a := accountID(1)
 	since := rookery.ModSeq(3)
 	id := command.StageID{Node: "n", Epoch: 1}
-	intent := command.IntentID{1}
+	item := command.ItemID{1}
 	for _, c := range []command.Command{
 		&command.CreateAccount{Account: accountID(2), Roles: command.DefaultRoles(), Quota: 9, Validity: 9},
 		&command.SetQuota{Account: a, Quota: 5}, &command.CreateMailbox{Account: a, Name: "x/y", Role: `\Important`},
 		&command.DeleteMailbox{Account: a, Name: "Drafts"}, &command.RenameMailbox{Account: a, From: "inbox", To: "Archive/x"},
 		&command.Subscribe{Account: a, Name: "x", On: true},
 		&command.Deliver{Email: emailID(9), Size: 3, Deliveries: []command.Delivery{{Account: a, Mailbox: 2, Keywords: []string{"k"}, Threads: [][8]byte{{1}}, UIDL: "u"}},
-			Intent: &command.Intent{ID: intent, Rest: []command.GroupDeliveries{{Group: 3}}}, FromIntent: &intent, Payload: []byte("b")},
+			Item: &command.Item{ID: item, Kind: command.FanOut, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}}}, FromItem: &item, Payload: []byte("b")},
 		&command.Deliver{Email: emailID(9), Staged: &command.Staged{Stage: id, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}},
 		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true}, &command.ForgetNode{Node: "n"},
 		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: command.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"}, UnchangedSince: &since},
@@ -373,7 +378,7 @@ func FuzzApply(f *testing.F) {
 		&command.Move{Account: a, From: 1, To: 2, UIDs: command.Range(1, 9)}, &command.PurgeExpunged{Account: &a, Before: 1 << 62}, &command.PurgeExpunged{Before: 1 << 62},
 		&command.Recover{Account: a, To: 1, Messages: []command.ExpungedID{{ModSeq: 5, UID: 3}}},
 		&command.Packed{Pack: "p", Size: 10, Bodies: []command.PackedBody{{Body: 2, Len: 3}}}, &command.PackDead{Pack: "q"}, &command.PackDeleted{Pack: "q"}, &command.PackForget{Pack: "q"},
-		&command.IntentDone{Intent: intent, Group: 3}, &command.IntentForget{Intent: intent}, &command.EraseAccount{Account: a},
+		&command.ItemResult{Item: item}, &command.ItemForget{Item: item}, &command.EraseAccount{Account: a},
 	} {
 		f.Add(command.Encode(c), command.Encode(&command.EraseAccount{Account: a}))
 	}

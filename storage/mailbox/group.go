@@ -11,7 +11,7 @@ import (
 	"rookery/storage/tables"
 )
 
-// The reads of the group's housekeeping: packing, fan-out of intents,
+// The reads of the group's housekeeping: packing, the queue,
 // retention. Each call is one consistent view; lists are pages.
 
 // read runs fn on a view of the group.

@@ -7,7 +7,7 @@ import (
 )
 
 // The tables. Keys are the table byte and big-endian parts, so that ranges
-// are accounts, mailboxes and times.
+// are accounts, mailboxes and times. 0x60 to 0x6f are package queue's.
 const (
 	tableAccount   byte = 0x10 // account
 	tableMailbox   byte = 0x11 // account mailbox: name, role, keywords
@@ -30,7 +30,6 @@ const (
 	tableExpunged  byte = 0x22 // account modseq uid
 	tablePurge     byte = 0x23 // time account modseq uid
 	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
-	tableIntent    byte = 0x26 // intent
 	tablePack      byte = 0x27 // pack
 	tableHold      byte = 0x30 // kind name: interval
 	tablePackRules byte = 0x31 // one row: window, life of names
@@ -41,8 +40,8 @@ const (
 	tableMoving   byte = 0x50 // account: one end of a move under way
 	tableMoved    byte = 0x51 // account: the last move that ended here
 	tableMark     byte = 0x52 // account, cleared or set, row: the index of the change
-	tableFiledFor byte = 0x53 // account intent: what became of its delivery
-	tableFiledBy  byte = 0x54 // intent account
+	tableFiledFor byte = 0x53 // account item: what became of its delivery
+	tableFiledBy  byte = 0x54 // item account
 )
 
 type key = tables.Key
@@ -83,14 +82,14 @@ func purgeKey(time int64, a rookery.AccountID, id command.ExpungedID) key {
 	return newKey(tablePurge).U64(uint64(time)).Account(a).U64(uint64(id.ModSeq)).U32(uint32(id.UID))
 }
 
-func intentKey(table byte, id command.IntentID) key { return append(newKey(table), id[:]...) }
+func itemKey(table byte, id command.ItemID) key { return append(newKey(table), id[:]...) }
 
-func filedForKey(a rookery.AccountID, id command.IntentID) key {
+func filedForKey(a rookery.AccountID, id command.ItemID) key {
 	return append(accountKey(tableFiledFor, a), id[:]...)
 }
 
-func filedByKey(id command.IntentID, a rookery.AccountID) key {
-	return intentKey(tableFiledBy, id).Account(a)
+func filedByKey(id command.ItemID, a rookery.AccountID) key {
+	return itemKey(tableFiledBy, id).Account(a)
 }
 
 // nodeKey holds the node's name with its length before it: no node's keys

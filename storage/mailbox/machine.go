@@ -3,6 +3,7 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
@@ -46,7 +47,7 @@ type (
 func join() *tables.Parts[*work] {
 	return tables.Join("a mail group",
 		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
-		holdPart, gravePart, intentPart, filedPart, keyPart, leavingPart, arrivalPart, jumpPart,
+		holdPart, gravePart, queue.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart,
 	)
 }
 

@@ -1,6 +1,6 @@
 // Package mailbox is the state machine of a mail group: accounts, mailboxes,
 // messages, the bodies they share, threads, the recoverable list, staged
-// chunks, packs and intents, together with the views that read them.
+// chunks, packs and the queue (package queue), together with the views that read them.
 //
 // It is deterministic: an Apply depends on the entry and the state before it
 // and on nothing else. It has no clock, no randomness, no goroutine and does
@@ -17,7 +17,7 @@
 //     \NonExistent, as Dovecot does); to delete such a name is refused.
 //   - What is expunged or deleted with its mailbox leaves the quota at once
 //     and stays in the account's recoverable list until PurgeExpunged.
-//   - A body lives as long as an email or an intent refers to it, an email as
+//   - A body lives as long as an email or an item of the queue refers to it, an email as
 //     long as a row or an entry of the recoverable list does.
 //   - Work without bound (the rows of a deleted mailbox, an erased account)
 //     is finished by the commands that follow, a few rows each.

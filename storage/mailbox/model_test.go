@@ -13,15 +13,16 @@ import (
 
 type model struct {
 	accounts map[rookery.AccountID]*modelAccount
-	intents  map[command.IntentID]*modelIntent
-	filed    map[command.IntentID]map[rookery.AccountID]command.Filed
+	items    map[command.ItemID]*modelItem
+	filed    map[command.ItemID]map[rookery.AccountID]command.Filed
 	packed   map[BodyID]command.PackID
 	staged   map[command.StageID]uint32
 }
 
-type modelIntent struct {
-	body   BodyID
-	groups map[rookery.GroupID]bool
+type modelItem struct {
+	body BodyID
+	due  int64
+	rows map[uint32]rookery.GroupID
 }
 
 type modelAccount struct {
@@ -53,8 +54,8 @@ type modelExpunged struct {
 }
 
 func newModel() *model {
-	return &model{map[rookery.AccountID]*modelAccount{}, map[command.IntentID]*modelIntent{},
-		map[command.IntentID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{}, map[command.StageID]uint32{}}
+	return &model{map[rookery.AccountID]*modelAccount{}, map[command.ItemID]*modelItem{},
+		map[command.ItemID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{}, map[command.StageID]uint32{}}
 }
 
 func (a *modelAccount) used() (bytes int64, messages uint64) {
@@ -195,27 +196,27 @@ func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.De
 	moved := map[rookery.AccountID]bool{}
 	for i := range c.Deliveries {
 		d := &c.Deliveries[i]
-		if c.FromIntent != nil {
-			if was, ok := m.filed[*c.FromIntent][d.Account]; ok {
+		if c.FromItem != nil {
+			if was, ok := m.filed[*c.FromItem][d.Account]; ok {
 				result.Filed = append(result.Filed, was)
 				continue
 			}
 		}
 		filed := m.deliverOne(c, d, index, now, moved, result)
 		result.Filed = append(result.Filed, filed)
-		if c.FromIntent != nil && m.accounts[d.Account] != nil {
-			if m.filed[*c.FromIntent] == nil {
-				m.filed[*c.FromIntent] = map[rookery.AccountID]command.Filed{}
+		if c.FromItem != nil && m.accounts[d.Account] != nil {
+			if m.filed[*c.FromItem] == nil {
+				m.filed[*c.FromItem] = map[rookery.AccountID]command.Filed{}
 			}
-			m.filed[*c.FromIntent][d.Account] = filed
+			m.filed[*c.FromItem][d.Account] = filed
 		}
 	}
-	if c.Intent != nil {
-		in := &modelIntent{index, map[rookery.GroupID]bool{}}
-		for _, g := range c.Intent.Rest {
-			in.groups[g.Group] = true
+	if c.Item != nil {
+		x := &modelItem{index, now, map[uint32]rookery.GroupID{}}
+		for n, row := range c.Item.Rows {
+			x.rows[uint32(n)] = row.Group
 		}
-		m.intents[c.Intent.ID] = in
+		m.items[c.Item.ID] = x
 		result.Body = index
 	}
 	if c.Staged != nil {
@@ -482,8 +483,8 @@ func (m *model) alive() map[BodyID]bool {
 			out[b] = true
 		}
 	}
-	for _, in := range m.intents {
-		out[in.body] = true
+	for _, x := range m.items {
+		out[x.body] = true
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 	f, a, out := leavingFrom(t)
 	f.freeze(a, out.Turn)
 	before := f.dump()
-	intent := command.IntentID{1}
+	item := command.ItemID{1}
 	for _, c := range []command.Command{
 		&command.CreateAccount{Account: a}, &command.SetQuota{Account: a}, &command.EraseAccount{Account: a},
 		&command.CreateMailbox{Account: a, Name: "x"}, &command.DeleteMailbox{Account: a, Name: "Drafts"},
@@ -36,7 +36,7 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 		&command.Copy{Account: a, From: Inbox, To: Inbox}, &command.Move{Account: a, From: Inbox, To: Inbox},
 		&command.Recover{Account: a, To: Inbox}, &command.PurgeExpunged{Account: &a, Before: f.clock},
 		&command.Deliver{Email: emailID(2), Deliveries: []command.Delivery{{Account: accountID(5)}, {Account: a}}},
-		&command.Deliver{Email: emailID(2), FromIntent: &intent, Deliveries: []command.Delivery{{Account: a}}},
+		&command.Deliver{Email: emailID(2), FromItem: &item, Deliveries: []command.Delivery{{Account: a}}},
 	} {
 		f.refused(rookery.KindMoved, c)
 	}
@@ -44,7 +44,7 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 		t.Errorf("view: %v", err)
 	}
 	do[*command.PurgeResult](f, &command.PurgeExpunged{Before: f.clock + 1e18})
-	do[*command.Done](f, &command.IntentForget{Intent: intent})
+	do[*command.Done](f, &command.ItemForget{Item: item})
 	after := f.dump()
 	if len(before) != len(after) {
 		t.Errorf("%d rows became %d", len(before), len(after))
@@ -165,14 +165,14 @@ func TestJumpSeesToMoves(t *testing.T) {
 	}
 }
 
-// An intent that was filed by a command of the time before accounts moved is
+// An item that was filed by a command of the time before accounts moved is
 // filed once, too.
 func TestEachKnowsOlderMarks(t *testing.T) {
 	f, a := newAccount(t, 0)
 	b := accountID(2)
 	do[*command.AccountResult](f, &command.CreateAccount{Account: b, Key: []byte("k")})
-	intent := command.IntentID{1}
-	c := &command.Deliver{Email: emailID(1), Size: 5, Payload: []byte("body"), FromIntent: &intent, Deliveries: []command.Delivery{{Account: a}}}
+	item := command.ItemID{1}
+	c := &command.Deliver{Email: emailID(1), Size: 5, Payload: []byte("body"), FromItem: &item, Deliveries: []command.Delivery{{Account: a}}}
 	do[*command.DeliverResult](f, c)
 	c.Deliveries = append(c.Deliveries, command.Delivery{Account: b})
 	for range 2 {
@@ -184,11 +184,11 @@ func TestEachKnowsOlderMarks(t *testing.T) {
 	if n, m := len(f.rows(a, Inbox)), len(f.rows(b, Inbox)); n != 1 || m != 1 {
 		t.Errorf("filed %d and %d times", n, m)
 	}
-	if ids, err := f.m.Filed(command.IntentID{}, 9); len(ids) != 1 || err != nil {
+	if ids, err := f.m.Filed(command.ItemID{}, 9); len(ids) != 1 || err != nil {
 		t.Errorf("%v %v", ids, err)
 	}
-	do[*command.Done](f, &command.IntentForget{Intent: intent})
-	if ids, err := f.m.Filed(command.IntentID{}, 9); len(ids) != 0 || err != nil {
+	do[*command.Done](f, &command.ItemForget{Item: item})
+	if ids, err := f.m.Filed(command.ItemID{}, 9); len(ids) != 0 || err != nil {
 		t.Errorf("%v %v", ids, err)
 	}
 	if n := f.tables()[tableFiledFor]; n > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 )
 
 var (
@@ -310,13 +312,14 @@ func (s *storm) deliverRandom() string {
 	}
 	switch s.rng.IntN(12) {
 	case 0:
-		c.Intent = &command.Intent{ID: command.IntentID{byte(s.emails), byte(s.emails >> 8), 1}, Rest: []command.GroupDeliveries{{Group: 3}, {Group: 4, Deliveries: c.Deliveries[:1]}}}
+		c.Item = &command.Item{ID: command.ItemID{byte(s.emails), byte(s.emails >> 8), 1}, Kind: command.FanOut,
+			Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}, {Kind: command.ToGroup, Group: 4, Deliveries: c.Deliveries[:1]}}}
 	case 1:
-		c.FromIntent = &command.IntentID{byte(s.rng.IntN(4)), 2}
+		c.FromItem = &command.ItemID{byte(s.rng.IntN(4)), 2}
 	case 2:
 		if c.Staged == nil {
 			c.Staged, c.Payload = &command.Staged{Stage: command.StageID{Node: "n1", Epoch: 1, N: 1 << 40}, Parts: 1}, nil
-			if c.FromIntent == nil {
+			if c.FromItem == nil {
 				s.run(c, nil, rookery.KindConflict)
 				return "deliver of an absent stage"
 			}
@@ -358,18 +361,18 @@ func (s *storm) packRandom() string {
 		s.apply(&command.PackDead{Pack: id})
 		return "dead pack " + string(id)
 	}
-	for id, in := range m.intents {
-		g := rookery.GroupID(3 + s.rng.IntN(2))
-		if delete(in.groups, g); len(in.groups) == 0 {
-			delete(m.intents, id)
+	for id, x := range m.items {
+		n := uint32(s.rng.IntN(3)) // 2: there is none
+		if delete(x.rows, n); len(x.rows) == 0 {
+			delete(m.items, id)
 		}
-		s.run(&command.IntentDone{Intent: id, Group: g}, nil, 0)
-		return fmt.Sprintf("intent %x done in %d", id, g)
+		s.run(&command.ItemResult{Item: id, Row: n}, nil, 0)
+		return fmt.Sprintf("row %d of item %x done", n, id)
 	}
-	id := command.IntentID{byte(s.rng.IntN(4)), 2}
+	id := command.ItemID{byte(s.rng.IntN(4)), 2}
 	delete(m.filed, id)
-	s.run(&command.IntentForget{Intent: id}, nil, 0)
-	return "intent forgotten"
+	s.run(&command.ItemForget{Item: id}, nil, 0)
+	return "item forgotten"
 }
 
 func (s *storm) stageRandom() string {
@@ -622,9 +625,31 @@ func (s *storm) compareBodies() {
 			s.T.Errorf("pack %+v, want %d live bodies", p, live[p.ID])
 		}
 	}
-	intents, err := s.m.Intents(command.IntentID{}, 1<<20)
-	if err != nil || len(intents) != len(s.model.intents) {
-		s.T.Errorf("%d intents %v, want %d", len(intents), err, len(s.model.intents))
+	s.checkQueue()
+}
+
+// checkQueue compares the items, and the index of due rows.
+func (s *storm) checkQueue() {
+	items, err := s.m.OpenItems(command.ItemID{}, 1<<20)
+	if err != nil || len(items) != len(s.model.items) {
+		s.T.Errorf("%d items %v, want %d", len(items), err, len(s.model.items))
+	}
+	var want []queue.Due
+	for id, x := range s.model.items {
+		for n, g := range x.rows {
+			want = append(want, queue.Due{At: x.due, Ref: queue.Ref{Item: id, N: n}, Kind: command.ToGroup, Group: g})
+		}
+	}
+	slices.SortFunc(want, func(a, b queue.Due) int { return int(2*(a.At-b.At)) + int(a.N) - int(b.N) })
+	due, err := s.m.Due(math.MaxInt64, queue.Due{}, 1<<20)
+	if err != nil {
+		s.T.Error(err)
+	}
+	s.fail("rows that are due", want, due)
+	for _, x := range due {
+		if o, err := s.m.Owed(x.Ref); err != nil || o.Row.Due != x.At || o.Row.Group != x.Group || o.Body.ID != s.model.items[x.Item].body {
+			s.T.Errorf("%+v: %+v %v", x, o, err)
+		}
 	}
 }
 
@@ -637,12 +662,12 @@ func (s *storm) eraseAll() {
 			s.T.Error("an erased account opens:", err)
 		}
 	}
-	for id := range s.model.intents {
-		do[*command.Done](s.fixture, &command.IntentDone{Intent: id, Group: 3})
-		do[*command.Done](s.fixture, &command.IntentDone{Intent: id, Group: 4})
+	for id := range s.model.items {
+		do[*command.Done](s.fixture, &command.ItemResult{Item: id, Row: 0})
+		do[*command.Done](s.fixture, &command.ItemResult{Item: id, Row: 1})
 	}
 	for i := range byte(4) {
-		do[*command.Done](s.fixture, &command.IntentForget{Intent: command.IntentID{i, 2}})
+		do[*command.Done](s.fixture, &command.ItemForget{Item: command.ItemID{i, 2}})
 	}
 	do[*command.Done](s.fixture, &command.Abandon{Stage: command.StageID{Node: "n1", Epoch: 1 << 60}, Epoch: true})
 	for i := 0; s.count(newKey(tableGrave)) > 0; i++ {

@@ -23,7 +23,7 @@ func full(t *testing.T) (*fixture, rookery.AccountID, *command.MoveOutResult) {
 	do[*command.Done](f, &command.MoveStop{Account: a, Move: oneMove - 1})
 	for n := range 4 {
 		f.deliver(a, n+1, func(c *command.Deliver) {
-			c.FromIntent = &command.IntentID{byte(n)}
+			c.FromItem = &command.ItemID{byte(n)}
 			c.Deliveries[0].Threads = [][8]byte{{1}}
 		})
 	}

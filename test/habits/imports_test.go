@@ -59,6 +59,8 @@ var rules = []rule{
 	{"rookery", "github.com/prometheus/", []string{"rookery/cmd/node"}, "packages count in their own terms; the node names the metrics"},
 	{"rookery/storage/mailbox", "time", nil, "a state machine has no clock of its own"},
 	{"rookery/storage/mailbox", "math/rand", nil, "a state machine has no randomness"},
+	{"rookery/storage/queue", "rookery/storage/mailbox", nil, "the queue is a part of the mail group's machine and knows no account"},
+	{"rookery/storage/queue", "time", nil, "a state machine has no clock of its own"},
 	{"rookery/storage/system", "math/rand", nil, "a state machine has no randomness"},
 }
 

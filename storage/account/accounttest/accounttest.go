@@ -20,6 +20,7 @@ import (
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/propose"
+	"rookery/storage/queue"
 	"rookery/storage/state"
 	"rookery/storage/state/statetest"
 	"rookery/storage/system"
@@ -30,9 +31,9 @@ type Options struct {
 	Groups   []rookery.GroupID // mail groups; default 2 and 3
 	Blobs    blob.Store        // object store bodies are read from
 	Cache    *pack.Cache
-	Remote   pack.LogReader                                             // the log of another replica
-	Unpacked func(rookery.GroupID, rookery.LogIndex, int64)             // see mailbox.Events
-	Promised func(rookery.GroupID, command.IntentID, []rookery.GroupID) // see mailbox.IntentEvents
+	Remote   pack.LogReader                                 // the log of another replica
+	Unpacked func(rookery.GroupID, rookery.LogIndex, int64) // see mailbox.Events
+	Queued   func(rookery.GroupID, []queue.Due)             // see mailbox.QueueEvents
 	// Before sees every command on its way in and may refuse it; After sees it
 	// once it is applied and may lose the answer.
 	Before, After func(rookery.GroupID, command.Command) error
@@ -130,9 +131,9 @@ func (e *events) Unpacked(b mailbox.BodyID, bytes int64) {
 	}
 }
 
-func (e *events) Promised(id command.IntentID, to []rookery.GroupID) {
-	if e.n.o.Promised != nil {
-		e.n.o.Promised(e.id, id, to)
+func (e *events) Queued(rows []queue.Due) {
+	if e.n.o.Queued != nil {
+		e.n.o.Queued(e.id, rows)
 	}
 }
 

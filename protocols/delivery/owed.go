@@ -3,47 +3,47 @@ package delivery
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/queue"
 )
 
 // times are the times of the fan-out.
 type times struct {
-	// poll is how often open intents are looked for without being told.
+	// poll is how often due rows are looked for without being told.
 	poll time.Duration
-	// again is when an intent that could not be filed is tried again.
+	// again is when a row that could not be filed is tried again.
 	again time.Duration
-	// orphan is how old an intent is when replicas that do not lead file it,
+	// orphan is how long a row has been due when replicas that do not lead file it,
 	// too: the leader may not reach the other group.
 	orphan time.Duration
-	// fan bounds one attempt at one intent, from the moment it was known to be
+	// fan bounds one attempt at one row, from the moment it was known to be
 	// open. What arrives later is refused.
 	fan time.Duration
-	// forget is how long the mark of a finished intent stays in the groups it
-	// was filed in. It is far above fan: an attempt begun before the intent
+	// forget is how long the mark of a finished item stays in the groups it
+	// was filed in. It is far above fan: an attempt begun before the item
 	// ended may still arrive, and must find the mark or be too late.
 	forget time.Duration
-	// sweep is how often finished intents are looked for.
+	// sweep is how often finished items are looked for.
 	sweep time.Duration
 }
 
 var defaultTimes = times{poll: time.Second, again: 5 * time.Second, orphan: 15 * time.Second, fan: 5 * time.Minute,
 	forget: time.Hour, sweep: 10 * time.Minute}
 
-// page is how many intents are read at once.
-const page = 64
+// page is how many rows are read at once.
+const page = 512
 
-// Promised says that a group has just agreed on a message which is owed to
-// further groups; the machine of every replica says so. Where this node leads,
-// Run files it at once. It returns at once: who leads is asked by Run, for the
-// answer may wait for a group that starts.
-func (d *Deliverer) Promised(home rookery.GroupID, id command.IntentID, to []rookery.GroupID) {
-	d.fanout.tell(promise{home, id, to})
+// Queued says that a group has just agreed on a message which is owed to further
+// groups, with the rows of its item; the machine of every replica says so. Where
+// this node leads, Run files it at once. It returns at once: who leads is asked
+// by Run, for the answer may wait for a group that starts.
+func (d *Deliverer) Queued(home rookery.GroupID, rows []queue.Due) {
+	d.fanout.tell(home, rows)
 }
 
 // Led says that this node has come to lead a group: Run files what is owed
@@ -51,7 +51,7 @@ func (d *Deliverer) Promised(home rookery.GroupID, id command.IntentID, to []roo
 func (d *Deliverer) Led(home rookery.GroupID) { d.fanout.search(home) }
 
 // Run files messages in their further groups until ctx ends. The leader of the
-// group that promised them does it, wherever they came from: it has the
+// group that owes them does it, wherever they came from: it has the
 // message, and knows of it first. Who comes to lead goes on where another left
 // off. Two nodes doing so at once cost work, never a second copy.
 func (d *Deliverer) Run(ctx context.Context) error {
@@ -64,9 +64,9 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		d.fanout.search(g)
 	}
 	for {
-		for _, p := range d.fanout.told() {
-			if d.o.Leader(p.home) {
-				d.fanout.add(p.home, p.id, p.to, d.o.Clock())
+		for _, x := range d.fanout.told() {
+			if d.o.Leader(x.home) {
+				d.fanout.add(x.home, x.Due, d.o.Clock())
 			}
 		}
 		lanes, homes := d.fanout.begin()
@@ -91,55 +91,60 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	}
 }
 
-// look finds what a group owes. Mostly there is nothing.
+// look finds what is due in a group, in the order in which it became so: what
+// the index says is enough. Mostly there is nothing.
 func (d *Deliverer) look(ctx context.Context, home rookery.GroupID) {
 	m := d.o.Machine(home)
 	if m == nil {
 		return
 	}
-	for after := (command.IntentID{}); ctx.Err() == nil; {
-		open, err := m.OpenIntents(after, page)
+	now := d.o.Clock()
+	by := max(now.UnixNano(), m.Time()) // the group's clock may be ahead
+	if !d.o.Leader(home) {
+		by = now.Add(-d.times.orphan).UnixNano()
+	}
+	for after := (queue.Due{}); ctx.Err() == nil; {
+		rows, err := m.Due(by, after, page)
 		if err != nil {
-			d.o.Logger.Error("delivery: intents cannot be read", "group", home, "error", err)
+			d.o.Logger.Error("delivery: the queue cannot be read", "group", home, "error", err)
 			return
 		}
-		now := d.o.Clock()
-		for _, x := range open {
-			if after = x.ID; d.due(home, x.Time) {
-				d.fanout.add(home, x.ID, x.To, now)
-			}
+		for _, x := range rows {
+			after = x
+			d.fanout.add(home, x, now)
 		}
-		if len(open) < page {
+		if len(rows) < page {
 			return
 		}
 	}
 }
 
-// due reports whether this node works on an intent of a group and a time now.
-func (d *Deliverer) due(home rookery.GroupID, at int64) bool {
-	return d.o.Leader(home) || d.o.Clock().Sub(time.Unix(0, at)) >= d.times.orphan
+// mine reports whether this node works on a row of a group that is due since a
+// time.
+func (d *Deliverer) mine(home rookery.GroupID, due int64) bool {
+	return d.o.Leader(home) || d.o.Clock().Sub(time.Unix(0, due)) >= d.times.orphan
 }
 
 // fill files what waits in a lane.
 func (d *Deliverer) fill(ctx context.Context, l lane) {
 	for {
-		id, ok := d.fanout.take(l)
+		x, ok := d.fanout.take(l)
 		if !ok {
 			return
 		}
 		var again time.Time // at once, where it turns out to be open
-		err := d.attempt(ctx, l, id)
+		err := d.attempt(ctx, l, x)
 		if err != nil && ctx.Err() == nil {
 			again = d.o.Clock().Add(d.times.again)
 			d.o.Logger.Warn("delivery: an accepted message is not filed everywhere yet; trying again",
-				"intent", fmt.Sprintf("%x", id), "group", l.to, "error", err)
+				"item", fmt.Sprintf("%x", x.Item), "group", l.to, "error", err)
 		}
-		d.fanout.done(l, id, again)
+		d.fanout.done(l, x, again)
 	}
 }
 
-// attempt files one message in one further group, if it is still owed.
-func (d *Deliverer) attempt(ctx context.Context, l lane, id command.IntentID) error {
+// attempt files what a row owes, if it is still owed.
+func (d *Deliverer) attempt(ctx context.Context, l lane, x queue.Ref) error {
 	ctx, cancel := context.WithTimeout(ctx, d.times.fan)
 	defer cancel()
 	m := d.o.Machine(l.home)
@@ -150,22 +155,18 @@ func (d *Deliverer) attempt(ctx context.Context, l lane, id command.IntentID) er
 	if err != nil {
 		return err
 	}
-	in, err := m.Intent(id)
+	o, err := m.Owed(x)
 	if rookery.Is(err, rookery.KindNotFound) {
 		return nil
 	}
-	if err != nil {
+	if err != nil || !d.mine(l.home, o.Row.Due) {
 		return err
 	}
-	i := slices.IndexFunc(in.Rest, func(x command.GroupDeliveries) bool { return x.Group == l.to })
-	if i < 0 || !d.due(l.home, in.Time) {
-		return nil
-	}
-	return d.fan(ctx, l.home, in, in.Rest[i], asOf.Add(d.times.fan))
+	return d.fan(ctx, l.home, o, asOf.Add(d.times.fan))
 }
 
 // confirm gives a moment, at most confirmedFor ago, up to which this node knows
-// what the group has agreed on: a replica that lags behind shows intents that
+// what the group has agreed on: a replica that lags behind shows items that
 // ended long ago.
 func (d *Deliverer) confirm(ctx context.Context, home rookery.GroupID, m *mailbox.Machine) (time.Time, error) {
 	now := d.o.Clock()
@@ -182,17 +183,16 @@ func (d *Deliverer) confirm(ctx context.Context, home rookery.GroupID, m *mailbo
 	return now, nil
 }
 
-// fan files what an intent owes to one group, once however often it is tried,
-// and strikes the group off the intent. Accounts that have moved since get
-// theirs where they are.
-func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, in mailbox.Intent, rest command.GroupDeliveries, until time.Time) error {
+// fan files what a row owes, once however often it is tried, and ends the row.
+// Accounts that have moved since get theirs where they are.
+func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, o mailbox.Owed, until time.Time) error {
 	err := d.wherever(ctx, func() error {
-		parts, err := d.regroup(ctx, rest)
+		parts, err := d.regroup(ctx, o.Row.Deliveries)
 		if err != nil {
 			return err
 		}
 		for _, part := range parts {
-			if err := d.fanTo(ctx, home, in, part, until); err != nil {
+			if err := d.fanTo(ctx, home, o, part, until); err != nil {
 				return err
 			}
 		}
@@ -201,20 +201,19 @@ func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, in mailbox.In
 	if err != nil {
 		return err
 	}
-	_, _, err = d.apply(ctx, home, &command.IntentDone{Intent: in.ID, Group: rest.Group})
+	_, _, err = d.apply(ctx, home, &command.ItemResult{Item: o.Item, Row: o.N})
 	return err
 }
 
-func (d *Deliverer) fanTo(ctx context.Context, home rookery.GroupID, in mailbox.Intent, part command.GroupDeliveries, until time.Time) error {
-	c := d.carrier(ctx, part.Group)
-	err := d.read(ctx, home, in.Body, c.write)
+func (d *Deliverer) fanTo(ctx context.Context, home rookery.GroupID, o mailbox.Owed, part portion, until time.Time) error {
+	c := d.carrier(ctx, part.group)
+	err := d.read(ctx, home, o.Body, c.write)
 	if err != nil {
 		c.abandon()
 		return err
 	}
-	id := in.ID
-	cmd := &command.Deliver{Email: in.Email, Deliveries: part.Deliveries, Size: in.Size,
-		Extract: in.Extract, Layout: in.Body.Layout, FromIntent: &id, Until: until.UnixNano()}
+	cmd := &command.Deliver{Email: o.Header.Email, Deliveries: part.deliveries, Size: o.Header.Size,
+		Extract: o.Extract, Layout: o.Body.Layout, FromItem: &o.Item, Until: until.UnixNano()}
 	r, _, err := c.deliver(cmd)
 	if err != nil {
 		c.abandon()

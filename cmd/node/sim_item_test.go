@@ -52,7 +52,7 @@ func (c *sim) holdFanOut(x *simNode, reached func()) (release func()) {
 	let := make(chan struct{})
 	once := sync.Once{}
 	x.divert(func(ctx context.Context, data []byte, g group) (rookery.LogIndex, []byte, error) {
-		if d, ok := commandIn(data).(*command.Deliver); ok && d.FromIntent != nil {
+		if d, ok := commandIn(data).(*command.Deliver); ok && d.FromItem != nil {
 			once.Do(reached)
 			select {
 			case <-let:
