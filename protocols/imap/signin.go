@@ -3,12 +3,13 @@ package imap
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
+	"errors"
 	"strings"
 	"time"
 
 	"rookery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/signin"
 )
 
 // signInFamily holds the commands of the not-authenticated state (RFC 9051
@@ -106,79 +107,30 @@ func (s *session) runAuthenticate(ctx context.Context, a saslStart) error {
 	if !s.secure {
 		return errPrivacy
 	}
-	var c credentials
-	var err error
-	switch a.mechanism {
-	case "PLAIN":
-		c, err = s.saslPlain(a)
-	case "LOGIN":
-		c, err = s.saslLogin(a)
-	default:
+	c, err := signin.Run(a.mechanism, a.initial, a.given, s.challenge)
+	switch {
+	case err == nil:
+		return s.signIn(ctx, credentials{c.User, c.Password})
+	case errors.Is(err, signin.ErrMechanism):
 		return no("", "The mechanism is not supported; use PLAIN or LOGIN")
+	case errors.Is(err, signin.ErrIdentity):
+		return no("AUTHORIZATIONFAILED", "Signing in on behalf of another user is not possible")
+	case errors.Is(err, signin.ErrCancelled):
+		return bad("AUTHENTICATE was cancelled")
+	case errors.Is(err, signin.ErrBase64), errors.Is(err, signin.ErrMalformed):
+		return bad(err.Error())
 	}
-	if err != nil {
-		return err
-	}
-	return s.signIn(ctx, c)
+	return err
 }
 
-// saslPlain is RFC 4616.
-func (s *session) saslPlain(a saslStart) (credentials, error) {
-	message, err := s.saslFirst(a, "")
-	if err != nil {
-		return credentials{}, err
-	}
-	part := strings.Split(message, "\x00")
-	if len(part) != 3 {
-		return credentials{}, bad("the PLAIN response is not authorization NUL name NUL password")
-	}
-	if part[0] != "" && rookery.FoldLocal(part[0]) != rookery.FoldLocal(part[1]) {
-		return credentials{}, no("AUTHORIZATIONFAILED", "Signing in on behalf of another user is not possible")
-	}
-	return credentials{part[1], part[2]}, nil
-}
-
-// saslLogin is the LOGIN mechanism of draft-murchison-sasl-login, which
-// Microsoft's clients use, with and without an initial response.
-func (s *session) saslLogin(a saslStart) (c credentials, err error) {
-	if c.login, err = s.saslFirst(a, "Username:"); err == nil {
-		c.password, err = s.saslNext("Password:")
-	}
-	return c, err
-}
-
-func (s *session) saslFirst(a saslStart, prompt string) (string, error) {
-	if a.given {
-		if a.initial == "=" {
-			return "", nil
-		}
-		return decodeSASL(a.initial)
-	}
-	return s.saslNext(prompt)
-}
-
-// saslNext sends a challenge and reads the response. The challenge of no
-// octets is "+ " (RFC 9051 6.2.2).
-func (s *session) saslNext(prompt string) (string, error) {
-	s.out.Text("+ ").Text(base64.StdEncoding.EncodeToString([]byte(prompt))).CRLF()
+// challenge sends one and reads the response. The challenge of no octets is
+// "+ " (RFC 9051 6.2.2).
+func (s *session) challenge(challenge string) (string, error) {
+	s.out.Text("+ ").Text(challenge).CRLF()
 	s.measure()
 	s.lex.Begin(s.lexLimits())
 	line := s.lex.Line()
-	if err := s.lex.Err(); err != nil {
-		return "", err
-	}
-	if line == "*" {
-		return "", bad("AUTHENTICATE was cancelled")
-	}
-	return decodeSASL(line)
-}
-
-func decodeSASL(s string) (string, error) {
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return "", bad("the SASL response is not base64")
-	}
-	return string(b), nil
+	return line, s.lex.Err()
 }
 
 // signIn checks a password and opens the account.

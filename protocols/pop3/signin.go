@@ -2,13 +2,13 @@ package pop3
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/signin"
 )
 
 // setUser keeps the name for PASS. Every name is welcome here: the answer must
@@ -42,43 +42,36 @@ func (s *session) pass(ctx context.Context, arg string) bool {
 // Without a mechanism it lists them, as RFC 1734's ancestors did.
 func (s *session) auth(ctx context.Context, arg string) bool {
 	mech, initial, given := strings.Cut(arg, " ")
-	if !s.c.secure {
+	switch {
+	case !s.c.secure:
 		return s.bad("Sign-in needs TLS: use STLS first")
-	}
-	switch strings.ToUpper(mech) {
-	case "":
+	case mech == "":
 		s.c.ok("Mechanisms follow")
-		s.c.line("PLAIN")
+		s.c.line(signin.Plain)
 		s.c.line(".")
 		return true
-	case "PLAIN":
-	default:
+	case !strings.EqualFold(mech, signin.Plain):
 		return s.bad("No such mechanism")
 	}
-	if !given {
-		s.c.line("+ ")
-		line, err := s.c.readLine()
-		if err != nil {
-			s.c.farewell(err)
-			return false
-		}
-		initial = string(line)
-	}
-	if initial == "*" {
+	var broken error
+	c, err := signin.Run(mech, initial, given, func(challenge string) (string, error) {
+		s.c.line("+ " + challenge)
+		var line []byte
+		line, broken = s.c.readLine()
+		return string(line), broken
+	})
+	switch {
+	case broken != nil:
+		s.c.farewell(broken)
+		return false
+	case errors.Is(err, signin.ErrCancelled):
 		return s.bad("Sign-in cancelled")
-	}
-	if initial == "=" {
-		initial = ""
-	}
-	b, err := base64.StdEncoding.DecodeString(initial)
-	parts := strings.Split(string(b), "\x00")
-	if err != nil || len(parts) != 3 {
+	case errors.Is(err, signin.ErrIdentity):
+		return s.refuse(ctx, c.User, rookery.E("sign in", rookery.KindCredentials, err))
+	case err != nil:
 		return s.bad("Malformed response")
 	}
-	if parts[0] != "" && rookery.FoldLocal(parts[0]) != rookery.FoldLocal(parts[1]) {
-		return s.refuse(ctx, parts[1], rookery.E("sign in", rookery.KindCredentials, errors.New("acting as another user is not permitted")))
-	}
-	return s.signIn(ctx, parts[1], parts[2])
+	return s.signIn(ctx, c.User, c.Password)
 }
 
 // signIn checks the password and takes the mailbox as it is now.

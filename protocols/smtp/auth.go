@@ -7,17 +7,17 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+
 	"rookery"
-	"rookery/directory"
+	"rookery/protocols/signin"
 )
 
-// AuthMechanisms are offered to users over TLS only. PLAIN comes first; LOGIN
-// is what Outlook and many devices speak.
+// AuthMechanisms are offered to users over TLS only.
 func (s *session) AuthMechanisms() []string {
 	if s.mode == MX || s.tls == nil {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return []string{signin.Plain, signin.Login}
 }
 
 // Auth begins a sign-in.
@@ -30,24 +30,46 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	case s.tx != nil:
 		return nil, say(503, gosmtp.EnhancedCode{5, 5, 1}, "Not during a mail transaction")
 	}
-	switch mech {
-	case sasl.Plain:
-		return strict{sasl.NewPlainServer(func(identity, user, password string) error {
-			return s.signIn(identity, user, password)
-		})}, nil
-	case sasl.Login:
-		return &login{signIn: func(user, password string) error { return s.signIn("", user, password) }}, nil
+	x, err := signin.Begin(mech)
+	if err != nil {
+		return nil, gosmtp.ErrAuthUnknownMechanism
 	}
-	return nil, gosmtp.ErrAuthUnknownMechanism
+	return exchange{x, s}, nil
 }
 
-// signIn checks a password. The identity to act as must be the user's own.
-func (s *session) signIn(identity, user, password string) error {
+// exchange is a sign-in as the engine drives it.
+type exchange struct {
+	*signin.Exchange
+	session *session
+}
+
+// Next is sasl.Server's. A malformed response is a lasting error (RFC 4954 4);
+// the engine takes every error that is no reply for a temporary one.
+func (x exchange) Next(response []byte) ([]byte, bool, error) {
+	challenge, done, err := x.Exchange.Next(response)
+	c := x.Credentials()
+	switch {
+	case errors.Is(err, signin.ErrIdentity):
+		return nil, false, x.session.signInAsAnother(c.User, err)
+	case err != nil:
+		return nil, false, say(501, gosmtp.EnhancedCode{5, 5, 2}, "Malformed response")
+	case !done:
+		return challenge, false, nil
+	}
+	return nil, true, x.session.signIn(c.User, c.Password)
+}
+
+// signInAsAnother answers who wants to act as another user.
+func (s *session) signInAsAnother(user string, cause error) error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	if identity != "" && rookery.FoldLocal(identity) != rookery.FoldLocal(user) {
-		return s.authFailed(ctx, user, rookery.E("sign in", rookery.KindCredentials, errors.New("acting as another user is not permitted")))
-	}
+	return s.authFailed(ctx, user, rookery.E("sign in", rookery.KindCredentials, cause))
+}
+
+// signIn checks a password.
+func (s *session) signIn(user, password string) error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
+	defer cancel()
 	entry, err := s.server.o.Directory.Authenticate(ctx, user, password)
 	if err != nil {
 		return s.authFailed(ctx, user, err)
@@ -77,19 +99,6 @@ func (s *session) authFailed(ctx context.Context, user string, err error) error 
 	return answer(err)
 }
 
-// strict makes a malformed response a lasting error (RFC 4954 4); the engine
-// takes every error that is no reply for a temporary one.
-type strict struct{ sasl.Server }
-
-// Next is sasl.Server's.
-func (m strict) Next(response []byte) ([]byte, bool, error) {
-	challenge, done, err := m.Server.Next(response)
-	if own := (*gosmtp.SMTPError)(nil); err != nil && !errors.As(err, &own) {
-		err = say(501, gosmtp.EnhancedCode{5, 5, 2}, "Malformed response")
-	}
-	return challenge, done, err
-}
-
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -97,42 +106,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// login is the server side of SASL LOGIN: never a standard, wanted by Outlook
-// with exactly these prompts, with or without the user name as initial
-// response.
-type login struct {
-	signIn func(user, password string) error
-	step   int
-	user   string
-}
-
-// The prompts; in base64 VXNlcm5hbWU6 and UGFzc3dvcmQ6.
-var (
-	promptUser     = []byte("Username:")
-	promptPassword = []byte("Password:")
-)
-
-// Next takes a response; the first may be nil for "no initial response".
-func (l *login) Next(response []byte) ([]byte, bool, error) {
-	if l.step == 0 {
-		l.step++
-		if response == nil {
-			return promptUser, false, nil
-		}
-	}
-	switch l.step {
-	case 1:
-		l.step++
-		if len(response) > directory.MaxLogin {
-			return nil, false, answer(rookery.E("sign in", rookery.KindCredentials, nil))
-		}
-		l.user = string(response)
-		return promptPassword, false, nil
-	case 2:
-		l.step++
-		return nil, true, l.signIn(l.user, string(response))
-	}
-	return nil, false, sasl.ErrUnexpectedClientResponse
 }
