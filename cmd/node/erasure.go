@@ -122,7 +122,6 @@ func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
 		return nil, err
 	}
 	var barred []rookery.AccountID
-	groups := map[rookery.GroupID]bool{}
 	for _, e := range all {
 		if e.Barred {
 			continue
@@ -135,13 +134,10 @@ func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
 		if err := n.proposeTo(ctx, p.Group, &command.BarAccount{Account: e.Account}); err != nil {
 			return nil, err
 		}
-		groups[p.Group] = true
-		barred = append(barred, e.Account)
-	}
-	for id := range groups {
-		if err := n.reap(ctx, id); err != nil {
+		if err := n.reap(ctx, p.Group, e.Account); err != nil {
 			return nil, err
 		}
+		barred = append(barred, e.Account)
 	}
 	for len(barred) > 0 {
 		some := barred[:min(len(barred), command.MaxErase)]
@@ -156,14 +152,9 @@ func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
 	return n.groups.system.Erasures()
 }
 
-// reap has a group remove what erased accounts left in it.
-func (n *Node) reap(ctx context.Context, id rookery.GroupID) error {
-	for {
-		more, err := n.purgeBefore(ctx, id, 1) // nothing was expunged then: graves only
-		if err != nil || !more {
-			return err
-		}
-	}
+// reap has a group remove what an erased account left in it.
+func (n *Node) reap(ctx context.Context, id rookery.GroupID, a rookery.AccountID) error {
+	return n.purgeAccount(ctx, id, a, 1) // nothing was expunged then
 }
 
 // beginErasure begins the erasure of accounts named by id or address, all or

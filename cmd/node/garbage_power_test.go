@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery"
 	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
@@ -43,7 +44,12 @@ type cleared struct{ deleted, rewritten, orphans atomic.Int64 }
 func (d *cleared) work(ctx context.Context, n *Node) error {
 	for ctx.Err() == nil {
 		for _, id := range n.groups.here() {
-			n.bodies.propose(ctx, id, &command.PurgeExpunged{Before: n.deps.Clock().UnixNano()})
+			if m := n.groups.machine(id); m != nil {
+				all, _ := m.Purgeable(n.deps.Clock().UnixNano(), rookery.AccountID{}, 1000)
+				for _, a := range all {
+					n.bodies.propose(ctx, id, &command.PurgeExpunged{Account: a, Before: n.deps.Clock().UnixNano()})
+				}
+			}
 		}
 		s, _ := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })
 		d.orphans.Add(int64(s.Deleted))

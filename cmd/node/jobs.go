@@ -12,8 +12,12 @@ import (
 	"rookery/storage/queue"
 )
 
-// purgeEvery is how often expunged messages past their time are looked for.
-const purgeEvery = 10 * time.Minute
+// purgeEvery is how often expunged messages past their time are looked for;
+// purgePage is how many accounts are listed at once.
+const (
+	purgeEvery = 10 * time.Minute
+	purgePage  = 256
+)
 
 // releaseEvery is how often the log is released on nodes that do not pack, and
 // squeezeEvery how often everything is let go of that can be while the disk is
@@ -142,19 +146,31 @@ func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 		return err
 	}
 	before := now.Add(-days * 24 * time.Hour).UnixNano()
-	for {
-		if more, err := n.purgeBefore(ctx, id, before); err != nil || !more {
+	m := n.groups.machine(id)
+	if m == nil {
+		return nil // it has just left
+	}
+	for after := (rookery.AccountID{}); ; {
+		some, err := m.Purgeable(before, after, purgePage)
+		if err != nil || len(some) == 0 {
 			return err
 		}
+		for _, a := range some {
+			if err := n.purgeAccount(ctx, id, a, before); err != nil {
+				return err
+			}
+		}
+		after = some[len(some)-1]
 	}
 }
 
-// purgeBefore purges some of what was expunged before a time, and of what
-// deleted mailboxes and erased accounts left; more says that it goes on.
-func (n *Node) purgeBefore(ctx context.Context, id rookery.GroupID, before int64) (more bool, err error) {
-	r, _, err := propose.As[*command.PurgeResult](ctx, n.road, id, &command.PurgeExpunged{Before: before})
-	if err != nil {
-		return false, err
+// purgeAccount purges what an account expunged before a time, and what its
+// deleted mailboxes, or the account where it was erased, left.
+func (n *Node) purgeAccount(ctx context.Context, id rookery.GroupID, a rookery.AccountID, before int64) error {
+	for {
+		r, _, err := propose.As[*command.PurgeResult](ctx, n.road, id, &command.PurgeExpunged{Account: a, Before: before})
+		if err != nil || !r.More {
+			return err
+		}
 	}
-	return r.More, nil
 }

@@ -301,7 +301,7 @@ func (c *crowd) shares(g rookery.GroupID, who []string) {
 	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: drafts.ID, UIDs: command.NewUIDs(1), Force: true}); err != nil {
 		c.t.Fatal(err)
 	}
-	c.purge(ctx, g)
+	c.purge(ctx, a)
 	if after, _, _ := c.stored(); after[g] != before[g]-1 {
 		c.t.Errorf("%d bodies, want %d: nobody has it any more", after[g], before[g]-1)
 	}
@@ -312,12 +312,12 @@ func (c *crowd) purgeFirst(ctx context.Context, a *account.Account) {
 	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Force: true}); err != nil {
 		c.t.Fatal(err)
 	}
-	c.purge(ctx, a.Group())
+	c.purge(ctx, a)
 }
 
-func (c *crowd) purge(ctx context.Context, g rookery.GroupID) {
+func (c *crowd) purge(ctx context.Context, a *account.Account) {
 	c.t.Helper()
-	if err := c.bodies.propose(ctx, g, &command.PurgeExpunged{Before: c.deps.Clock().Add(time.Hour).UnixNano()}); err != nil {
+	if err := c.bodies.propose(ctx, a.Group(), &command.PurgeExpunged{Account: a.ID(), Before: c.deps.Clock().Add(time.Hour).UnixNano()}); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -38,7 +38,7 @@ func TestSimKeysAreDestroyedFromANodeWithoutGroups(t *testing.T) {
 		if err := x.proposeTo(ctx, gone.group, &command.BarAccount{Account: gone.id}); err != nil {
 			t.Errorf("erase: %v", err)
 		}
-		if err := x.reap(ctx, gone.group); err != nil {
+		if err := x.reap(ctx, gone.group, gone.id); err != nil {
 			t.Errorf("reap: %v", err)
 		}
 	})

@@ -75,7 +75,7 @@ func TestHandleFollowsItsAccount(t *testing.T) {
 		t.Errorf("through the old view: %q", got)
 	}
 	for range 100 { // the reaper takes the old body away
-		if err := n.Propose(t.Context(), from, &command.PurgeExpunged{}); err != nil {
+		if err := n.Propose(t.Context(), from, &command.PurgeExpunged{Account: a.ID()}); err != nil {
 			t.Fatal(err)
 		}
 	}

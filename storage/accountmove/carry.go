@@ -123,9 +123,9 @@ func (c *carriage) importBegin(ctx context.Context, fresh bool) (rookery.LogInde
 	}
 }
 
-// reap removes some rows of what was deleted in a group.
+// reap removes some rows of what the account has deleted, or left, in a group.
 func (c *carriage) reap(ctx context.Context, group rookery.GroupID) (more bool, err error) {
-	r, err := c.apply(ctx, group, &command.PurgeExpunged{})
+	r, err := c.apply(ctx, group, &command.PurgeExpunged{Account: c.Account})
 	if err != nil {
 		return false, err
 	}

@@ -61,7 +61,7 @@ func (s *storm) client() {
 	case n < 96:
 		s.recover(v, id, x.ID)
 	default:
-		s.send(&command.PurgeExpunged{Account: &id, Before: s.now.UnixNano() - s.rng.Int64N(300)*1e9}, id)
+		s.send(&command.PurgeExpunged{Account: id, Before: s.now.UnixNano() - s.rng.Int64N(300)*1e9}, id)
 	}
 }
 

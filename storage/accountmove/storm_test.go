@@ -494,13 +494,13 @@ func (s *storm) nothingIsLeft() {
 		s.send(&command.EraseAccount{Account: id}, id)
 	}
 	for _, g := range s.n.Groups {
-		for {
-			r, err := s.propose(s.n, g, &command.PurgeExpunged{})
-			if err != nil {
-				s.Fatal(err)
-			}
-			if !r.(*command.PurgeResult).More {
-				break
+		for _, id := range s.ids {
+			for more := true; more; {
+				r, err := s.propose(s.n, g, &command.PurgeExpunged{Account: id})
+				if err != nil {
+					s.Fatal(err)
+				}
+				more = r.(*command.PurgeResult).More
 			}
 		}
 		if bodies, _, err := s.n.Machine(g).UnpackedBytes(); err != nil || bodies > 0 {

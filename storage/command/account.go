@@ -37,9 +37,8 @@ type SetQuota struct {
 	Quota   int64             `cbor:"2,keyasint,omitempty"`
 }
 
-// EraseAccount removes an account with
-// everything in it; the wrapped key goes at once, the rest over the next
-// commands of the group.
+// EraseAccount removes an account with everything in it; the wrapped key goes at
+// once, what is left of the rest with PurgeExpunged of the account.
 type EraseAccount struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 }

@@ -67,12 +67,12 @@ type ExpungedID struct {
 	UID    rookery.UID    `cbor:"2,keyasint"`
 }
 
-// PurgeExpunged destroys what was expunged before a time, MaxBatch messages
-// a command: the result says whether more remain. It also goes on removing
-// deleted mailboxes and erased accounts, of the whole group.
+// PurgeExpunged destroys what an account expunged before a time, MaxBatch
+// messages a command: the result says whether more remain. It also goes on
+// removing what its deleted mailboxes, or the account where it was erased or has
+// moved away, left behind.
 type PurgeExpunged struct {
-	// Account, where set, limits the purge to one account.
-	Account *rookery.AccountID `cbor:"1,keyasint,omitempty"`
+	Account rookery.AccountID `cbor:"1,keyasint"`
 	// Before is group time in unix nanoseconds.
 	Before int64 `cbor:"2,keyasint"`
 }
@@ -98,12 +98,7 @@ func (c *Copy) Touches() Touch { return touch(c.Account) }
 func (c *Move) Touches() Touch { return touch(c.Account) }
 
 // Touches implements Command.
-func (c *PurgeExpunged) Touches() Touch {
-	if c.Account == nil {
-		return Touch{Kind: TouchAll}
-	}
-	return touch(*c.Account)
-}
+func (c *PurgeExpunged) Touches() Touch { return touch(c.Account) }
 
 // Touches implements Command.
 func (c *Recover) Touches() Touch { return touch(c.Account) }

@@ -12,11 +12,15 @@ type Type uint16
 // Machine says which state machine applies a command.
 type Machine uint8
 
-// The machines: that of every mail group, and that of the system group.
+// The machines: that of every mail group, that of the system group, and both.
 const (
 	Mail Machine = iota + 1
 	System
+	Every
 )
+
+// Applies reports whether the commands of r are also those of a machine.
+func (r *Row) Applies(m Machine) bool { return r.Machine == m || r.Machine == Every }
 
 // Row is one command of the table.
 type Row struct {
@@ -109,6 +113,8 @@ var table = []Row{
 	system[ForgetMember, Done](68, 1),
 	system[AuditCall, AuditResult](69, 1),
 	system[AuditOutcome, Done](70, 1),
+
+	every[Archived, Done](71, 1),
 }
 
 type commandPointer[C any] interface {
@@ -129,6 +135,12 @@ func mail[C, R any, P commandPointer[C], Q resultPointer[R]](number Type, since 
 func system[C, R any, P commandPointer[C], Q resultPointer[R]](number Type, since uint32) Row {
 	r := mail[C, R, P, Q](number, since)
 	r.Machine = System
+	return r
+}
+
+func every[C, R any, P commandPointer[C], Q resultPointer[R]](number Type, since uint32) Row {
+	r := mail[C, R, P, Q](number, since)
+	r.Machine = Every
 	return r
 }
 

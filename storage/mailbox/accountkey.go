@@ -138,15 +138,3 @@ func (c *KeyCensus) count(id rookery.AccountID, row []byte) error {
 	c.Under[body.WrappedUnder(a.Key)]++
 	return nil
 }
-
-// Graves reports whether rows of deleted mailboxes or erased accounts are still
-// to be removed.
-func (m *Machine) Graves() (some bool, err error) {
-	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableGrave), newKey(tableGrave).End(), func(_, _ []byte) (bool, error) {
-			some = true
-			return false, nil
-		})
-	})
-	return some, err
-}

@@ -1,8 +1,11 @@
 package mailbox
 
 import (
+	"bytes"
+
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/state"
 	"rookery/storage/tables"
 )
 
@@ -11,13 +14,11 @@ var expungedPart = part{
 		{ID: tableExpunged, Name: "recoverable message",
 			Owner: tables.OfAccount, Travels: tables.Copied, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.InTurn,
 			Key: tables.Exactly(8 + 4), Check: checkExpunged},
-		{ID: tablePurge, Name: "recoverable message by time", From: tableExpunged, Key: tables.Exactly(8 + 16 + 8 + 4), Check: tables.Length(0)},
 	},
 	Handlers: handlers{
 		tables.On((*work).recoverExpunged),
 		tables.On((*work).purgeExpunged),
 	},
-	Follows: []tables.Follow[*work]{{Table: tableExpunged, Row: (*work).followExpunged}},
 }
 
 // keep enters a message in the recoverable list; it keeps its reference to
@@ -30,21 +31,6 @@ func (w *work) keep(a rookery.AccountID, m rookery.MailboxID, s rookery.ModSeq, 
 	plain.keywords = nil
 	rec.Row = plain.encode()
 	w.Set(expungedKey(a, id), tables.Encode(&rec))
-	w.Set(purgeKey(where.Time, a, id), nil)
-}
-
-// followExpunged keeps when an entry of the recoverable list is purged.
-func (w *work) followExpunged(id rookery.AccountID, k key, old, v []byte) {
-	var rec expungedRecord
-	if old != nil {
-		must(tables.Decode(old, &rec))
-		w.Delete(purgeKey(rec.Time, id, expungedIDAt(k, 17)))
-	}
-	if v != nil {
-		rec = expungedRecord{}
-		must(tables.Decode(v, &rec))
-		w.Set(purgeKey(rec.Time, id, expungedIDAt(k, 17)), nil)
-	}
 }
 
 func checkExpunged(_, v []byte) error {
@@ -61,16 +47,14 @@ func (w *work) expungedAt(a rookery.AccountID, id command.ExpungedID) (*expunged
 	if v == nil {
 		return nil, nil
 	}
-	var rec expungedRecord
-	must(tables.Decode(v, &rec))
-	var r row
-	must(decodeRow(rec.Row, &r))
-	return &rec, &r
+	return decodeExpunged(v)
 }
 
-func (w *work) dropExpunged(a rookery.AccountID, id command.ExpungedID, time int64) {
-	w.Delete(expungedKey(a, id))
-	w.Delete(purgeKey(time, a, id))
+func decodeExpunged(v []byte) (*expungedRecord, *row) {
+	rec, r := &expungedRecord{}, &row{}
+	must(tables.Decode(v, rec))
+	must(decodeRow(rec.Row, r))
+	return rec, r
 }
 
 // recoverExpunged files entries of the recoverable list again, all or none.
@@ -106,7 +90,7 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 	}
 	var dst command.UIDsBuilder
 	for i, r := range rows {
-		w.dropExpunged(a.ID, c.Messages[i], recs[i].Time)
+		w.Delete(expungedKey(a.ID, c.Messages[i]))
 		r.flags &^= command.FlagDeleted
 		r.saved = w.Time() / 1e9
 		r.keywords = y.intern(recs[i].Keywords)
@@ -115,53 +99,35 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: dst.UIDs(), ModSeq: a.ModSeq}, nil
 }
 
-// purgeExpunged destroys old entries of the recoverable list, then goes on
-// with the graves: in a quiet group it is the only command that comes.
+// purgeExpunged destroys old entries of the account's recoverable list, then
+// goes on with its graves. What is frozen or not yet complete stays as it is.
 func (w *work) purgeExpunged(c *command.PurgeExpunged) (command.Result, error) {
-	type entry struct {
-		account rookery.AccountID
-		id      command.ExpungedID
-		time    int64
-	}
-	var found []entry
-	more := false
-	add := func(e entry) bool {
-		if len(found) == command.MaxBatch {
-			more = true
-			return false
-		}
-		found = append(found, e)
-		return true
-	}
-	if c.Account != nil {
-		if !w.serves(*c.Account) {
-			if err := missing(w.Tx, *c.Account); !rookery.Is(err, rookery.KindNotFound) {
-				return nil, err
-			}
-		}
-		w.Scan(accountKey(tableExpunged, *c.Account), func(k, v []byte) bool {
-			var rec expungedRecord
-			must(tables.Decode(v, &rec))
+	result := &command.PurgeResult{}
+	if w.serves(c.Account) {
+		var found []command.ExpungedID
+		var emails []rookery.EmailID
+		w.Scan(accountKey(tableExpunged, c.Account), func(k, v []byte) bool {
+			rec, r := decodeExpunged(v)
 			// Time rises with MODSEQ, which leads the key.
-			return rec.Time < c.Before && add(entry{*c.Account, expungedIDAt(k, 17), rec.Time})
+			if rec.Time >= c.Before {
+				return false
+			}
+			if result.More = len(found) == w.m.maxReap; result.More {
+				return false
+			}
+			found, emails = append(found, expungedIDAt(k, 17)), append(emails, r.email)
+			return true
 		})
-	} else if c.Before > 0 {
-		w.Between(newKey(tablePurge), newKey(tablePurge).U64(uint64(c.Before)), func(k, _ []byte) bool {
-			id := rookery.AccountID(k[9:25])
-			// What is frozen or not yet complete stays as it is.
-			return !w.serves(id) || add(entry{id, expungedIDAt(k, 25), int64(tables.U64At(k, 1))})
-		})
-	}
-	for _, e := range found {
-		_, r := w.expungedAt(e.account, e.id)
-		if r == nil {
-			must(damaged("recoverable list"))
+		for i, id := range found {
+			w.Delete(expungedKey(c.Account, id))
+			w.unrefEmail(c.Account, emails[i])
 		}
-		w.dropExpunged(e.account, e.id, e.time)
-		w.unrefEmail(e.account, r.email)
+		result.Purged = uint32(len(found))
 	}
-	w.reap(command.MaxBatch - len(found))
-	return &command.PurgeResult{Purged: uint32(len(found)), More: more || w.Any(newKey(tableGrave))}, nil
+	if limit := w.m.maxReap - int(result.Purged); limit == 0 || w.reap(c.Account, limit) {
+		result.More = result.More || w.Any(accountKey(tableGrave, c.Account))
+	}
+	return result, nil
 }
 
 // serves reports whether an account is here and not on its way.
@@ -172,4 +138,51 @@ func (w *work) serves(id rookery.AccountID) bool {
 // expungedIDAt reads the id that ends a key of the list.
 func expungedIDAt(k []byte, at int) command.ExpungedID {
 	return command.ExpungedID{ModSeq: rookery.ModSeq(tables.U64At(k, at)), UID: rookery.UID(tables.U32At(k, at+8))}
+}
+
+// Purgeable lists accounts behind an id, in the order of ids, that a
+// PurgeExpunged with a time has something to do for, at most limit. It looks at
+// one row for each account that has any.
+func (m *Machine) Purgeable(before int64, after rookery.AccountID, limit int) (ids []rookery.AccountID, err error) {
+	err = m.read(func(r state.Reader) error {
+		for len(ids) < limit {
+			next, due, err := purgeableAfter(r, before, after)
+			if err != nil || next == (rookery.AccountID{}) {
+				return err
+			}
+			if after = next; due {
+				ids = append(ids, next)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// purgeableAfter is the next account with recoverable messages or graves; none
+// is left where it is zero.
+func purgeableAfter(r state.Reader, before int64, after rookery.AccountID) (next rookery.AccountID, due bool, err error) {
+	for _, table := range []byte{tableGrave, tableExpunged} {
+		err = r.Scan(accountKey(table, after).End(), newKey(table).End(), func(k, v []byte) (bool, error) {
+			id := rookery.AccountID(k[1:17])
+			if next != (rookery.AccountID{}) && bytes.Compare(id[:], next[:]) >= 0 {
+				return false, nil
+			}
+			next, due = id, true
+			if table == tableGrave {
+				return false, nil
+			}
+			var rec expungedRecord
+			if err := tables.Decode(v, &rec); err != nil {
+				return false, err
+			}
+			row, err := r.Get(accountKey(tableAccount, id))
+			due = rec.Time < before && row != nil
+			return false, err
+		})
+		if err != nil {
+			break
+		}
+	}
+	return next, due, err
 }

@@ -174,7 +174,6 @@ func (w *work) deleteMailbox(c *command.DeleteMailbox) (command.Result, error) {
 	w.Clear(mailboxKey(tableTombstone, a.ID, id))
 	w.recordRemoved(a, s, id)
 	w.dig(a.ID, id, &grave{Name: name, Time: w.Time(), ModSeq: s, Keywords: x.Keywords})
-	w.reap(command.MaxBatch)
 	m := w.m
 	w.OnCommit(func() {
 		m.cache.drop(a.ID, id)

@@ -15,44 +15,35 @@ var gravePart = part{
 	},
 }
 
-// reapPerCommand is how many rows of graves every command removes besides
-// its own work.
-const reapPerCommand = 64
+// Rows of a grave are removed by the command that digs it, command.MaxBatch of
+// them, and by each PurgeExpunged of the account: by nothing that another
+// account's commands do.
 
 // dig opens a grave: rows of a deleted mailbox, or (mailbox 0) of an erased
-// account, that are still to be removed.
+// account, that are still to be removed. The first of them go at once.
 func (w *work) dig(a rookery.AccountID, m rookery.MailboxID, g *grave) {
 	w.Set(mailboxKey(tableGrave, a, m), tables.Encode(g))
-	w.m.graves = gravesSome
+	w.reap(a, w.m.maxReap)
 }
 
-// reap removes up to limit rows from graves, in the order of their keys.
-func (w *work) reap(limit int) {
-	for limit > 0 && w.m.graves != gravesNone {
-		var k key
+// reap removes up to limit rows from an account's graves, in the order of their
+// keys; more says that there are others.
+func (w *work) reap(a rookery.AccountID, limit int) (more bool) {
+	for _, r := range w.Rows(accountKey(tableGrave, a), MaxMailboxes) {
 		var g grave
-		w.Scan(newKey(tableGrave), func(kk, v []byte) bool {
-			k = slices.Clone(kk)
-			must(tables.Decode(v, &g))
-			return false
-		})
-		if k == nil {
-			w.m.graves = gravesNone
-			return
-		}
-		w.m.graves = gravesSome
-		a, m := rookery.AccountID(k[1:17]), rookery.MailboxID(tables.U32At(k, 17))
+		must(tables.Decode(r.Value, &g))
 		n := 0
-		if m == 0 {
+		if m := rookery.MailboxID(tables.U32At(r.Key, 17)); m == 0 {
 			n = w.reapAccount(a, limit)
 		} else {
 			n = w.reapMailbox(a, m, &g, limit)
 		}
-		if n < limit {
-			w.Delete(k)
+		if limit -= n; limit <= 0 {
+			return true
 		}
-		limit -= n
+		w.Delete(r.Key)
 	}
+	return false
 }
 
 // reapMailbox moves rows of a deleted mailbox to the recoverable list.

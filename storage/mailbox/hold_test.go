@@ -259,7 +259,7 @@ func (s *packStorm) purgeSome() {
 		do[*command.ExpungeResult](s.fixture, &command.Expunge{Account: accountID(1), Mailbox: Inbox, UIDs: command.NewUIDs(s.bodies[id]), Force: true})
 		delete(s.bodies, id)
 		s.remember() // still recoverable
-		do[*command.PurgeResult](s.fixture, &command.PurgeExpunged{Before: s.clock + 1e9})
+		s.purge(s.clock + 1e9)
 		delete(s.at, id)
 		s.remember()
 	}

@@ -28,7 +28,6 @@ const (
 	tableName      byte = 0x20 // account name: mailbox
 	tableSubscribe byte = 0x21 // account name
 	tableExpunged  byte = 0x22 // account modseq uid
-	tablePurge     byte = 0x23 // time account modseq uid
 	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
 	tablePack      byte = 0x27 // pack
 	tableHold      byte = 0x30 // kind name: interval
@@ -76,10 +75,6 @@ func bodyKey(table byte, b BodyID) key { return newKey(table).U64(uint64(b)) }
 
 func expungedKey(a rookery.AccountID, id command.ExpungedID) key {
 	return accountKey(tableExpunged, a).U64(uint64(id.ModSeq)).U32(uint32(id.UID))
-}
-
-func purgeKey(time int64, a rookery.AccountID, id command.ExpungedID) key {
-	return newKey(tablePurge).U64(uint64(time)).Account(a).U64(uint64(id.ModSeq)).U32(uint32(id.UID))
 }
 
 func itemKey(table byte, id command.ItemID) key { return append(newKey(table), id[:]...) }

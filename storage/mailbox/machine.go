@@ -17,9 +17,9 @@ type Machine struct {
 	events        Events
 	cache         uidCache
 	hot           hot
-	graves        graveyard
 	leaving       leaving
 	maxTombstones uint32 // MaxTombstones, less in tests
+	maxReap       int    // command.MaxBatch, less in tests
 
 	// Tables of accounts: those that a move copies, that it takes away in the
 	// end, that an erasure takes away, and that go in turn afterwards.
@@ -27,16 +27,6 @@ type Machine struct {
 }
 
 var _ state.Machine = (*Machine)(nil)
-
-// graveyard remembers whether tableGrave has rows, so that commands do not
-// look each time. It only saves time.
-type graveyard uint8
-
-const (
-	gravesUnknown graveyard = iota
-	gravesNone
-	gravesSome
-)
 
 // The machine's parts are declared in the files that have their code.
 type (
@@ -47,7 +37,7 @@ type (
 func join() *tables.Parts[*work] {
 	return tables.Join("a mail group",
 		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
-		holdPart, gravePart, queue.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart,
+		holdPart, gravePart, queue.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
 	)
 }
 
@@ -57,7 +47,7 @@ func New(events Events) func(*state.Group) *Machine {
 }
 
 func newMachine(g *state.Group, events Events, parts *tables.Parts[*work]) *Machine {
-	m := &Machine{parts: parts, group: g, events: events, maxTombstones: MaxTombstones}
+	m := &Machine{parts: parts, group: g, events: events, maxTombstones: MaxTombstones, maxReap: command.MaxBatch}
 	m.copied = parts.Where(func(t *tables.Table) bool { return t.Travels == tables.Copied })
 	m.moveAway = parts.Where(func(t *tables.Table) bool { return t.Erased == tables.AtOnce && t.Travels != tables.Stays })
 	m.atOnce = parts.Where(func(t *tables.Table) bool { return t.Erased == tables.AtOnce })
@@ -67,7 +57,6 @@ func newMachine(g *state.Group, events Events, parts *tables.Parts[*work]) *Mach
 
 // Restored drops what was derived from replaced rows.
 func (m *Machine) Restored() {
-	m.graves = gravesUnknown
 	m.leaving = nil
 	m.cache.reset()
 	m.hot.reset()
@@ -88,7 +77,6 @@ func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {
 		w = m.begin(tx) // nothing of a refused command is written
 	}
 	w.flush()
-	w.reap(reapPerCommand)
 	return tables.Answer(result, err)
 }
 

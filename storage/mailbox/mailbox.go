@@ -20,7 +20,8 @@
 //   - A body lives as long as an email or an item of the queue refers to it, an email as
 //     long as a row or an entry of the recoverable list does.
 //   - Work without bound (the rows of a deleted mailbox, an erased account)
-//     is finished by the commands that follow, a few rows each.
+//     is finished by PurgeExpunged of that account: no account's commands
+//     change rows of another.
 package mailbox
 
 import (

@@ -114,7 +114,7 @@ func TestTooLargeBatchesAreRefused(t *testing.T) {
 	if r.More || r.UIDs.Len() != 5 {
 		t.Errorf("%d removed, more %v", r.UIDs.Len(), r.More)
 	}
-	p := do[*command.PurgeResult](f, &command.PurgeExpunged{Before: f.clock + 1e9})
+	p := do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e9})
 	if !p.More || p.Purged != command.MaxBatch {
 		t.Errorf("%+v", p)
 	}

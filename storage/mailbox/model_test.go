@@ -380,24 +380,19 @@ func (m *model) recover(c *command.Recover, now int64) (*command.CopyResult, roo
 	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: command.NewUIDs(dst...), ModSeq: a.modseq}, 0
 }
 
-func (m *model) purge(account *rookery.AccountID, before int64) (n uint32) {
-	for id, a := range m.accounts {
-		if account != nil && *account != id {
-			continue
+func (m *model) purge(account rookery.AccountID, before int64) uint32 {
+	a := m.accounts[account]
+	var gone []rookery.EmailID
+	a.expunged = slices.DeleteFunc(a.expunged, func(e modelExpunged) bool {
+		if e.Time < before {
+			gone = append(gone, e.Row.Email)
 		}
-		var gone []rookery.EmailID
-		a.expunged = slices.DeleteFunc(a.expunged, func(e modelExpunged) bool {
-			if e.Time < before {
-				gone = append(gone, e.Row.Email)
-			}
-			return e.Time < before
-		})
-		for _, e := range gone {
-			a.release(e)
-			n++
-		}
+		return e.Time < before
+	})
+	for _, e := range gone {
+		a.release(e)
 	}
-	return n
+	return uint32(len(gone))
 }
 
 func (m *model) delete(c *command.DeleteMailbox, now int64) rookery.Kind {

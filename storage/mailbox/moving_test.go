@@ -34,7 +34,7 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 		&command.RenameMailbox{Account: a, From: "Drafts", To: "y"}, &command.Subscribe{Account: a, Name: "z", On: true},
 		&command.StoreFlags{Account: a, Mailbox: Inbox}, &command.Expunge{Account: a, Mailbox: Inbox, All: true, Force: true},
 		&command.Copy{Account: a, From: Inbox, To: Inbox}, &command.Move{Account: a, From: Inbox, To: Inbox},
-		&command.Recover{Account: a, To: Inbox}, &command.PurgeExpunged{Account: &a, Before: f.clock},
+		&command.Recover{Account: a, To: Inbox},
 		&command.Deliver{Email: emailID(2), Deliveries: []command.Delivery{{Account: accountID(5)}, {Account: a}}},
 		&command.Deliver{Email: emailID(2), FromItem: &item, Deliveries: []command.Delivery{{Account: a}}},
 	} {
@@ -43,7 +43,9 @@ func TestFrozenAccountAnswersMoved(t *testing.T) {
 	if _, err := f.m.View(a); !rookery.Is(err, rookery.KindMoved) {
 		t.Errorf("view: %v", err)
 	}
-	do[*command.PurgeResult](f, &command.PurgeExpunged{Before: f.clock + 1e18})
+	if p := do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e18}); p.Purged > 0 || p.More {
+		t.Errorf("a frozen account was purged: %+v", p)
+	}
 	do[*command.Done](f, &command.ItemForget{Item: item})
 	after := f.dump()
 	if len(before) != len(after) {
@@ -141,7 +143,7 @@ func TestJumpSeesToMoves(t *testing.T) {
 	if _, err := f.m.View(b); !rookery.Is(err, rookery.KindMoved) {
 		t.Errorf("an account whose copy was dropped: %v", err)
 	}
-	do[*command.PurgeResult](f, &command.PurgeExpunged{})
+	f.purge(0)
 	do[*command.ImportBegun](f, &command.ImportBegin{Account: b, Move: oneMove, Turn: 5, From: 3})
 
 	again := do[*command.MoveOutResult](f, &command.MoveOut{Account: a, Move: oneMove, To: 3})

@@ -257,10 +257,7 @@ func (s *storm) step() string {
 		s.run(c, want, kind)
 		return fmt.Sprintf("%+v", c)
 	case n < 90:
-		c := &command.PurgeExpunged{Before: s.now() - s.rng.Int64N(300)*1e6}
-		if s.rng.IntN(2) == 0 {
-			c.Account = &id
-		}
+		c := &command.PurgeExpunged{Account: id, Before: s.now() - s.rng.Int64N(300)*1e6}
 		s.run(c, &command.PurgeResult{Purged: m.purge(c.Account, c.Before)}, 0)
 		return fmt.Sprintf("%+v", c)
 	case n < 93:
@@ -674,7 +671,7 @@ func (s *storm) eraseAll() {
 		if i > 1000 {
 			s.T.Fatal("the graves never end")
 		}
-		s.apply(&command.PackDead{Pack: "none"})
+		s.purge(0)
 	}
 	for n := 1; n <= s.packs; n++ {
 		id := command.PackID(fmt.Sprintf("pack%04d", n))

@@ -29,7 +29,7 @@ func full(t *testing.T) (*fixture, rookery.AccountID, *command.MoveOutResult) {
 	}
 	do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "x"})
 	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "x"})
-	do[*command.PurgeResult](f, &command.PurgeExpunged{})
+	f.purge(0)
 	out := do[*command.MoveOutResult](f, &command.MoveOut{Account: a, Move: oneMove, To: 3})
 	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
 	return f, a, out
@@ -63,7 +63,7 @@ func TestAnErasureLeavesNothing(t *testing.T) {
 		if i > 100 {
 			t.Fatal("the rows never end")
 		}
-		f.apply(&command.PackDead{Pack: "none"})
+		f.purge(0)
 	}
 	if left := f.of(a); len(left) > 0 {
 		t.Errorf("rows left, by table: %v", left)
@@ -74,7 +74,7 @@ func TestAnErasureLeavesNothing(t *testing.T) {
 func TestAMoveLeavesNothing(t *testing.T) {
 	f, a, out := full(t)
 	for range 2 { // the rows of the deleted mailbox
-		do[*command.PurgeResult](f, &command.PurgeExpunged{})
+		f.purge(0)
 	}
 	f.freeze(a, out.Turn)
 	travels := map[byte]bool{}
@@ -97,7 +97,7 @@ func TestAMoveLeavesNothing(t *testing.T) {
 	}
 	do[*command.Done](f, &command.MoveGone{Account: a, Move: oneMove})
 	for i := 0; f.tables()[tableGrave] > 0 && i < 100; i++ {
-		f.apply(&command.PackDead{Pack: "none"})
+		f.purge(0)
 	}
 	if left := f.of(a); len(left) != 1 || left[tableMoved] != 1 {
 		t.Errorf("rows left, by table: %v", left)

@@ -20,6 +20,7 @@ type Group struct {
 	end     []byte
 	machine Machine
 	retries *retries
+	archive archive
 	gone    atomic.Bool // erased: it reads nothing and never comes back
 
 	mu      sync.RWMutex
@@ -102,7 +103,11 @@ func (g *Group) load() error {
 	if err := r.load(snap); err != nil {
 		return err
 	}
-	g.retries = r
+	var a archive
+	if a.upto, a.on, err = snap.Archived(); err != nil {
+		return err
+	}
+	g.retries, g.archive = r, a
 	g.mu.Lock()
 	g.applied, g.config = p, c
 	g.mu.Unlock()
@@ -115,6 +120,11 @@ func (g *Group) load() error {
 // readers when Apply returns, but not necessarily on disk (see Sync). A
 // database that cannot take the batch ends the process.
 func (g *Group) Apply(entries []rookery.Entry) [][]byte {
+	return g.apply(entries, func(tx *txn, i int, pos *position) []byte { return g.execute(tx, &entries[i], pos) })
+}
+
+// apply is Apply with the commands left to execute.
+func (g *Group) apply(entries []rookery.Entry, execute func(tx *txn, i int, pos *position) []byte) [][]byte {
 	results := make([][]byte, len(entries))
 	pos, conf := g.applied, configuration{}
 	tx := txn{group: g}
@@ -131,7 +141,7 @@ func (g *Group) Apply(entries []rookery.Entry) [][]byte {
 		case e.Configuration != nil:
 			conf = configuration{index: e.Index, data: append([]byte(nil), e.Configuration...)}
 		case len(e.Data) > 0:
-			results[i] = g.execute(&tx, e, &pos)
+			results[i] = execute(&tx, i, &pos)
 		}
 	}
 	if tx.batch == nil {
@@ -157,18 +167,31 @@ func (g *Group) Apply(entries []rookery.Entry) [][]byte {
 func (g *Group) execute(tx *txn, e *rookery.Entry, pos *position) []byte {
 	h, offset, err := Unwrap(e.Data)
 	if err != nil {
+		g.judge(tx, e.Index, pos.time, Refused)
 		return Refuse(rookery.KindInvalid, err.Error())
 	}
-	if result := g.retries.known(h); result != nil {
+	if result, why := g.retries.known(h); result != nil {
+		g.judge(tx, e.Index, pos.time, why)
 		return result
 	}
 	pos.time = max(pos.time+1, h.Time)
+	result := g.run(tx, e, pos, offset)
+	outcome := Executed
+	if result[0] != statusOK {
+		outcome = Refused
+	}
+	g.judge(tx, e.Index, pos.time, outcome)
+	g.check(g.retries.keep(tx, h, result))
+	return result
+}
+
+// run has the machine execute a command.
+func (g *Group) run(tx *txn, e *rookery.Entry, pos *position, offset int) []byte {
 	tx.index, tx.term, tx.time, tx.offset = e.Index, e.Term, pos.time, offset
 	result := g.machine.Apply(tx, e.Data)
 	if len(result) == 0 {
 		panic(fmt.Sprintf("state: the machine of group %d gave no result at index %d", g.id, e.Index))
 	}
-	g.check(g.retries.keep(tx, h, result))
 	return result
 }
 

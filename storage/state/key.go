@@ -14,6 +14,12 @@ const (
 	tableConfiguration = 0x01 // one row: index, Raft configuration
 	tableRetries       = 0x02 // node, slot -> epoch, seq, low, result
 
+	// TableVerdict has what became of the entries that are not yet archived:
+	// index -> group time, outcome. TableArchived has one row while a group is
+	// archived: the last index that the archive has.
+	TableVerdict  = 0x03
+	TableArchived = 0x04
+
 	// FirstTable is the lowest first byte of a machine's key.
 	FirstTable = 0x10
 )

@@ -43,6 +43,14 @@ type Tx interface {
 	// Forget drops the results kept for a node and refuses (ErrFenced) what it
 	// sends, whenever it arrives, for ever. It is for a node that was removed.
 	Forget(node rookery.NodeID) error
+	// SetArchived says that the archive has every entry up to an index: what
+	// was kept for it up to there goes. The first one begins the archive of the
+	// group, whatever it says with its own entry: of each entry behind it, the
+	// verdict is kept. An index at or below the last changes nothing; the error
+	// is KindInvalid where it is above the entry's own.
+	SetArchived(upto rookery.LogIndex) error
+	// EndArchive keeps no verdicts any more, and drops those there are.
+	EndArchive() error
 }
 
 // Machine gives the rows their meaning. It is deterministic: its results and

@@ -36,23 +36,23 @@ type proposals struct {
 
 func newRetries() *retries { return &retries{nodes: map[rookery.NodeID]*proposals{}} }
 
-// known is the result of a command that must not be executed: applied
+// known is the result of a command that must not be executed, and why: applied
 // before, fenced or forgotten. nil means execute it.
-func (r *retries) known(h Header) []byte {
+func (r *retries) known(h Header) (result []byte, why Outcome) {
 	p := r.nodes[h.Node]
 	switch {
 	case p == nil || h.Epoch > p.epoch:
-		return nil
+		return nil, 0
 	case h.Epoch < p.epoch || p.epoch == forgotten:
-		return fencedResult()
+		return fencedResult(), Fenced
 	}
 	if result, ok := p.kept[h.Seq]; ok {
-		return result
+		return result, Duplicate
 	}
 	if h.Seq < p.low {
-		return forgottenResult()
+		return forgottenResult(), Forgotten
 	}
-	return nil
+	return nil, 0
 }
 
 // keep records the result of a command just executed.

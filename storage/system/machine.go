@@ -85,7 +85,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart, archivePart,
 	)
 }
 

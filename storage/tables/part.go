@@ -53,8 +53,14 @@ type Parts[W any] struct {
 // It panics where two parts claim a command or a table: a broken build.
 func Join[W any](of string, parts ...Part[W]) *Parts[W] {
 	p := &Parts[W]{of: of}
+	for _, t := range kept() {
+		p.add(t)
+	}
 	for _, part := range parts {
 		for i := range part.Tables {
+			if t := &part.Tables[i]; t.ID < state.FirstTable {
+				panic(fmt.Sprintf("tables: %q cannot have a byte of the store's", t.Name))
+			}
 			p.add(&part.Tables[i])
 		}
 		for i := range part.Follows {

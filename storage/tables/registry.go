@@ -118,8 +118,8 @@ type Registry struct {
 }
 
 func (g *Registry) add(t *Table) {
-	if g.byID[t.ID] != nil || t.ID < state.FirstTable {
-		panic(fmt.Sprintf("tables: %q cannot have the byte 0x%x", t.Name, t.ID))
+	if g.byID[t.ID] != nil {
+		panic(fmt.Sprintf("tables: %q and %q have the byte 0x%x", t.Name, g.byID[t.ID].Name, t.ID))
 	}
 	g.byID[t.ID] = t
 	g.all = append(g.all, t)
