@@ -48,7 +48,7 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 	if err := g.bootstrap(conf, trans, bootstrap); err != nil {
 		return nil, errors.Join(err, closeTransport(trans))
 	}
-	if g.raft, err = raft.NewRaft(conf, g.fsm, g.backlog, g.backlog, g.snapshots, trans); err != nil {
+	if g.raft, err = newRaft(conf, g.fsm, g.backlog, g.backlog, g.snapshots, trans); err != nil {
 		return nil, errors.Join(err, closeTransport(trans))
 	}
 	close(g.started)
@@ -57,6 +57,21 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 		g.work.Go(h.run)
 	}
 	return g, nil
+}
+
+// newRaft is raft.NewRaft, which panics where an entry cannot be read: that is
+// an error of this replica's, with the kind that the log gave it.
+func newRaft(conf *raft.Config, fsm raft.FSM, logs raft.LogStore, stable raft.StableStore, snaps raft.SnapshotStore, trans raft.Transport) (r *raft.Raft, err error) {
+	defer func() {
+		switch unread := recover().(type) {
+		case nil:
+		case error:
+			r, err = nil, rookery.E("start group", 0, unread)
+		default:
+			panic(unread)
+		}
+	}()
+	return raft.NewRaft(conf, fsm, logs, stable, snaps, trans)
 }
 
 // hold keeps the replica from what its trace forbids.
