@@ -65,7 +65,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 	var cmd *command.Deliver
 	var index rookery.LogIndex
 	var groups []groupOf
-	err = d.wherever(ctx, func() (err error) {
+	err = d.o.Accounts.Patiently(ctx, func() (err error) {
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
@@ -235,7 +235,7 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
 	var filed Filed
-	err := d.wherever(ctx, func() (err error) {
+	err := d.o.Accounts.Patiently(ctx, func() (err error) {
 		filed, err = d.appendThere(ctx, a, into, flags, keywords, date, spool)
 		return err
 	})

@@ -3,41 +3,11 @@ package delivery
 import (
 	"context"
 	"slices"
-	"time"
 
 	"rookery"
 	"rookery/storage/account"
 	"rookery/storage/command"
 )
-
-// moveWait is how long a message waits for an account that is on its way to
-// another group; moveAgain is the pause between two looks.
-const (
-	moveWait  = 15 * time.Second
-	moveAgain = 50 * time.Millisecond
-)
-
-// wherever runs fn, which files a message as a whole or not at all, again while
-// an account it is for is on its way. A command refused for that has done
-// nothing.
-func (d *Deliverer) wherever(ctx context.Context, fn func() error) error {
-	began := time.Now()
-	for {
-		err := fn()
-		if !rookery.Is(err, rookery.KindMoved) || time.Since(began) >= moveWait {
-			return err
-		}
-		// After it this node knows of every move that was decided.
-		if berr := d.o.Log.Barrier(ctx, rookery.SystemGroup); berr != nil {
-			return rookery.E("deliver", rookery.KindUnavailable, berr)
-		}
-		select {
-		case <-time.After(moveAgain):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
 
 // groupOf is an account's group as the map here has it by now.
 func (d *Deliverer) groupOf(ctx context.Context, a *account.Account) rookery.GroupID {

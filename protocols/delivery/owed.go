@@ -186,7 +186,7 @@ func (d *Deliverer) confirm(ctx context.Context, home rookery.GroupID, m *mailbo
 // fan files what a row owes, once however often it is tried, and ends the row.
 // Accounts that have moved since get theirs where they are.
 func (d *Deliverer) fan(ctx context.Context, home rookery.GroupID, o mailbox.Owed, until time.Time) error {
-	err := d.wherever(ctx, func() error {
+	err := d.o.Accounts.Patiently(ctx, func() error {
 		parts, err := d.regroup(ctx, o.Row.Deliveries)
 		if err != nil {
 			return err

@@ -64,7 +64,7 @@ func (s *Store) join(ctx context.Context, directoryKey string, quota int64) (min
 
 func (s *Store) mint(ctx context.Context, directoryKey string, quota int64) (minted, error) {
 	var m minted
-	err := s.patiently(ctx, func() error {
+	err := s.Patiently(ctx, func() error {
 		account, group, err := s.place(ctx, directoryKey)
 		if err != nil {
 			return err

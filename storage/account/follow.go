@@ -100,8 +100,11 @@ func (a *Account) follow(ctx context.Context, from rookery.GroupID) (moved bool,
 	return true, nil
 }
 
-// patiently runs fn until its error is not KindMoved any more, for moveWait.
-func (s *Store) patiently(ctx context.Context, fn func() error) error {
+// Patiently runs fn, which does its work as a whole or not at all, until its
+// error is not KindMoved any more, for at most 15 s: then the error is that one.
+// Before each new try this node knows of every move that was decided; where it
+// cannot learn of them, the error is KindUnavailable.
+func (s *Store) Patiently(ctx context.Context, fn func() error) error {
 	began := time.Now()
 	for wait := followFirst; ; wait = min(2*wait, followMost) {
 		err := fn()
