@@ -53,7 +53,7 @@ func (c *carriage) bodies(ctx context.Context, x *mailbox.Export, ids []rookery.
 // purged is none that the copy lacks.
 func (c *carriage) body(ctx context.Context, id rookery.EmailID, content mailbox.Content) error {
 	cmd := &command.ImportBody{Account: c.Account, Move: c.Move, Turn: c.turn, Email: id, Record: content.Record,
-		Size: content.Body.Size, Extract: content.Extract, Layout: content.Body.Layout}
+		Size: content.Body.Size, Extract: content.Extract, Layout: content.Body.Layout, Arrived: content.Body.Arrived}
 	stage := command.StageID{Node: c.o.Node, Epoch: c.o.Epoch, N: 1<<63 | c.stages.Add(1)} // apart from those of delivery
 	if content.Body.Encoded > command.MaxChunk {
 		c.carries(stage, true)

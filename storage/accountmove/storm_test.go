@@ -420,6 +420,7 @@ func (s *storm) compareBodies(v, w *mailbox.View, group rookery.GroupID) {
 type content struct {
 	Key, Extract, Layout, Bytes []byte
 	Size                        int64
+	Arrived                     int64 // seconds: groups differ in less
 }
 
 func (s *storm) content(n *accounttest.Node, group rookery.GroupID, v *mailbox.View, id rookery.EmailID) content {
@@ -435,7 +436,7 @@ func (s *storm) content(n *accounttest.Node, group rookery.GroupID, v *mailbox.V
 	if err := n.Bodies.ReadAt(s.Context(), group, b, p, 0); err != nil {
 		s.Fatal(err)
 	}
-	return content{e.Key, e.Extract, b.Layout, p, e.Size}
+	return content{e.Key, e.Extract, b.Layout, p, e.Size, b.Arrived / 1e9}
 }
 
 // replicas replays each group's log elsewhere, in batches of other sizes and

@@ -57,7 +57,7 @@ func samples() []Command {
 		&BeginMove{acct, 3}, &SwitchMove{acct, 9}, &AbandonMove{acct, 9, "why"}, &EndMove{acct, 9},
 		&MoveOut{acct, 9, 3}, &MoveCopied{acct, 9, 4, 5, []byte("c"), 6, []byte("u")}, &MoveFreeze{acct, 9, 4}, &MoveStop{acct, 9}, &MoveGone{acct, 9},
 		&ImportBegin{acct, 9, 4, 2, true}, &Import{acct, 9, 4, [][]byte{{1}}, []ImportRow{{[]byte("k"), []byte("v"), false}, {[]byte("l"), nil, true}}},
-		&ImportBody{Account: acct, Move: 9, Turn: 4, Email: rookery.EmailID{4}, Record: []byte("r"), Size: 3, Extract: []byte("x"), Layout: []byte("l"), Payload: []byte("body")},
+		&ImportBody{Account: acct, Move: 9, Turn: 4, Email: rookery.EmailID{4}, Record: []byte("r"), Size: 3, Extract: []byte("x"), Layout: []byte("l"), Arrived: 8, Payload: []byte("body")},
 		&ImportBody{Staged: &Staged{stage, 2}, Record: []byte("r"), Payload: []byte{}},
 		&ImportSeal{acct, 9, 4, []byte("r"), 5, [16]byte{1}}, &Activate{acct, 9}, &ImportDrop{acct, 9, 2},
 	}

@@ -32,11 +32,12 @@ const (
 	MaxHoldReason = 1024 // bytes
 )
 
-// Hold keeps every dead pack whose life meets the interval From to To, group
-// time in unix nanoseconds, both ends included; To 0 has no end yet, To equal
-// to From is one restore point. Kind and Name together name it. What lay only
-// in the log at a time is not kept by it: that is the archive's. KindExists
-// answers a name that is taken by another interval.
+// Hold keeps every dead pack whose life, from the arrival of its oldest body to
+// its death, meets the interval From to To, group time in unix nanoseconds, both
+// ends included; To 0 has no end yet, To equal to From is one restore point. Kind
+// and Name together name it. What went before it was packed is not kept by it:
+// that is the archive's. KindExists answers a name that is taken by another
+// interval.
 type Hold struct {
 	Kind   HoldKind `cbor:"1,keyasint"`
 	Name   string   `cbor:"2,keyasint"`

@@ -168,7 +168,10 @@ type ImportBody struct {
 	Extract []byte  `cbor:"7,keyasint,omitempty"`
 	Layout  []byte  `cbor:"8,keyasint,omitempty"`
 	Staged  *Staged `cbor:"9,keyasint,omitempty"`
-	Payload []byte  `cbor:"-"`
+	// Arrived is when the body arrived at the source, group time in unix
+	// nanoseconds; it is never 0.
+	Arrived int64  `cbor:"10,keyasint,omitempty"`
+	Payload []byte `cbor:"-"`
 }
 
 // ImportSeal ends the copying: the target compares what it has with what the

@@ -164,7 +164,7 @@ func (w *work) importBody(c *command.ImportBody) (command.Result, error) {
 	}
 	k := emailKey(c.Account, c.Email)
 	travels := tables.WithoutAccountKey(k)
-	if err := w.m.parts.CheckArrival(travels, c.Record, false); err != nil || c.Size < 0 || c.Size > maxSize || c.Email == (rookery.EmailID{}) {
+	if err := w.m.parts.CheckArrival(travels, c.Record, false); err != nil || c.Size < 0 || c.Size > maxSize || c.Arrived <= 0 || c.Email == (rookery.EmailID{}) {
 		return nil, refuse(rookery.KindInvalid, "the content of message %s is malformed", c.Email)
 	}
 	body := &command.Deliver{Size: c.Size, Layout: c.Layout, Extract: c.Extract, Staged: c.Staged}
@@ -184,7 +184,7 @@ func (w *work) importBody(c *command.ImportBody) (command.Result, error) {
 	if c.Staged != nil {
 		w.takeStage(c.Staged.Stage, true)
 	}
-	w.addBody(body, e.body, 1, pieces)
+	w.addBody(body, e.body, 1, min(c.Arrived, w.Time()), pieces)
 	w.Set(k, e.encode())
 	sum := tally{rec.Rows, rec.Digest}
 	sum.add(travels, c.Record, 1)

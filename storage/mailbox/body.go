@@ -27,9 +27,9 @@ var bodyPart = part{
 	},
 }
 
-// addBody records a new body with its references.
-func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, pieces []LogPiece) {
-	x := bodyRecord{refs: refs, Body: Body{ID: id, Size: c.Size, Layout: c.Layout, Log: pieces}}
+// addBody records a new body with its references, and when it arrived.
+func (w *work) addBody(c *command.Deliver, id BodyID, refs uint64, arrived int64, pieces []LogPiece) {
+	x := bodyRecord{refs: refs, Body: Body{ID: id, Size: c.Size, Layout: c.Layout, Arrived: arrived, Log: pieces}}
 	for _, p := range pieces {
 		x.Encoded += p.Len
 	}
@@ -114,9 +114,12 @@ type Pack struct {
 	// Bodies and LiveBodies count them.
 	Bodies     uint32 `cbor:"5,keyasint,omitempty"`
 	LiveBodies uint32 `cbor:"6,keyasint,omitempty"`
-	// Created and Dead bound the pack's life: group time, unix nanoseconds.
+	// Created is when it was agreed on; group time, unix nanoseconds, as the
+	// other two. Arrived, when its oldest body did, and Dead bound its life. A
+	// body that was gone before it was agreed on does not count.
 	Created int64 `cbor:"7,keyasint,omitempty"`
 	Dead    int64 `cbor:"8,keyasint,omitempty"`
+	Arrived int64 `cbor:"9,keyasint,omitempty"`
 }
 
 func packKey(id command.PackID) key { return newKey(tablePack).Str(string(id)) }
@@ -165,13 +168,14 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 		}
 		seen[b.Body] = true
 	}
-	p := &Pack{ID: c.Pack, Size: c.Size, Bodies: uint32(len(c.Bodies)), Created: w.Time()}
+	p := &Pack{ID: c.Pack, Size: c.Size, Bodies: uint32(len(c.Bodies)), Created: w.Time(), Arrived: w.Time()}
 	for _, b := range c.Bodies {
 		p.Total += b.Len
 		x := w.bodyAt(b.Body)
 		if x == nil {
 			continue // went meanwhile
 		}
+		p.Arrived = min(p.Arrived, x.Arrived)
 		if len(x.Pack) == 0 {
 			w.unlog(x)
 		}

@@ -63,6 +63,7 @@ func (x *bodyRecord) encode() []byte {
 	b = binary.AppendUvarint(b, x.refs)
 	b = binary.AppendVarint(b, x.Size)
 	b = binary.AppendVarint(b, x.Encoded)
+	b = binary.AppendVarint(b, x.Arrived)
 	b = appendBytes(b, x.Layout)
 	b = binary.AppendUvarint(b, uint64(len(x.Log)))
 	for _, p := range x.Log {
@@ -84,7 +85,7 @@ func decodeBody(id BodyID, b []byte) (*bodyRecord, error) {
 	r := reader{b: b[1:]}
 	x := &bodyRecord{refs: r.uvarint()}
 	x.ID = id
-	x.Size, x.Encoded = r.varint(), r.varint()
+	x.Size, x.Encoded, x.Arrived = r.varint(), r.varint(), r.varint()
 	x.Layout = r.bytes()
 	if n := r.count(4); n > 0 {
 		x.Log = make([]LogPiece, n)

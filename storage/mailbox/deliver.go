@@ -65,7 +65,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	}
 	if refs > 0 {
 		result.Body = id
-		w.addBody(c, id, refs, pieces)
+		w.addBody(c, id, refs, w.Time(), pieces)
 	}
 	return result, nil
 }

@@ -27,8 +27,9 @@ var holdPart = part{
 }
 
 // What keeps dead packs: holds of operators, restore points and pins, and the
-// restore window. One rule, applied by the machine itself: a pack is deleted
-// only where nothing meets its life, from Created to Dead, both included.
+// restore window. One rule, applied by the machine itself: a pack is deleted only
+// where nothing meets its life, from the arrival of its oldest body to its death, both
+// included.
 
 // MaxHolds bounds the holds of a group, of all kinds together.
 const MaxHolds = 1000
@@ -57,7 +58,7 @@ func (h *Hold) covers(p *Pack) bool {
 	if h.Kind < command.HoldOperator || h.Kind > command.HoldPin || p.Dead == 0 {
 		return true
 	}
-	return h.From <= p.Dead && (h.To == 0 || h.To >= p.Created)
+	return h.From <= p.Dead && (h.To == 0 || h.To >= p.Arrived)
 }
 
 type holdRecord struct {

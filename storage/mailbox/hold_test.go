@@ -79,14 +79,56 @@ func TestHoldsKeepDeadPacks(t *testing.T) {
 	}
 }
 
+// TestRestorePointsReachBehindThePacking: what arrived before a restore point and
+// was packed after it is kept, in the pack it was put into first and in the one
+// it was moved to.
+func TestRestorePointsReachBehindThePacking(t *testing.T) {
+	f, a := newAccount(t, 0)
+	f.deliver(a, 1)
+	old := BodyID(f.index)
+	arrived := f.m.Time()
+	f.clock += int64(time.Hour)
+	point := f.clock
+	do[*command.Done](f, &command.Hold{Kind: command.HoldRestore, Name: "r1", From: point, To: point})
+	f.clock += int64(time.Hour)
+	f.deliver(a, 2)
+	young := BodyID(f.index)
+	pack := func(ids ...BodyID) command.PackID {
+		c := &command.Packed{Pack: packName(f.clock, int(f.index)), Size: 100}
+		for i, id := range ids {
+			c.Bodies = append(c.Bodies, command.PackedBody{Body: id, Off: int64(10 * i), Len: 6})
+		}
+		do[*command.Done](f, c)
+		return c.Pack
+	}
+	first, later := pack(young, old), pack(young)
+	moved := pack(old)
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 2), Force: true})
+	do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e9})
+	f.restore()
+	for _, id := range []command.PackID{first, later, moved} {
+		do[*command.Done](f, &command.PackDead{Pack: id})
+	}
+	packs, err := f.m.Packs("", 10)
+	if err != nil || len(packs) != 3 || packs[0].Arrived != arrived || packs[0].Created < point || packs[2].Arrived != arrived {
+		t.Errorf("%+v %v, want an arrival of %d", packs, err, arrived)
+	}
+	do[*command.Done](f, &command.PackDeleted{Pack: later}) // nothing of the point's time was in it
+	f.refused(rookery.KindConflict, &command.PackDeleted{Pack: first})
+	f.refused(rookery.KindConflict, &command.PackDeleted{Pack: moved})
+	do[*command.Done](f, &command.Release{Kind: command.HoldRestore, Name: "r1"})
+	do[*command.Done](f, &command.PackDeleted{Pack: first})
+	do[*command.Done](f, &command.PackDeleted{Pack: moved})
+}
+
 // A hold that this version does not understand keeps every pack.
 func TestUnknownHoldKeepsEverything(t *testing.T) {
 	h := Hold{Kind: 77, From: 10, To: 11}
-	if !h.covers(&Pack{State: PackDead, Created: 100, Dead: 200}) {
+	if !h.covers(&Pack{State: PackDead, Arrived: 100, Dead: 200}) {
 		t.Error("an unknown kind keeps nothing")
 	}
 	h.Kind = command.HoldPin
-	if h.covers(&Pack{State: PackDead, Created: 100, Dead: 200}) || !h.covers(&Pack{State: PackDead, Created: 100}) {
+	if h.covers(&Pack{State: PackDead, Arrived: 100, Dead: 200}) || !h.covers(&Pack{State: PackDead, Arrived: 100}) {
 		t.Error("a pin of another time keeps the pack, or a pack without a time of death goes")
 	}
 }
@@ -127,15 +169,16 @@ func TestExpiredNamesAreRefused(t *testing.T) {
 	}
 }
 
-// packStorm runs random lives of packs. Its model is the history: in which
-// pack every body lay at each instant.
+// packStorm runs random lives of packs. Its model is the history: of every body
+// that a pack has held when it arrived and when it was last in that pack.
 type packStorm struct {
 	*fixture
 	rng     *rand.Rand
 	bodies  map[BodyID]rookery.UID
 	at      map[BodyID]command.PackID
-	lay     map[command.PackID][]int64 // when it held a body
-	holds   map[string]Hold            // by kind and name
+	arrived map[BodyID]int64
+	lay     map[command.PackID]map[BodyID]int64 // when a body was last in it
+	holds   map[string]Hold                     // by kind and name
 	window  int64
 	objects map[command.PackID]bool // every pack that ever was: whether its object is still there
 	ids     []command.PackID        // those that may have a record
@@ -153,7 +196,7 @@ func TestRandomPackLives(t *testing.T) {
 	}
 	t.Logf("seed %d: repeat with -seed=%d", seed, seed)
 	s := &packStorm{fixture: openFixture(t), rng: rand.New(rand.NewPCG(seed, 2)), bodies: map[BodyID]rookery.UID{}, at: map[BodyID]command.PackID{},
-		lay: map[command.PackID][]int64{}, holds: map[string]Hold{}, objects: map[command.PackID]bool{}}
+		arrived: map[BodyID]int64{}, lay: map[command.PackID]map[BodyID]int64{}, holds: map[string]Hold{}, objects: map[command.PackID]bool{}}
 	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: accountID(1), Key: []byte("k"), Roles: command.DefaultRoles()})
 	do[*command.Done](s.fixture, &command.NamePacks{Life: int64(time.Minute)})
 	for step := range *stepsFlag {
@@ -177,22 +220,23 @@ func TestRandomPackLives(t *testing.T) {
 
 func (s *packStorm) remember() {
 	now := s.m.Time()
-	for _, p := range s.at {
-		if l := s.lay[p]; len(l) == 0 || l[len(l)-1] < now {
-			s.lay[p] = append(l, now)
+	for id, p := range s.at {
+		if s.lay[p] == nil {
+			s.lay[p] = map[BodyID]int64{}
 		}
+		s.lay[p][id] = now
 	}
 }
 
 // needed says what of the retained times lies in a pack, for the command that
 // is about to be applied.
 func (s *packStorm) needed(id command.PackID, now int64) bool {
-	for _, t := range s.lay[id] {
-		if s.window > 0 && now-t < s.window {
+	for body, last := range s.lay[id] {
+		if s.window > 0 && now-last < s.window {
 			return true
 		}
 		for _, h := range s.holds {
-			if h.From <= t && (h.To == 0 || t <= h.To) {
+			if h.From <= last && (h.To == 0 || s.arrived[body] <= h.To) {
 				return true
 			}
 		}
@@ -205,7 +249,7 @@ func (s *packStorm) step() {
 	case 0, 1:
 		r := do[*command.DeliverResult](s.fixture, &command.Deliver{Email: emailID(int(s.index) + 1), Size: 10, Layout: []byte("l"), Extract: []byte("x"), Payload: []byte("payload"),
 			Deliveries: []command.Delivery{{Account: accountID(1), WrappedKey: []byte("k")}}})
-		s.bodies[r.Body] = r.Filed[0].UID
+		s.bodies[r.Body], s.arrived[r.Body] = r.Filed[0].UID, s.m.Time()
 	case 2:
 		s.purgeSome()
 	case 3, 4:

@@ -167,8 +167,11 @@ type Body struct {
 	// Size is the plain size, Encoded the bytes as stored.
 	Size, Encoded int64
 	Layout        []byte
-	Log           []LogPiece
-	Pack          []PackPiece
+	// Arrived is group time of the command that brought it to the cluster, unix
+	// nanoseconds; a move to another group does not change it.
+	Arrived int64
+	Log     []LogPiece
+	Pack    []PackPiece
 }
 
 // Expunged is an entry of the recoverable list.

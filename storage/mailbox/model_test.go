@@ -16,6 +16,8 @@ type model struct {
 	items    map[command.ItemID]*modelItem
 	filed    map[command.ItemID]map[rookery.AccountID]command.Filed
 	packed   map[BodyID]command.PackID
+	arrived  map[BodyID]int64
+	life     map[command.PackID]int64 // when it begins
 	staged   map[command.StageID]uint32
 }
 
@@ -55,7 +57,8 @@ type modelExpunged struct {
 
 func newModel() *model {
 	return &model{map[rookery.AccountID]*modelAccount{}, map[command.ItemID]*modelItem{},
-		map[command.ItemID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{}, map[command.StageID]uint32{}}
+		map[command.ItemID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{},
+		map[BodyID]int64{}, map[command.PackID]int64{}, map[command.StageID]uint32{}}
 }
 
 func (a *modelAccount) used() (bytes int64, messages uint64) {
@@ -192,6 +195,7 @@ func (a *modelAccount) keep(x *modelBox, r Row, now int64) {
 }
 
 func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.DeliverResult {
+	m.arrived[index] = now
 	result := &command.DeliverResult{}
 	moved := map[rookery.AccountID]bool{}
 	for i := range c.Deliveries {

@@ -333,11 +333,13 @@ func (s *storm) packRandom() string {
 		s.packs++
 		c := &command.Packed{Pack: command.PackID(fmt.Sprintf("pack%04d", s.packs)), Size: 1 << 20}
 		alive := m.alive()
+		m.life[c.Pack] = s.now()
 		for id := range BodyID(s.index) {
 			if s.rng.IntN(3) == 0 && (alive[id] && (m.packed[id] == "" || s.rng.IntN(4) == 0) || s.rng.IntN(200) == 0) {
 				c.Bodies = append(c.Bodies, command.PackedBody{Body: id, Off: int64(id), Len: 10})
 				if alive[id] {
 					m.packed[id] = c.Pack
+					m.life[c.Pack] = min(m.life[c.Pack], m.arrived[id])
 				}
 			}
 		}
@@ -563,7 +565,7 @@ func (s *storm) compareExpunged(v *View, a *modelAccount) {
 			s.T.Errorf("email %s: %+v %v, want body %d", id, e, err, body)
 		}
 		b, err := v.Body(body)
-		if err != nil || len(b.Log) == 0 || (len(b.Pack) > 0) != (s.model.packed[body] != "") {
+		if err != nil || len(b.Log) == 0 || (len(b.Pack) > 0) != (s.model.packed[body] != "") || b.Arrived != s.model.arrived[body] {
 			s.T.Errorf("body %d: %+v %v", body, b, err)
 		}
 	}
@@ -618,8 +620,8 @@ func (s *storm) compareBodies() {
 		s.T.Errorf("%d packs %v", len(packs), err)
 	}
 	for _, p := range packs {
-		if p.LiveBodies != live[p.ID] || p.Live != int64(10*live[p.ID]) {
-			s.T.Errorf("pack %+v, want %d live bodies", p, live[p.ID])
+		if p.LiveBodies != live[p.ID] || p.Live != int64(10*live[p.ID]) || p.Arrived != s.model.life[p.ID] {
+			s.T.Errorf("pack %+v, want %d live bodies since %d", p, live[p.ID], s.model.life[p.ID])
 		}
 	}
 	s.checkQueue()
