@@ -45,6 +45,9 @@ func (e Entry) Has(addr rookery.Address) bool {
 	return slices.ContainsFunc(e.Addresses, func(a rookery.Address) bool { return a.Key() == key })
 }
 
+// Owner is what the storage remembers of the entry.
+func (e Entry) Owner() rookery.Owner { return rookery.NewOwner(e.Key, e.Login, e.Addresses) }
+
 // Base is the address without its +detail (RFC 5233), the local part as it
 // was written. Directories hold base addresses only.
 func Base(addr rookery.Address) rookery.Address {

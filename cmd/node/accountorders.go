@@ -41,6 +41,12 @@ func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, erro
 // accountStatus is one account.
 func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 	s := adminapi.AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
+	if o, err := n.groups.system.Owner(p.Account); err == nil {
+		s.Login = o.Login
+		if len(o.Addresses) > 0 {
+			s.Address = o.Addresses[0]
+		}
+	}
 	m := n.groups.machine(p.Group)
 	if m == nil {
 		return s
@@ -115,6 +121,7 @@ func (n *Node) accountOrders(t *routes) {
 			return err
 		})
 	})
+	t.changes("POST /v1/accounts/{who}/link", "account link", n.postLink)
 	t.changes("POST /v1/accounts/{who}/abandon", "account abandon", func(w http.ResponseWriter, r *http.Request) {
 		n.changeMove(w, r, func(id rookery.AccountID) error {
 			x, err := n.groups.system.Move(id)

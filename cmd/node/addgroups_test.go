@@ -78,7 +78,7 @@ func accountsIn(ctx context.Context, t *testing.T, n *Node, groups []adminapi.Ad
 		if i == 300 {
 			t.Fatalf("300 accounts and none in groups %v", want)
 		}
-		id, err := n.accounts.Ensure(ctx, fmt.Sprintf("main/%d", i), 0)
+		id, err := n.accounts.Ensure(ctx, rookery.Owner{Key: fmt.Sprintf("main/%d", i)}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func (s *settingsStore) refuseOrphans(old, next *settings.Cluster, orphan []stri
 		}
 		if count > 0 {
 			return rookery.E("change settings", rookery.KindDenied, fmt.Errorf(
-				"directories.%s: it is left out and %d accounts are from it; to give it another name, write id = %q below the new name; to leave them without an owner: rookery config apply -orphan %s FILE",
+				"directories.%s: it is left out and %d accounts are from it; to give it another name, write id = %q below the new name; to leave them without an owner: rookery config apply -orphan %s FILE, and then, where another directory has the people: rookery account link ADDRESS",
 				name, count, id, name))
 		}
 	}

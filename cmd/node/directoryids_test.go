@@ -57,7 +57,7 @@ func TestDirectoryMayBeRenamed(t *testing.T) {
 		t.Fatal(err) // with its password hidden
 	}
 	until(t, "the settings are in force", func() bool { return n.inForce.at() == version+1 })
-	if now, err := n.accounts.Ensure(t.Context(), n.entry(t, login(0)).Key, 0); err != nil || now != id {
+	if now, err := n.accounts.Ensure(t.Context(), n.entry(t, login(0)).Owner(), 0); err != nil || now != id {
 		t.Errorf("under the directory's new name user 0 has account %v, was %v: %v", now, id, err)
 	}
 }

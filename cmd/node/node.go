@@ -343,7 +343,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway, Entry: n.ownerNow,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)

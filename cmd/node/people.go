@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"reflect"
@@ -35,7 +36,7 @@ type people struct {
 // under it end under it: what the next one does not take over is closed after
 // the last of them.
 type generation struct {
-	directory.Directory
+	*directory.Set
 	opened []*opened
 	users  sync.WaitGroup
 }
@@ -98,7 +99,7 @@ func (p *people) use(ctx context.Context, s *settings.Cluster) error {
 	if err != nil {
 		return fail(err)
 	}
-	next.Directory = set
+	next.Set = set
 	if err := p.swap(next).close(next); err != nil {
 		p.logger.Warn("close directory", "error", err)
 	}
@@ -194,6 +195,47 @@ func (p *people) Recipient(ctx context.Context, addr rookery.Address) (directory
 	e, err := d.Recipient(ctx, addr)
 	p.observe("recipient", err, time.Since(began))
 	return e, err
+}
+
+// ByKey gives an entry by its key, past every cache. KindNotFound: no directory
+// of the settings has it.
+func (p *people) ByKey(ctx context.Context, key string) (directory.Entry, error) {
+	g, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer g.users.Done()
+	for _, d := range g.opened {
+		if strings.HasPrefix(key, d.by.ID+"/") {
+			began := time.Now()
+			e, err := d.ByKey(ctx, key)
+			p.observe("entry", err, time.Since(began))
+			return e, err
+		}
+	}
+	return directory.Entry{}, rookery.E("look up entry", rookery.KindNotFound, fmt.Errorf("%.200q is no entry of a directory in the settings", key))
+}
+
+// Named gives the entry that an operator names by an address or a login, past
+// every cache.
+func (p *people) Named(ctx context.Context, who string) (e directory.Entry, err error) {
+	g, err := p.begin()
+	if err != nil {
+		return e, err
+	}
+	defer g.users.Done()
+	for _, d := range g.opened {
+		d.cache.Forget()
+	}
+	if addr, aerr := rookery.ParseAddress(who); aerr == nil && g.Local(addr.Domain) {
+		e, err = g.Recipient(ctx, addr)
+	} else {
+		e, err = g.Find(ctx, who)
+	}
+	if err != nil {
+		return e, err
+	}
+	return p.ByKey(ctx, e.Key)
 }
 
 // Authenticate is directory.Directory's.

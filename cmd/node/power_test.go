@@ -145,7 +145,7 @@ func ensure(ctx context.Context, n *Node, address string) (rookery.AccountID, er
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
-	return n.accounts.Ensure(ctx, e.Key, 0)
+	return n.accounts.Ensure(ctx, e.Owner(), 0)
 }
 
 // cycle starts the node on what the last power cut left, checks it, loads it,

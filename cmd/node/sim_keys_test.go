@@ -351,7 +351,7 @@ func TestSimErasingManyCostsOneRotation(t *testing.T) {
 		n := c.nodes[2].Node
 		var all []string
 		for i := range 100 {
-			id, err := n.accounts.Ensure(c.t.Context(), fmt.Sprintf("gone/%d", i), 0)
+			id, err := n.accounts.Ensure(c.t.Context(), rookery.Owner{Key: fmt.Sprintf("gone/%d", i)}, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,17 +27,17 @@ An account is named by an address, or by its id as rookery account list gives it
 
 func accountVerb(s *shell) *cobra.Command {
 	v := &cobra.Command{
-		Use: "account", Short: "list accounts, move them between mail groups, or erase them", Long: accountLong,
+		Use: "account", Short: "list accounts, move them between mail groups, link or erase them", Long: accountLong,
 		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 	}
 	a := s.ask(v.PersistentFlags())
-	return family(v, accountListVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountEraseVerb(a))
+	return family(v, accountListVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a), accountEraseVerb(a))
 }
 
 func accountListVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: exits(),
-		Long:    "Lists accounts with their group, what they use where this node knows, and the\ndirectory entry they belong to.",
+		Long:    "Lists accounts with their group, what they use where this node knows, the\nprimary address their owner was last seen with, and the directory entry they\nbelong to.",
 		Example: "  rookery account list -group 2",
 	}
 	group := v.Flags().Uint("group", 0, "only accounts of this group")
@@ -95,13 +96,13 @@ func accountList(ctx context.Context, c *asking, group rookery.GroupID) error {
 		return c.print(all)
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tGROUP\tMESSAGES\tKIB\tDIRECTORY ENTRY")
+	fmt.Fprintln(w, "ACCOUNT\tGROUP\tMESSAGES\tKIB\tADDRESS\tDIRECTORY ENTRY")
 	for _, a := range all {
 		messages, kib := "?", "?"
 		if a.Messages != nil {
 			messages, kib = fmt.Sprint(*a.Messages), fmt.Sprint(*a.Bytes>>10)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", a.Account, a.Group, messages, kib, a.Entry)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", a.Account, a.Group, messages, kib, cmp.Or(a.Address, a.Login, "?"), a.Entry)
 	}
 	return w.Flush()
 }

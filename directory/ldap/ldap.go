@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,6 +146,20 @@ func (d *Directory) Find(ctx context.Context, login string) (directory.Entry, er
 		return directory.Entry{}, rookery.E(op, rookery.KindNotFound, err)
 	}
 	f, err := d.locate(ctx, op, l)
+	return f.entry, err
+}
+
+// ByKey gives the entry that directory.Entry's Key names, as it is now: past
+// every cache. The errors are Recipient's; a key of another directory is
+// KindNotFound.
+func (d *Directory) ByKey(ctx context.Context, key string) (directory.Entry, error) {
+	const op = "look up entry"
+	id, name, _ := strings.Cut(key, "/")
+	if id != or(d.cfg.ID, d.cfg.Name) || name == "" {
+		return directory.Entry{}, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%.200q is no entry of directory %q", key, d.cfg.Name))
+	}
+	f, err := d.lookup(ctx, op, key, func(p *profile) string { return p.keyFilter(name) },
+		func(f *found) bool { return f.entry.Key == key })
 	return f.entry, err
 }
 

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -233,6 +234,31 @@ func (p *profile) loginFilter(l directory.Login) string {
 	}
 	if b.Len() == 0 {
 		return ""
+	}
+	return "(&" + p.UserFilter + "(|" + b.String() + "))"
+}
+
+// keyFilter finds the entry with a key that key made; empty when none has it.
+func (p *profile) keyFilter(key string) string {
+	var b strings.Builder
+	raw, err := hex.DecodeString(strings.TrimPrefix(key, "x"))
+	switch {
+	case err != nil || len(raw) == 0:
+		return ""
+	case key[0] == 'x':
+		item(&b, p.Key, string(raw))
+	case strings.EqualFold(p.Key, "objectGUID"):
+		b.WriteString("(" + p.Key + "=")
+		for _, c := range raw {
+			fmt.Fprintf(&b, `\%02x`, c)
+		}
+		b.WriteString(")")
+	default:
+		item(&b, p.Key, key)
+		if len(key) == 32 { // as a UUID is written, and as 389 writes nsUniqueId
+			item(&b, p.Key, key[:8]+"-"+key[8:12]+"-"+key[12:16]+"-"+key[16:20]+"-"+key[20:])
+			item(&b, p.Key, key[:8]+"-"+key[8:16]+"-"+key[16:24]+"-"+key[24:])
+		}
 	}
 	return "(&" + p.UserFilter + "(|" + b.String() + "))"
 }

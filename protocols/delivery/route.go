@@ -42,7 +42,7 @@ var ErrDirectory = errors.New("the directory does not say whose address it is")
 
 // Ensurer gives the account of a directory entry; account.Store does.
 type Ensurer interface {
-	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+	Ensure(ctx context.Context, owner rookery.Owner, quota int64) (rookery.AccountID, error)
 }
 
 // Router knows where mail goes. Directory and Accounts are required.
@@ -86,7 +86,7 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 	if quota == 0 {
 		quota = r.DefaultQuota
 	}
-	if route.Account, err = r.Accounts.Ensure(ctx, entry.Key, quota); err != nil {
+	if route.Account, err = r.Accounts.Ensure(ctx, entry.Owner(), quota); err != nil {
 		return route, rookery.E("route", rookery.KindUnknown, err)
 	}
 	return route, nil

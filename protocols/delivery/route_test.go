@@ -32,11 +32,11 @@ func (towns) Recipient(_ context.Context, a rookery.Address) (directory.Entry, e
 }
 
 // Ensure makes the account's id of the key.
-func (towns) Ensure(_ context.Context, key string, quota int64) (id rookery.AccountID, err error) {
-	if key == "stuck" || quota != 7 {
+func (towns) Ensure(_ context.Context, owner rookery.Owner, quota int64) (id rookery.AccountID, err error) {
+	if owner.Key == "stuck" || quota != 7 {
 		return id, rookery.E("towns", rookery.KindUnavailable, errors.New("no quorum"))
 	}
-	copy(id[:], key)
+	copy(id[:], owner.Key)
 	return id, nil
 }
 

@@ -156,7 +156,7 @@ func (s *session) signIn(ctx context.Context, c credentials) error {
 	if quota == 0 {
 		quota = s.srv.o.DefaultQuota
 	}
-	id, err := s.srv.o.Accounts.Ensure(ctx, entry.Key, quota)
+	id, err := s.srv.o.Accounts.Ensure(ctx, entry.Owner(), quota)
 	if err != nil {
 		return atSignIn(err)
 	}

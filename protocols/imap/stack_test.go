@@ -213,7 +213,7 @@ func testTLS(t testing.TB) *tls.Config {
 // account opens an account of the stack, making it if need be.
 func (s *stack) account(login string) *account.Account {
 	s.t.Helper()
-	id, err := s.store.Ensure(context.Background(), "test/"+login, 0)
+	id, err := s.store.Ensure(context.Background(), rookery.Owner{Key: "test/" + login}, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}

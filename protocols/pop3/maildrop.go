@@ -67,7 +67,7 @@ func (s *Server) openInbox(ctx context.Context, e directory.Entry) (maildrop, er
 	if quota == 0 {
 		quota = s.o.DefaultQuota
 	}
-	id, err := s.o.Accounts.Ensure(ctx, e.Key, quota)
+	id, err := s.o.Accounts.Ensure(ctx, e.Owner(), quota)
 	if err != nil {
 		return nil, err
 	}

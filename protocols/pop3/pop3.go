@@ -23,7 +23,7 @@ import (
 
 // Accounts opens accounts; account.Store does.
 type Accounts interface {
-	Ensure(ctx context.Context, directoryKey string, quota int64) (rookery.AccountID, error)
+	Ensure(ctx context.Context, owner rookery.Owner, quota int64) (rookery.AccountID, error)
 	Open(ctx context.Context, id rookery.AccountID) (*account.Account, error)
 }
 

@@ -23,7 +23,7 @@ func (s *session) elsewhere(ctx context.Context, entry directory.Entry) (handled
 	if quota == 0 {
 		quota = o.DefaultQuota
 	}
-	id, err := o.Accounts.Ensure(ctx, entry.Key, quota)
+	id, err := o.Accounts.Ensure(ctx, entry.Owner(), quota)
 	if err != nil {
 		return true, err
 	}

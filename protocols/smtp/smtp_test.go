@@ -74,8 +74,8 @@ type store struct {
 	limit    int64
 }
 
-func (*store) Ensure(_ context.Context, key string, _ int64) (id rookery.AccountID, err error) {
-	copy(id[:], key)
+func (*store) Ensure(_ context.Context, owner rookery.Owner, _ int64) (id rookery.AccountID, err error) {
+	copy(id[:], owner.Key)
 	return id, nil
 }
 func (st *store) Spool(lines delivery.Lines, limit int64) *delivery.Spool {

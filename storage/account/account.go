@@ -58,6 +58,9 @@ type Options struct {
 	// node. nil: nobody can be asked.
 	Fetch  func(context.Context) error
 	Bodies *pack.Bodies
+	// Entry asks the directory for an entry by its key as it is now, past every
+	// cache. KindNotFound: the directory has it no more. nil: nobody can be asked.
+	Entry func(ctx context.Context, directoryKey string) (rookery.Owner, error)
 	// Groups are the mail groups that new accounts are spread over now; never
 	// empty.
 	Groups func() []rookery.GroupID
@@ -65,7 +68,7 @@ type Options struct {
 	// Clock gives proposed UIDVALIDITY values; default time.Now.
 	Clock func() time.Time
 	// MaxCached bounds the accounts whose key and handle stay in memory
-	// (default 50,000; about 400 bytes each). Handles in use stay valid.
+	// (default 50,000; about 600 bytes each). Handles in use stay valid.
 	MaxCached int
 }
 

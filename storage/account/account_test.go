@@ -36,7 +36,7 @@ func TestEnsureMintsOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
-			id, err := n.Store.Ensure(t.Context(), "dir/1", 1000)
+			id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 1000)
 			if err != nil {
 				t.Error(err)
 			}
@@ -47,7 +47,7 @@ func TestEnsureMintsOnce(t *testing.T) {
 	if len(slices.Compact(ids)) != 1 || ensured.Load() != 1 || created.Load() != 1 {
 		t.Errorf("ids %v after %d EnsureAccount and %d CreateAccount", slices.Compact(ids), ensured.Load(), created.Load())
 	}
-	other, err := n.Store.Ensure(t.Context(), "dir/2", 1000)
+	other, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/2"}, 1000)
 	if err != nil || other == ids[0] {
 		t.Errorf("another entry: %v, %v", other, err)
 	}
@@ -92,14 +92,14 @@ func TestEnsureRaceBetweenNodes(t *testing.T) {
 		if _, ok := c.(*command.EnsureAccount); ok && !raced {
 			raced = true
 			var err error
-			if winner, err = second.Ensure(context.Background(), "dir/1", 5); err != nil {
+			if winner, err = second.Ensure(context.Background(), rookery.Owner{Key: "dir/1"}, 5); err != nil {
 				t.Error(err)
 			}
 		}
 		return nil
 	}})
 	second = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
-	id, err := n.Store.Ensure(t.Context(), "dir/1", 7)
+	id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 7)
 	if err != nil || id != winner {
 		t.Errorf("%v, %v; the other node has %v", id, err, winner)
 	}
@@ -125,34 +125,34 @@ func TestEnsureQuotaAndFailures(t *testing.T) {
 		},
 	})
 	down.Store(true)
-	if _, err := n.Store.Ensure(t.Context(), "dir/1", 0); !rookery.Is(err, rookery.KindUnavailable) {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 0); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("without a quorum: %v", err)
 	}
 	down.Store(false)
-	id, err := n.Store.Ensure(t.Context(), "dir/1", 0)
+	id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	down.Store(true)
-	if again, err := n.Store.Ensure(t.Context(), "dir/1", 0); err != nil || again != id {
+	if again, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 0); err != nil || again != id {
 		t.Errorf("a known account must need no quorum: %v", err)
 	}
-	if _, err := n.Store.Ensure(t.Context(), "dir/1", 50); !rookery.Is(err, rookery.KindUnavailable) {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 50); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("a changed quota without a quorum: %v", err)
 	}
 	down.Store(false)
-	if _, err := n.Store.Ensure(t.Context(), "dir/1", 50); err != nil {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 50); err != nil {
 		t.Fatal(err)
 	}
 	before := applied.Load()
-	if _, err := n.Store.Ensure(t.Context(), "dir/1", 50); err != nil || applied.Load() != before {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 50); err != nil || applied.Load() != before {
 		t.Errorf("an unchanged quota costs %d commands, %v", applied.Load()-before, err)
 	}
 	a, _ := n.Store.Open(t.Context(), id)
 	if q := view(t, a).Account().Quota; q != 50 {
 		t.Errorf("quota %d", q)
 	}
-	if _, err := n.Store.Ensure(t.Context(), "", 0); !rookery.Is(err, rookery.KindInvalid) {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: ""}, 0); !rookery.Is(err, rookery.KindInvalid) {
 		t.Errorf("an empty key: %v", err)
 	}
 }
@@ -168,7 +168,7 @@ func TestEnsureCompletesAHalf(t *testing.T) {
 		}
 		return nil
 	}})
-	if _, err := n.Store.Ensure(t.Context(), "dir/1", 9); err == nil {
+	if _, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 9); err == nil {
 		t.Fatal("no error")
 	}
 	a := n.Account(t, "dir/1")
@@ -204,7 +204,7 @@ func TestOpenUnknown(t *testing.T) {
 	if _, err := away.Key(t.Context()); err != nil {
 		t.Errorf("the key on a node without the group: %v", err)
 	}
-	if id, err := elsewhere.Ensure(t.Context(), "dir/1", 0); err != nil || id != a.ID() {
+	if id, err := elsewhere.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 0); err != nil || id != a.ID() {
 		t.Errorf("Ensure on a node without the group: %v, %v", id, err)
 	}
 }

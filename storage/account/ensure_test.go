@@ -31,7 +31,7 @@ func TestEnsureOutlivesACaller(t *testing.T) {
 		ensure := func(ctx context.Context) chan error {
 			done := make(chan error, 1)
 			go func() {
-				_, err := n.Store.Ensure(ctx, "dir/1", 0)
+				_, err := n.Store.Ensure(ctx, rookery.Owner{Key: "dir/1"}, 0)
 				done <- err
 			}()
 			synctest.Wait()

@@ -100,7 +100,7 @@ func TestHandleFollowsItsAccount(t *testing.T) {
 		t.Errorf("facts %+v %v", f, err)
 	}
 	// The directory changes a quota: the account is found where it is.
-	if id, err := n.Store.Ensure(t.Context(), "dir/1", 4711); err != nil || id != a.ID() {
+	if id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 4711); err != nil || id != a.ID() {
 		t.Error(id, err)
 	}
 	if q := view(t, a).Account().Quota; q != 4711 {

@@ -96,6 +96,9 @@ type EnsureResult struct {
 	Group   rookery.GroupID   `cbor:"2,keyasint"`
 	// Created says that this command made the mapping.
 	Created bool `cbor:"3,keyasint,omitempty"`
+	// Holder is an account whose entry had one of the addresses when it was
+	// last seen: there is no mapping. Zero if there is one.
+	Holder rookery.AccountID `cbor:"4,keyasint"`
 }
 
 // SettingsResult answers SetSettings with the new version.

@@ -115,6 +115,9 @@ var table = []Row{
 	system[AuditOutcome, Done](70, 1),
 
 	every[Archived, Done](71, 1),
+
+	system[NoteOwner, Done](72, 1),
+	system[LinkAccount, Done](73, 1),
 }
 
 type commandPointer[C any] interface {

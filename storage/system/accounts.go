@@ -112,7 +112,8 @@ func (m *Machine) Accounts(after rookery.AccountID, limit int) (places []Place, 
 	return places, err
 }
 
-// ensureAccount maps a directory key once.
+// ensureAccount maps a directory key once, and none whose addresses another
+// account's entry had.
 func (w *work) ensureAccount(c *command.EnsureAccount) (command.Result, error) {
 	if n := len(c.DirectoryKey); n == 0 || n > MaxDirectoryKey {
 		return nil, refuse(rookery.KindInvalid, "a directory key of %d bytes, want 1 to %d", n, MaxDirectoryKey)
@@ -131,10 +132,25 @@ func (w *work) ensureAccount(c *command.EnsureAccount) (command.Result, error) {
 	if w.Get(accountKey(c.Account)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s belongs to another directory entry; propose a new id", c.Account)
 	}
-	group := binary.BigEndian.AppendUint32(nil, uint32(c.Group))
-	w.Set(keyKey(c.DirectoryKey), append(append([]byte(nil), c.Account[:]...), group...))
-	w.Set(accountKey(c.Account), append(group, c.DirectoryKey...))
+	owner := ownerRecord{c.Login, c.Addresses}
+	if err := owner.check(); err != nil {
+		return nil, err
+	}
+	holders, err := holders(w.Tx, c.Addresses)
+	tables.Must(err)
+	if len(holders) > 0 {
+		return &command.EnsureResult{Holder: holders[0]}, nil
+	}
+	w.place(c.Account, c.Group, c.DirectoryKey)
+	w.know(c.Account, &owner)
 	return &command.EnsureResult{Account: c.Account, Group: c.Group, Created: true}, nil
+}
+
+// place writes both rows of an account on the map.
+func (w *work) place(a rookery.AccountID, g rookery.GroupID, directoryKey string) {
+	group := binary.BigEndian.AppendUint32(nil, uint32(g))
+	w.Set(keyKey(directoryKey), append(append([]byte(nil), a[:]...), group...))
+	w.Set(accountKey(a), append(group, directoryKey...))
 }
 
 // forgetAccount takes an account off the map, and ends its erasure; it is

@@ -24,6 +24,8 @@ const (
 	tableGroup       byte = 0x15 // group (4): record
 	tableGate        byte = 0x16 // version (4)
 	tableRecovery    byte = 0x17 // generation (8): record
+	tableOwner       byte = 0x18 // account: record
+	tableAddress     byte = 0x19 // address | 0 | account: nothing
 	tableHold        byte = 0x20 // name: record
 	tableSwept       byte = 0x21 // one row: record
 	tableTenant      byte = 0x40 // tenant key version (4): record
@@ -84,7 +86,7 @@ type work struct {
 
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
-		settingsPart, accountPart, nodePart, admissionPart, groupPart, gatePart,
+		settingsPart, accountPart, ownerPart, nodePart, admissionPart, groupPart, gatePart,
 		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart, archivePart,
 	)
 }
@@ -98,8 +100,8 @@ func New(events Events) func(*state.Group) *Machine {
 	}
 }
 
-// Restored implements state.Machine: nothing is cached.
-func (m *Machine) Restored() {}
+// Restored implements state.Machine: nothing is cached here.
+func (m *Machine) Restored() { m.linked() }
 
 // Apply executes the command in a log entry, whole or not at all.
 func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {

@@ -141,10 +141,7 @@ func (w *work) switchMove(c *command.SwitchMove) (command.Result, error) {
 	if len(v) < 4 {
 		return nil, refuse(rookery.KindConflict, "account %s was taken off the map", c.Account)
 	}
-	key := string(v[4:])
-	group := binary.BigEndian.AppendUint32(nil, uint32(x.To))
-	w.Set(keyKey(key), append(append([]byte(nil), c.Account[:]...), group...))
-	w.Set(accountKey(c.Account), append(group, key...))
+	w.place(c.Account, x.To, string(v[4:]))
 	x.State = MoveSwitched
 	moveRows.Put(&w.Change, moveKey(c.Account), &x)
 	w.changed()

@@ -79,7 +79,7 @@ func TestAnErasureLeavesNothing(t *testing.T) {
 		must2(f.apply(&command.CreateGroup{Group: g, Members: ids("n")}))
 		must2(f.apply(&command.ConfirmGroup{Group: g, Voters: ids("n"), Version: 1}))
 	}
-	must2(f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: a, Group: 2}))
+	must2(f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: a, Group: 2, Login: "anna", Addresses: []string{"anna@x", "a@x"}}))
 	moved := must2(f.apply(&command.BeginMove{Account: a, To: 3})).(*command.BegunMove)
 	must2(f.apply(&command.EraseAccounts{Accounts: []rookery.AccountID{a}}))
 	has := f.of(a)
@@ -210,6 +210,9 @@ func TestSettingsCompareAndSet(t *testing.T) {
 func FuzzApply(f *testing.F) {
 	for _, c := range []command.Command{
 		&command.EnsureAccount{DirectoryKey: "a", Account: rookery.AccountID{1}, Group: 2},
+		&command.EnsureAccount{DirectoryKey: "a", Account: rookery.AccountID{1}, Group: 2, Login: "l", Addresses: []string{"a@x", "b@x"}},
+		&command.NoteOwner{Account: rookery.AccountID{1}, DirectoryKey: "a", Addresses: []string{"c@x"}},
+		&command.LinkAccount{Account: rookery.AccountID{1}, DirectoryKey: "b", Addresses: []string{"c@x"}},
 		&command.SetSettings{Document: []byte("x")},
 		&command.RegisterNode{Node: "n"},
 		&command.Invite{ID: "i", Hash: hash, Expires: 1 << 60},

@@ -20,8 +20,11 @@ type AccountsPage struct {
 type AccountStatus struct {
 	Account string          `json:"account"`
 	Group   rookery.GroupID `json:"group"`
-	// Entry is the directory's name and the entry's id there.
-	Entry string `json:"directory_entry"`
+	// Entry is the directory's id and the entry's id there; Login and Address
+	// (the primary one) are what it was last called, empty where not known.
+	Entry   string `json:"directory_entry"`
+	Login   string `json:"login"`
+	Address string `json:"address"`
 	// Messages and Bytes are used; null where the node holds no replica of the
 	// group or the account is on its way.
 	Messages *uint64 `json:"messages"`
@@ -66,6 +69,24 @@ func (c *Client) Accounts(ctx context.Context, group rookery.GroupID) (all []Acc
 func (c *Client) Account(ctx context.Context, who string) (a AccountStatus, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(who), nil, &a)
 	return a, err
+}
+
+// Linked is a directory entry that was bound to an account.
+type Linked struct {
+	// Entry is the entry, Former the one that had the account before.
+	Entry   string `json:"directory_entry"`
+	Former  string `json:"former_entry"`
+	Account string `json:"account"`
+	// Left is the empty account that the entry had; the former entry has it now.
+	Left string `json:"left,omitempty"`
+}
+
+// LinkAccount binds the directory entry with an address or login to an account,
+// named by its id or an address that its owner had; empty is the address in
+// who. KindExists: the entry has an account with mail.
+func (c *Client) LinkAccount(ctx context.Context, who, to string) (l Linked, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/accounts/"+url.PathEscape(who)+"/link", map[string]any{"to": to}, &l)
+	return l, err
 }
 
 // MoveAccount begins to move an account to a group. KindExists: it is there.

@@ -237,7 +237,7 @@ func (n *Node) Drop(id rookery.GroupID, floor rookery.LogIndex) {
 // Account makes and opens the account of a directory key.
 func (n *Node) Account(t testing.TB, key string) *account.Account {
 	t.Helper()
-	id, err := n.Store.Ensure(t.Context(), key, 0)
+	id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: key}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

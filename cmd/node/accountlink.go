@@ -1,0 +1,130 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"rookery"
+	"rookery/cmd/node/adminapi"
+	"rookery/storage/command"
+)
+
+// Linked implements system.LinkEvents.
+func (n *Node) Linked() {
+	if a := n.bodies.accounts.Load(); a != nil {
+		a.Linked()
+	}
+}
+
+// ownerNow is what a directory entry is called now.
+func (n *Node) ownerNow(ctx context.Context, key string) (rookery.Owner, error) {
+	e, err := n.people.ByKey(ctx, key)
+	return e.Owner(), err
+}
+
+func (n *Node) postLink(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		To string `json:"to"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil {
+		replyError(w, rookery.E("link account", rookery.KindInvalid, err))
+		return
+	}
+	l, err := n.link(r.Context(), r.PathValue("who"), in.To)
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	noteDetail(w, fmt.Sprintf("entry %s has account %s, which was of entry %s", l.Entry, l.Account, l.Former))
+	reply(w, l)
+}
+
+// link binds the entry that the directory has for an address or a login to an
+// account: named by its id or an address it had, or by the first address too.
+func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err error) {
+	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		return l, err
+	}
+	entry, err := n.people.Named(ctx, who)
+	if err != nil {
+		return l, err
+	}
+	owner := entry.Owner()
+	own, err := n.groups.system.ByKey(owner.Key)
+	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
+		return l, err
+	}
+	target, err := n.linkTarget(cmp.Or(to, who), own.Account)
+	if err != nil {
+		return l, err
+	}
+	former, err := n.groups.system.Owner(target)
+	if err != nil {
+		return l, err
+	}
+	l = adminapi.Linked{Entry: owner.Key, Former: former.Key, Account: target.String()}
+	if own.Account != target && own.Account != (rookery.AccountID{}) {
+		if err := n.isEmpty(ctx, own.Account, owner.Key); err != nil {
+			return l, err
+		}
+		l.Left = own.Account.String()
+	}
+	_, err = n.propose(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, Other: own.Account})
+	if err == nil {
+		err = n.road.Barrier(ctx, rookery.SystemGroup)
+	}
+	return l, err
+}
+
+// linkTarget is the account with an id, or the only one besides own whose owner
+// was last seen with an address.
+func (n *Node) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, error) {
+	const op = "link account"
+	if id, err := rookery.ParseAccountID(to); err == nil {
+		return id, nil
+	}
+	addr, err := rookery.ParseAddress(to)
+	if err != nil {
+		return rookery.AccountID{}, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", to))
+	}
+	holders, err := n.groups.system.Holders([]string{addr.Key()})
+	if err != nil {
+		return rookery.AccountID{}, err
+	}
+	holders = slices.DeleteFunc(holders, func(id rookery.AccountID) bool { return id == own })
+	switch len(holders) {
+	case 0:
+		return rookery.AccountID{}, rookery.E(op, rookery.KindNotFound, fmt.Errorf(
+			"no other account's owner was last seen with %s; name the account by its id, see: rookery account list", to))
+	case 1:
+		return holders[0], nil
+	}
+	return rookery.AccountID{}, rookery.E(op, rookery.KindConflict, fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), to, holders))
+}
+
+// isEmpty refuses to part an entry from an account with mail.
+func (n *Node) isEmpty(ctx context.Context, id rookery.AccountID, entry string) error {
+	a, err := n.accounts.Open(ctx, id)
+	if err == nil {
+		err = a.Sync(ctx)
+	}
+	if rookery.Is(err, rookery.KindNotFound) {
+		return nil // on the map, and not made in its group yet
+	}
+	if err != nil {
+		return err
+	}
+	f, err := a.Facts(ctx)
+	if err != nil {
+		return err
+	}
+	if f.Used > 0 {
+		return rookery.E("link account", rookery.KindExists, fmt.Errorf(
+			"directory entry %s has account %s with %d bytes of mail: move that mail away first, or erase that account by its id", entry, id, f.Used))
+	}
+	return nil
+}
