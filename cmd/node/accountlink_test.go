@@ -3,11 +3,14 @@ package node
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/smtp"
 	"slices"
 	"strings"
 	"testing"
+
+	goldap "github.com/go-ldap/ldap/v3"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
@@ -57,7 +60,12 @@ func put(t *testing.T, n *Node, dir *embedded.Server, i int, key string, aliases
 	if _, uuid, ok := strings.Cut(key, "/"); ok {
 		u.Extra = map[string][]string{"entryUUID": {uuid}}
 	}
-	if err := dir.DeleteUser(u.UID); err != nil {
+	c, err := goldap.DialURL(dir.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := errors.Join(c.Bind(dir.AdminDN(), "secret"), c.Del(goldap.NewDelRequest(dir.UserDN(u.UID), nil))); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.AddUser(u); err != nil {
