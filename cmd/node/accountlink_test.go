@@ -65,7 +65,7 @@ func put(t *testing.T, n *Node, dir *embedded.Server, i int, key string, aliases
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := errors.Join(c.Bind(dir.AdminDN(), "secret"), c.Del(goldap.NewDelRequest(dir.UserDN(u.UID), nil))); err != nil {
+	if err := errors.Join(c.Bind("cn=admin,dc=example,dc=test", "secret"), c.Del(goldap.NewDelRequest(dir.UserDN(u.UID), nil))); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.AddUser(u); err != nil {
