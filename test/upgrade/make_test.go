@@ -65,6 +65,9 @@ func TestMake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll("testdata", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join("testdata", *makeName+".tar.zst")
 	if err := writeArchive(path, d.Dir, b); err != nil {
 		t.Fatal(err)
