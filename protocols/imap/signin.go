@@ -118,7 +118,7 @@ func (s *session) runAuthenticate(ctx context.Context, a saslStart) error {
 	case errors.Is(err, signin.ErrCancelled):
 		return bad("AUTHENTICATE was cancelled")
 	case errors.Is(err, signin.ErrBase64), errors.Is(err, signin.ErrMalformed):
-		return bad(err.Error())
+		return bad("%s", err.Error())
 	}
 	return err
 }

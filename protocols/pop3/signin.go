@@ -47,7 +47,7 @@ func (s *session) auth(ctx context.Context, arg string) bool {
 		return s.bad("Sign-in needs TLS: use STLS first")
 	case mech == "":
 		s.c.ok("Mechanisms follow")
-		s.c.line(signin.Plain)
+		s.c.line("%s", signin.Plain)
 		s.c.line(".")
 		return true
 	case !strings.EqualFold(mech, signin.Plain):
@@ -55,7 +55,7 @@ func (s *session) auth(ctx context.Context, arg string) bool {
 	}
 	var broken error
 	c, err := signin.Run(mech, initial, given, func(challenge string) (string, error) {
-		s.c.line("+ " + challenge)
+		s.c.line("+ %s", challenge)
 		var line []byte
 		line, broken = s.c.readLine()
 		return string(line), broken
