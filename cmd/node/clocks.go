@@ -109,8 +109,8 @@ func (n *Node) agreedTime() (time.Time, error) {
 }
 
 // jobTime is agreedTime, and no more than a second past the time of a mail group
-// that runs here. What an idle group lags behind, the entry that each purge
-// commits makes up for.
+// that runs here. What an idle group lags behind, the entry that each round
+// of the purge commits makes up for.
 func (n *Node) jobTime(id rookery.GroupID) (time.Time, error) {
 	now, err := n.agreedTime()
 	if err != nil {

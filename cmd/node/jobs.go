@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cluster/consensus"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
@@ -141,15 +142,24 @@ func (n *Node) purge(ctx context.Context) error {
 
 func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 	days := time.Duration(n.limits.Load().ExpungedDays)
-	now, err := n.jobTime(id)
-	if err != nil {
-		return err
-	}
-	before := now.Add(-days * 24 * time.Hour).UnixNano()
 	m := n.groups.machine(id)
 	if m == nil {
 		return nil // it has just left
 	}
+	now, err := n.agreedTime()
+	if err != nil {
+		return err
+	}
+	if now.Sub(time.Unix(0, m.Time())) > consensus.MaxAhead {
+		// An idle group's time stands still, and by it all that goes by age.
+		if err := n.moveTime(ctx, id, n.deps.tuning.nameTime()); err != nil {
+			return err
+		}
+	}
+	if now, err = n.jobTime(id); err != nil {
+		return err
+	}
+	before := now.Add(-days * 24 * time.Hour).UnixNano()
 	for after := (rookery.AccountID{}); ; {
 		some, err := m.Purgeable(before, after, purgePage)
 		if err != nil || len(some) == 0 {

@@ -15,24 +15,6 @@ import (
 	"rookery/storage/system"
 )
 
-// TestAddedGroupsWaitForTheGate: a node that may go back to a binary that does
-// not read the command never proposes it, and says what to do.
-func TestAddedGroupsWaitForTheGate(t *testing.T) {
-	m := registry(t, &command.RegisterNode{Node: "me", Version: 3}, &command.FinalizeVersion{Version: 2})
-	n := &Node{groups: &groups{system: m}}
-	sent := &flaky{}
-	r := newRoad(identity{Node: "me", Epoch: 2}, time.Now, nil)
-	r.check = n.behindGate
-	r.add(rookery.SystemGroup, sent)
-	_, _, err := r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.FoundGroup{Group: 6, Founder: "me"}))
-	if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "rookery upgrade finalize") || len(sent.entries) != 0 {
-		t.Errorf("before version 3 is final: %v, %d entries sent", err, len(sent.entries))
-	}
-	if _, _, err := r.Apply(t.Context(), rookery.SystemGroup, command.Encode(&command.CreateGroup{Group: 6})); err != nil || len(sent.entries) != 1 {
-		t.Errorf("a command of version 1: %v", err)
-	}
-}
-
 func TestStatusTellsOfGroupsThatHaveNotBegun(t *testing.T) {
 	names := map[rookery.NodeID]string{"id": "bee"}
 	for name, c := range map[string]struct {
