@@ -229,6 +229,9 @@ func (r *rig) objects() (packs []pack.Index) {
 	}
 	for _, k := range keys {
 		x, err := pack.Verify(r.t.Context(), r.blobs.Store, k)
+		if rookery.Is(err, rookery.KindNotFound) {
+			continue // deleted since it was listed
+		}
 		if err != nil || k != pack.Key(x.Group, x.ID) {
 			r.t.Errorf("%s: %v", k, err)
 		}
