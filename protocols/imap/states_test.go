@@ -125,7 +125,7 @@ func TestLimits(t *testing.T) {
 	c.ok("UID FETCH " + strings.Repeat("1:4294967295,", 5000) + "1 FLAGS")
 	c.fails("SEARCH TEXT "+strings.Repeat("x", 200_000), "BAD [TOOBIG]")
 	c.ok("NOOP")
-	c.send("a " + strings.Repeat("x", 2<<20))
+	io.WriteString(c.conn, "a "+strings.Repeat("x", 2<<20)) // the server may close before it has all
 	c.closed()
 }
 

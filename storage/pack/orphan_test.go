@@ -75,7 +75,7 @@ func TestSweep(t *testing.T) {
 	stop()
 	known := r.keys()[0]
 	lost := []string{pack.Key(group, pack.NewID(r.clock())), pack.Key(group, pack.NewID(r.clock()))}
-	others := []string{"b/00/x/y.pk", "b/zz", "b/00/77", pack.Key(77, pack.NewID(r.clock())), pack.Key(group, "noname"), "v1/backup"}
+	others := []string{"b/00/x/y.pk", "b/zz", "b/00/no77", pack.Key(77, pack.NewID(r.clock())), pack.Key(group, "noname"), "v1/backup"}
 	for _, k := range slices.Concat(lost, others) {
 		r.place(k)
 	}
