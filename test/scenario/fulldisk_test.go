@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,13 +129,15 @@ func TestDiskFullToTheLastByte(t *testing.T) {
 		if round == 0 {
 			for _, u := range d.Facts.Users {
 				// While leaders go away from the node a sign-in may be temporary.
-				must(t, harness.Poll(t.Context(), func() (bool, error) {
+				soon, cancel := context.WithTimeout(t.Context(), harness.Patience(12*time.Second))
+				must(t, harness.Poll(soon, func() (bool, error) {
 					c, err := inbox(t, d, nodes[1], u)
 					if err == nil {
 						c.Close()
 					}
 					return err == nil, nil
 				}))
+				cancel()
 				if len(uids(t, d, nodes[1], u)) == 0 {
 					t.Errorf("%s reads nothing through the node whose disk is full", u.Login)
 				}
