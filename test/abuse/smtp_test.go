@@ -141,8 +141,15 @@ func TestSMTP(t *testing.T) {
 			c = g.envelope(t, 0)
 			c.send("BDAT 10\r\n0123456789")
 			c.reply("250")
-			c.send("RSET\r\nMAIL FROM:<b@example.net>\r\nRCPT TO:<%s>\r\nBDAT 24 LAST\r\nSubject: bdat\r\n\r\nabcdef", me)
-			c.ended()
+			c.send("RSET\r\nMAIL FROM:<b@example.net>\r\nRCPT TO:<%s>\r\nBDAT 23 LAST\r\nSubject: bdat\r\n\r\nabcdefQUIT\r\n", me)
+			for _, code := range []string{"250", "250", "250", "250", "221"} {
+				c.reply(code)
+			}
+			in := g.imap(t, 0)
+			in.cmd("s SELECT INBOX", "s OK")
+			if found := in.cmd(`f SEARCH BODY 0123456789`, "f OK"); strings.Contains(found, "* SEARCH ") {
+				t.Errorf("what was abandoned came with another message: %q", found)
+			}
 			// A chunk that never comes: cut off by the client.
 			c = g.envelope(t, 0)
 			c.send("BDAT 40000000\r\nabc")

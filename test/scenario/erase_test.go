@@ -69,10 +69,19 @@ func (o operator) messages() map[string]uint64 {
 	return count
 }
 
-// accountOf sends a user a message, which tells the account's id.
-func (o operator) accountOf(u harness.User) (id rookery.AccountID) {
+// accountOf sends a user a message, which tells the account's id. So many
+// messages came before, which must have been counted.
+func (o operator) accountOf(u harness.User, came uint64) (id rookery.AccountID) {
 	o.t.Helper()
-	before := o.messages()
+	var before map[string]uint64
+	waitFor(o.t, time.Minute, "all earlier messages are counted", func() bool {
+		sum := uint64(0)
+		before = o.messages()
+		for _, count := range before {
+			sum += count
+		}
+		return sum == came
+	})
 	must(o.t, send(o.dev.Facts.Nodes[0].SMTP, []string{u.Login}, "Subject: which\r\n\r\none\r\n"))
 	waitFor(o.t, time.Minute, "the message is counted", func() bool {
 		for account, count := range o.messages() {
@@ -154,7 +163,8 @@ func TestErasedAccountsOpenNowhere(t *testing.T) {
 		}
 	}
 	had := subjects(t, d, stays)
-	goneID, staysID := o.accountOf(gone), o.accountOf(stays)
+	sent := uint64(len(d.Facts.Users) + 2*len(d.Facts.Nodes)) // a welcome for everybody
+	goneID, staysID := o.accountOf(gone, sent), o.accountOf(stays, sent+1)
 	if out, code := o.run("key", "rotate"); code != 0 {
 		t.Fatalf("key rotate: exit code %d: %s", code, out)
 	}
