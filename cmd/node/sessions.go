@@ -69,7 +69,8 @@ func newSessions(n *Node) *sessions {
 }
 
 // Here implements proxy.Nodes. A node serves an account while it runs a
-// replica with a vote: one that is only on its way in may be far behind.
+// replica with a vote: one that is only on its way in may be far behind. On a
+// full disk a replica may run to get rid of what is only there, and be stuck.
 func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error) {
 	group, err := s.node.accounts.Group(ctx, id)
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error)
 	if err != nil {
 		return false, rookery.E("find group", rookery.KindUnavailable, err)
 	}
-	return s.node.groups.machine(group) != nil && s.votes(p), nil
+	return s.node.groups.machine(group) != nil && s.votes(p) && !s.node.full.Load(), nil
 }
 
 func (s *sessions) votes(p system.GroupPlacement) bool { return votesIn(p, s.node.id.Node) }
