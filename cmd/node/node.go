@@ -221,7 +221,6 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.road.check = n.behindGate
 	n.road.away = n.away
 	n.warnOfOwnKey()
-	n.serveReports()
 	n.serveMembers()
 	n.serveAway()
 	n.tenant.serve()
@@ -235,6 +234,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.lives, err = openLives(ctx, n); err != nil {
 		return err
 	}
+	n.serveReports() // which say how long it is alive
 	n.job("gossip", n.lives.seek)
 	n.job("unknown members", n.meet)
 	n.job("lineage", n.lineage.run)
