@@ -88,9 +88,10 @@ func newServers(e edge) *servers {
 	}
 	s.smtp = smtp.New(smtp.Options{
 		Directory: e.people, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		Router: &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
-		Policy: policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
-		Logger: e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
+		Router:     &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
+		Postmaster: postmaster,
+		Policy:     policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
+		Logger:     e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
 	s.imap = imap.New(imap.Options{

@@ -3,71 +3,71 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
-
-	"github.com/emersion/go-sasl"
-	gosmtp "github.com/emersion/go-smtp"
 
 	"rookery"
 	"rookery/protocols/signin"
 )
 
-// AuthMechanisms are offered to users over TLS only.
-func (s *session) AuthMechanisms() []string {
-	if s.mode == MX || s.tls == nil {
+// mechanisms are offered to users over TLS only.
+func (s *session) mechanisms() []string {
+	if s.mode == MX || s.conn.tls == nil {
 		return nil
 	}
 	return []string{signin.Plain, signin.Login}
 }
 
-// Auth begins a sign-in.
-func (s *session) Auth(mech string) (sasl.Server, error) {
+// auth is AUTH (RFC 4954).
+func (s *session) auth(arg string) Reply {
+	mechanism, initial, given := strings.Cut(strings.TrimSpace(arg), " ")
 	switch {
 	case s.mode == MX:
-		return nil, gosmtp.ErrAuthUnsupported
-	case s.tls == nil:
-		return nil, say(538, gosmtp.EnhancedCode{5, 7, 11}, "Sign-in needs TLS: use STARTTLS first")
+		return say(502, enhanced{5, 5, 1}, "Sign-in is not offered here; use the submission port")
+	case s.conn.tls == nil:
+		return say(538, enhanced{5, 7, 11}, "Sign-in needs TLS: use STARTTLS first")
+	case s.user != nil:
+		return say(503, enhanced{5, 5, 1}, "Signed in already")
 	case s.tx != nil:
-		return nil, say(503, gosmtp.EnhancedCode{5, 5, 1}, "Not during a mail transaction")
+		return say(503, enhanced{5, 5, 1}, "Not during a mail transaction")
 	}
-	x, err := signin.Begin(mech)
-	if err != nil {
-		return nil, gosmtp.ErrAuthUnknownMechanism
-	}
-	return exchange{x, s}, nil
-}
-
-// exchange is a sign-in as the engine drives it.
-type exchange struct {
-	*signin.Exchange
-	session *session
-}
-
-// Next is sasl.Server's. A malformed response is a lasting error (RFC 4954 4);
-// the engine takes every error that is no reply for a temporary one.
-func (x exchange) Next(response []byte) ([]byte, bool, error) {
-	challenge, done, err := x.Exchange.Next(response)
-	c := x.Credentials()
+	c, err := signin.Run(mechanism, initial, given, s.challenge)
 	switch {
+	case err == nil:
+		return s.signIn(c.User, c.Password)
 	case errors.Is(err, signin.ErrIdentity):
-		return nil, false, x.session.signInAsAnother(c.User, err)
-	case err != nil:
-		return nil, false, say(501, gosmtp.EnhancedCode{5, 5, 2}, "Malformed response")
-	case !done:
-		return challenge, false, nil
+		return s.signInAsAnother(c.User, err)
+	case errors.Is(err, signin.ErrMechanism):
+		return say(504, enhanced{5, 5, 4}, "The mechanism is not known; use "+strings.Join(s.mechanisms(), " or "))
+	case errors.Is(err, signin.ErrCancelled):
+		return say(501, enhanced{5, 0, 0}, "Cancelled")
+	case errors.Is(err, signin.ErrBase64), errors.Is(err, signin.ErrMalformed):
+		return say(501, enhanced{5, 5, 2}, "Malformed response")
+	case errors.Is(err, errLong):
+		return say(500, enhanced{5, 5, 6}, fmt.Sprintf("The response is longer than %d bytes", s.server.o.Limits.LineLength))
+	case errors.Is(err, errLine):
+		return say(501, enhanced{5, 5, 2}, "A response ends with CR LF, not with LF alone")
 	}
-	return nil, true, x.session.signIn(c.User, c.Password)
+	s.conn.ended(err)
+	return Reply{}
+}
+
+// challenge sends a challenge and gives the client's response.
+func (s *session) challenge(text string) (string, error) {
+	s.conn.send(Reply{Code: 334, Text: text})
+	return s.conn.readLine()
 }
 
 // signInAsAnother answers who wants to act as another user.
-func (s *session) signInAsAnother(user string, cause error) error {
+func (s *session) signInAsAnother(user string, cause error) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
 	return s.authFailed(ctx, user, rookery.E("sign in", rookery.KindCredentials, cause))
 }
 
 // signIn checks a password.
-func (s *session) signIn(user, password string) error {
+func (s *session) signIn(user, password string) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
 	entry, err := s.server.o.Directory.Authenticate(ctx, user, password)
@@ -75,26 +75,26 @@ func (s *session) signIn(user, password string) error {
 		return s.authFailed(ctx, user, err)
 	}
 	s.user = &entry
-	s.logger.Info("smtp: signed in", "user", entry.Login, "client", s.wire.ip)
-	return nil
+	s.logger.Info("smtp: signed in", "user", entry.Login, "client", s.conn.ip)
+	return say(235, enhanced{2, 7, 0}, "Signed in")
 }
 
 // authFailed answers a failed sign-in: a wrong password late, and the last one
 // tolerated with the end of the connection.
-func (s *session) authFailed(ctx context.Context, user string, err error) error {
+func (s *session) authFailed(ctx context.Context, user string, err error) Reply {
 	kind := rookery.KindOf(err)
-	s.logger.Warn("smtp: sign-in failed", "user", clean(user), "client", s.wire.ip, "kind", kind.String())
+	s.logger.Warn("smtp: sign-in failed", "user", clean(user), "client", s.conn.ip, "kind", kind.String())
 	if kind != rookery.KindCredentials && kind != rookery.KindDisabled {
-		return say(454, gosmtp.EnhancedCode{4, 7, 0}, "The directory does not answer, try again later")
+		return say(454, enhanced{4, 7, 0}, "The directory does not answer, try again later")
 	}
 	limits := &s.server.o.Limits
-	n := s.wire.failed()
+	s.conn.failures++
 	if limits.AuthDelay > 0 {
-		pause(ctx, min(limits.AuthDelay<<min(n-1, 4), 10*time.Second))
+		pause(ctx, min(limits.AuthDelay<<min(s.conn.failures-1, 4), 10*time.Second))
 	}
-	if n >= limits.AuthFailures {
-		s.wire.kill()
-		return say(421, gosmtp.EnhancedCode{4, 7, 0}, "Too many failed sign-ins, closing the connection")
+	if s.conn.failures >= limits.AuthFailures {
+		s.conn.hangUp()
+		return say(421, enhanced{4, 7, 0}, "Too many failed sign-ins, closing the connection")
 	}
 	return answer(err)
 }

@@ -2,138 +2,65 @@ package smtp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
-// Read gives the engine one command line, or the end of the message that the
-// session has read.
-func (w *wire) Read(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for len(w.line) == 0 {
-		line, err := w.command()
-		if err != nil {
-			return 0, err
-		}
-		w.line = line
-	}
-	n := copy(p, w.line)
-	w.line = w.line[n:]
-	return n, nil
-}
+// errLine is in the chain of errors that concern one line only: the connection
+// goes on with the next.
+var errLine = errors.New("not a command line")
 
-// command gives the next line for the engine, none when there is nothing for it
-// to do. What the engine gets wrong is seen to here: STARTTLS, and chunks.
-func (w *wire) command() ([]byte, error) {
-	if w.dead {
-		return nil, io.EOF
-	}
-	if w.ended {
-		w.ended = false
-		return []byte(".\r\n"), nil
-	}
-	line, err := w.nextLine()
-	challenged := w.response
-	w.response = false
-	switch {
-	case err != nil:
-		return nil, err
-	case line == nil && challenged:
-		return w.instead(fmt.Sprintf("500 5.5.6 The response is longer than %d bytes", w.limits.LineLength), "*\r\n")
-	case line == nil:
-		return w.instead(fmt.Sprintf("500 5.5.2 The command line is longer than %d bytes", w.limits.LineLength), "\r\n")
-	case challenged:
-		return line, nil
-	}
-	verb, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
-	switch verb = strings.ToUpper(verb); {
-	case verb == "EHLO" || verb == "HELO":
-		w.extended = verb == "EHLO"
-	case verb == "BDAT":
-		return w.bdat(arg)
-	case verb == "DATA" && w.session != nil && w.session.chunks != nil:
-		w.out = append(w.out, "503 5.5.1 Not between the chunks of a message\r\n"...)
-		return nil, nil
-	case verb == "STARTTLS" && strings.TrimSpace(arg) == "" && w.tls == nil && w.listener.server.o.TLS != nil:
-		return nil, w.startTLS()
-	case strings.HasPrefix(verb, "STARTTLS") && verb != "STARTTLS" || verb == "STARTTLS" && strings.TrimSpace(arg) != "":
-		return newLine, nil // which is a syntax error, as it should be
-	}
-	return line, nil
-}
+var (
+	errLong = fmt.Errorf("%w: it is too long", errLine)
+	errBare = fmt.Errorf("%w: it ends with LF alone", errLine)
+)
 
-// instead answers for the engine, which is given a line whose reply is not
-// sent.
-func (w *wire) instead(reply, line string) ([]byte, error) {
-	w.out = append(append(w.out, reply...), newLine...)
-	w.mute = true
-	return []byte(line), nil
-}
-
-// maxPassed is how much of a command line that is too long is read and thrown
-// away, in lines of the greatest length, before the connection closes.
+// maxPassed is how much of a line that is too long is read and thrown away, in
+// lines of the greatest length, before the connection closes.
 const maxPassed = 16
 
-// nextLine reads a whole command line: the engine takes half a line before an
-// error for a whole one. It gives nil for a line that was too long.
-func (w *wire) nextLine() ([]byte, error) {
-	passed := 0
+// readLine gives the next line without its end. errLong and errBare, which is
+// a line that RFC 5321 2.3.8 does not know, pass it over; io.EOF and the
+// network's errors end the connection.
+func (c *conn) readLine() (string, error) {
+	passed, most := 0, c.server.o.Limits.LineLength
 	for from := 0; ; {
-		if i := bytes.IndexByte(w.in[from:], '\n'); i >= 0 {
-			line := w.in[:from+i+1]
-			if w.in = w.in[len(line):]; passed+len(line) > w.limits.LineLength {
-				return nil, nil
+		if i := bytes.IndexByte(c.in[from:], '\n'); i >= 0 {
+			line := c.in[:from+i+1]
+			c.in = c.in[len(line):]
+			switch text, ok := bytes.CutSuffix(line, newLine); {
+			case passed+len(line) > most:
+				return "", errLong
+			case !ok:
+				return "", errBare
+			default:
+				return string(text), nil
 			}
-			return line, nil
 		}
-		if from = len(w.in); from > w.limits.LineLength {
-			passed, from, w.in = passed+from, 0, nil
+		if from = len(c.in); from > most {
+			passed, from, c.in = passed+from, 0, nil
 		}
-		if passed > maxPassed*w.limits.LineLength {
-			w.out = append(w.out, "500 5.5.2 The line is too long, closing the connection\r\n"...)
-			w.dead, w.in = true, nil
-			return nil, io.EOF
+		if passed > maxPassed*most {
+			c.send(say(500, enhanced{5, 5, 2}, "The line is too long, closing the connection"))
+			c.hangUp()
+			return "", io.EOF
 		}
-		w.in = append(make([]byte, 0, from+max(from, 512)), w.in...)
-		n, err := w.fill(w.in[from:cap(w.in)])
-		if w.dead {
-			return nil, io.EOF
+		c.in = append(make([]byte, 0, from+max(from, 512)), c.in...)
+		n, err := c.fill(c.in[from:cap(c.in)])
+		if err != nil {
+			return "", err
 		}
-		if w.in = w.in[:from+n]; err != nil {
-			return nil, err
-		}
+		c.in = c.in[:from+n]
 	}
-}
-
-// startTLS answers STARTTLS and moves the connection to a wire under TLS. What
-// came in clear behind the command is thrown away (RFC 3207 4.2).
-func (w *wire) startTLS() error {
-	w.out = append(w.out, "220 2.0.0 Ready to start TLS\r\n"...)
-	if err := w.flush(w.limits.Stall); err != nil {
-		return err
-	}
-	next := w.overTLS()
-	next.greeted, next.mute = true, true
-	w.dead, w.in = true, nil
-	w.mu.Unlock()
-	moved := w.listener.server.conns.Replace(w, next) && w.listener.secure.offer(next)
-	w.mu.Lock()
-	if w.moved = moved; !moved {
-		w.outErr = io.EOF
-	}
-	return io.EOF
 }
 
 // receive moves the message that follows DATA to a writer, whose errors it
 // leaves to be found later: the message is read to its end all the same.
-func (w *wire) receive(to io.Writer, buf []byte) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (c *conn) receive(to io.Writer, buf []byte) error {
 	var d dots
-	p := w.in
-	w.in = nil
+	p := c.in
+	c.in = nil
 	for {
 		for len(p) > 0 && !d.ended() {
 			var text []byte
@@ -142,13 +69,31 @@ func (w *wire) receive(to io.Writer, buf []byte) error {
 			}
 		}
 		if d.ended() {
-			w.in, w.ended = bytes.Clone(p), true
+			c.in = bytes.Clone(p)
 			return nil
 		}
-		n, err := w.fill(buf)
+		n, err := c.fill(buf)
 		if err != nil {
 			return err
 		}
 		p = buf[:n]
 	}
+}
+
+// receiveChunk moves size octets to a writer, whose errors it leaves to be
+// found later.
+func (c *conn) receiveChunk(to io.Writer, size int64, buf []byte) error {
+	for size > 0 {
+		p := c.in[:min(int64(len(c.in)), size)]
+		if c.in = c.in[len(p):]; len(p) == 0 {
+			n, err := c.fill(buf[:min(int64(len(buf)), size)])
+			if err != nil {
+				return err
+			}
+			p = buf[:n]
+		}
+		to.Write(p)
+		size -= int64(len(p))
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ func TestOnlySTARTTLSBeginsTLS(t *testing.T) {
 	c := r.dial()
 	c.hello()
 	c.do("STARTTLSFOO", "500 ")
-	c.do("STARTTLS now", "500 ")
+	c.do("STARTTLS now", "501 ")
 	c.do("NOOP", "250 ")
 	c.do("starttls", "220 ")
 	c.secure()
@@ -82,4 +82,62 @@ func TestLongResponse(t *testing.T) {
 	c.do("AUTH PLAIN", "334 ")
 	c.do(strings.Repeat("A", 5000), "500 5.5.6 ")
 	c.do("NOOP", "250 ")
+}
+
+// TestBareLFEndsNoCommand sends lines that RFC 5321 2.3.8 does not know: each is
+// answered, none is run.
+func TestBareLFEndsNoCommand(t *testing.T) {
+	r := newRig(t, MX, nil)
+	c := r.dial()
+	c.hello()
+	c.do("MAIL FROM:<x@example.org>", "250 ")
+	c.send("RCPT TO:<anna@example.com>\nRSET\nNOOP\r\n")
+	c.want("500 5.5.2 ")
+	c.want("500 5.5.2 ")
+	c.want("250 ")
+	c.do("DATA", "503 ")
+	c.do("RCPT TO:<anna@example.com>", "250 ")
+}
+
+// TestCommandsBesideMail asks for what is not told.
+func TestCommandsBesideMail(t *testing.T) {
+	r := newRig(t, MX, nil)
+	c := r.dial()
+	c.want("220 mail.example.com ESMTP ready\r\n")
+	c.do("NOOP", "250 2.0.0 ")
+	c.do("EHLO", "501 5.5.4 ")
+	c.do("MAIL FROM:<>", "503 5.5.1 ")
+	c.do("AUTH PLAIN", "503 5.5.1 ")
+	c.do("ehlo me", "250-mail.example.com\r\n")
+	c.do("VRFY anna", "252 ")
+	c.do("EXPN list", "502 ")
+	c.do("HELP", "214 ")
+	c.do("NOOP with words", "250 ")
+	c.do("RSET now", "501 5.5.4 ")
+	c.do("DATA", "503 ")
+	c.do("QUIT now", "501 ")
+	c.do("quit", "221 ")
+	c.closed()
+}
+
+// TestNoiseEndsTheConnection sends lines that are no commands. A message between
+// them begins the count anew.
+func TestNoiseEndsTheConnection(t *testing.T) {
+	r := newRig(t, MX, nil)
+	c := r.dial()
+	c.hello()
+	for range 2 {
+		for range maxBad - 1 {
+			c.do("GET / HTTP/1.1", "500 ")
+		}
+		c.envelope("anna@example.com")
+		c.do("DATA", "354 ")
+		c.do("a: b\r\n\r\nx\r\n.", "250 ")
+	}
+	c.send(strings.Repeat("\r\n", 50) + "NOOP\r\n")
+	for range maxBad - 1 {
+		c.want("500 ")
+	}
+	c.want("421 4.7.0 ")
+	c.closed()
 }

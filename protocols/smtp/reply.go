@@ -2,17 +2,53 @@ package smtp
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
-	gosmtp "github.com/emersion/go-smtp"
 	"rookery"
+	"rookery/protocols/policy"
 )
 
-// reply is one line of the table: code, enhanced code (RFC 3463), and what the
-// client is told when the error itself must not or cannot say it.
-type reply struct {
+// Reply is what a command is answered with. Its text may have several lines,
+// separated by LF; without an enhanced code none is sent.
+type Reply = policy.Reply
+
+// enhanced is an enhanced status code (RFC 3463): class, subject, detail.
+type enhanced = [3]int
+
+// say makes a reply.
+func say(code int, e enhanced, text string) Reply { return Reply{Code: code, Enhanced: e, Text: text} }
+
+// refuse is say for what may also have no reply.
+func refuse(code int, e enhanced, text string) *Reply {
+	r := say(code, e, text)
+	return &r
+}
+
+// appendReply writes a reply as RFC 5321 4.2 and RFC 2034 want it.
+func appendReply(b []byte, r Reply) []byte {
+	lines := strings.Split(r.Text, "\n")
+	for i, line := range lines {
+		b = strconv.AppendInt(b, int64(r.Code), 10)
+		if i < len(lines)-1 {
+			b = append(b, '-')
+		} else {
+			b = append(b, ' ')
+		}
+		if r.Enhanced != (enhanced{}) {
+			b = fmt.Appendf(b, "%d.%d.%d ", r.Enhanced[0], r.Enhanced[1], r.Enhanced[2])
+		}
+		b = append(append(b, line...), newLine...)
+	}
+	return b
+}
+
+// row is one line of the table: code, enhanced code, and what the client is told
+// when the error itself must not or cannot say it.
+type row struct {
 	code     int
-	enhanced gosmtp.EnhancedCode
+	enhanced enhanced
 	text     string
 	// detail appends the innermost error's own words, which then are about
 	// the client's input only.
@@ -20,25 +56,25 @@ type reply struct {
 }
 
 // replies has a row for every kind. Doubt is temporary.
-var replies = map[rookery.Kind]reply{
-	rookery.KindUnknown:     {451, gosmtp.EnhancedCode{4, 3, 0}, "The outcome is not certain, try again later", false},
-	rookery.KindInvalid:     {554, gosmtp.EnhancedCode{5, 6, 0}, "The message is malformed", true},
-	rookery.KindNotFound:    {550, gosmtp.EnhancedCode{5, 1, 1}, "No such user here", false},
-	rookery.KindExists:      {451, gosmtp.EnhancedCode{4, 3, 0}, "The message met another, try again", false},
-	rookery.KindDenied:      {550, gosmtp.EnhancedCode{5, 7, 1}, "Not permitted", true},
-	rookery.KindCredentials: {535, gosmtp.EnhancedCode{5, 7, 8}, "Wrong user name or password", false},
-	rookery.KindDisabled:    {535, gosmtp.EnhancedCode{5, 7, 13}, "The account is disabled", false},
-	rookery.KindOverQuota:   {452, gosmtp.EnhancedCode{4, 2, 2}, "The mailbox is full", false},
-	rookery.KindTooLarge:    {552, gosmtp.EnhancedCode{5, 3, 4}, "The message is too large", true},
-	rookery.KindLimit:       {452, gosmtp.EnhancedCode{4, 3, 1}, "Too much at once, try again later", false},
-	rookery.KindConflict:    {451, gosmtp.EnhancedCode{4, 3, 0}, "Something changed meanwhile, try again", false},
-	rookery.KindUnavailable: {451, gosmtp.EnhancedCode{4, 3, 2}, "The mail store does not answer, try again later", false},
-	rookery.KindDamaged:     {451, gosmtp.EnhancedCode{4, 3, 0}, "Stored data is damaged; the operator has been told", false},
-	rookery.KindMoved:       {451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is being moved, try again", false},
+var replies = map[rookery.Kind]row{
+	rookery.KindUnknown:     {451, enhanced{4, 3, 0}, "The outcome is not certain, try again later", false},
+	rookery.KindInvalid:     {554, enhanced{5, 6, 0}, "The message is malformed", true},
+	rookery.KindNotFound:    {550, enhanced{5, 1, 1}, "No such user here", false},
+	rookery.KindExists:      {451, enhanced{4, 3, 0}, "The message met another, try again", false},
+	rookery.KindDenied:      {550, enhanced{5, 7, 1}, "Not permitted", true},
+	rookery.KindCredentials: {535, enhanced{5, 7, 8}, "Wrong user name or password", false},
+	rookery.KindDisabled:    {535, enhanced{5, 7, 13}, "The account is disabled", false},
+	rookery.KindOverQuota:   {452, enhanced{4, 2, 2}, "The mailbox is full", false},
+	rookery.KindTooLarge:    {552, enhanced{5, 3, 4}, "The message is too large", true},
+	rookery.KindLimit:       {452, enhanced{4, 3, 1}, "Too much at once, try again later", false},
+	rookery.KindConflict:    {451, enhanced{4, 3, 0}, "Something changed meanwhile, try again", false},
+	rookery.KindUnavailable: {451, enhanced{4, 3, 2}, "The mail store does not answer, try again later", false},
+	rookery.KindDamaged:     {451, enhanced{4, 3, 0}, "Stored data is damaged; the operator has been told", false},
+	rookery.KindMoved:       {451, enhanced{4, 3, 2}, "The mailbox is being moved, try again", false},
 }
 
 // answer turns an error into a reply.
-func answer(err error) *gosmtp.SMTPError {
+func answer(err error) Reply {
 	r, ok := replies[rookery.KindOf(err)]
 	if !ok {
 		r = replies[rookery.KindUnknown]
@@ -47,12 +83,12 @@ func answer(err error) *gosmtp.SMTPError {
 	if r.detail {
 		text += ": " + reason(err)
 	}
-	return &gosmtp.SMTPError{Code: r.code, EnhancedCode: r.enhanced, Message: text}
+	return say(r.code, r.enhanced, text)
 }
 
 // doubt is answer for errors of our own parts: whatever they say, the client's
 // message was not at fault, unless there is no room for it.
-func doubt(err error) *gosmtp.SMTPError {
+func doubt(err error) Reply {
 	a := answer(err)
 	if a.Code >= 500 && !rookery.Is(err, rookery.KindTooLarge) {
 		a = answer(rookery.E("doubt", rookery.KindUnavailable, err))
@@ -62,10 +98,10 @@ func doubt(err error) *gosmtp.SMTPError {
 
 // lookup is doubt for errors of the directory, which RFC 3463 gives a code of
 // its own.
-func lookup(err error) *gosmtp.SMTPError {
+func lookup(err error) Reply {
 	a := doubt(err)
-	a.EnhancedCode = gosmtp.EnhancedCode{4, 4, 3}
-	a.Message = "The directory does not answer, try again later"
+	a.Enhanced = enhanced{4, 4, 3}
+	a.Text = "The directory does not answer, try again later"
 	return a
 }
 
@@ -82,9 +118,4 @@ func reason(err error) string {
 		return r
 	}, err.Error())
 	return s[:min(len(s), 300)]
-}
-
-// say makes a reply of the session's own.
-func say(code int, enhanced gosmtp.EnhancedCode, text string) *gosmtp.SMTPError {
-	return &gosmtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 }

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"sync"
 	"time"
 
-	gosmtp "github.com/emersion/go-smtp"
 	"rookery"
 )
+
+// listener is where connections of one mode come from.
+type listener struct {
+	net.Listener
+	server *Server
+	mode   Mode
+}
 
 // Serve accepts connections until ctx ends, the listener fails, or Shutdown is
 // called; the last gives nil. When ctx ends, connections are cut at once.
@@ -19,7 +23,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 	if mode != MX && s.o.TLS == nil {
 		return rookery.E("serve smtp", rookery.KindInvalid, fmt.Errorf("the %s listener needs a TLS certificate", mode))
 	}
-	l := &listener{Listener: ln, server: s, mode: mode, secure: newQueue(ln.Addr())}
 	if !s.conns.Listen(ln) {
 		return nil
 	}
@@ -29,86 +32,49 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 		s.conns.Cut(ln)
 	})
 	defer stop()
-	var under sync.WaitGroup
-	under.Go(func() { s.engine(ctx, mode, true).Serve(l.secure) })
-	defer under.Wait()
-	defer l.secure.Close()
-	err := s.engine(ctx, mode, false).Serve(l)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// engine sets up go-smtp for the connections of one listener, those in clear or
-// those under TLS, which it knows nothing of: wire sees to it.
-func (s *Server) engine(ctx context.Context, mode Mode, secure bool) *gosmtp.Server {
-	e := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
-		ss, err := s.newSession(ctx, c, mode)
-		if err != nil {
-			return nil, err
-		}
-		return observed{ss}, nil
-	}))
-	e.Domain = s.o.Hostname
-	if e.AllowInsecureAuth = secure; !secure {
-		e.TLSConfig = s.o.TLS // offers STARTTLS
-	}
-	e.MaxRecipients = s.o.Limits.Recipients
-	e.MaxMessageBytes = s.o.Deliver.MaxSize()
-	e.MaxLineLength = 0 // wire has the limit
-	e.ReadTimeout = s.o.Limits.Command
-	e.EnableSMTPUTF8 = true
-	e.EnableDSN = true
-	e.ErrorLog = engineLog{s.o.Logger}
-	return e
-}
-
-// engineLog hears what go-smtp says when a connection breaks.
-type engineLog struct{ logger *slog.Logger }
-
-func (l engineLog) Printf(format string, v ...any) {
-	l.logger.Debug("smtp: engine", "text", fmt.Sprintf(format, v...))
-}
-func (l engineLog) Println(v ...any) { l.logger.Debug("smtp: engine", "text", fmt.Sprintln(v...)) }
-
-// listener hands wires to the engine.
-type listener struct {
-	net.Listener
-	server *Server
-	mode   Mode
-	secure *queue // connections under TLS
-}
-
-func (l *listener) Accept() (net.Conn, error) {
+	l := &listener{ln, s, mode}
 	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			s.accept(newConn(ctx, nc, l))
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case isTemporary(err):
+			s.o.Logger.Warn("smtp: accept failed", "error", err)
+			pause(ctx, 100*time.Millisecond)
+		default:
+			return err
 		}
-		w := newWire(c, l)
-		if why := l.server.conns.Admit(w); why != "" {
-			l.server.o.Logger.Warn("smtp: connection refused", "client", c.RemoteAddr().String(), "why", why)
-			if l.mode != Submissions {
-				c.SetWriteDeadline(time.Now().Add(time.Second))
-				fmt.Fprintf(c, "421 4.7.0 %s %s\r\n", l.server.o.Hostname, why)
-			}
-			c.Close()
-			continue
-		}
-		if l.mode == Submissions {
-			next := w.overTLS()
-			if !l.server.conns.Replace(w, next) || !l.secure.offer(next) {
-				c.Close()
-				l.server.conns.Release(next)
-			}
-			continue
-		}
-		return w, nil
 	}
+}
+
+// isTemporary reports an accept error that may pass, such as too many open files.
+func isTemporary(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}
+
+// accept serves a connection, or says why not.
+func (s *Server) accept(c *conn) {
+	if why := s.conns.Admit(c); why != "" {
+		s.o.Logger.Warn("smtp: connection refused", "client", c.ip, "why", why)
+		if c.listener.mode != Submissions {
+			c.send(say(421, enhanced{4, 7, 0}, s.o.Hostname+" "+why))
+			c.flush(time.Second)
+		}
+		c.socket.Close()
+		return
+	}
+	go func() {
+		defer s.conns.Release(c)
+		c.serve()
+	}()
 }
 
 // Shutdown stops accepting, tells idle clients 421, lets running transactions

@@ -3,94 +3,81 @@ package smtp
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
-	gosmtp "github.com/emersion/go-smtp"
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/policy"
 )
 
-// session is one client between EHLO and its end, or STARTTLS. All is called
-// from the connection's goroutine.
+// session is one client between EHLO and its end, or STARTTLS.
 type session struct {
-	server *Server
-	mode   Mode
-	conn   *gosmtp.Conn
-	wire   *wire
-	tls    *tls.ConnectionState // nil in clear
-	judge  policy.Transaction
-	id     string
-	logger *slog.Logger
-	ctx    context.Context
-	cancel context.CancelFunc
+	server   *Server
+	mode     Mode
+	conn     *conn
+	hello    string // the name that the client gave itself
+	extended bool   // by EHLO, not HELO
+	judge    policy.Transaction
+	id       string
+	logger   *slog.Logger
+	ctx      context.Context
+	cancel   context.CancelFunc
 
 	user    *directory.Entry // signed in
 	tx      *transaction     // after MAIL
 	chunks  *delivery.Spool  // between the chunks of a message
-	unknown int
+	unknown int              // recipients refused
 }
 
 // transaction is one message's envelope while it gathers.
 type transaction struct {
 	from       string // canonical; "" is the null sender
-	utf8       bool
-	size       int64 // as announced
+	params     mailParams
 	recipients []delivery.Recipient
 }
 
-func (s *Server) newSession(ctx context.Context, c *gosmtp.Conn, mode Mode) (*session, error) {
-	ss := &session{server: s, mode: mode, conn: c, id: newID()}
-	ss.wire = c.Conn().(*wire)
-	if t := ss.wire.tls; t != nil {
-		state := t.ConnectionState()
-		ss.tls = &state
-	}
-	ss.ctx, ss.cancel = context.WithCancel(ctx)
-	ss.logger = s.o.Logger.With("session", ss.id)
-	ss.logger.Debug("smtp: session begins", "client", ss.wire.ip, "helo", clean(c.Hostname()), "mode", mode.String(), "tls", ss.tls != nil)
-	if refusal := ss.begin(c.Hostname()); refusal != nil {
-		return nil, refusal
-	}
-	ss.wire.sessionBegan(ss)
-	return ss, nil
+func newSession(c *conn, name string) *session {
+	s := &session{server: c.server, mode: c.listener.mode, conn: c, hello: name, id: newID()}
+	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	s.logger = s.server.o.Logger.With("session", s.id)
+	s.logger.Debug("smtp: session begins", "client", c.ip, "helo", clean(name), "mode", s.mode.String(), "tls", c.tls != nil)
+	return s
 }
 
 // begin has the connection judged. What it did before EHLO and before TLS says
 // nothing that is true of it now, so this is when a session begins.
-func (s *session) begin(hello string) *gosmtp.SMTPError {
+func (s *session) begin() *Reply {
 	chain := s.server.o.Policy.Submission
 	if s.mode == MX {
 		chain = s.server.o.Policy.MX
 	}
-	s.judge = chain.Begin(policy.Connection{Client: s.wire.ip, TLS: s.tls != nil, Session: s.id})
+	s.judge = chain.Begin(policy.Connection{Client: s.conn.ip, TLS: s.conn.tls != nil, Session: s.id})
 	refusal := s.verdict(s.judge.OnConnect(s.ctx))
 	if refusal == nil {
-		refusal = s.verdict(s.judge.OnHello(s.ctx, hello))
+		refusal = s.verdict(s.judge.OnHello(s.ctx, s.hello))
 	}
 	if refusal != nil {
-		s.logger.Info("smtp: session refused", "client", s.wire.ip, "helo", clean(hello), "code", refusal.Code)
-		s.judge.OnEnd()
-		s.cancel()
+		s.logger.Info("smtp: session refused", "client", s.conn.ip, "helo", clean(s.hello), "code", refusal.Code)
+		s.end()
 	}
 	return refusal
 }
 
 // verdict is the reply to what was judged, nil when it goes on. Who is dropped
 // is not heard again.
-func (s *session) verdict(v policy.Verdict) *gosmtp.SMTPError {
+func (s *session) verdict(v policy.Verdict) *Reply {
 	if v.Action < policy.Defer {
 		return nil
 	}
 	if v.Action == policy.Drop {
-		s.wire.kill()
+		s.conn.hangUp()
 	}
-	return say(v.Reply.Code, v.Reply.Enhanced, v.Reply.Text)
+	return &v.Reply
 }
 
 // newID names a session in logs and trace fields: 13 characters, 64 bits.
@@ -100,60 +87,79 @@ func newID() string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
 }
 
-// Reset forgets the transaction.
-func (s *session) Reset() {
-	s.dropChunks()
+// reset forgets the transaction.
+func (s *session) reset() {
+	if s.chunks != nil {
+		s.chunks.Close()
+		s.chunks = nil
+	}
 	s.tx = nil
-	s.wire.messageEnds()
+	s.conn.messageEnds()
 }
 
-// Logout ends the session.
-func (s *session) Logout() error {
-	if s.wire.leaving() {
-		s.conn.Conn().Write([]byte(farewell))
-	}
-	s.dropChunks()
+// end ends the session.
+func (s *session) end() {
+	s.reset()
 	s.judge.OnEnd()
 	s.cancel()
-	return nil
 }
 
-// Mail begins a transaction.
-func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
-	if s.tx != nil {
-		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "A sender is given already; use RSET to start again")
+// mail is MAIL: it begins a transaction.
+func (s *session) mail(arg string) Reply {
+	switch {
+	case s.tx != nil:
+		return say(503, enhanced{5, 5, 1}, "A sender is given already; use RSET to start again")
+	case s.mode != MX && s.user == nil:
+		return say(530, enhanced{5, 7, 0}, "Sign in first")
 	}
-	if s.mode != MX && s.user == nil {
-		return say(530, gosmtp.EnhancedCode{5, 7, 0}, "Sign in first")
+	path, text, err := cutPath(arg, "FROM:")
+	if err != nil {
+		return say(501, enhanced{5, 1, 7}, "Bad sender address: "+reason(err))
 	}
-	tx := &transaction{utf8: opts.UTF8, size: opts.Size}
+	params, refusal := parseParams(mailParameters, text)
+	if refusal != nil {
+		return *refusal
+	}
+	if most := s.server.o.Deliver.MaxSize(); params.size > most {
+		return say(552, enhanced{5, 3, 4}, fmt.Sprintf("The message is too large: at most %d bytes", most))
+	}
+	tx := &transaction{params: params}
 	sender := policy.Sender{User: s.user}
-	if from != "" {
-		addr, err := parsePath(from, opts.UTF8)
+	if path != "" {
+		addr, err := parseAddress(path, params.utf8)
 		if err != nil {
-			return say(553, gosmtp.EnhancedCode{5, 1, 7}, "Bad sender address: "+reason(err))
+			return say(553, enhanced{5, 1, 7}, "Bad sender address: "+reason(err))
 		}
 		sender.Address, tx.from = addr, addr.String()
 	}
 	if refusal := s.verdict(s.judge.OnMail(s.ctx, sender)); refusal != nil {
-		return refusal
+		return *refusal
 	}
 	s.tx = tx
-	return nil
+	return say(250, enhanced{2, 1, 0}, "Sender OK")
 }
 
-// Rcpt adds a recipient.
-func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+// rcpt is RCPT: it adds a recipient.
+func (s *session) rcpt(arg string) Reply {
 	tx := s.tx
 	switch {
 	case tx == nil:
-		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Give the sender first")
+		return say(503, enhanced{5, 5, 1}, "Give the sender first")
 	case s.chunks != nil:
-		return say(503, gosmtp.EnhancedCode{5, 5, 1}, "Not between the chunks of a message")
+		return say(503, enhanced{5, 5, 1}, "Not between the chunks of a message")
+	case len(tx.recipients) >= s.server.o.Limits.Recipients:
+		return say(452, enhanced{4, 5, 3}, fmt.Sprintf("A message has at most %d recipients; send it to the others once more", s.server.o.Limits.Recipients))
 	}
-	addr, err := parsePath(to, tx.utf8)
+	path, text, err := cutPath(arg, "TO:")
 	if err != nil {
-		return say(501, gosmtp.EnhancedCode{5, 1, 3}, "Bad recipient address: "+reason(err))
+		return say(501, enhanced{5, 1, 3}, "Bad recipient address: "+reason(err))
+	}
+	if _, refusal := parseParams(rcptParameters, text); refusal != nil {
+		return *refusal
+	}
+	addr, err := s.recipient(path)
+	if err != nil {
+		return say(501, enhanced{5, 1, 3}, "Bad recipient address: "+reason(err))
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
@@ -167,64 +173,77 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 		}
 	}
 	if refusal == nil {
-		refusal = s.room(ctx, route, tx.size)
+		refusal = s.room(ctx, route, tx.params.size)
 	}
 	switch {
 	case refusal == nil:
 		tx.recipients = append(tx.recipients, delivery.Recipient{Address: addr, Account: route.Account})
-		return nil
+		return say(250, enhanced{2, 1, 5}, "Recipient OK")
 	case refusal.Code == 550:
-		return s.refuseUnknown(tx, addr, refusal)
+		return s.refuseUnknown(tx, addr, *refusal)
 	}
-	return refusal
+	return *refusal
+}
+
+// recipient reads the path of RCPT: Postmaster stands without a domain too (RFC
+// 5321 4.1.1.3).
+func (s *session) recipient(path string) (rookery.Address, error) {
+	if p := s.server.o.Postmaster; strings.EqualFold(path, "postmaster") && p != (rookery.Address{}) {
+		return p, nil
+	}
+	return parseAddress(path, s.tx.params.utf8)
 }
 
 // routed answers for a recipient that mail cannot be brought to.
-func (s *session) routed(r delivery.Route, err error) *gosmtp.SMTPError {
+func (s *session) routed(r delivery.Route, err error) *Reply {
 	switch {
 	case rookery.Is(err, rookery.KindNotFound):
-		return answer(err)
+		r := answer(err)
+		return &r
 	case errors.Is(err, delivery.ErrDirectory):
 		s.logger.Warn("smtp: recipient look-up failed", "to", r.Address.String(), "error", err)
-		return lookup(err)
+		r := lookup(err)
+		return &r
 	case err != nil:
 		s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
-		return doubt(err)
+		r := doubt(err)
+		return &r
 	}
 	return replyTo[r.To]
 }
 
 // replyTo has a row for every destination that no mail can be brought to yet.
-var replyTo = map[delivery.Destination]*gosmtp.SMTPError{
-	delivery.Remote:  say(451, gosmtp.EnhancedCode{4, 3, 2}, "Outbound delivery is not available yet"),
-	delivery.Relay:   say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is on another system and relaying to it is not available yet"),
-	delivery.Forward: say(451, gosmtp.EnhancedCode{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet"),
+var replyTo = map[delivery.Destination]*Reply{
+	delivery.Remote:  refuse(451, enhanced{4, 3, 2}, "Outbound delivery is not available yet"),
+	delivery.Relay:   refuse(451, enhanced{4, 3, 2}, "The mailbox is on another system and relaying to it is not available yet"),
+	delivery.Forward: refuse(451, enhanced{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet"),
 }
 
 // room answers for an account that cannot take a message of the announced size.
-func (s *session) room(ctx context.Context, r delivery.Route, size int64) *gosmtp.SMTPError {
+func (s *session) room(ctx context.Context, r delivery.Route, size int64) *Reply {
 	err := s.server.o.Deliver.Check(ctx, r.Account, size)
 	if err == nil {
 		return nil
 	}
 	s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
-	return doubt(err)
+	refusal := doubt(err)
+	return &refusal
 }
 
 // refuseUnknown counts refused recipients: who guesses addresses is sent away.
-func (s *session) refuseUnknown(tx *transaction, to rookery.Address, refusal *gosmtp.SMTPError) error {
-	s.logger.Info("smtp: recipient refused", "from", tx.from, "to", to.String(), "client", s.wire.ip, "code", refusal.Code)
+func (s *session) refuseUnknown(tx *transaction, to rookery.Address, refusal Reply) Reply {
+	s.logger.Info("smtp: recipient refused", "from", tx.from, "to", to.String(), "client", s.conn.ip, "code", refusal.Code)
 	s.unknown++
 	if s.unknown < s.server.o.Limits.Unknown {
 		return refusal
 	}
-	s.logger.Warn("smtp: too many unknown recipients", "client", s.wire.ip)
-	s.wire.kill()
-	return say(421, gosmtp.EnhancedCode{4, 7, 0}, "Too many unknown recipients, closing the connection")
+	s.logger.Warn("smtp: too many unknown recipients", "client", s.conn.ip)
+	s.conn.hangUp()
+	return say(421, enhanced{4, 7, 0}, "Too many unknown recipients, closing the connection")
 }
 
-// parsePath reads an address as the engine hands it over: unquoted.
-func parsePath(s string, utf8 bool) (rookery.Address, error) {
+// parseAddress reads an address whose local part is unquoted.
+func parseAddress(s string, utf8 bool) (rookery.Address, error) {
 	for i := 0; i < len(s) && !utf8; i++ {
 		if s[i] >= 0x80 {
 			return rookery.Address{}, errors.New("it is not ASCII and SMTPUTF8 was not given with MAIL")

@@ -94,7 +94,7 @@ func TestSignInIsRefusedInClear(t *testing.T) {
 	if ehlo := c.hello(); strings.Contains(ehlo, "AUTH") || !strings.Contains(ehlo, "STARTTLS") {
 		t.Fatalf("%q", ehlo)
 	}
-	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "523 5.7.10 ")
+	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "538 5.7.11 ")
 	c.do("MAIL FROM:<anna@example.com>", "530 ")
 	// What follows STARTTLS in clear is thrown away, not run.
 	c.do("STARTTLS", "220 ")
@@ -113,9 +113,9 @@ func TestSTARTTLSForgetsWhatCameInClear(t *testing.T) {
 	c.do("MAIL FROM:<injected@example.org>", "250 ")
 	c.do("STARTTLS", "220 ")
 	c.secure()
-	c.do("RCPT TO:<anna@example.com>", "502 ")
+	c.do("RCPT TO:<anna@example.com>", "503 ")
 	c.do("EHLO again", "250-")
-	c.do("RCPT TO:<anna@example.com>", "502 ")
+	c.do("RCPT TO:<anna@example.com>", "503 ")
 	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "502 ")
 	c.envelope("anna@example.com")
 	c.do("DATA", "354 ")
@@ -297,7 +297,7 @@ func TestUTF8(t *testing.T) {
 }
 
 func TestTLSVersionIsNamed(t *testing.T) {
-	s := &session{tls: &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}
+	s := &session{conn: &conn{tls: &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}}
 	if got := s.cipher(); got != " (TLS1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)" {
 		t.Fatal(got)
 	}

@@ -3,11 +3,8 @@
 // trace fields, and the one table from error kinds to replies.
 //
 // It never stores a message nor says where one goes (delivery does both), never
-// decides what may come in (policy does), and never sends mail on to other systems. The protocol
-// engine is go-smtp, which no other package imports; wire stands between it and
-// the connection for what the engine does not do: reading messages fast and to
-// their true end, STARTTLS, deadlines that move with progress, one write for a
-// batch of replies, and an orderly drain.
+// decides what may come in (policy does), and never sends mail on to other
+// systems.
 package smtp
 
 import (
@@ -75,8 +72,11 @@ type Options struct {
 	TLS *tls.Config
 	// Hostname names this server in greetings and trace fields.
 	Hostname string
-	Limits   Limits
-	Logger   *slog.Logger
+	// Postmaster gets what is sent to <Postmaster> without a domain (RFC 5321
+	// 4.1.1.3); zero refuses it.
+	Postmaster rookery.Address
+	Limits     Limits
+	Logger     *slog.Logger
 	// Clock stamps trace fields; default time.Now.
 	Clock func() time.Time
 	// Observe hears of MAIL, RCPT, DATA (which BDAT is too) and AUTH: the code
@@ -137,7 +137,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	o       Options
 	buffers sync.Pool // *[]byte of copyBuffer
-	conns   *conns.Table[*wire]
+	conns   *conns.Table[*conn]
 }
 
 // copyBuffer is how much of a message is moved at once, in bytes.
@@ -155,6 +155,6 @@ func New(o Options) *Server {
 	return &Server{
 		o:       o,
 		buffers: sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }},
-		conns:   conns.New[*wire](o.Limits.Connections, o.Limits.PerAddress),
+		conns:   conns.New[*conn](o.Limits.Connections, o.Limits.PerAddress),
 	}
 }

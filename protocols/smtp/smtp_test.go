@@ -296,7 +296,7 @@ func TestRecipients(t *testing.T) {
 	})
 	c := r.dial()
 	c.hello()
-	c.do("RCPT TO:<anna@example.com>", "502 ")
+	c.do("RCPT TO:<anna@example.com>", "503 ")
 	c.do("MAIL FROM:<>", "250 ")
 	c.do("MAIL FROM:<>", "503 5.5.1 ")
 	c.do("RCPT TO:<nobody@example.com>", "550 5.1.1 ")

@@ -3,6 +3,7 @@ package smtp
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,8 @@ func FuzzSMTPSession(f *testing.F) {
 	f.Add([]byte("EHLO x\r\nAUTH PLAIN AGEAYg==\r\nSTARTTLS\r\n"))
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n\r\r\n.\r\n" + inner))
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n.\r\r\n.\r\n" + inner))
+	f.Add([]byte("EHLO x\r\nMAIL FROM:<\"a b\"@b.c> SIZE=9 BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<@x,@y:anna@example.com> NOTIFY=DELAY,FAILURE ORCPT=rfc822;a\r\n" +
+		"BDAT 9 LAST\r\nS: x\r\n\r\nxNOOP\nHELP\r\nVRFY a\r\n"))
 	r := newRig(f, MX, func(o *Options) { o.Limits.PerAddress = 1 << 20; o.Limits.Stall = 100 * time.Millisecond })
 	f.Fuzz(func(t *testing.T, input []byte) {
 		c := r.dialFor(t)
@@ -110,8 +113,21 @@ func FuzzSMTPSession(f *testing.F) {
 				t.Fatalf("%q is answered %q", input, line)
 			}
 		}
+		// What got 250 is stored, what did not is not.
+		var answered, stored []string
+		for line := range strings.Lines(string(replies)) {
+			if id, ok := strings.CutPrefix(line, "250 2.0.0 Accepted as "); ok {
+				answered = append(answered, strings.TrimSpace(id))
+			}
+		}
 		r.store.mu.Lock()
 		defer r.store.mu.Unlock()
+		for _, req := range r.store.requests {
+			stored = append(stored, req.ID)
+		}
+		if !slices.Equal(answered, stored) {
+			t.Fatalf("%q: 250 for %q, stored are %q", input, answered, stored)
+		}
 		for _, m := range r.store.messages {
 			if strings.ContainsAny(strings.ReplaceAll(m, "\r\n", ""), "\r\n\x00") {
 				t.Fatalf("a bare line ending was taken: %q", m)

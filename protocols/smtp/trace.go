@@ -16,7 +16,7 @@ import (
 func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", tx.from)
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.conn.Hostname()), literal(s.wire.ip))
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.hello), literal(s.conn.ip))
 	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), s.cipher(), id)
 	if note := fixes.String(); note != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", note)
@@ -30,14 +30,14 @@ func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte
 
 // protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3.
 func (s *session) protocol(tx *transaction) string {
-	if !s.wire.extended {
+	if !s.extended {
 		return "SMTP"
 	}
 	p := "ESMTP"
-	if tx.utf8 {
+	if tx.params.utf8 {
 		p = "UTF8SMTP"
 	}
-	if s.tls != nil {
+	if s.conn.tls != nil {
 		p += "S"
 	}
 	if s.user != nil {
@@ -47,10 +47,10 @@ func (s *session) protocol(tx *transaction) string {
 }
 
 func (s *session) cipher() string {
-	if s.tls == nil {
+	if s.conn.tls == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.tls.Version), " ", ""), tls.CipherSuiteName(s.tls.CipherSuite))
+	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.conn.tls.Version), " ", ""), tls.CipherSuiteName(s.conn.tls.CipherSuite))
 }
 
 // literal is an address literal (RFC 5321 4.1.3).

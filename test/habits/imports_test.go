@@ -51,7 +51,7 @@ var rules = []rule{
 	{"rookery", "github.com/go-ldap/", []string{"rookery/directory/ldap", "rookery/directory/embedded"}, "LDAP's traps (no timeouts, changed identities) are handled in one place; the embedded server uses its filter compiler"},
 	{"rookery", "golang.org/x/net/idna", []string{"rookery"}, "its effort grows with the square of a name's length; NormalDomain has the bound"},
 	{"rookery", "github.com/jimlambrt/gldap", []string{"rookery/directory/embedded"}, "only the embedded server serves LDAP"},
-	{"rookery", "github.com/emersion/go-smtp", []string{"rookery/protocols/smtp"}, "the SMTP engine can be replaced without touching anything else"},
+	{"rookery", "github.com/emersion/go-smtp", []string{"rookery/protocols/outbound"}, "its client sends mail; its server is unfit (decision 30)"},
 	{"rookery", "github.com/hashicorp/raft", []string{"rookery/cluster/consensus", "rookery/cluster/log"}, "Raft's traps are handled in one place; the log speaks its entry type"},
 	{"rookery", "github.com/hashicorp/memberlist", []string{"rookery/cluster/gossip"}, "gossip is a hint, so one package listens to it"},
 	{"rookery", "github.com/minio/", []string{"rookery/storage/blob/s3", "rookery/test/harness"}, "only one driver touches a network"},
