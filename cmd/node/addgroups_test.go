@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/system"
 )
 
@@ -112,7 +113,7 @@ func TestOneNodeFoundsAGroup(t *testing.T) {
 		{"a first group that has moved", true, system.GroupPlacement{Members: one, Version: 2}, false},
 		{"a first group elsewhere", true, system.GroupPlacement{Members: []rookery.NodeID{"b"}, Version: 1}, false},
 	} {
-		n := &Node{id: identity{Node: me, Created: c.created}}
+		n := &Node{id: datadir.Identity{Node: me, Created: c.created}}
 		if got := n.founds(c.p); got != c.want {
 			t.Errorf("%s: founds is %v", c.name, got)
 		}

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -22,9 +19,9 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 	if n.groups == nil || n.road == nil {
 		return a, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
 	}
-	var info joinInfo
-	if err := cbor.Unmarshal(q.Info, &info); err != nil {
-		return a, rookery.E("admit node", rookery.KindCredentials, err)
+	info, err := datadir.ParseJoiner(q)
+	if err != nil {
+		return a, err
 	}
 	key, err := transport.KeyHash(q.Request)
 	if err != nil {
@@ -43,16 +40,6 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 	if err != nil {
 		return a, err
 	}
-	ca, err := loadAuthority(n.cfg.DataDir)
-	if err != nil {
-		return a, err
-	}
-	if a.Certificate, err = ca.Issue(q.Request, q.Node, n.deps.Clock()); err != nil {
-		return a, err
-	}
-	if a.Authorities, err = os.ReadFile(filepath.Join(n.cfg.DataDir, identityDir, transport.AuthoritiesFile)); err != nil {
-		return a, rookery.E("admit node", rookery.KindUnavailable, err)
-	}
 	if err := n.learnMembers(); err != nil {
 		return a, err
 	}
@@ -61,7 +48,7 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 		return a, err
 	}
 	defer clear(ring)
-	a.Payload, err = readWelcome(n.cfg.DataDir, ring, n.mesh.seeds())
+	a, err = n.dir.Admit(q, ring, n.mesh.seeds(), n.deps.Clock())
 	n.deps.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
 	return a, err
 }
@@ -69,7 +56,7 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 // refuseTwin refuses a joiner with a good token whose name a member has, or
 // whose address a living one has: the node file was copied and not changed.
 // The token stays good.
-func (n *Node) refuseTwin(q transport.JoinRequest, info joinInfo, key [32]byte) error {
+func (n *Node) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key [32]byte) error {
 	i, err := n.groups.system.Invitation(q.Token.ID)
 	if err != nil || (transport.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy, UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, n.deps.Clock()) != nil {
 		return nil // no good one, as far as this node knows: Admit decides

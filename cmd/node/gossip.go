@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/gossip"
+	"rookery/cmd/node/datadir"
 )
 
 // How often members ask each other whether they live, after which silence one
@@ -182,7 +183,7 @@ func (l *lives) members() []gossip.Member {
 }
 
 // missing are the members that gossip does not reach.
-func (l *lives) missing() (out []Seed) {
+func (l *lives) missing() (out []datadir.Seed) {
 	here := map[rookery.NodeID]bool{l.node.id.Node: true}
 	for _, m := range l.members() {
 		here[m.Node] = true
@@ -224,7 +225,7 @@ func (l *lives) call(ctx context.Context, id rookery.NodeID) {
 	}
 }
 
-func (l *lives) join(ctx context.Context, missing []Seed) {
+func (l *lives) join(ctx context.Context, missing []datadir.Seed) {
 	var addresses []string
 	for _, s := range missing {
 		addresses = append(addresses, s.Address)

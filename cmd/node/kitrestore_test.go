@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 )
 
 // readsBack fetches the first message of an INBOX over IMAP.
@@ -64,11 +65,11 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 	}
 	sendOne(t, n, login(0), "Subject: kept\r\n\r\nunder three keys\r\n")
 	dir := t.TempDir()
-	kitOf := func(data, name string) RecoveryKit {
+	kitOf := func(data, name string) datadir.Kit {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		err := WriteRecoveryKit(data, path, time.Now())
-		kit, rerr := ReadRecoveryKit(path)
+		err := datadir.Dir(data).WriteKit(path, time.Now())
+		kit, rerr := datadir.ReadKit(path)
 		if err != nil || rerr != nil {
 			t.Fatal(err, rerr)
 		}
@@ -79,7 +80,7 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit := kitOf(cfg.DataDir, "kit")
-	if _, err := RestoreKeys(cfg.DataDir, kit, false, quiet, time.Now()); !rookery.Is(err, rookery.KindConflict) {
+	if _, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now()); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("while the node runs: %v", err)
 	}
 	if err := closeTest(n); err != nil {
@@ -89,13 +90,13 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 	startAndStop(t, otherCfg, otherDeps)
 	strange := kitOf(otherCfg.DataDir, "strange")
 
-	r, err := RestoreKeys(cfg.DataDir, kit, false, quiet, time.Now())
+	r, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now())
 	if err != nil || len(r.Written) > 0 || len(r.Kept) != 4 {
 		t.Errorf("where nothing is missing: %+v, %v", r, err)
 	}
-	refused := func(kit RecoveryKit, kind rookery.Kind, word string) {
+	refused := func(kit datadir.Kit, kind rookery.Kind, word string) {
 		t.Helper()
-		r, err := RestoreKeys(cfg.DataDir, kit, false, quiet, time.Now())
+		r, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now())
 		if !rookery.Is(err, kind) || !strings.Contains(err.Error(), word) || len(r.Written) > 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
@@ -105,14 +106,14 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(old, rookery.KindConflict, "tenant keys [2] are in use and not in this kit")
-	for _, name := range []string{"keys", identityDir} {
+	for _, name := range []string{"keys", certificateDir} {
 		if err := os.RemoveAll(filepath.Join(cfg.DataDir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refused(old, rookery.KindConflict, "tenant keys [2] are in use and not in this kit")
 	refused(strange, rookery.KindConflict, "are in use and not in this kit") // nothing else tells of whom the directory is
-	if r, err = RestoreKeys(cfg.DataDir, kit, false, quiet, time.Now()); err != nil || len(r.Written) != 4 {
+	if r, err = datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now()); err != nil || len(r.Written) != 4 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if slices.Contains(r.Written, "") || len(r.Missing) > 0 {

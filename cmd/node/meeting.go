@@ -7,6 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 )
 
 // A node whose copy of the registry is older than the admission of another
@@ -38,7 +39,7 @@ func (n *Node) meet(ctx context.Context) error {
 			asking, cancel := context.WithTimeout(ctx, askWait)
 			b, err := n.mesh.Call(asking, id, callMembers, nil)
 			cancel()
-			var seeds []Seed
+			var seeds []datadir.Seed
 			if err == nil {
 				err = cbor.Unmarshal(b, &seeds)
 			}
@@ -58,12 +59,12 @@ func (n *Node) meet(ctx context.Context) error {
 
 // introduce takes in members that are not known yet. What is known stays: the
 // registry alone changes it.
-func (m *mesh) introduce(seeds []Seed) {
+func (m *mesh) introduce(seeds []datadir.Seed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range seeds {
 		if _, known := m.known[s.Node]; !known && s.Node != m.id.Node {
-			m.known[s.Node] = s.member()
+			m.known[s.Node] = member{address: s.Address, key: s.KeyHash()}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 )
 
@@ -19,7 +20,8 @@ import (
 // calls that groups and settings make of them.
 type mesh struct {
 	cfg     settings.Node
-	id      identity
+	dir     datadir.Dir
+	id      datadir.Identity
 	logger  *slog.Logger
 	network Network
 	*transport.Transport
@@ -56,22 +58,19 @@ const (
 	streamImage   = "image"
 )
 
-func openMesh(cfg settings.Node, id identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
-	ident, err := freshIdentity(cfg.DataDir, deps.Clock(), deps.Logger)
+func openMesh(cfg settings.Node, id datadir.Identity, deps Deps, join transport.JoinHandler, removed func(by rookery.NodeID)) (*mesh, error) {
+	dir := datadir.Dir(cfg.DataDir)
+	ident, err := dir.Certificate(id.Node, deps.Clock(), deps.Logger)
 	if err != nil {
 		return nil, err
 	}
-	if ident.Node != id.Node {
-		return nil, rookery.E("open transport", rookery.KindDamaged,
-			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", identityDir, ident.Node, id.Node))
-	}
-	m := &mesh{cfg: cfg, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}, heard: map[rookery.NodeID]string{}, unknown: make(chan struct{}, 1)}
-	seeds, err := loadSeeds(cfg.DataDir)
+	m := &mesh{cfg: cfg, dir: dir, id: id, logger: deps.Logger, network: deps.Network, known: map[rookery.NodeID]member{}, heard: map[rookery.NodeID]string{}, unknown: make(chan struct{}, 1)}
+	seeds, err := dir.Seeds()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range seeds {
-		m.known[s.Node] = s.member()
+		m.known[s.Node] = member{address: s.Address, key: s.KeyHash()}
 	}
 	m.creds = transport.NewCredentials(ident)
 	m.Transport, err = transport.New(transport.Options{
@@ -145,30 +144,30 @@ func (m *mesh) learn(members map[rookery.NodeID]member) {
 		}
 		m.known[id] = k
 	}
-	seeds := make([]Seed, 0, len(m.known))
+	seeds := make([]datadir.Seed, 0, len(m.known))
 	for id, k := range m.known {
 		if id != m.id.Node && !k.removed {
-			seeds = append(seeds, Seed{id, k.address, k.key[:]})
+			seeds = append(seeds, datadir.Seed{Node: id, Address: k.address, Key: k.key[:]})
 		}
 	}
 	m.mu.Unlock()
 	for _, id := range gone {
 		m.CutOff(id)
 	}
-	if err := saveSeeds(m.cfg.DataDir, seeds); err != nil {
+	if err := m.dir.SaveSeeds(seeds); err != nil {
 		m.logger.Warn("the addresses of other nodes could not be kept", "error", err)
 	}
 }
 
 // seeds are the nodes a joiner is told of: all members, this one included.
-func (m *mesh) seeds() []Seed {
+func (m *mesh) seeds() []datadir.Seed {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	own := m.creds.Current().KeyHash()
-	seeds := []Seed{{m.id.Node, m.address, own[:]}}
+	seeds := []datadir.Seed{{Node: m.id.Node, Address: m.address, Key: own[:]}}
 	for id, k := range m.known {
 		if id != m.id.Node && !k.removed {
-			seeds = append(seeds, Seed{id, k.address, k.key[:]})
+			seeds = append(seeds, datadir.Seed{Node: id, Address: k.address, Key: k.key[:]})
 		}
 	}
 	return seeds

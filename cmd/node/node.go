@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/protocols/delivery"
@@ -62,7 +63,7 @@ func (d *Deps) complete() {
 	}
 	d.tuning = systemTuning(d.tuning)
 	if d.OnStall == nil {
-		d.OnStall = d.endProcess
+		d.OnStall = func(err error) { datadir.EndProcess(d.Logger, err) }
 	}
 }
 
@@ -73,7 +74,8 @@ const startWithin = 30 * time.Second
 type Node struct {
 	cfg          settings.Node
 	deps         Deps
-	id           identity
+	dir          datadir.Dir
+	id           datadir.Identity
 	lock         *os.File
 	tenant       *keyRing
 	settingsRing *keyRing
@@ -125,7 +127,7 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
 	deps.complete()
-	n = &Node{cfg: cfg, deps: deps}
+	n = &Node{cfg: cfg, deps: deps, dir: datadir.Dir(cfg.DataDir)}
 	n.over.ended = make(chan struct{})
 	n.health = newHealth(n)
 	n.metrics = newMetrics()
@@ -164,16 +166,16 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 // openDir takes the data directory, which has to be a node's.
 func (n *Node) openDir(ctx context.Context) error {
 	if n.deps.Create {
-		if err := create(ctx, n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
+		if err := datadir.Create(ctx, n.cfg, n.deps.FS, n.deps.Clock()); err != nil && !rookery.Is(err, rookery.KindExists) {
 			return err
 		}
 	}
-	lock, err := LockDir(n.cfg.DataDir)
+	lock, err := n.dir.Lock()
 	if err != nil {
 		return err
 	}
 	n.lock = lock
-	have, err := hasIdentity(n.cfg.DataDir, n.deps.FS)
+	have, err := n.dir.Exists(n.deps.FS)
 	if err != nil {
 		return err
 	}
@@ -188,13 +190,7 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 	if err := durable.MakeDir(filepath.Join(n.cfg.DataDir, "tmp")); err != nil {
 		return rookery.E("open data directory", rookery.KindDenied, err)
 	}
-	if n.id, err = startIdentity(n.cfg.DataDir); err != nil {
-		return err
-	}
-	if err := errors.Join(refuseHalfRecovered(n.cfg.DataDir), refuseSuperseded(n.cfg.DataDir)); err != nil {
-		return err
-	}
-	if err := n.id.refuseEmpty(n.cfg.DataDir, n.deps.FS); err != nil {
+	if n.id, err = n.dir.Start(n.deps.FS); err != nil {
 		return err
 	}
 	if n.tenant, err = openTenantRing(ctx, n); err != nil {
@@ -299,7 +295,7 @@ func (n *Node) begun() error {
 		return err
 	}
 	n.id.Created, n.id.Held = false, true
-	return saveIdentity(n.cfg.DataDir, n.id)
+	return n.dir.SaveIdentity(n.id)
 }
 
 // openSettings reads the settings, after writing the first ones where there

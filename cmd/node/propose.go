@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/state"
 )
 
@@ -54,7 +55,7 @@ const (
 	patience = 10 * time.Second
 )
 
-func newRoad(id identity, clock func() time.Time, ended <-chan struct{}) *road {
+func newRoad(id datadir.Identity, clock func() time.Time, ended <-chan struct{}) *road {
 	return &road{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{}, proposers: map[rookery.GroupID]*state.Proposer{}}
 }
 

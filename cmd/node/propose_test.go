@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/state"
 )
 
@@ -36,7 +37,7 @@ func (f *flaky) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byt
 func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{doubts: 3}
-		r := newRoad(identity{Node: "n1", Epoch: 4}, time.Now, nil)
+		r := newRoad(datadir.Identity{Node: "n1", Epoch: 4}, time.Now, nil)
 		r.add(2, f)
 		index, result, err := r.Apply(t.Context(), 2, []byte("cmd"))
 		if err != nil || index != 7 || string(state.DecodeResult(result).Value) != "done" {
@@ -59,7 +60,7 @@ func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 
 func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, nil)
+		r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
 		r.add(2, &flaky{doubts: 1 << 30})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -74,7 +75,7 @@ func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 func TestRoadPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
-		r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, ended)
+		r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, ended)
 		r.add(2, &flaky{refusals: 1 << 30})
 		r.add(3, &flaky{refusals: 20})
 		r.add(4, &flaky{refusals: 3, doubts: 1 << 30})
@@ -99,7 +100,7 @@ func TestRoadPatience(t *testing.T) {
 // on: one used twice would be taken for a command sent again, and dropped.
 func TestRoadNumbersGoOnWhenTheWayChanges(t *testing.T) {
 	far, near := &flaky{}, &flaky{}
-	r := newRoad(identity{Node: "n1", Epoch: 1}, time.Now, nil)
+	r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
 	r.away = func(rookery.GroupID) (group, error) { return far, nil }
 	for range 2 {
 		if _, _, err := r.Apply(t.Context(), 2, []byte("cmd")); err != nil {

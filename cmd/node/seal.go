@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
@@ -76,8 +77,12 @@ func (s *sealer) aead(place string, version uint32) (cipher.AEAD, error) {
 	k, ok := s.ring.Tenant(version)
 	if !ok {
 		return nil, rookery.E("open secret", rookery.KindUnavailable, fmt.Errorf(
-			"%s is sealed under version %d of the settings key, which is not in %s: start another node, or bring the file back from a recovery kit that has it (rookery key restore)", place, version, settingsKey))
+			"%s is sealed under version %d of the settings key, which is not in keys/settings.key: start another node, or bring the file back from a recovery kit that has it (rookery key restore)", place, version))
 	}
 	defer k.Clear()
-	return keyGCM(k.Secret())
+	block, err := aes.NewCipher(k.Secret())
+	if err != nil {
+		return nil, rookery.E("open secret", rookery.KindDamaged, err)
+	}
+	return cipher.NewGCM(block)
 }

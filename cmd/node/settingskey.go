@@ -5,7 +5,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
-	"path/filepath"
 	"time"
 
 	"rookery"
@@ -30,7 +29,7 @@ const (
 // openSettingsRing reads the ring of the settings key, by which the secrets of
 // the settings are sealed, and gossip is encrypted.
 func openSettingsRing(ctx context.Context, n *Node) (*keyRing, error) {
-	t := &keyRing{name: "settings", node: n, source: keySource{path: filepath.Join(n.cfg.DataDir, settingsKey)}, moved: n.Groups}
+	t := &keyRing{name: "settings", node: n, source: n.dir.SettingsKeys(), moved: n.Groups}
 	t.records = func() ([]system.TenantKey, error) { return n.groups.system.SettingsKeys() }
 	return t, t.open(ctx)
 }

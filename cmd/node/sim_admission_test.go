@@ -31,7 +31,7 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		join := func(change func(*settings.Node)) error {
 			cfg := x.cfg
 			change(&cfg)
-			return Join(c.t.Context(), cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
+			return x.join(c.t.Context(), cfg, token, addresses)
 		}
 		for what, change := range map[string]func(*settings.Node){
 			"name":    func(cfg *settings.Node) { cfg.Name = c.nodes[1].cfg.Name },
@@ -72,7 +72,7 @@ func TestSimTokensAreMintedWhileNodesAreStillToStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("with %d nodes that do not run: %v", i-3, err)
 			}
-			if err := Join(c.t.Context(), x.cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses); err != nil {
+			if err := x.join(c.t.Context(), x.cfg, token, addresses); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * clockFresh) // what was known of the clocks is looked at anew

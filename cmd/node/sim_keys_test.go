@@ -18,6 +18,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/datadir"
 	"rookery/directory/embedded"
 	"rookery/protocols/delivery"
 	"rookery/storage/body"
@@ -127,7 +128,7 @@ func (c *sim) thief() *thief {
 			th.rings = append(th.rings, x.tenant.ring)
 			c.takeImages(th, x)
 		}
-		if ring, err := keySourceOf(&x.cfg).load(context.Background()); err == nil {
+		if ring, err := datadir.Dir(x.cfg.DataDir).TenantKeys(x.cfg.Keys.Command).Load(context.Background()); err == nil {
 			th.rings = append(th.rings, ring)
 		}
 		th.takeDir(x.cfg.DataDir)
@@ -423,7 +424,7 @@ func TestSimRotationWaitsForTheLiving(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		n, stuck := c.nodes[0].Node, c.nodes[2]
 		good := stuck.tenant.source
-		stuck.tenant.source.command = []string{"/bin/false"}
+		stuck.tenant.source = stuck.dir.TenantKeys([]string{"/bin/false"})
 		for range 3 {
 			_, err := n.rotateTenant(c.t.Context())
 			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
@@ -454,7 +455,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 		joiner := c.nodes[3]
 		token, addresses, err := n.MintToken(c.t.Context(), time.Hour)
 		if err == nil {
-			err = Join(c.t.Context(), joiner.cfg, Deps{FS: joiner.mem, Network: joiner.deps.Network}, token, addresses)
+			err = joiner.join(c.t.Context(), joiner.cfg, token, addresses)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ func (c *sim) grow() *simNode {
 	x := c.nodes[len(c.nodes)-1]
 	token, addresses, err := c.nodes[0].MintToken(c.t.Context(), time.Hour)
 	if err == nil {
-		err = Join(c.t.Context(), x.cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
+		err = x.join(c.t.Context(), x.cfg, token, addresses)
 	}
 	if err != nil {
 		c.t.Fatal(err)

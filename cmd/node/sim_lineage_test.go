@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 )
 
 // older is a machine's data directory as it was at a moment.
@@ -117,7 +118,7 @@ func TestSimOfTwoCopiesOneEnds(t *testing.T) {
 		// The copy began from what the node has on disk now.
 		l.mu.Lock()
 		at := l.seen[x.id.Node].Now
-		l.seen[x.id.Node] = sign{Run: "copy", Was: at, Now: moment{Epoch: at.Epoch + 1}}
+		l.seen[x.id.Node] = sign{Run: "copy", Was: at, Now: datadir.Moment{Epoch: at.Epoch + 1}}
 		l.mu.Unlock()
 		select {
 		case <-x.Ended():

@@ -11,21 +11,31 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/datadir"
 )
 
 // impostor is somebody with the cluster CA's key who calls himself a member:
 // the certificate is as good as the member's, the public key is another.
 func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
 	c.t.Helper()
-	ca, err := loadAuthority(x.cfg.DataDir)
+	dir := datadir.Dir(x.cfg.DataDir)
+	ca, err := dir.Authority()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	id, err := readIdentity(x.cfg.DataDir)
+	id, err := dir.Identity()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ident, err := issue(ca, id.Node, time.Now())
+	request, key, err := transport.NewRequest(id.Node)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cert, err := ca.Issue(request, id.Node, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ident, err := transport.NewIdentity(cert, key, ca.CertificatePEM())
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/datadir"
 )
 
 const simMargin = 5000
@@ -67,7 +68,7 @@ func (c *sim) place(x *simNode, d machineDisk) {
 // applyUntil applies a recovery on a machine and takes its power before a
 // change of its disk, or after a step. It reports whether it came to that;
 // else the recovery is done.
-func (c *sim) applyUntil(x *simNode, p RecoveryPlan, change int64, step string) (changes int64, steps []string, cut bool) {
+func (c *sim) applyUntil(x *simNode, p datadir.RecoveryPlan, change int64, step string) (changes int64, steps []string, cut bool) {
 	c.t.Helper()
 	var left *machineDisk
 	var d *disk
@@ -78,7 +79,7 @@ func (c *sim) applyUntil(x *simNode, p RecoveryPlan, change int64, step string) 
 	}
 	d = newDisk(x.mem, change, power)
 	d.lies.Store("")
-	err := applyRecovery(x.cfg.DataDir, d, p, x.deps.Logger, time.Now(), func(done string) {
+	err := datadir.Dir(x.cfg.DataDir).RecoverOn(d, p, x.deps.Logger, time.Now(), func(done string) {
 		steps = append(steps, fmt.Sprintf("%d %s", d.changes.Load(), done))
 		if done == step {
 			power()
@@ -97,9 +98,9 @@ func (c *sim) applyUntil(x *simNode, p RecoveryPlan, change int64, step string) 
 // applyAgain is what the operator does after a crash: a node that is started
 // says that it is half recovered, and the recovery is repeated, from its own
 // plan where it has one.
-func (c *sim) applyAgain(x *simNode, p RecoveryPlan, when string) {
+func (c *sim) applyAgain(x *simNode, p datadir.RecoveryPlan, when string) {
 	c.t.Helper()
-	own, pending, err := PendingRecovery(x.cfg.DataDir)
+	own, pending, err := datadir.Dir(x.cfg.DataDir).PendingRecovery()
 	if err != nil {
 		c.t.Fatalf("%s: %v", when, err)
 	}
@@ -117,18 +118,18 @@ func (c *sim) applyAgain(x *simNode, p RecoveryPlan, when string) {
 			c.t.Fatalf("%s: half recovered it starts, or says %v", when, err)
 		}
 	}
-	if err := applyRecovery(x.cfg.DataDir, x.mem, p, x.deps.Logger, time.Now(), func(string) {}); err != nil {
+	if err := datadir.Dir(x.cfg.DataDir).RecoverOn(x.mem, p, x.deps.Logger, time.Now(), func(string) {}); err != nil {
 		c.t.Fatalf("%s: again: %v", when, err)
 	}
 }
 
 // mustBeRecovered judges the disk of a machine after the recovery.
-func (c *sim) mustBeRecovered(x *simNode, p RecoveryPlan, when string) {
+func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string) {
 	c.t.Helper()
-	if _, pending, err := PendingRecovery(x.cfg.DataDir); pending || err != nil {
+	if _, pending, err := datadir.Dir(x.cfg.DataDir).PendingRecovery(); pending || err != nil {
 		c.t.Fatalf("%s: still pending: %v", when, err)
 	}
-	r, err := inspectRecovery(x.cfg.DataDir, x.mem, x.deps.Logger)
+	r, err := datadir.Dir(x.cfg.DataDir).InspectOn(x.mem, x.deps.Logger)
 	if err != nil {
 		c.t.Fatalf("%s: %v", when, err)
 	}
@@ -136,7 +137,7 @@ func (c *sim) mustBeRecovered(x *simNode, p RecoveryPlan, when string) {
 		c.t.Fatalf("%s: generation %q, planned %q", when, r.Generation, p.Generation)
 	}
 	for _, s := range p.Groups {
-		i := slices.IndexFunc(r.Groups, func(g ReportedGroup) bool { return g.Group == s.Group })
+		i := slices.IndexFunc(r.Groups, func(g datadir.ReportedGroup) bool { return g.Group == s.Group })
 		if i < 0 {
 			c.t.Fatalf("%s: group %d is not there", when, s.Group)
 		}
@@ -184,15 +185,15 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 		c.powerCut(c.nodes...)
 		a, b := c.nodes[0], c.nodes[1]
 		c.nodes = c.nodes[:2] // the third is lost for ever
-		var reports []Report
+		var reports []datadir.Report
 		for _, x := range c.nodes {
-			r, err := inspectRecovery(x.cfg.DataDir, x.mem, x.deps.Logger)
+			r, err := datadir.Dir(x.cfg.DataDir).InspectOn(x.mem, x.deps.Logger)
 			if err != nil {
 				t.Fatal(err)
 			}
 			reports = append(reports, r)
 		}
-		plan, err := PlanRecovery(reports, simMargin)
+		plan, err := datadir.PlanRecovery(reports, simMargin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +259,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 
 func (x *simNode) readID(t *testing.T) rookery.NodeID {
 	t.Helper()
-	id, err := readIdentity(x.cfg.DataDir)
+	id, err := datadir.Dir(x.cfg.DataDir).Identity()
 	if err != nil {
 		t.Fatal(err)
 	}

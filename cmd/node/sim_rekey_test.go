@@ -69,7 +69,7 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			}
 			return true
 		})
-		kept, err := body.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKey))
+		kept, err := body.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKeys))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			}
 		}
 		c.off(removed)
-		ident, err := transport.LoadIdentity(filepath.Join(removed.cfg.DataDir, identityDir))
+		ident, err := transport.LoadIdentity(filepath.Join(removed.cfg.DataDir, certificateDir))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport/transporttest"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 	"rookery/storage/blob"
@@ -139,6 +140,11 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	c.t.Cleanup(func() { c.off(x) })
 }
 
+// join makes the machine a node of the cluster that minted the token.
+func (x *simNode) join(ctx context.Context, cfg settings.Node, token string, addresses []string) error {
+	return datadir.Join(ctx, cfg, datadir.Joining{Token: token, Addresses: addresses, FS: x.mem, Dial: dialTCP(x.deps.Network)})
+}
+
 // begin makes one cluster of the machines, three replicas of everything.
 func (c *sim) begin() {
 	c.t.Helper()
@@ -147,7 +153,7 @@ func (c *sim) begin() {
 	for _, x := range c.nodes[1:] {
 		token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
 		if err == nil {
-			err = Join(c.t.Context(), x.cfg, Deps{FS: x.mem, Network: x.deps.Network}, token, addresses)
+			err = x.join(c.t.Context(), x.cfg, token, addresses)
 		}
 		if err != nil {
 			c.t.Fatal(err)

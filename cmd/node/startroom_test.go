@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/test/faultdisk"
 )
 
@@ -28,7 +29,7 @@ func TestStartWaitsForRoom(t *testing.T) {
 	cfg.Listen.Health = []string{port.Addr().String()}
 	port.Close()
 	startAndStop(t, cfg, deps)
-	before, err := readIdentity(cfg.DataDir)
+	before, err := datadir.Dir(cfg.DataDir).Identity()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestStartWaitsForRoom(t *testing.T) {
 			t.Fatalf("its health says %q", said)
 		}
 	}
-	if id, err := readIdentity(cfg.DataDir); err != nil || id.Epoch != before.Epoch {
+	if id, err := datadir.Dir(cfg.DataDir).Identity(); err != nil || id.Epoch != before.Epoch {
 		t.Errorf("it waits under epoch %d, the last start had %d (%v)", id.Epoch, before.Epoch, err)
 	}
 	disk.Fail(0, nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
-	"rookery/cmd/node/settings"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/body"
 	"rookery/storage/system"
 )
@@ -30,7 +29,7 @@ type keyRing struct {
 	records func() ([]system.TenantKey, error)
 	moved   func()
 	ring    *body.Keyring
-	source  keySource
+	source  datadir.KeySource
 	// lost is that the source had none at the start: the cluster gives it.
 	lost bool
 
@@ -47,7 +46,7 @@ const (
 
 // keyWait bounds one node's answer about its keys: it may have to run a
 // command and write a file.
-const keyWait = keyCommandTime + 10*time.Second
+const keyWait = datadir.KeyCommandTime + 10*time.Second
 
 // heldKeys is what a node says of its ring.
 type heldKeys struct {
@@ -62,20 +61,16 @@ type sentKey struct {
 	Secret  []byte `cbor:"2,keyasint,omitempty"`
 }
 
-func keySourceOf(c *settings.Node) keySource {
-	return keySource{filepath.Join(c.DataDir, tenantKeys), c.Keys.Command}
-}
-
 // openTenantRing reads the keyring, without which no message can be read.
 // Where it is missing, the rest of the cluster is asked once it can be.
 func openTenantRing(ctx context.Context, n *Node) (*keyRing, error) {
-	t := &keyRing{name: "tenant", node: n, source: keySourceOf(&n.cfg), moved: n.tenantMoved}
+	t := &keyRing{name: "tenant", node: n, source: n.dir.TenantKeys(n.cfg.Keys.Command), moved: n.tenantMoved}
 	t.records = func() ([]system.TenantKey, error) { return n.groups.system.TenantKeys() }
 	return t, t.open(ctx)
 }
 
 func (t *keyRing) open(ctx context.Context) (err error) {
-	if t.ring, err = t.source.load(ctx); rookery.Is(err, rookery.KindNotFound) {
+	if t.ring, err = t.source.Load(ctx); rookery.Is(err, rookery.KindNotFound) {
 		t.ring, t.lost, err = new(body.Keyring), true, nil
 	}
 	return err
@@ -101,7 +96,7 @@ func (t *keyRing) find(ctx context.Context) error {
 		return nil
 	}
 	return rookery.E("open "+t.name+" keys", rookery.KindDamaged,
-		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.path, t.node.cfg.DataDir))
+		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.Path(), t.node.cfg.DataDir))
 }
 
 // change changes the ring where its source takes the change first.
@@ -111,7 +106,7 @@ func (t *keyRing) change(ctx context.Context, fn func(*body.Keyring) error) erro
 	if err := fn(next); err != nil {
 		return err
 	}
-	if err := t.source.save(ctx, next); err != nil {
+	if err := t.source.Save(ctx, next); err != nil {
 		return err
 	}
 	return fn(t.ring)

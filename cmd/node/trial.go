@@ -11,23 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"rookery"
 	"rookery/cmd/node/settings"
 	"rookery/directory/ldap"
 	"rookery/storage/blob"
 	"rookery/storage/blob/s3"
 )
-
-// Beginnable tells, before anything is asked, what would keep Create from
-// making this machine the first of a cluster.
-func Beginnable(cfg settings.Node) error {
-	if _, err := openCertificate(cfg.TLS, slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	return refuseExisting("create cluster", cfg.DataDir, vfs.Default)
-}
 
 // Greeting is what a directory tells of itself.
 type Greeting = ldap.Greeting

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cluster/consensus"
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/system"
@@ -36,26 +35,6 @@ func TestStatusTellsOfGroupsThatHaveNotBegun(t *testing.T) {
 			if !strings.Contains(said, w) {
 				t.Errorf("%s: %q lacks %q", name, said, w)
 			}
-		}
-	}
-}
-
-// A group that nobody of the survivors saw begin holds no recovery up; one
-// that somebody saw begin, or whose copy is damaged, does.
-func TestPlanPassesOverGroupsThatHadNotBegun(t *testing.T) {
-	at := consensus.Position{Term: 1, LastTerm: 1, Last: 1}
-	unbegunOn := func(node rookery.NodeID, unbegun bool, damaged string) Report {
-		r := reportOf(node, at, consensus.Position{})
-		r.Groups[1].Unbegun, r.Groups[1].Damaged = unbegun, damaged
-		return r
-	}
-	p, err := PlanRecovery([]Report{unbegunOn("a", true, ""), unbegunOn("b", true, "")}, 1000)
-	if err != nil || len(p.Groups) != 1 || len(p.Unbegun) != 1 || p.Unbegun[0] != 2 {
-		t.Errorf("%+v, %v", p, err)
-	}
-	for _, b := range []Report{unbegunOn("b", false, ""), unbegunOn("b", true, "torn")} {
-		if _, err := PlanRecovery([]Report{unbegunOn("a", true, ""), b}, 1000); !rookery.Is(err, rookery.KindConflict) {
-			t.Errorf("planned without group 2: %v", err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -46,7 +47,7 @@ func TestOldBinaryEnds(t *testing.T) {
 		t.Errorf("at its own version: %v", err)
 	}
 	above := CommandVersion + 1
-	n := &Node{id: identity{Node: "me"}, groups: &groups{system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}}
+	n := &Node{id: datadir.Identity{Node: "me"}, groups: &groups{system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}}
 	n.over.ended = make(chan struct{})
 	if err := n.enlist(t.Context()); !rookery.Is(err, rookery.KindDenied) {
 		t.Errorf("enlisted: %v", err)

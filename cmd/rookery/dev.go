@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 	"rookery/internal/durable"
@@ -185,7 +185,7 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return rookery.E("make data directory", rookery.KindDenied, err)
 	}
-	lock, err := node.LockDir(d.dir)
+	lock, err := datadir.Dir(d.dir).Lock()
 	if err != nil {
 		return err
 	}

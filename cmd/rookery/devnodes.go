@@ -16,8 +16,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"rookery"
-	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/datadir"
 )
 
 // devProcess is one node of a dev cluster: a process that is not restarted
@@ -194,7 +194,7 @@ func (p *devProcess) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := node.Join(ctx, p.dev.config(p.k), node.Deps{}, i.Token, i.Addresses); err != nil {
+	if err := datadir.Join(ctx, p.dev.config(p.k), datadir.Joining{Token: i.Token, Addresses: i.Addresses}); err != nil {
 		return err
 	}
 	return p.start()

@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 )
 
@@ -24,7 +25,7 @@ type begun struct {
 
 // begin tries the settings, makes the cluster, and writes the recovery kit.
 func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
-	cfg, err := node.LoadConfig(*i.config)
+	cfg, err := loadNodeFile(*i.config)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 		return err
 	}
 	defer unlock()
-	if err := node.Beginnable(cfg); err != nil {
+	if err := datadir.Creatable(cfg); err != nil {
 		return err
 	}
 	if term, ok := openTerminal(); ok {
@@ -68,7 +69,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if err := beginCluster(ctx, cfg, found.set, logger); err != nil {
 		return err
 	}
-	if err := node.WriteRecoveryKit(cfg.DataDir, kit, time.Now()); err != nil {
+	if err := datadir.Dir(cfg.DataDir).WriteKit(kit, time.Now()); err != nil {
 		return rookery.E("begin cluster", rookery.KindDenied, fmt.Errorf("the cluster has begun in %s, but without its recovery kit: %w; start the node, then run: rookery key kit FILE -data %s", cfg.DataDir, err, cfg.DataDir))
 	}
 	if asJSON {
@@ -108,7 +109,7 @@ func beginCluster(ctx context.Context, cfg settings.Node, set *settings.Cluster,
 	if err != nil {
 		// What is half made must not stand in the way of the next attempt; what
 		// another process makes there is not ours.
-		if fresh && !errors.Is(err, node.ErrInUse) {
+		if fresh && !errors.Is(err, datadir.ErrInUse) {
 			os.RemoveAll(cfg.DataDir)
 		}
 		return err

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rookery/cmd/node"
+	"rookery/cmd/node/datadir"
 )
 
 func joinVerb(s *shell) *cobra.Command {
@@ -43,11 +43,11 @@ its groups to it.`,
 				return usagef("%q is no address of a node: write it like mail1.example.com:7717", a)
 			}
 		}
-		cfg, err := node.LoadConfig(*config)
+		cfg, err := loadNodeFile(*config)
 		if err != nil {
 			return err
 		}
-		if err := node.Join(c.Context(), cfg, node.Deps{}, token, addresses); err != nil {
+		if err := datadir.Join(c.Context(), cfg, datadir.Joining{Token: token, Addresses: addresses}); err != nil {
 			return err
 		}
 		if *asJSON {

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/datadir"
 )
 
 const keyLong = `Shows and changes the keys that open mail. Every message has a key of its own,
@@ -170,7 +170,7 @@ func (k keyCall) kit(path string) error {
 	if exists(path) {
 		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file", path))
 	}
-	if err := node.WriteRecoveryKit(k.data, path, time.Now()); err != nil {
+	if err := datadir.Dir(k.data).WriteKit(path, time.Now()); err != nil {
 		return err
 	}
 	if k.json {

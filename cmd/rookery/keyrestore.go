@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/datadir"
 )
 
 func keyRestoreVerb(k keyCall) *cobra.Command {
@@ -30,7 +30,7 @@ func (k keyCall) restore(path string, partial bool) error {
 	if k.data == "" {
 		return usagef("restore needs -data DIR, of a stopped node")
 	}
-	kit, err := node.ReadRecoveryKit(path)
+	kit, err := datadir.ReadKit(path)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (k keyCall) restore(path string, partial bool) error {
 	if err != nil {
 		return err
 	}
-	r, err := node.RestoreKeys(k.data, kit, partial, logger, time.Now())
+	r, err := datadir.Dir(k.data).RestoreKeys(kit, partial, logger, time.Now())
 	if err != nil {
 		return err
 	}

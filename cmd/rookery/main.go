@@ -1,7 +1,7 @@
 // Command rookery is the one binary of the mail server cluster: it runs a node
 // and holds the operator's verbs, one file a verb. It owns flags, tables and
 // exit codes; it never holds a mail rule and never touches a data directory
-// except through package node.
+// except through packages node and datadir.
 package main
 
 import (

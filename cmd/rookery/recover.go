@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/datadir"
 )
 
 const recoverLong = `Builds a cluster from the survivors' disks when the majority of its nodes is lost
@@ -82,7 +82,7 @@ func recoverInspect(s *recovering) error {
 	if err != nil {
 		return err
 	}
-	r, err := node.InspectRecovery(s.data, logger)
+	r, err := datadir.Dir(s.data).Inspect(logger)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 	if s.data == "" {
 		return usagef("needs -data DIR")
 	}
-	p, pending, err := node.PendingRecovery(s.data)
+	p, pending, err := datadir.Dir(s.data).PendingRecovery()
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 	if err != nil {
 		return err
 	}
-	if err := node.ApplyRecovery(s.data, p, logger, time.Now()); err != nil {
+	if err := datadir.Dir(s.data).Recover(p, logger, time.Now()); err != nil {
 		return err
 	}
 	if !s.json {
@@ -149,26 +149,26 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 	return err
 }
 
-func planFrom(files []string, margin uint32) (node.RecoveryPlan, error) {
-	var reports []node.Report
+func planFrom(files []string, margin uint32) (datadir.RecoveryPlan, error) {
+	var reports []datadir.Report
 	for _, name := range files {
 		b, err := readInput(name)
 		if err != nil {
-			return node.RecoveryPlan{}, err
+			return datadir.RecoveryPlan{}, err
 		}
-		var r node.Report
+		var r datadir.Report
 		if err := json.Unmarshal(b, &r); err != nil || r.Node == "" {
-			return node.RecoveryPlan{}, rookery.E("read report", rookery.KindInvalid, fmt.Errorf("%s is no report of rookery recover inspect --json (%v)", name, err))
+			return datadir.RecoveryPlan{}, rookery.E("read report", rookery.KindInvalid, fmt.Errorf("%s is no report of rookery recover inspect --json (%v)", name, err))
 		}
 		reports = append(reports, r)
 	}
 	if len(reports) == 0 {
-		return node.RecoveryPlan{}, usagef("apply needs the reports of all survivors (rookery recover inspect --json)")
+		return datadir.RecoveryPlan{}, usagef("apply needs the reports of all survivors (rookery recover inspect --json)")
 	}
-	return node.PlanRecovery(reports, margin)
+	return datadir.PlanRecovery(reports, margin)
 }
 
-func printPlan(s *shell, p node.RecoveryPlan) error {
+func printPlan(s *shell, p datadir.RecoveryPlan) error {
 	names := map[rookery.NodeID]string{}
 	for _, r := range p.Survivors {
 		names[r.Node] = r.Name

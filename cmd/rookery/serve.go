@@ -33,7 +33,7 @@ Started on a full disk it waits for room.`,
 		if err != nil {
 			return err
 		}
-		cfg, err := node.LoadConfig(*path)
+		cfg, err := loadNodeFile(*path)
 		if err != nil {
 			return err
 		}

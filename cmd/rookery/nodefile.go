@@ -1,4 +1,4 @@
-package node
+package main
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"rookery/cmd/node/settings"
 )
 
-// LoadConfig reads the node file at path.
-func LoadConfig(path string) (settings.Node, error) {
+// loadNodeFile reads the node file at path.
+func loadNodeFile(path string) (settings.Node, error) {
 	const op = "read node file"
 	b, err := os.ReadFile(path)
 	if err != nil {

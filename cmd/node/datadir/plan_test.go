@@ -1,14 +1,15 @@
-package node
+package datadir
 
 import (
 	"testing"
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/storage/command"
 )
 
 func reportOf(node rookery.NodeID, position ...consensus.Position) Report {
-	r := Report{Cluster: "c", Node: node, Name: string(node), Version: CommandVersion}
+	r := Report{Cluster: "c", Node: node, Name: string(node), Version: command.Version}
 	for _, id := range []rookery.NodeID{"a", "b", "c", "d", "e"} {
 		r.Nodes = append(r.Nodes, ReportedNode{Node: id, Name: string(id)})
 	}
@@ -68,5 +69,25 @@ func TestPlanKnowsTheDeadFromConfigurations(t *testing.T) {
 	}
 	if len(p.Dead) != 2 || p.Dead[0] != (ReportedNode{Node: "c", Name: "c"}) || p.Dead[1] != (ReportedNode{Node: "d"}) {
 		t.Errorf("dead: %+v", p.Dead)
+	}
+}
+
+// A group that nobody of the survivors saw begin holds no recovery up; one
+// that somebody saw begin, or whose copy is damaged, does.
+func TestPlanPassesOverGroupsThatHadNotBegun(t *testing.T) {
+	at := consensus.Position{Term: 1, LastTerm: 1, Last: 1}
+	unbegunOn := func(node rookery.NodeID, unbegun bool, damaged string) Report {
+		r := reportOf(node, at, consensus.Position{})
+		r.Groups[1].Unbegun, r.Groups[1].Damaged = unbegun, damaged
+		return r
+	}
+	p, err := PlanRecovery([]Report{unbegunOn("a", true, ""), unbegunOn("b", true, "")}, 1000)
+	if err != nil || len(p.Groups) != 1 || len(p.Unbegun) != 1 || p.Unbegun[0] != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, b := range []Report{unbegunOn("b", false, ""), unbegunOn("b", true, "torn")} {
+		if _, err := PlanRecovery([]Report{unbegunOn("a", true, ""), b}, 1000); !rookery.Is(err, rookery.KindConflict) {
+			t.Errorf("planned without group 2: %v", err)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package datadir
 
 import (
 	"bytes"
@@ -19,18 +19,28 @@ import (
 	"rookery/storage/body"
 )
 
-// keySource is where a node keeps its tenant keyring: a file, which a command
-// of the operator may seal, so that a stolen disk tells nothing.
-type keySource struct {
+// KeySource is where a node keeps a keyring: a file, which a command of the
+// operator may seal, so that a stolen disk tells nothing.
+type KeySource struct {
 	path    string
 	command []string
 }
 
-// What the command may take.
-const (
-	keyCommandTime   = 30 * time.Second
-	keyCommandOutput = 64 << 10
-)
+// TenantKeys is the source of the tenant keyring, sealed by command where that
+// is set.
+func (d Dir) TenantKeys(command []string) KeySource { return KeySource{d.path(tenantKeys), command} }
+
+// SettingsKeys is the source of the settings keyring.
+func (d Dir) SettingsKeys() KeySource { return KeySource{path: d.path(settingsKeys)} }
+
+// Path is the file's.
+func (s KeySource) Path() string { return s.path }
+
+// KeyCommandTime bounds one run of the command.
+const KeyCommandTime = 30 * time.Second
+
+// keyCommandOutput bounds, in bytes, what it may give.
+const keyCommandOutput = 64 << 10
 
 // sealedKeyring is the file where a command seals it: the keyring under a
 // random key, which alone passes through the command.
@@ -42,17 +52,18 @@ type sealedKeyring struct {
 
 var sealedKeyringAAD = []byte("rookery sealed keyring 2")
 
-func (s keySource) String() string {
+// String says what kind of source it is, for operators.
+func (s KeySource) String() string {
 	if len(s.command) > 0 {
 		return "command " + s.command[0]
 	}
 	return "file"
 }
 
-// load reads the keyring: KindNotFound where there is none, else as
+// Load reads the keyring: KindNotFound where there is none, else as
 // body.LoadKeyring. A file that is not sealed yet opens too, so that a command
 // can be brought in later.
-func (s keySource) load(ctx context.Context) (*body.Keyring, error) {
+func (s KeySource) Load(ctx context.Context) (*body.Keyring, error) {
 	if err := body.ClearKeyFile(s.path); err != nil {
 		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
 	}
@@ -68,7 +79,7 @@ func (s keySource) load(ctx context.Context) (*body.Keyring, error) {
 		clear(b)
 		k, err := body.LoadKeyring(s.path)
 		if err == nil {
-			err = s.save(ctx, k) // seal it now
+			err = s.Save(ctx, k) // seal it now
 		}
 		return k, err
 	}
@@ -100,12 +111,12 @@ func (s keySource) load(ctx context.Context) (*body.Keyring, error) {
 	return body.ParseKeyring(plain, s.path)
 }
 
-func (s keySource) damaged(why string) error {
+func (s KeySource) damaged(why string) error {
 	return rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("%s %s: bring it back from the recovery kit, or move it away and the node fetches another from its cluster", s.path, why))
 }
 
-// save keeps a keyring durably in place of the former.
-func (s keySource) save(ctx context.Context, k *body.Keyring) error {
+// Save keeps a keyring durably in place of the former.
+func (s KeySource) Save(ctx context.Context, k *body.Keyring) error {
 	if len(s.command) == 0 {
 		return k.Save(s.path)
 	}
@@ -135,7 +146,7 @@ func (s keySource) save(ctx context.Context, k *body.Keyring) error {
 	return body.SaveKeyFile(s.path, append(b, '\n'))
 }
 
-func (s keySource) isSealed() bool {
+func (s KeySource) isSealed() bool {
 	b, err := os.ReadFile(s.path)
 	defer clear(b)
 	return err == nil && isSealed(b)
@@ -159,9 +170,9 @@ func keyGCM(key []byte) (cipher.AEAD, error) {
 // run has the command wrap or unwrap a key: the key comes on its standard
 // input, the result on its standard output. Nothing secret is in an argument
 // or in the environment.
-func (s keySource) run(ctx context.Context, what string, in []byte) ([]byte, error) {
+func (s KeySource) run(ctx context.Context, what string, in []byte) ([]byte, error) {
 	op := "run keys.command " + what
-	ctx, cancel := context.WithTimeout(ctx, keyCommandTime)
+	ctx, cancel := context.WithTimeout(ctx, KeyCommandTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.command[0], append(append([]string{}, s.command[1:]...), what)...)
 	cmd.WaitDelay = time.Second
@@ -171,7 +182,7 @@ func (s keySource) run(ctx context.Context, what string, in []byte) ([]byte, err
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		err = fmt.Errorf("it took more than %v", keyCommandTime)
+		err = fmt.Errorf("it took more than %v", KeyCommandTime)
 	case out.over:
 		err = fmt.Errorf("it wrote more than %d bytes", out.max)
 	case err == nil && len(out.b) == 0:

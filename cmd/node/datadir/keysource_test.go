@@ -1,4 +1,4 @@
-package node
+package datadir
 
 import (
 	"bytes"
@@ -44,11 +44,12 @@ func TestKeyringSealedByACommand(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if err := create(t.Context(), cfg, vfs.NewMem(), time.Now()); err != nil {
+	if err := Create(t.Context(), cfg, vfs.NewMem(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	s := keySourceOf(&cfg)
-	ring, err := s.load(t.Context())
+	d := Dir(cfg.DataDir)
+	s := d.TenantKeys(cfg.Keys.Command)
+	ring, err := s.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,19 +73,19 @@ func TestKeyringSealedByACommand(t *testing.T) {
 	if bytes.Contains(file, []byte(key)) || bytes.Contains(file, secretOf(t, ring, 1)) {
 		t.Error("the file holds the key in the clear")
 	}
-	if _, err := (keySource{path: s.path}).load(t.Context()); !rookery.Is(err, rookery.KindInvalid) || !strings.Contains(err.Error(), "keys.command") {
+	if _, err := (KeySource{path: s.path}).Load(t.Context()); !rookery.Is(err, rookery.KindInvalid) || !strings.Contains(err.Error(), "keys.command") {
 		t.Errorf("without the command: %v", err)
 	}
 	// A file in the clear is sealed at the first load.
 	if err := ring.Save(s.path); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := s.load(t.Context()); err != nil || !bytes.Equal(secretOf(t, again, 1), secretOf(t, ring, 1)) || !s.isSealed() {
+	if again, err := s.Load(t.Context()); err != nil || !bytes.Equal(secretOf(t, again, 1), secretOf(t, ring, 1)) || !s.isSealed() {
 		t.Errorf("%v, sealed %v", err, s.isSealed())
 	}
 	// The kit holds what the file holds.
 	kit := filepath.Join(dir, "kit.json")
-	if err := WriteRecoveryKit(cfg.DataDir, kit, time.Now()); err != nil {
+	if err := d.WriteKit(kit, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(kit); err != nil || bytes.Contains(b, []byte(key)) {
@@ -95,12 +96,12 @@ func TestKeyringSealedByACommand(t *testing.T) {
 func TestKeyCommandFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tenant.json")
-	program := func(script string) keySource {
+	program := func(script string) KeySource {
 		name := filepath.Join(dir, "program")
 		if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return keySource{path, []string{name}}
+		return KeySource{path, []string{name}}
 	}
 	ring := body.GenerateKeyring()
 	for script, want := range map[string]string{
@@ -108,7 +109,7 @@ func TestKeyCommandFails(t *testing.T) {
 		"exit 0":                       "wrote nothing",
 		"head -c 100000 /dev/zero":     "more than",
 	} {
-		err := program(script).save(t.Context(), ring)
+		err := program(script).Save(t.Context(), ring)
 		if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", script, err)
 		}
@@ -118,14 +119,14 @@ func TestKeyCommandFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := program("sleep 60").save(ctx, ring); !rookery.Is(err, rookery.KindUnavailable) {
+	if err := program("sleep 60").Save(ctx, ring); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("a command that hangs: %v", err)
 	}
-	if err := program("cat").save(t.Context(), ring); err != nil {
+	if err := program("cat").Save(t.Context(), ring); err != nil {
 		t.Fatal(err)
 	}
 	for script, kind := range map[string]rookery.Kind{"exit 1": rookery.KindUnavailable, "echo short": rookery.KindDamaged, "head -c 32 /dev/zero": rookery.KindDamaged} {
-		if _, err := program(script).load(t.Context()); !rookery.Is(err, kind) {
+		if _, err := program(script).Load(t.Context()); !rookery.Is(err, kind) {
 			t.Errorf("unwrap by %q: %v", script, err)
 		}
 	}

@@ -1,13 +1,11 @@
-package node
+package datadir
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -32,34 +30,20 @@ type RestoredKeys struct {
 	Sealed bool `json:"sealed,omitempty"`
 }
 
-// ReadRecoveryKit reads a kit that WriteRecoveryKit wrote.
-func ReadRecoveryKit(path string) (k RecoveryKit, err error) {
-	const op = "read recovery kit"
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return k, rookery.E(op, rookery.KindInvalid, err)
-	}
-	defer clear(b)
-	if err := json.Unmarshal(b, &k); err != nil || k.Cluster == "" || len(k.TenantKeys) == 0 || len(k.SettingsKey) == 0 {
-		return k, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s is not a whole recovery kit", path)) // the cause may quote a key
-	}
-	return k, nil
-}
-
 // RestoreKeys puts the files below keys and identity that a stopped node's data
 // directory lacks back from a recovery kit; its node.json, log and state must
 // be there. It writes nothing where the kit is of another cluster, or, unless
 // partial is set, lacks a tenant key that is in use by the state.
-func RestoreKeys(dir string, kit RecoveryKit, partial bool, logger *slog.Logger, now time.Time) (r RestoredKeys, err error) {
+func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Time) (r RestoredKeys, err error) {
 	const op = "restore keys"
-	if _, err := os.Stat(filepath.Join(dir, identityFile)); errors.Is(err, fs.ErrNotExist) {
-		return r, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin anew with rookery join", dir, identityFile))
+	if _, err := os.Stat(d.path(identityFile)); errors.Is(err, fs.ErrNotExist) {
+		return r, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin anew with rookery join", d, identityFile))
 	}
 	ca, err := transport.ParseAuthority([]byte(kit.Authority), []byte(kit.AuthorityKey))
 	if err != nil {
 		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit's CA: %w", err))
 	}
-	o, err := openOffline(dir, vfs.Default, logger)
+	o, err := d.openOffline(vfs.Default, logger)
 	if err != nil {
 		return r, err
 	}
@@ -69,16 +53,16 @@ func RestoreKeys(dir string, kit RecoveryKit, partial bool, logger *slog.Logger,
 			return r, err
 		}
 	}
-	ident, err := transport.LoadIdentity(filepath.Join(dir, identityDir))
+	ident, err := transport.LoadIdentity(d.path(certificateDir))
 	switch {
 	case err == nil && ident.Cluster != ca.Cluster():
-		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and %s is of %s", ca.Cluster(), dir, ident.Cluster))
+		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and %s is of %s", ca.Cluster(), d, ident.Cluster))
 	case rookery.Is(err, rookery.KindNotFound):
 		ident, err = nil, nil
 	case err != nil:
 		return r, err
 	}
-	_, err = os.Stat(filepath.Join(dir, tenantKeys))
+	_, err = os.Stat(d.path(tenantKeys))
 	if lost := errors.Is(err, fs.ErrNotExist); lost && len(r.Missing) > 0 && !partial {
 		return r, rookery.E(op, rookery.KindConflict, fmt.Errorf("tenant keys %v are in use and not in this kit, of %s: look for a later kit, or another node's keys/tenant.json; with -partial what is under them stays unreadable", r.Missing, kit.Made.Format(time.RFC3339)))
 	}
@@ -108,16 +92,16 @@ func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
 }
 
 // restore writes what is missing. Done again after a crash it goes on.
-func (o *offline) restore(r *RestoredKeys, kit RecoveryKit, ca *transport.Authority, ident *transport.Identity, now time.Time) error {
+func (o *offline) restore(r *RestoredKeys, kit Kit, ca *transport.Authority, ident *transport.Identity, now time.Time) error {
 	const op = "restore keys"
-	if err := durable.MakeDir(filepath.Join(o.dir, "keys")); err != nil {
+	if err := durable.MakeDir(o.dir.path("keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{tenantKeys, kit.TenantKeys}, {settingsKey, kit.SettingsKey}, {authorityKey, []byte(kit.AuthorityKey)}} {
-		path := filepath.Join(o.dir, f.name)
+	}{{tenantKeys, kit.TenantKeys}, {settingsKeys, kit.SettingsKey}, {authorityKey, []byte(kit.AuthorityKey)}} {
+		path := o.dir.path(f.name)
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			r.Kept = append(r.Kept, f.name)
 			continue
@@ -128,16 +112,16 @@ func (o *offline) restore(r *RestoredKeys, kit RecoveryKit, ca *transport.Author
 		r.Written = append(r.Written, f.name)
 	}
 	if ident != nil {
-		r.Kept = append(r.Kept, identityDir)
+		r.Kept = append(r.Kept, certificateDir)
 		return nil
 	}
 	ident, err := issue(ca, o.id.Node, now)
 	if err == nil {
-		err = ident.Save(filepath.Join(o.dir, identityDir))
+		err = ident.Save(o.dir.path(certificateDir))
 	}
 	if err != nil {
 		return err
 	}
-	r.Written = append(r.Written, identityDir)
+	r.Written = append(r.Written, certificateDir)
 	return nil
 }

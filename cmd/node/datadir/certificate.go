@@ -1,0 +1,85 @@
+package datadir
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"rookery"
+	"rookery/cluster/transport"
+)
+
+// Authority reads the cluster CA with its key, which every node holds.
+func (d Dir) Authority() (*transport.Authority, error) {
+	cert, err := os.ReadFile(d.path(filepath.Join(certificateDir, transport.AuthoritiesFile)))
+	if err != nil {
+		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
+	}
+	key, err := os.ReadFile(d.path(authorityKey))
+	if err != nil {
+		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
+	}
+	return transport.ParseAuthority(cert, key)
+}
+
+// issue gives a new key of a node its certificate.
+func issue(ca *transport.Authority, node rookery.NodeID, now time.Time) (*transport.Identity, error) {
+	request, key, err := transport.NewRequest(node)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := ca.Issue(request, node, now)
+	if err != nil {
+		return nil, err
+	}
+	return transport.NewIdentity(cert, key, ca.CertificatePEM())
+}
+
+// Certificate reads what the node shows to others at its start. A certificate
+// that ran out while the node was stopped would be refused by all, so it is
+// renewed before anybody sees it.
+func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger) (*transport.Identity, error) {
+	id, err := transport.LoadIdentity(d.path(certificateDir))
+	if err != nil {
+		return nil, err
+	}
+	if !now.Before(id.Expires()) {
+		next, err := d.RenewCertificate(id, now)
+		if err != nil {
+			return nil, rookery.E("renew node certificate", rookery.KindDamaged, fmt.Errorf(
+				"it ended on %s while the node was stopped, and cannot be renewed: %w; bring %s back from another node or the recovery kit (ca_key_pem)",
+				id.Expires().Format(time.RFC3339), err, d.path(authorityKey)))
+		}
+		logger.Warn("the node's certificate had ended while the node was stopped; it was renewed", "ended", id.Expires(), "expires", next.Expires())
+		id = next
+	}
+	if id.Node != node {
+		return nil, rookery.E("open transport", rookery.KindDamaged,
+			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", certificateDir, id.Node, node))
+	}
+	return id, nil
+}
+
+// RenewCertificate issues and saves another certificate for the node's key, by
+// which alone the others know it.
+func (d Dir) RenewCertificate(id *transport.Identity, now time.Time) (*transport.Identity, error) {
+	ca, err := d.Authority()
+	if err != nil {
+		return nil, err
+	}
+	request, err := id.Request()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := ca.Issue(request, id.Node, now)
+	if err != nil {
+		return nil, err
+	}
+	next, err := id.Renewed(cert)
+	if err != nil {
+		return nil, err
+	}
+	return next, next.Save(d.path(certificateDir))
+}

@@ -1,0 +1,12 @@
+package node
+
+// The files of a data directory that tests take away, put back and look at.
+const (
+	identityFile   = "node.json"
+	certificateDir = "identity"
+	tenantKeys     = "keys/tenant.json"
+	settingsKeys   = "keys/settings.key"
+	lineageFile    = "lineage.json"
+	supersededFile = "superseded"
+	recoveryFile   = "recovery.json"
+)
