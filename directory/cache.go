@@ -112,7 +112,7 @@ func (c *Cache) ask(ctx context.Context, key string, addr rookery.Address) (Entr
 	return e, err
 }
 
-// Authenticate is the inner directory's, never cached here; see Logins.
+// Authenticate is the inner directory's, never cached here: package signin remembers verdicts.
 func (c *Cache) Authenticate(ctx context.Context, login, password string) (Entry, error) {
 	return c.inner.Authenticate(ctx, login, password)
 }

@@ -1,7 +1,7 @@
 // Package directory answers two questions about people: whose mailbox is
 // this address, and may this person sign in. It owns the Entry, the Directory
 // contract that every source of entries meets, and the decorators that stand
-// in front of sources: Cache, Logins and Set.
+// in front of sources: Cache and Set.
 //
 // It never speaks LDAP (directory/ldap does), never stores mail or knows
 // where it is stored, and never invents an entry: what a source cannot say

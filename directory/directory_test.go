@@ -194,55 +194,6 @@ func TestCacheLetsTheImpatientGo(t *testing.T) {
 	})
 }
 
-func TestLogins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{people: map[string]Entry{"alice": {Key: "x/1"}}, secrets: map[string]string{"alice": "secret"}, delay: time.Millisecond}
-		c := NewLogins(s, LoginOptions{})
-		sign := func(password, want string, binds int) {
-			t.Helper()
-			before := s.count("bind")
-			_, err := c.Authenticate(t.Context(), "alice", password)
-			if err != nil && rookery.KindOf(err).String() != want || err == nil && want != "" {
-				t.Errorf("%s: %v, want %s", password, err, want)
-			}
-			if n := s.count("bind") - before; n != binds {
-				t.Errorf("%s cost %d binds, want %d", password, n, binds)
-			}
-		}
-		sign("secret", "", 1)
-		sign("secret", "", 0)
-		sign("wrong", "credentials", 1)
-		sign("wrong", "credentials", 0)
-		sign("", "credentials", 0)
-		var wg sync.WaitGroup
-		for range 30 {
-			wg.Go(func() { c.Authenticate(t.Context(), "Alice", "other") })
-		}
-		wg.Wait()
-		if n := s.count("bind Alice"); n != 1 {
-			t.Errorf("a storm cost %d binds", n)
-		}
-		s.people["alice"] = Entry{Key: "x/1", Disabled: true}
-		sign("secret", "disabled", 0)
-		s.people["alice"] = Entry{Key: "x/2"} // another account under the same name
-		sign("secret", "", 1)
-		s.people["alice"] = Entry{Key: "x/2", Locked: true}
-		sign("secret", "", 1)
-		s.people["alice"] = Entry{Key: "x/2"}
-		s.broken = unavailable()
-		sign("secret", "", 0)
-		sign("never seen", "unavailable", 1)
-		sign("never seen", "unavailable", 1)
-		time.Sleep(6 * time.Minute)
-		sign("secret", "unavailable", 1)
-		s.broken = nil
-		sign("secret", "", 1)
-		sign("wrong", "credentials", 1)
-		delete(s.people, "alice")
-		sign("secret", "credentials", 1)
-	})
-}
-
 func TestSetRoutes(t *testing.T) {
 	a := &script{domains: []string{"a.test", "shared.test"}, people: map[string]Entry{
 		"alice@a.test": {Key: "a/1"}, "alice": {Key: "a/1"}, `CORP\alice`: {Key: "a/1"}, "both@shared.test": {Key: "a/2"}, "both": {Key: "a/2"},
@@ -309,7 +260,7 @@ func (learnt) Prefixes() []string { return []string{"LEARNT"} }
 
 func TestSetAsksForPrefixes(t *testing.T) {
 	a := &script{people: map[string]Entry{`learnt\x`: {Key: "a/1"}}, secrets: map[string]string{`learnt\x`: "secret"}}
-	s, err := NewSet(nil, Member{Name: "a", Directory: NewLogins(NewCache(learnt{a}, CacheOptions{}), LoginOptions{})}, Member{Name: "b", Directory: &script{}})
+	s, err := NewSet(nil, Member{Name: "a", Directory: NewCache(learnt{a}, CacheOptions{})}, Member{Name: "b", Directory: &script{}})
 	if err != nil {
 		t.Fatal(err)
 	}

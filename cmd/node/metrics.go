@@ -65,7 +65,7 @@ func newMetrics() *metrics {
 		storeRequests:  c.counter("store_requests_total", "Requests to the object store after their repeats: result is ok or the kind of error (not found is an answer, not a fault).", "request", "result"),
 		storeTimes:     c.times("store_seconds", "Time of a request to the object store, repeats included; of a get until its first byte.", slow, "request"),
 		storeBytes:     c.counter("store_bytes_total", "Bytes written to and asked from the object store.", "request"),
-		lookups:        c.counter("directory_requests_total", "Look-ups of recipients (from the cache too) and sign-ins: result is ok or the kind of error.", "request", "result"),
+		lookups:        c.counter("directory_requests_total", "Requests for recipients (from the cache too) and logins, and sign-ins that a remembered password did not spare: result is ok or the kind of error.", "request", "result"),
 		lookupTimes:    c.times("directory_seconds", "Time of a look-up or sign-in, the cache included.", quick, "request"),
 	}
 	m.scrape = newScrape(c)

@@ -251,6 +251,19 @@ func (p *people) Authenticate(ctx context.Context, login, password string) (dire
 	return e, err
 }
 
+// Find is directory.Finder's.
+func (p *people) Find(ctx context.Context, login string) (directory.Entry, error) {
+	d, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer d.users.Done()
+	began := time.Now()
+	e, err := d.Find(ctx, login)
+	p.observe("login", err, time.Since(began))
+	return e, err
+}
+
 // Local is directory.Directory's.
 func (p *people) Local(domain string) bool {
 	d, err := p.begin()

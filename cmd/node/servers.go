@@ -18,12 +18,14 @@ import (
 	"rookery/protocols/policy"
 	"rookery/protocols/pop3"
 	"rookery/protocols/proxy"
+	"rookery/protocols/signin"
 	"rookery/protocols/smtp"
 	"rookery/storage/account"
 )
 
 // servers are the protocols of a node and what they listen on.
 type servers struct {
+	signIn *signin.Authenticator
 	smtp   *smtp.Server
 	imap   *imap.Server
 	pop3   *pop3.Server
@@ -94,14 +96,17 @@ func newServers(e edge) *servers {
 		Logger:     e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
 	})
+	s.signIn = signin.New(signin.Options{
+		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+	})
 	s.imap = imap.New(imap.Options{
-		Directory: e.people, Accounts: e.accounts, Deliver: e.deliver, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock, Observe: e.metrics.imapCommand,
+		SignIn: s.signIn, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Logger: e.logger, Clock: e.clock, Observe: e.metrics.imapCommand,
 		Limits: imap.Limits{Connections: set.Limits.Connections, PerAccountIP: set.Limits.SessionsPerUser},
 	})
 	s.pop3 = pop3.New(pop3.Options{
-		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		DefaultQuota: set.Limits.Quota, Logger: e.logger, Observe: e.metrics.pop3Command,
+		SignIn: s.signIn, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		Logger: e.logger, Observe: e.metrics.pop3Command,
 		Limits: pop3.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress},
 	})
 	return s
@@ -167,6 +172,7 @@ func (s *servers) drain(ctx context.Context) error {
 	for _, g := range s.gates {
 		g.Close()
 	}
+	s.signIn.EndDelays()
 	errs := make([]error, 3)
 	var wg sync.WaitGroup
 	wg.Go(func() { errs[0] = s.smtp.Shutdown(ctx) })

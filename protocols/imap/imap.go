@@ -20,30 +20,23 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap/wire"
-	"rookery/protocols/proxy"
+	"rookery/protocols/signin"
 	"rookery/storage/account"
 )
 
-// Options are what a Server is made of. Directory, Accounts and Deliver are
+// Options are what a Server is made of. SignIn, Accounts and Deliver are
 // required.
 type Options struct {
-	Directory directory.Directory
-	Accounts  *account.Store
-	Deliver   *delivery.Deliverer
-	// Nodes hands sessions of accounts that are not served here to nodes that
-	// serve them; nil: every account is served here.
-	Nodes proxy.Nodes
+	SignIn   *signin.Authenticator
+	Accounts *account.Store
+	Deliver  *delivery.Deliverer
 	// TLS is used by implicit-TLS listeners and STARTTLS. Without it nobody
 	// can sign in, because passwords travel under TLS only.
 	TLS *tls.Config
 	// Hostname names the server in its greeting.
 	Hostname string
-	// DefaultQuota in bytes is for directory entries that name none; 0 is no
-	// limit.
-	DefaultQuota int64
 	// Limits with zero fields take the defaults.
 	Limits Limits
 	Logger *slog.Logger
@@ -72,7 +65,6 @@ type Server struct {
 	log      *slog.Logger
 	registry *registry
 	buffers  *wire.Buffers
-	failures failures
 	draining atomic.Bool
 	stopping chan struct{} // closed when draining begins
 

@@ -62,12 +62,6 @@ type Limits struct {
 	// BadCommands is how many BAD answers in a row end a session (20; 4
 	// before sign-in).
 	BadCommands int
-	// SignInFailures is how many failures end the connection (4).
-	SignInFailures int
-	// FailureDelay is the delay after a first failure to sign in (1 s); it
-	// doubles with each further one of the same name from the same address,
-	// up to 16 times.
-	FailureDelay time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -101,8 +95,6 @@ func (l Limits) withDefaults() Limits {
 	def(&l.PatternsSize, 4<<10)
 	def(&l.FetchItems, 64)
 	def(&l.BadCommands, 20)
-	def(&l.SignInFailures, 4)
-	def(&l.FailureDelay, time.Second)
 	return l
 }
 

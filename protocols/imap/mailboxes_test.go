@@ -3,6 +3,8 @@ package imap
 import (
 	"strings"
 	"testing"
+
+	"rookery/protocols/signin"
 )
 
 func TestMailboxes(t *testing.T) {
@@ -90,7 +92,7 @@ func TestStatusAndQuota(t *testing.T) {
 	c.fails("GETQUOTA other", "NO [NONEXISTENT]")
 	c.fails("GETQUOTAROOT nowhere", "NO [NONEXISTENT]")
 
-	s = newStack(t, func(o *Options) { o.DefaultQuota = 2048 })
+	s = newStackSigning(t, signin.Options{DefaultQuota: 2048})
 	c = s.signIn("ann")
 	c.append("INBOX", "", hello)
 	has(t, c.ok(`GETQUOTA ""`), `* QUOTA "" (STORAGE 1 2)`)

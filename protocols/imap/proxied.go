@@ -2,44 +2,13 @@ package imap
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"time"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/protocols/proxy"
 )
-
-// goOn hands the session of an account that is not served here to a node that
-// serves it. The client hears the OK of its sign-in from here, with what that
-// node can do.
-func (s *session) goOn(ctx context.Context, id rookery.AccountID, entry directory.Entry) error {
-	p := proxy.Session{Protocol: proxy.IMAP, Account: id, Login: entry.Login, Client: proxy.ClientOf(s.raw)}
-	if entry.Primary != (rookery.Address{}) {
-		p.Address = entry.Primary.String()
-	}
-	if t, ok := s.conn.(*tls.Conn); ok {
-		state := t.ConnectionState()
-		p.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-	}
-	conn, caps, err := s.srv.o.Nodes.Open(ctx, p)
-	switch rookery.KindOf(err) {
-	case rookery.KindDisabled:
-		return s.signInFailed(ctx, entry.Login, err)
-	case rookery.KindLimit:
-		return errTooMany
-	}
-	if err != nil {
-		return atSignIn(err)
-	}
-	s.srv.failures.forget(s.failureKey(entry.Login))
-	s.onward, s.login, s.state = conn, entry.Login, authenticated
-	s.done = reply{"OK", "CAPABILITY " + caps, "Signed in"}
-	s.srv.log.Info("IMAP session goes on to another node", "peer", s.peer(), "login", entry.Login, "account", id.String())
-	return nil
-}
 
 var errTooMany = no("LIMIT", "Too many connections of this account from this address")
 
@@ -118,7 +87,7 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 		return rookery.E("adopt session", rookery.KindLimit, errTooMany)
 	}
 	s.login, s.state = p.Login, authenticated
-	s.srv.log.Info("IMAP session from another node", "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
+	s.srv.log.Info("IMAP session from another node", "session", s.id, "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
 	return nil
 }
 

@@ -2,12 +2,14 @@ package imap
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 // session is one connection. Its goroutine owns everything but what mu guards.
 type session struct {
 	srv  *Server
+	id   string   // in logs
 	raw  net.Conn // as accepted: deadlines work here whatever lies above
 	conn net.Conn // raw, or TLS above it
 	in   *wire.Reader
@@ -65,7 +68,7 @@ type session struct {
 }
 
 func newSession(srv *Server, conn net.Conn, mode Mode) *session {
-	s := &session{srv: srv, raw: conn, conn: conn, state: notAuthenticated, began: time.Now()}
+	s := &session{srv: srv, id: strings.ToLower(rand.Text()[:13]), raw: conn, conn: conn, state: notAuthenticated, began: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if mode.TLS {
 		s.conn, s.secure = tls.Server(conn, srv.o.TLS), true
@@ -342,5 +345,5 @@ func (s *session) peer() string {
 }
 
 func (s *session) logger() *slog.Logger {
-	return s.srv.log.With("peer", s.peer(), "login", s.login)
+	return s.srv.log.With("session", s.id, "peer", s.peer(), "login", s.login)
 }

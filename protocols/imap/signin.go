@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/proxy"
 	"rookery/protocols/signin"
 )
 
@@ -64,21 +65,19 @@ func (s *session) runStartTLS(context.Context) error {
 // errSilent ends a command whose tagged reply has been sent.
 var errSilent = &reply{}
 
-type credentials struct{ login, password string }
-
-func parseLogin(_ *session, l *wire.Lexer) credentials {
-	var c credentials
+func parseLogin(_ *session, l *wire.Lexer) signin.Credentials {
+	var c signin.Credentials
 	l.SP()
-	c.login = l.AString()
+	c.User = l.AString()
 	l.SP()
-	c.password = l.AString()
+	c.Password = l.AString()
 	l.End()
 	return c
 }
 
 var errPrivacy = no("PRIVACYREQUIRED", "Passwords travel under TLS only: use STARTTLS or the implicit-TLS port")
 
-func (s *session) runLogin(ctx context.Context, c credentials) error {
+func (s *session) runLogin(ctx context.Context, c signin.Credentials) error {
 	if !s.secure {
 		return errPrivacy
 	}
@@ -110,7 +109,7 @@ func (s *session) runAuthenticate(ctx context.Context, a saslStart) error {
 	c, err := signin.Run(a.mechanism, a.initial, a.given, s.challenge)
 	switch {
 	case err == nil:
-		return s.signIn(ctx, credentials{c.User, c.Password})
+		return s.signIn(ctx, c)
 	case errors.Is(err, signin.ErrMechanism):
 		return no("", "The mechanism is not supported; use PLAIN or LOGIN")
 	case errors.Is(err, signin.ErrIdentity):
@@ -133,40 +132,35 @@ func (s *session) challenge(challenge string) (string, error) {
 	return line, s.lex.Err()
 }
 
-// signIn checks a password and opens the account.
-func (s *session) signIn(ctx context.Context, c credentials) error {
+// signIn checks a password and opens the account, here or on the node that
+// serves it: then the client hears the OK from here, with what that node can do.
+func (s *session) signIn(ctx context.Context, c signin.Credentials) error {
+	if err := s.out.Flush(); err != nil { // the answer may be delayed
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
 	defer cancel()
-	start := time.Now()
-	entry, err := s.srv.o.Directory.Authenticate(ctx, c.login, c.password)
-	switch rookery.KindOf(err) {
-	case rookery.KindCredentials, rookery.KindDisabled, rookery.KindNotFound, rookery.KindInvalid:
-		if err != nil {
-			return s.signInFailed(ctx, c.login, err)
+	at := signin.Attempt{Protocol: proxy.IMAP, Session: s.id, Client: proxy.ClientOf(s.raw), TLS: proxy.TLSOf(s.conn)}
+	r, err := s.srv.o.SignIn.SignIn(ctx, at, c)
+	if err != nil {
+		return s.signInFailed(&r, err)
+	}
+	capabilities := r.Text
+	if s.onward = r.Onward; s.onward == nil {
+		if err := s.enterAccount(ctx, r.Account); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		s.srv.log.Warn("IMAP sign-in could not be decided", "peer", s.peer(), "login", clip(c.login, 100), "err", err)
-		return no("UNAVAILABLE", "The directory cannot be asked now; try again later")
+	s.login, s.state = r.Entry.Login, authenticated
+	if s.onward == nil {
+		capabilities = s.srv.registry.capabilities(s)
 	}
-	if entry.Disabled {
-		return s.signInFailed(ctx, c.login, rookery.E("sign in", rookery.KindDisabled, nil))
-	}
-	quota := entry.Quota
-	if quota == 0 {
-		quota = s.srv.o.DefaultQuota
-	}
-	id, err := s.srv.o.Accounts.Ensure(ctx, entry.Owner(), quota)
-	if err != nil {
-		return atSignIn(err)
-	}
-	if n := s.srv.o.Nodes; n != nil {
-		if here, err := n.Here(ctx, id); err != nil {
-			return atSignIn(err)
-		} else if !here {
-			return s.goOn(ctx, id, entry)
-		}
-	}
+	s.done = reply{"OK", "CAPABILITY " + capabilities, "Signed in"}
+	return nil
+}
+
+// enterAccount opens the account, as it is now, and counts the session.
+func (s *session) enterAccount(ctx context.Context, id rookery.AccountID) error {
 	a, err := s.srv.o.Accounts.Open(ctx, id)
 	if err != nil {
 		return atSignIn(err)
@@ -180,10 +174,6 @@ func (s *session) signIn(ctx context.Context, c credentials) error {
 	if !s.srv.acquire(s, slot{id, s.peer()}) {
 		return errTooMany
 	}
-	s.srv.failures.forget(s.failureKey(c.login))
-	s.login, s.state = entry.Login, authenticated
-	s.done = reply{"OK", "CAPABILITY " + s.srv.registry.capabilities(s), "Signed in"}
-	s.srv.log.Info("IMAP sign-in", "peer", s.peer(), "login", entry.Login, "account", id.String(), "ms", time.Since(start).Milliseconds())
 	return nil
 }
 
@@ -197,27 +187,22 @@ func atSignIn(err error) error {
 	return rookery.E("open account", rookery.KindUnavailable, err)
 }
 
-// signInFailed answers after a delay that grows, and gives up after some.
-func (s *session) signInFailed(ctx context.Context, login string, err error) error {
-	delay := s.srv.failures.add(s.failureKey(login), s.srv.limits.FailureDelay, time.Now())
-	s.srv.log.Info("IMAP sign-in refused", "peer", s.peer(), "login", clip(login, 100), "err", err)
-	if e := s.out.Flush(); e != nil {
-		return e
+// signInFailed answers a client that has not got in, and gives up after some
+// failures.
+func (s *session) signInFailed(r *signin.Result, err error) error {
+	if signin.Failed(err) {
+		if s.failures++; s.failures >= s.srv.o.SignIn.Failures() {
+			s.out.Text("* BYE Too many failures to sign in\r\n")
+			s.bye = true
+		}
 	}
-	t := time.NewTimer(delay)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-s.srv.stopping:
+	switch {
+	case errors.Is(err, signin.ErrOverdrawn):
+		return no("LIMIT", "Too many failed sign-ins; try again later")
+	case rookery.Is(err, rookery.KindLimit) && r.Account != (rookery.AccountID{}):
+		return errTooMany // says the node that serves the account
+	case r.Entry.Key == "" && !signin.Failed(err):
+		return no("UNAVAILABLE", "The directory cannot be asked now; try again later")
 	}
-	if s.failures++; s.failures >= s.srv.limits.SignInFailures {
-		s.out.Text("* BYE Too many failures to sign in\r\n")
-		s.bye = true
-	}
-	return no("AUTHENTICATIONFAILED", "The user name or the password is wrong")
-}
-
-func (s *session) failureKey(login string) string {
-	return rookery.FoldLocal(clip(login, 200)) + "\x00" + s.peer()
+	return err
 }

@@ -24,6 +24,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/signin"
 	"rookery/storage/account"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -145,6 +146,12 @@ func (e *events) Unpacked(mailbox.BodyID, int64) {}
 
 func newStack(t testing.TB, tune ...func(*Options)) *stack {
 	t.Helper()
+	return newStackSigning(t, signin.Options{}, tune...)
+}
+
+// newStackSigning is newStack whose sign-ins are set by how.
+func newStackSigning(t testing.TB, how signin.Options, tune ...func(*Options)) *stack {
+	t.Helper()
 	db, err := state.Open("state", vfs.NewMem(), state.Options{CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -178,10 +185,8 @@ func newStack(t testing.TB, tune ...func(*Options)) *stack {
 	s.deliver = delivery.New(delivery.Options{
 		Accounts: s.store, Log: log, Machine: machine, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} }, Node: "n1", TempDir: t.TempDir(),
 	})
-	o := Options{
-		Directory: s.people, Accounts: s.store, Deliver: s.deliver, TLS: s.tls, Hostname: "mail.example.org",
-		Limits: Limits{FailureDelay: time.Millisecond},
-	}
+	how.Directory, how.Accounts, how.Limits.Delay = s.people, s.store, time.Millisecond
+	o := Options{SignIn: signin.New(how), Accounts: s.store, Deliver: s.deliver, TLS: s.tls, Hostname: "mail.example.org"}
 	for _, f := range tune {
 		f(&o)
 	}

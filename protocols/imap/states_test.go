@@ -190,25 +190,6 @@ func TestSignInFailuresEnd(t *testing.T) {
 	}
 }
 
-func TestFailureDelayGrows(t *testing.T) {
-	var f failures
-	now := time.Unix(1e9, 0)
-	last := time.Duration(0)
-	for i := range 5 {
-		d := f.add("ann", time.Second, now)
-		if d <= last {
-			t.Errorf("failure %d is delayed %v", i, d)
-		}
-		last = d
-	}
-	if d := f.add("ann", time.Second, now); d != 16*time.Second {
-		t.Errorf("the longest delay is %v", d)
-	}
-	if d := f.add("ann", time.Second, now.Add(time.Hour)); d != time.Second {
-		t.Errorf("an hour later: %v", d)
-	}
-}
-
 func TestConnectionCap(t *testing.T) {
 	s := newStack(t, func(o *Options) { o.Limits.PerAccountIP = 2 })
 	a := s.signIn("ann")

@@ -22,7 +22,7 @@ import (
 // realRig serves an account in real storage.
 func realRig(t testing.TB, mode Mode) (*rig, *accounttest.Node, *account.Account) {
 	n := accounttest.Open(t, accounttest.Options{})
-	r := newRig(t, mode, nil, func(o *Options) { o.Accounts = n.Store })
+	r := newRig(t, mode, nil, func(o *Options) { o.Accounts, o.SignIn = n.Store, signIn(&people{}, n.Store) })
 	return r, n, n.Account(t, "test/anna")
 }
 

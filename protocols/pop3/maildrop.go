@@ -8,7 +8,6 @@ import (
 	"math"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/storage/account"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -61,16 +60,8 @@ type message interface {
 	close()
 }
 
-// openInbox opens a person's maildrop.
-func (s *Server) openInbox(ctx context.Context, e directory.Entry) (maildrop, error) {
-	quota := e.Quota
-	if quota == 0 {
-		quota = s.o.DefaultQuota
-	}
-	id, err := s.o.Accounts.Ensure(ctx, e.Owner(), quota)
-	if err != nil {
-		return nil, err
-	}
+// openInbox opens an account's maildrop.
+func (s *Server) openInbox(ctx context.Context, id rookery.AccountID) (maildrop, error) {
 	a, err := s.o.Accounts.Open(ctx, id)
 	if err != nil {
 		return nil, err

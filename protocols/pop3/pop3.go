@@ -15,15 +15,13 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/protocols/conns"
-	"rookery/protocols/proxy"
+	"rookery/protocols/signin"
 	"rookery/storage/account"
 )
 
 // Accounts opens accounts; account.Store does.
 type Accounts interface {
-	Ensure(ctx context.Context, owner rookery.Owner, quota int64) (rookery.AccountID, error)
 	Open(ctx context.Context, id rookery.AccountID) (*account.Account, error)
 }
 
@@ -44,23 +42,17 @@ func (m Mode) String() string {
 	return "pop3"
 }
 
-// Options are what a Server is made of. Directory, Accounts and Hostname are
+// Options are what a Server is made of. SignIn, Accounts and Hostname are
 // required.
 type Options struct {
-	Directory directory.Directory
-	Accounts  Accounts
-	// Nodes hands sessions of accounts that are not served here to nodes that
-	// serve them; nil: every account is served here.
-	Nodes proxy.Nodes
+	SignIn   *signin.Authenticator
+	Accounts Accounts
 	// TLS is used for STLS and the TLS mode. Without it nobody can sign in.
 	TLS *tls.Config
 	// Hostname names this server in the greeting.
 	Hostname string
-	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
-	// limit.
-	DefaultQuota int64
-	Limits       Limits
-	Logger       *slog.Logger
+	Limits   Limits
+	Logger   *slog.Logger
 	// Observe hears of every command: its name, or "unknown", whether the
 	// answer was +OK, and how long it took. nil: nobody hears.
 	Observe func(command string, ok bool, took time.Duration)
@@ -68,22 +60,20 @@ type Options struct {
 
 // Limits bound what a client costs. Zero values mean the defaults given.
 type Limits struct {
-	Connections  int           // open at once; 5,000
-	PerAddress   int           // open at once from one address; 100
-	Errors       int           // bad commands before the connection closes; 20
-	AuthFailures int           // before the connection closes; 5
-	AuthDelay    time.Duration // after the first failure, doubling; 1 s, negative for none
-	SignIn       time.Duration // from accept to the sign-in; 2 min
-	Idle         time.Duration // for each command; 10 min (RFC 1939 3)
-	Stall        time.Duration // for a client that takes no bytes; 5 min
-	Work         time.Duration // for the work of one command; 2 min
+	Connections int           // open at once; 5,000
+	PerAddress  int           // open at once from one address; 100
+	Errors      int           // bad commands before the connection closes; 20
+	SignIn      time.Duration // from accept to the sign-in; 2 min
+	Idle        time.Duration // for each command; 10 min (RFC 1939 3)
+	Stall       time.Duration // for a client that takes no bytes; 5 min
+	Work        time.Duration // for the work of one command; 2 min
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, d := range []struct {
 		v   *int
 		def int
-	}{{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Errors, 20}, {&l.AuthFailures, 5}} {
+	}{{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Errors, 20}} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
@@ -96,9 +86,6 @@ func (l Limits) withDefaults() Limits {
 			*d.v = d.def
 		}
 	}
-	if l.AuthDelay == 0 {
-		l.AuthDelay = time.Second
-	}
 	return l
 }
 
@@ -106,7 +93,7 @@ func (l Limits) withDefaults() Limits {
 // concurrently.
 type Server struct {
 	o     Options
-	open  func(context.Context, directory.Entry) (maildrop, error)
+	open  func(context.Context, rookery.AccountID) (maildrop, error)
 	conns *conns.Table[*conn]
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/signin"
 	"rookery/storage/command"
 )
 
@@ -138,6 +139,21 @@ var testTLS = sync.OnceValue(func() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 })
 
+// oneAccount is everybody's.
+type oneAccount struct{}
+
+func (oneAccount) Ensure(context.Context, rookery.Owner, int64) (rookery.AccountID, error) {
+	return rookery.AccountID{1}, nil
+}
+
+// signIn signs in without delays; accounts may be nil.
+func signIn(d signin.Directory, accounts signin.Accounts) *signin.Authenticator {
+	if accounts == nil {
+		accounts = oneAccount{}
+	}
+	return signin.New(signin.Options{Directory: d, Accounts: accounts, Limits: signin.Limits{Delay: -1}})
+}
+
 type rig struct {
 	server *Server
 	people *people
@@ -148,13 +164,13 @@ type rig struct {
 
 func newRig(t testing.TB, mode Mode, b *box, change func(*Options)) *rig {
 	r := &rig{people: &people{}, box: b, served: make(chan error, 1)}
-	o := Options{Directory: r.people, TLS: testTLS(), Hostname: "mail.example.com", Limits: Limits{AuthDelay: -1}}
+	o := Options{SignIn: signIn(r.people, nil), TLS: testTLS(), Hostname: "mail.example.com"}
 	if change != nil {
 		change(&o)
 	}
 	r.server = New(o)
 	if b != nil {
-		r.server.open = func(context.Context, directory.Entry) (maildrop, error) { return b, nil }
+		r.server.open = func(context.Context, rookery.AccountID) (maildrop, error) { return b, nil }
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -416,7 +432,10 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestFailuresEndTheConnection(t *testing.T) {
-	r := newRig(t, TLS, newBox(), func(o *Options) { o.Limits.AuthFailures = 3; o.Limits.Errors = 4 })
+	r := newRig(t, TLS, newBox(), func(o *Options) {
+		o.SignIn = signin.New(signin.Options{Directory: &people{}, Limits: signin.Limits{Delay: -1, Failures: 3}})
+		o.Limits.Errors = 4
+	})
 	c := r.dial(t)
 	c.secure()
 	c.want("+OK")
@@ -543,8 +562,8 @@ func FuzzPOP3(f *testing.F) {
 	f.Add([]byte("CAPA\r\nUSER anna\r\nPASS two words\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 1 2\r\nDELE 1\r\nRSET\r\nQUIT\r\n"))
 	f.Add([]byte("AUTH PLAIN\r\nAGFubmEAdHdvIHdvcmRz\r\nTOP 4 1\r\nLIST 3\r\nNOOP\nQUIT\n"))
 	f.Add([]byte("AUTH PLAIN =\r\n\r\nFOO\r\nUSER\r\nPASS \r\n"))
-	s := New(Options{Directory: &people{}, Hostname: "h", Limits: Limits{AuthDelay: -1, Idle: time.Second}})
-	s.open = func(context.Context, directory.Entry) (maildrop, error) { return newBox(letters...), nil }
+	s := New(Options{SignIn: signIn(&people{}, nil), Hostname: "h", Limits: Limits{Idle: time.Second}})
+	s.open = func(context.Context, rookery.AccountID) (maildrop, error) { return newBox(letters...), nil }
 	f.Fuzz(func(t *testing.T, input []byte) {
 		ours, theirs := net.Pipe()
 		c := newConn(s, ours, &listener{})

@@ -2,52 +2,13 @@ package pop3
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/protocols/proxy"
 )
-
-// elsewhere hands the session of an account that is not served here to a node
-// that serves it. handled is false where this node does.
-func (s *session) elsewhere(ctx context.Context, entry directory.Entry) (handled bool, err error) {
-	o := &s.c.server.o
-	if o.Nodes == nil {
-		return false, nil
-	}
-	quota := entry.Quota
-	if quota == 0 {
-		quota = o.DefaultQuota
-	}
-	id, err := o.Accounts.Ensure(ctx, entry.Owner(), quota)
-	if err != nil {
-		return true, err
-	}
-	here, err := o.Nodes.Here(ctx, id)
-	if err != nil || here {
-		return !here, err
-	}
-	p := proxy.Session{Protocol: proxy.POP3, Account: id, Login: entry.Login, Client: proxy.ClientOf(s.c.socket)}
-	if entry.Primary != (rookery.Address{}) {
-		p.Address = entry.Primary.String()
-	}
-	if t, ok := s.c.net.(*tls.Conn); ok {
-		state := t.ConnectionState()
-		p.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-	}
-	conn, text, err := o.Nodes.Open(ctx, p)
-	if err != nil {
-		return true, err
-	}
-	s.c.logger.Info("pop3: session goes on to another node", "user", entry.Login, "client", s.c.ip, "account", id.String())
-	s.onward, s.signInBy = conn, time.Time{}
-	s.c.ok("%s", text)
-	return true, nil
-}
 
 // carry is the rest of a session that another node serves. What the client
 // sent behind its sign-in goes first.
@@ -102,38 +63,13 @@ func (s *Server) Adopt(ctx context.Context, nc net.Conn, p proxy.Session) {
 }
 
 func (s *session) adopt(ctx context.Context, p proxy.Session) error {
-	o := &s.c.server.o
-	ctx, cancel := context.WithTimeout(ctx, o.Limits.Work)
+	ctx, cancel := context.WithTimeout(ctx, s.c.server.o.Limits.Work)
 	defer cancel()
-	a, err := o.Accounts.Open(ctx, p.Account)
-	if err != nil {
+	if err := s.take(ctx, p.Account, p.Login); err != nil {
 		return err
 	}
-	if err := a.Sync(ctx); err != nil {
-		return err
-	}
-	drop := &inbox{account: a}
-	if s.listing, err = drop.list(ctx); err != nil {
-		drop.rest()
-		return err
-	}
-	s.settle(drop, &directory.Entry{Login: p.Login})
 	s.c.logger.Info("pop3: session from another node", "user", p.Login, "client", s.c.ip, "tls", p.TLS, "messages", len(s.listing.messages))
 	return nil
-}
-
-// settle begins the TRANSACTION state.
-func (s *session) settle(drop maildrop, entry *directory.Entry) {
-	s.drop, s.entry, s.signInBy = drop, entry, time.Time{}
-	s.deleted = make(map[int]struct{})
-	if b, ok := drop.(*inbox); ok {
-		s.c.mu.Lock()
-		s.c.account = b.account.ID()
-		s.c.mu.Unlock()
-	}
-	for _, m := range s.listing.messages {
-		s.bytes += uint64(m.size)
-	}
 }
 
 // Leave ends the sessions of accounts that are not served here any more, each

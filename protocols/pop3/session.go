@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/directory"
 )
 
 // session is what a connection knows of its user.
@@ -16,9 +15,9 @@ type session struct {
 	c        *conn
 	signInBy time.Time // zero once signed in
 	user     string    // as USER said
-	entry    *directory.Entry
-	drop     maildrop // nil before sign-in
-	onward   net.Conn // to the node that serves the session
+	login    string    // the canonical one, once signed in
+	drop     maildrop  // nil before sign-in
+	onward   net.Conn  // to the node that serves the session
 	listing  listing
 	deleted  map[int]struct{} // positions marked with DELE
 	bytes    uint64           // of what is not marked
@@ -132,7 +131,7 @@ func (s *session) rest() {
 func (s *session) end() {
 	s.rest()
 	if s.drop != nil {
-		s.c.logger.Info("pop3: session ends", "user", s.entry.Login, "retrieved", s.fetched)
+		s.c.logger.Info("pop3: session ends", "user", s.login, "retrieved", s.fetched)
 	}
 }
 
@@ -141,7 +140,7 @@ func (s *session) end() {
 func (s *session) quit(ctx context.Context, _ string) bool {
 	if s.drop != nil && len(s.deleted) > 0 {
 		if err := s.update(ctx); err != nil {
-			s.c.logger.Warn("pop3: deleted messages are not removed", "user", s.entry.Login, "error", err)
+			s.c.logger.Warn("pop3: deleted messages are not removed", "user", s.login, "error", err)
 			text := responses[rookery.KindOf(err)]
 			if !strings.HasPrefix(text, "[SYS/") {
 				text = "[SYS/TEMP] Try again later"

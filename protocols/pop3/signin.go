@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/proxy"
 	"rookery/protocols/signin"
 )
 
@@ -35,7 +36,7 @@ func (s *session) pass(ctx context.Context, arg string) bool {
 	}
 	user := s.user
 	s.user = ""
-	return s.signIn(ctx, user, arg)
+	return s.signIn(ctx, signin.Credentials{User: user, Password: arg})
 }
 
 // auth signs in by SASL (RFC 5034): PLAIN, with or without initial response.
@@ -67,63 +68,71 @@ func (s *session) auth(ctx context.Context, arg string) bool {
 	case errors.Is(err, signin.ErrCancelled):
 		return s.bad("Sign-in cancelled")
 	case errors.Is(err, signin.ErrIdentity):
-		return s.refuse(ctx, c.User, rookery.E("sign in", rookery.KindCredentials, err))
+		return s.refuse(s.c.server.o.SignIn.Deny(ctx, s.attempt(), c.User, err))
 	case err != nil:
 		return s.bad("Malformed response")
 	}
-	return s.signIn(ctx, c.User, c.Password)
+	return s.signIn(ctx, c)
 }
 
-// signIn checks the password and takes the mailbox as it is now.
-func (s *session) signIn(ctx context.Context, user, password string) bool {
-	c := s.c
-	entry, err := c.server.o.Directory.Authenticate(ctx, user, password)
-	if err != nil {
-		return s.refuse(ctx, user, err)
-	}
-	if handled, err := s.elsewhere(ctx, entry); rookery.Is(err, rookery.KindDisabled) {
-		return s.refuse(ctx, user, err)
-	} else if err != nil {
-		c.logger.Warn("pop3: mailbox does not open", "user", entry.Login, "error", err)
-		c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
-		return true
-	} else if handled {
+// signIn checks the password and takes the mailbox as it is now, here or on the
+// node that serves it.
+func (s *session) signIn(ctx context.Context, cred signin.Credentials) bool {
+	r, err := s.c.server.o.SignIn.SignIn(ctx, s.attempt(), cred)
+	switch {
+	case err != nil:
+		return s.refuse(err)
+	case r.Onward != nil:
+		s.onward, s.signInBy = r.Onward, time.Time{}
+		s.c.ok("%s", r.Text)
 		return true
 	}
-	drop, err := c.server.open(ctx, entry)
-	if err == nil {
-		s.listing, err = drop.list(ctx)
-	}
-	if err != nil {
-		c.logger.Warn("pop3: mailbox does not open", "user", entry.Login, "error", err)
-		if drop != nil {
-			drop.rest()
-		}
+	if err := s.take(ctx, r.Account, r.Entry.Login); err != nil {
+		s.c.logger.Warn("pop3: mailbox does not open", "user", r.Entry.Login, "error", err)
 		// The password was right: no doubt may fall on it.
-		c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
+		s.c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
 		return true
 	}
-	s.settle(drop, &entry)
-	c.logger.Info("pop3: signed in", "user", entry.Login, "client", c.ip, "messages", len(s.listing.messages))
-	c.ok("%d messages", len(s.listing.messages))
+	s.c.ok("%d messages", len(s.listing.messages))
 	return true
 }
 
-// refuse answers a failed sign-in: a wrong password late, and the last one
-// tolerated with the end of the connection.
-func (s *session) refuse(ctx context.Context, user string, err error) bool {
-	c := s.c
-	kind := rookery.KindOf(err)
-	c.logger.Warn("pop3: sign-in failed", "user", user, "client", c.ip, "kind", kind.String())
-	if kind != rookery.KindCredentials && kind != rookery.KindDisabled {
-		c.fail(rookery.E("sign in", rookery.KindUnavailable, err))
+func (s *session) attempt() signin.Attempt {
+	return signin.Attempt{Protocol: proxy.POP3, Session: s.c.id, Client: proxy.ClientOf(s.c.socket), TLS: proxy.TLSOf(s.c.net)}
+}
+
+// take begins the TRANSACTION state with the mailbox as it is now.
+func (s *session) take(ctx context.Context, id rookery.AccountID, login string) error {
+	drop, err := s.c.server.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	if s.listing, err = drop.list(ctx); err != nil {
+		drop.rest()
+		return err
+	}
+	s.drop, s.login, s.signInBy = drop, login, time.Time{}
+	s.deleted = make(map[int]struct{})
+	s.c.mu.Lock()
+	s.c.account = id
+	s.c.mu.Unlock()
+	for _, m := range s.listing.messages {
+		s.bytes += uint64(m.size)
+	}
+	return nil
+}
+
+// refuse answers a failed sign-in, the last one tolerated with the end of the
+// connection.
+func (s *session) refuse(err error) bool {
+	if !signin.Failed(err) {
+		if !rookery.Is(err, rookery.KindLimit) {
+			err = rookery.E("sign in", rookery.KindUnavailable, err)
+		}
+		s.c.fail(err)
 		return true
 	}
-	limits := &c.server.o.Limits
 	s.failures++
-	if limits.AuthDelay > 0 {
-		pause(ctx, min(limits.AuthDelay<<min(s.failures-1, 4), 10*time.Second))
-	}
-	c.fail(err)
-	return s.failures < limits.AuthFailures
+	s.c.fail(err)
+	return s.failures < s.c.server.o.SignIn.Failures()
 }

@@ -128,7 +128,7 @@ func (s *session) send(ctx context.Context, m message, off int64, out *stuffer, 
 	case !w.begun:
 		return s.lost(err)
 	default:
-		s.c.logger.Warn("pop3: message breaks off", "user", s.entry.Login, "error", err)
+		s.c.logger.Warn("pop3: message breaks off", "user", s.login, "error", err)
 		return false
 	}
 	out.finish()
@@ -153,7 +153,7 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 // lost answers a message that cannot be read; the session goes on.
 func (s *session) lost(err error) bool {
 	if !rookery.Is(err, rookery.KindNotFound) {
-		s.c.logger.Warn("pop3: message cannot be read", "user", s.entry.Login, "error", err)
+		s.c.logger.Warn("pop3: message cannot be read", "user", s.login, "error", err)
 	}
 	s.c.fail(err)
 	return true
@@ -193,6 +193,6 @@ func (s *session) update(ctx context.Context) error {
 	if err := s.drop.remove(ctx, command.NewUIDs(uids...)); err != nil {
 		return err
 	}
-	s.c.logger.Info("pop3: messages removed", "user", s.entry.Login, "count", len(uids))
+	s.c.logger.Info("pop3: messages removed", "user", s.login, "count", len(uids))
 	return nil
 }

@@ -9,6 +9,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -120,6 +121,16 @@ func (c *Conn) RemoteAddr() net.Addr { return c.client }
 
 // NetConn is what lies below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// TLSOf names what protects a connection, for logs; empty: nothing.
+func TLSOf(c net.Conn) string {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return ""
+	}
+	state := t.ConnectionState()
+	return tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+}
 
 // ClientOf is the address of a connection's client.
 func ClientOf(c net.Conn) netip.AddrPort {
