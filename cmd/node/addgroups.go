@@ -118,7 +118,7 @@ func (n *Node) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
 		return system.Node{}, err
 	}
 	nodes = slices.DeleteFunc(nodes, func(x system.Node) bool {
-		r, alive := n.reportOf(x.ID)
+		r, alive := n.reports.Of(x.ID)
 		return x.State != command.NodeActive || !alive || r.Disk != "ok"
 	})
 	if len(nodes) == 0 {

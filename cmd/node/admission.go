@@ -48,7 +48,7 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 		return a, err
 	}
 	defer clear(ring)
-	a, err = n.dir.Admit(q, ring, n.mesh.seeds(), n.deps.Clock())
+	a, err = n.dir.Admit(q, ring, n.peers.Seeds(), n.deps.Clock())
 	n.deps.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
 	return a, err
 }
@@ -72,7 +72,7 @@ func (n *Node) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key [32]
 		if x.Name == info.Name {
 			return rookery.E("admit node", rookery.KindConflict, fmt.Errorf("a node called %q is in the cluster, at %s: set another name in the node file, or if that node is lost for ever, first run: rookery remove %s", x.Name, x.Address, x.ID))
 		}
-		if x.Address == info.Address && n.lives.of(x.ID).alive {
+		if x.Address == info.Address && n.lives.Alive(x.ID) {
 			return rookery.E("admit node", rookery.KindConflict, fmt.Errorf("node %s is reached at %s already: set cluster.advertise in the node file to where this machine is reached", x.Name, x.Address))
 		}
 	}

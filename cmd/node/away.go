@@ -8,18 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/storage/account"
 	"rookery/storage/command"
-)
-
-// The calls to a replica by nodes that have none.
-const (
-	callForward = "forward"
-	callAccount = "account"
-	callItems   = "items"
+	"rookery/storage/mailbox"
 )
 
 // askWait bounds one node's answer to a small question.
@@ -53,7 +46,7 @@ func (n *Node) replicas(id rookery.GroupID) ([]rookery.NodeID, error) {
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	byUse(nodes, func(x rookery.NodeID) use {
 		return use{
-			alive:   n.lives.of(x).alive,
+			alive:   n.lives.Alive(x),
 			settled: slices.Contains(p.Voters, x) && slices.Contains(p.Members, x),
 			near:    n.near(x),
 		}
@@ -95,19 +88,20 @@ func (n *Node) near(id rookery.NodeID) bool {
 }
 
 // askReplica asks one replica after the other until one has run the call. What
-// may have run is not sent to another: that is the caller's to decide.
-func (n *Node) askReplica(ctx context.Context, name string, q groupCall, wait time.Duration) (groupAnswer, error) {
-	nodes, err := n.replicas(q.Group)
+// may have run is not sent to another: that is the caller's to decide, unless
+// it only asks something, which wait says by bounding each answer.
+func askReplica[A any](ctx context.Context, n *Node, id rookery.GroupID, wait time.Duration, ask func(context.Context, rookery.NodeID) (A, error)) (a A, err error) {
+	nodes, err := n.replicas(id)
 	if err != nil {
-		return groupAnswer{}, err
+		return a, err
 	}
-	last := rookery.E("ask a replica", rookery.KindUnavailable, fmt.Errorf("no node holds group %d", q.Group))
+	last := rookery.E("ask a replica", rookery.KindUnavailable, fmt.Errorf("no node holds group %d", id))
 	for _, to := range nodes {
-		ask, cancel := ctx, context.CancelFunc(func() {})
+		asking, cancel := ctx, context.CancelFunc(func() {})
 		if wait > 0 {
-			ask, cancel = context.WithTimeout(ctx, wait)
+			asking, cancel = context.WithTimeout(ctx, wait)
 		}
-		a, err := n.mesh.ask(ask, to, name, q)
+		a, err := ask(asking, to)
 		cancel()
 		if wait > 0 && rookery.Is(err, rookery.KindUnknown) {
 			err = rookery.E("ask a replica", rookery.KindUnavailable, errors.New(err.Error())) // a question changes nothing
@@ -117,7 +111,61 @@ func (n *Node) askReplica(ctx context.Context, name string, q groupCall, wait ti
 		}
 		last = err
 	}
-	return groupAnswer{}, last
+	return a, last
+}
+
+// question is one that a replica of a group answers: the one here, or where
+// there is none, one on another node.
+type question[Q, A any] struct {
+	node *Node
+	call peers.GroupCall[Q, A]
+	wait time.Duration
+	here func(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, q Q) (A, error)
+}
+
+// newQuestion answers the question for other nodes too, each of which waits
+// that long.
+func newQuestion[Q, A any](n *Node, call peers.GroupCall[Q, A], wait time.Duration,
+	here func(context.Context, *mailbox.Machine, rookery.GroupID, Q) (A, error)) question[Q, A] {
+	x := question[Q, A]{n, call, wait, here}
+	call.Serve(n.peers, x.answer)
+	return x
+}
+
+// ask asks a group.
+func (x question[Q, A]) ask(ctx context.Context, id rookery.GroupID, q Q) (A, error) {
+	if x.node.groups.machine(id) != nil {
+		return x.answer(ctx, id, q)
+	}
+	return askReplica(ctx, x.node, id, x.wait, func(ctx context.Context, to rookery.NodeID) (A, error) {
+		return x.call.Ask(ctx, x.node.peers, to, id, q)
+	})
+}
+
+func (x question[Q, A]) answer(ctx context.Context, id rookery.GroupID, q Q) (a A, err error) {
+	m := x.node.groups.machine(id)
+	if m == nil {
+		return a, away{x.node, id}.none()
+	}
+	return x.here(ctx, m, id, q)
+}
+
+// questions are those that nodes without a replica ask.
+type questions struct {
+	facts     question[rookery.AccountID, account.Facts]
+	items     question[peers.ItemsAfter, []command.ItemID]
+	census    question[peers.Nothing, mailbox.KeyCensus]
+	strangers question[[]command.PackID, []command.PackID]
+	holds     question[peers.Nothing, []mailbox.Hold]
+}
+
+// openQuestions answers them from now on, but facts, which are asked earlier.
+func (n *Node) openQuestions() {
+	const afterBarrier = leaderWait + askWait
+	n.questions.items = newQuestion(n, peers.OpenItems, afterBarrier, n.itemsHere)
+	n.questions.census = newQuestion(n, peers.KeyCensus, afterBarrier, n.censusHere)
+	n.questions.strangers = newQuestion(n, peers.Strangers, afterBarrier, n.strangersHere)
+	n.questions.holds = newQuestion(n, peers.Holds, afterBarrier, n.holdsHere)
 }
 
 // Apply implements group. A node that does not answer soon is left in doubt:
@@ -125,7 +173,9 @@ func (n *Node) askReplica(ctx context.Context, name string, q groupCall, wait ti
 func (a away) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	r, err := a.node.askReplica(ctx, callForward, groupCall{Group: a.id, Data: data}, 0)
+	r, err := askReplica(ctx, a.node, a.id, 0, func(ctx context.Context, to rookery.NodeID) (peers.Result, error) {
+		return peers.Forward.Ask(ctx, a.node.peers, to, peers.Entry{Group: a.id, Data: data})
+	})
 	return r.Index, r.Data, err
 }
 
@@ -139,22 +189,9 @@ func (a away) none() error {
 	return rookery.E("read group", rookery.KindUnavailable, fmt.Errorf("group %d has no replica on this node", a.id))
 }
 
-// factsAway asks a replica for an account's facts.
-func (n *Node) factsAway(ctx context.Context, id rookery.GroupID, who rookery.AccountID) (f account.Facts, err error) {
-	a, err := n.askReplica(ctx, callAccount, groupCall{Group: id, Data: who[:]}, askWait)
-	if err == nil {
-		err = cbor.Unmarshal(a.Data, &f)
-	}
-	return f, err
-}
-
-// factsHere answers it. Only after a barrier is an account said not to exist:
-// the one who asks may have just made it through the leader.
-func (n *Node) factsHere(ctx context.Context, id rookery.GroupID, who rookery.AccountID) (f account.Facts, err error) {
-	m := n.groups.machine(id)
-	if m == nil {
-		return f, away{n, id}.none()
-	}
+// factsHere are an account's facts. Only after a barrier is an account said not
+// to exist: the one who asks may have just made it through the leader.
+func (n *Node) factsHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, who rookery.AccountID) (f account.Facts, err error) {
 	v, err := m.View(who)
 	if rookery.Is(err, rookery.KindNotFound) {
 		if err := n.road.Barrier(ctx, id); err != nil {
@@ -169,73 +206,29 @@ func (n *Node) factsHere(ctx context.Context, id rookery.GroupID, who rookery.Ac
 	return account.FactsOf(v.Account()), nil
 }
 
+// openItems is delivery's question for a page of a group's open items.
+func (n *Node) openItems(ctx context.Context, id rookery.GroupID, after command.ItemID, limit int) ([]command.ItemID, error) {
+	return n.questions.items.ask(ctx, id, peers.ItemsAfter{After: after, Limit: limit})
+}
+
 // maxItems bounds a page of items.
 const maxItems = 1000
 
-// itemsQuery asks for the open items behind one.
-type itemsQuery struct {
-	After command.ItemID `cbor:"1,keyasint"`
-	Limit int            `cbor:"2,keyasint"`
+// itemsHere is a page of a group's open items.
+func (n *Node) itemsHere(ctx context.Context, _ *mailbox.Machine, id rookery.GroupID, q peers.ItemsAfter) ([]command.ItemID, error) {
+	if q.Limit < 1 || q.Limit > maxItems {
+		return nil, rookery.E("list items", rookery.KindInvalid, errors.New("malformed question"))
+	}
+	return n.deliver.ItemsHere(ctx, id, q.After, q.Limit)
 }
 
-// itemsAway asks a replica for a page of its group's open items.
-func (n *Node) itemsAway(ctx context.Context, id rookery.GroupID, after command.ItemID, limit int) (ids []command.ItemID, err error) {
-	q, err := cbor.Marshal(itemsQuery{after, limit})
-	if err != nil {
-		return nil, err
-	}
-	a, err := n.askReplica(ctx, callItems, groupCall{Group: id, Data: q}, leaderWait+askWait)
-	if err == nil {
-		err = cbor.Unmarshal(a.Data, &ids)
-	}
-	return ids, err
-}
-
-func (n *Node) itemsHere(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-	var ask itemsQuery
-	if err := cbor.Unmarshal(q.Data, &ask); err != nil || ask.Limit < 1 || ask.Limit > maxItems {
-		return a, rookery.E(callItems, rookery.KindInvalid, errors.New("malformed question"))
-	}
-	ids, err := n.deliver.ItemsHere(ctx, q.Group, ask.After, ask.Limit)
-	if err == nil {
-		a.Data, err = cbor.Marshal(ids)
-	}
-	return a, err
-}
-
-// serveAway answers nodes without a replica.
-func (n *Node) serveAway() {
-	n.mesh.handleGroup(callForward, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-		g := n.groups.raft.Group(q.Group)
-		if g == nil {
-			return a, away{n, q.Group}.none()
+// serveForward passes on commands of nodes without a replica.
+func (n *Node) serveForward() {
+	peers.Forward.Serve(n.peers, func(ctx context.Context, _ rookery.NodeID, e peers.Entry) (a peers.Result, err error) {
+		if n.groups.raft.Group(e.Group) == nil {
+			return a, away{n, e.Group}.none()
 		}
-		a.Index, a.Data, err = lead{g, n.mesh}.Apply(ctx, q.Data)
+		a.Index, a.Data, err = n.groups.lead(e.Group).Apply(ctx, e.Data)
 		return a, err
-	})
-	n.mesh.handleGroup(callAccount, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-		if len(q.Data) != len(rookery.AccountID{}) {
-			return a, rookery.E(callAccount, rookery.KindInvalid, errors.New("no account is named"))
-		}
-		f, err := n.factsHere(ctx, q.Group, rookery.AccountID(q.Data))
-		if err == nil {
-			a.Data, err = cbor.Marshal(f)
-		}
-		return a, err
-	})
-}
-
-// handleGroup answers calls about a group.
-func (m *mesh) handleGroup(name string, fn func(context.Context, groupCall) (groupAnswer, error)) {
-	m.Handle(name, func(ctx context.Context, _ rookery.NodeID, body []byte) ([]byte, error) {
-		var q groupCall
-		if err := cbor.Unmarshal(body, &q); err != nil {
-			return nil, rookery.E(name, rookery.KindInvalid, err)
-		}
-		a, err := fn(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		return cbor.Marshal(a)
 	})
 }

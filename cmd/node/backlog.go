@@ -9,28 +9,16 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/state"
 )
 
-// packReport is how the packing of a group fares on the node that leads it.
-type packReport struct {
-	// Oldest is when the body that waits longest was delivered, in unix
-	// nanoseconds; 0 where none waits.
-	Oldest int64 `cbor:"1,keyasint,omitempty"`
-	// Trouble is why packing waits, and Since when that began, in unix
-	// nanoseconds. Empty while all goes well.
-	Trouble string `cbor:"2,keyasint,omitempty"`
-	Since   int64  `cbor:"3,keyasint,omitempty"`
-	// Unreadable counts bodies that the log cannot give.
-	Unreadable int `cbor:"4,keyasint,omitempty"`
-}
-
 // packReport is of a group that this node leads.
-func (b *bodies) packReport(id rookery.GroupID) (r packReport) {
+func (b *bodies) packReport(id rookery.GroupID) (r peers.Packing) {
 	if w, ok := b.packers.Load(id); ok {
-		r.say(w.(*packing).Stats())
+		r = packingOf(w.(*packing).Stats())
 	}
 	if m := b.node.groups.machine(id); m != nil {
 		if at, err := b.oldest(id, m); err == nil && !at.IsZero() {
@@ -40,11 +28,12 @@ func (b *bodies) packReport(id rookery.GroupID) (r packReport) {
 	return r
 }
 
-func (r *packReport) say(s pack.Stats) {
-	r.Unreadable = s.Unreadable
+func packingOf(s pack.Stats) peers.Packing {
+	r := peers.Packing{Unreadable: s.Unreadable}
 	if s.LastError != "" {
 		r.Trouble, r.Since = s.LastError, s.Failing.UnixNano()
 	}
+	return r
 }
 
 // oldest is when the body that waits longest came into the log; the zero time
@@ -67,7 +56,7 @@ func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, erro
 }
 
 // storeTrouble tells of groups whose bodies do not get into the object store.
-func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) {
+func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) {
 	var waiting []string
 	var since, oldest int64
 	var why string
@@ -101,7 +90,7 @@ func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.N
 }
 
 // waiting fills in for how long each group's oldest body has waited.
-func (n *Node) waiting(groups []adminapi.GroupStatus, reports map[rookery.NodeID]nodeReport) {
+func (n *Node) waiting(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report) {
 	for i := range groups {
 		for _, r := range reports {
 			if p, ok := r.Packing[groups[i].Group]; ok && p.Oldest > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/peers"
 )
 
 // Every report says what time it is on its node; skews tells by that whose clock
@@ -34,11 +35,11 @@ func skews(offsets map[rookery.NodeID]time.Duration) map[rookery.NodeID]time.Dur
 }
 
 // wrongClocks are the skews of the nodes that reported.
-func wrongClocks(reports map[rookery.NodeID]nodeReport) map[rookery.NodeID]time.Duration {
+func wrongClocks(reports map[rookery.NodeID]peers.Report) map[rookery.NodeID]time.Duration {
 	offsets := map[rookery.NodeID]time.Duration{}
 	for id, r := range reports {
 		if r.Clock != 0 { // an older version says nothing
-			offsets[id] = r.ahead
+			offsets[id] = r.Ahead
 		}
 	}
 	return skews(offsets)
@@ -57,12 +58,12 @@ type clockLook struct {
 // look takes the clocks of those that reported, out of so many members. The
 // lower middle of a majority is no later than a right clock, unless more of
 // them are ahead than not.
-func look(reports map[rookery.NodeID]nodeReport, members int) clockLook {
+func look(reports map[rookery.NodeID]peers.Report, members int) clockLook {
 	l := clockLook{at: time.Now()}
 	var clocks []time.Time
 	for _, r := range reports {
 		if r.Clock != 0 {
-			clocks = append(clocks, time.Unix(0, r.Clock).Add(l.at.Sub(r.heard)))
+			clocks = append(clocks, time.Unix(0, r.Clock).Add(l.at.Sub(r.Heard)))
 		}
 	}
 	if len(clocks) == 0 || 2*len(clocks) <= members {
@@ -76,7 +77,7 @@ func look(reports map[rookery.NodeID]nodeReport, members int) clockLook {
 }
 
 // seeClocks notes what a look at the members' reports says about the time.
-func (n *Node) seeClocks(reports map[rookery.NodeID]nodeReport, members int) (wrong map[rookery.NodeID]time.Duration) {
+func (n *Node) seeClocks(reports map[rookery.NodeID]peers.Report, members int) (wrong map[rookery.NodeID]time.Duration) {
 	wrong = wrongClocks(reports)
 	n.skew.Store(int64(wrong[n.id.Node]))
 	l := look(reports, members)
@@ -95,7 +96,7 @@ func (n *Node) agreedTime() (time.Time, error) {
 			return time.Time{}, err
 		}
 		all := members(nodes)
-		n.seeClocks(n.reportsOf(all), len(all))
+		n.seeClocks(n.reports.All(all), len(all))
 	}
 	if skew := time.Duration(n.skew.Load()); skew != 0 {
 		return time.Time{}, rookery.E("tell time", rookery.KindUnavailable, errors.New(sayClock(skew)))

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 )
 
 func TestSkews(t *testing.T) {
@@ -45,9 +46,9 @@ func TestTimeOfAMajority(t *testing.T) {
 		"two of three are":      {ahead: []time.Duration{days15, days15, 0}, members: 3, want: days15},
 		"one of four is ahead":  {ahead: []time.Duration{days15, 3, 2, 1}, members: 5, want: 2},
 	} {
-		reports := map[rookery.NodeID]nodeReport{}
+		reports := map[rookery.NodeID]peers.Report{}
 		for i, d := range c.ahead {
-			reports[rookery.NodeID(rune('a'+i))] = nodeReport{Clock: now.Add(d).UnixNano(), heard: now}
+			reports[rookery.NodeID(rune('a'+i))] = peers.Report{Clock: now.Add(d).UnixNano(), Heard: now}
 		}
 		l := look(reports, c.members)
 		if (l.err != nil) != c.none {

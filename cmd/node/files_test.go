@@ -1,5 +1,7 @@
 package node
 
+import "time"
+
 // The files of a data directory that tests take away, put back and look at.
 const (
 	identityFile   = "node.json"
@@ -10,3 +12,6 @@ const (
 	supersededFile = "superseded"
 	recoveryFile   = "recovery.json"
 )
+
+// advanceEvery is how often a running node's directory moves on.
+const advanceEvery = 30 * time.Second

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 )
@@ -16,9 +15,6 @@ import (
 // forgetEvery is how often the groups led here are searched for what nodes
 // have left in them.
 const forgetEvery = 5 * time.Second
-
-// callStages asks a node which of its stages it does not carry any more.
-const callStages = "stages"
 
 // maxStages bounds the stages in one question.
 const maxStages = mailbox.MaxStages
@@ -79,7 +75,7 @@ func (f *forgetting) look(ctx context.Context) error {
 
 // hear notes whether a node is there.
 func (f *forgetting) hear(id rookery.NodeID) {
-	if f.node.lives.of(id).alive {
+	if f.node.lives.Alive(id) {
 		delete(f.silent, id)
 	} else if f.silent[id].IsZero() {
 		f.silent[id] = time.Now()
@@ -162,11 +158,6 @@ func (f *forgetting) dropStages(ctx context.Context, group rookery.GroupID, m *m
 	return errors.Join(errs...)
 }
 
-// stagesCall are stages in a question and its answer.
-type stagesCall struct {
-	Stages []command.StageID `cbor:"1,keyasint"`
-}
-
 // askLeft asks a node which of its stages it does not carry any more.
 func (f *forgetting) askLeft(ctx context.Context, node rookery.NodeID, stages []command.StageID) ([]command.StageID, error) {
 	if node == f.node.id.Node {
@@ -174,17 +165,9 @@ func (f *forgetting) askLeft(ctx context.Context, node rookery.NodeID, stages []
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	q, err := cbor.Marshal(stagesCall{stages})
-	if err != nil {
-		return nil, rookery.E(callStages, rookery.KindInvalid, err)
-	}
-	body, err := f.node.mesh.Call(ctx, node, callStages, q)
+	a, err := peers.LeftStages.Ask(ctx, f.node.peers, node, peers.Stages{Stages: stages})
 	if err != nil {
 		return nil, err
-	}
-	var a stagesCall
-	if err := cbor.Unmarshal(body, &a); err != nil {
-		return nil, rookery.E(callStages, rookery.KindUnknown, err)
 	}
 	asked := func(s command.StageID) bool { return slices.Contains(stages, s) }
 	return slices.DeleteFunc(a.Stages, func(s command.StageID) bool { return !asked(s) }), nil
@@ -192,12 +175,11 @@ func (f *forgetting) askLeft(ctx context.Context, node rookery.NodeID, stages []
 
 // serveStages answers other nodes' questions after stages of this one.
 func (n *Node) serveStages() {
-	n.mesh.Handle(callStages, func(_ context.Context, _ rookery.NodeID, body []byte) ([]byte, error) {
-		var q stagesCall
-		if err := cbor.Unmarshal(body, &q); err != nil || len(q.Stages) > maxStages {
-			return nil, rookery.E(callStages, rookery.KindInvalid, errors.New("malformed question"))
+	peers.LeftStages.Serve(n.peers, func(_ context.Context, _ rookery.NodeID, q peers.Stages) (peers.Stages, error) {
+		if len(q.Stages) > maxStages {
+			return peers.Stages{}, rookery.E("ask for stages", rookery.KindInvalid, errors.New("malformed question"))
 		}
-		return cbor.Marshal(stagesCall{n.stagesLeft(q.Stages)})
+		return peers.Stages{Stages: n.stagesLeft(q.Stages)}, nil
 	})
 }
 

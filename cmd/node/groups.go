@@ -11,12 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
-	"rookery/cluster/transport"
+	"rookery/cmd/node/peers"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -32,7 +30,7 @@ type groups struct {
 	log    *rlog.Log
 	state  *state.Store
 	raft   *consensus.Node
-	mesh   *mesh
+	peers  *peers.Peers
 	system *system.Machine
 	logger *slog.Logger
 
@@ -40,9 +38,9 @@ type groups struct {
 	mail map[rookery.GroupID]*mailbox.Machine
 }
 
-func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
+func openGroups(ctx context.Context, n *Node, p *peers.Peers) (g *groups, err error) {
 	cfg, deps := n.cfg, n.deps
-	g = &groups{node: n, mesh: m, mail: map[rookery.GroupID]*mailbox.Machine{}, logger: deps.Logger}
+	g = &groups{node: n, peers: p, mail: map[rookery.GroupID]*mailbox.Machine{}, logger: deps.Logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close(ctx))
@@ -58,17 +56,10 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 		return g, err
 	}
 	if g.raft, err = consensus.New(deps.tuning.raft(consensus.Options{
-		Node: n.id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime, Peers: m, Recover: g.recover,
-		TempDir: filepath.Join(cfg.DataDir, "tmp"),
-		Log:     func(id rookery.GroupID) (consensus.LogStore, error) { return g.log.Group(id) },
-		Transport: func(id rookery.GroupID) (consensus.Transport, error) {
-			s, err := transport.OpenRaft[consensus.Address](m.Transport, id)
-			if err != nil {
-				return nil, err
-			}
-			return consensus.NewNetworkTransport(id, s, deps.Logger), nil
-		},
-		Installed: g.fetchBodies,
+		Node: n.id.Node, Logger: deps.Logger, Clock: deps.Clock, EntryTime: state.EntryTime, Peers: p, Recover: g.recover,
+		TempDir:   filepath.Join(cfg.DataDir, "tmp"),
+		Log:       func(id rookery.GroupID) (consensus.LogStore, error) { return g.log.Group(id) },
+		Transport: p.OpenRaft, Installed: g.fetchBodies,
 	})); err != nil {
 		return g, err
 	}
@@ -83,7 +74,7 @@ func openGroups(ctx context.Context, n *Node, m *mesh) (g *groups, err error) {
 		return g, err
 	}
 	g.eraseRest()
-	m.serveGroups(g)
+	g.serveCalls(p)
 	if err := g.openSystemLog(ctx); err != nil {
 		return g, err
 	}
@@ -142,10 +133,15 @@ func (g *groups) start(ctx context.Context, id rookery.GroupID, members []consen
 		g.hide(id)
 		return err
 	}
-	r := g.raft.Group(id)
-	g.node.road.add(id, lead{r, g.mesh})
-	g.node.job("leadership of a group", func(ctx context.Context) error { return g.followLead(ctx, r) })
+	r := g.lead(id)
+	g.node.road.add(id, r)
+	g.node.job("leadership of a group", func(ctx context.Context) error { return g.followLead(ctx, r.Group) })
 	return nil
+}
+
+// lead is a group that runs here, with the way to its leader.
+func (g *groups) lead(id rookery.GroupID) lead {
+	return lead{g.raft.Group(id), g.node.id.Node, g.peers}
 }
 
 // followLead has the messages that a group owes to others filed when this node
@@ -249,8 +245,8 @@ func (g *groups) readLog(_ context.Context, id rookery.GroupID, index rookery.Lo
 // not answered.
 func (g *groups) repair(ctx context.Context, id rookery.GroupID, index rookery.LogIndex, term uint64) ([]byte, error) {
 	errs, kind, silent := []error{errors.New("no other node has it")}, rookery.KindNotFound, []rookery.NodeID(nil)
-	for _, to := range g.mesh.others() {
-		b, err := g.record(ctx, to, groupCall{Group: id, Index: index, Term: term})
+	for _, to := range g.peers.Others() {
+		b, err := g.record(ctx, to, peers.At{Group: id, Index: index, Term: term})
 		if err == nil {
 			return b, nil
 		}
@@ -292,16 +288,12 @@ func (g *groups) readCommitted(ctx context.Context, id rookery.GroupID, r rlog.R
 
 // recover pulls a group's image from a replica that is at least at an index.
 func (g *groups) recover(ctx context.Context, id rookery.GroupID, atLeast rookery.LogIndex) (io.ReadCloser, error) {
-	header, err := cbor.Marshal(groupCall{Group: id, Index: atLeast})
-	if err != nil {
-		return nil, rookery.E("recover group", rookery.KindInvalid, err)
-	}
-	if len(g.mesh.others()) == 0 {
+	if len(g.peers.Others()) == 0 {
 		return nil, rookery.E("recover group", rookery.KindDamaged, errors.New("this node held the only copy; bring its data directory back from a backup"))
 	}
 	errs := []error{errors.New("no other replica can give the group's state")}
-	for _, to := range g.mesh.others() {
-		r, err := g.mesh.OpenStream(ctx, to, streamImage, header)
+	for _, to := range g.peers.Others() {
+		r, err := peers.Image.Open(ctx, g.peers, to, peers.At{Group: id, Index: atLeast})
 		if err == nil {
 			return r, nil
 		}
@@ -310,7 +302,7 @@ func (g *groups) recover(ctx context.Context, id rookery.GroupID, atLeast rooker
 	return nil, rookery.E("recover group", rookery.KindUnavailable, errors.Join(errs...))
 }
 
-func (g *groups) writeImage(q groupCall, w io.Writer) error {
+func (g *groups) writeImage(q peers.At, w io.Writer) error {
 	group := g.raft.Group(q.Group)
 	if group == nil {
 		return rookery.E("give image", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", q.Group))

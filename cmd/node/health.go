@@ -119,7 +119,7 @@ func (h *health) ready(protocol string) Verdict {
 			continue
 		}
 		members++
-		if n.lives.of(x.ID).alive {
+		if n.lives.Alive(x.ID) {
 			reached++
 			others = append(others, x.ID)
 		}
@@ -140,7 +140,7 @@ func (h *health) ready(protocol string) Verdict {
 // roomier reports whether one of the nodes has room on its disk. This node,
 // which may be among them, has none.
 func (h *health) roomier(nodes []rookery.NodeID) bool {
-	for _, r := range h.node.reportsOf(nodes) {
+	for _, r := range h.node.reports.All(nodes) {
 		if r.Disk == "ok" {
 			return true
 		}

@@ -11,16 +11,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
 )
-
-const callHolds = "holds"
 
 // holdWait bounds the wait for one group.
 const holdWait = 5 * time.Second
@@ -98,28 +95,17 @@ func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.Ho
 	return a, nil
 }
 
-func (n *Node) holdsHere(ctx context.Context, id rookery.GroupID) ([]mailbox.Hold, error) {
-	m := n.groups.machine(id)
-	if m == nil {
-		return nil, away{n, id}.none()
-	}
+func (n *Node) holdsHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) ([]mailbox.Hold, error) {
 	if err := n.road.Barrier(ctx, id); err != nil {
 		return nil, err
 	}
 	return m.Holds()
 }
 
-func (n *Node) holdsOf(ctx context.Context, id rookery.GroupID) (holds []mailbox.Hold, err error) {
+func (n *Node) holdsOf(ctx context.Context, id rookery.GroupID) ([]mailbox.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, holdWait)
 	defer cancel()
-	if n.groups.machine(id) != nil {
-		return n.holdsHere(ctx, id)
-	}
-	a, err := n.askReplica(ctx, callHolds, groupCall{Group: id}, leaderWait+askWait)
-	if err == nil {
-		err = cbor.Unmarshal(a.Data, &holds)
-	}
-	return holds, err
+	return n.questions.holds.ask(ctx, id, peers.Nothing{})
 }
 
 // listHolds asks every group.

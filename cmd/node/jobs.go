@@ -72,7 +72,7 @@ func (n *Node) startJobs() {
 	n.job("purge", n.purge)
 	n.job("members", n.followCluster)
 	n.job("room on the disk", n.followDisk)
-	n.job("certificate", n.renewCertificate)
+	n.job("certificate", n.peers.RenewCertificate)
 	n.job("release of the log", n.releaseLog)
 	n.job("missing bodies", n.fetchMissing)
 	n.job("forgetting of nodes", newForgetting(n).run)

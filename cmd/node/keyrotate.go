@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -58,7 +57,7 @@ func (n *Node) rotateTenant(ctx context.Context) (r adminapi.RotatedKey, err err
 // nextKey is the key to bring into use: the one that an earlier rotation, which
 // did not come to its end, has brought to nodes, else a new one. So rings do
 // not grow with every attempt.
-func (n *Node) nextKey(held map[rookery.NodeID]heldKeys, records []system.TenantKey) body.TenantKey {
+func (n *Node) nextKey(held map[rookery.NodeID]peers.HeldKeys, records []system.TenantKey) body.TenantKey {
 	top := n.tenant.ring.Current()
 	for _, r := range records {
 		top = max(top, r.Version)
@@ -98,12 +97,9 @@ func (t *keyRing) spread(ctx context.Context, nodes []system.Node, key body.Tena
 		if x.ID == t.node.id.Node {
 			return t.put(ctx, key)
 		}
-		b, err := cbor.Marshal(sentKey{key.Version, key.Secret()})
-		if err != nil {
-			return err
-		}
-		defer clear(b)
-		_, err = t.ask(ctx, x.ID, callKeyPut, b)
+		ctx, cancel := context.WithTimeout(ctx, keyWait)
+		defer cancel()
+		_, err := t.calls.Put.Ask(ctx, t.node.peers, x.ID, peers.Key{Version: key.Version, Secret: key.Secret()})
 		return err
 	})
 }
@@ -112,7 +108,7 @@ func (t *keyRing) spread(ctx context.Context, nodes []system.Node, key body.Tena
 // on no majority of the members or of some group.
 func (n *Node) enoughHave(nodes []system.Node, errs map[rookery.NodeID]error) error {
 	for _, x := range nodes {
-		if err := errs[x.ID]; err != nil && (x.ID == n.id.Node || n.lives.of(x.ID).alive) {
+		if err := errs[x.ID]; err != nil && (x.ID == n.id.Node || n.lives.Alive(x.ID)) {
 			return fmt.Errorf("node %s lives and has not taken the new key: %w; nothing has changed, try again", x.Name, err)
 		}
 	}
@@ -143,15 +139,17 @@ func (n *Node) syncKeys(ctx context.Context, nodes []system.Node) map[rookery.No
 		if x.ID == n.id.Node {
 			return n.keysCurrent(ctx)
 		}
-		_, err := n.tenant.ask(ctx, x.ID, callKeysSync, nil)
+		ctx, cancel := context.WithTimeout(ctx, keyWait)
+		defer cancel()
+		_, err := n.tenant.calls.Sync.Ask(ctx, n.peers, x.ID, peers.Nothing{})
 		return err
 	})
 }
 
 // heldBy asks nodes which keys they hold.
-func (t *keyRing) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]heldKeys, map[rookery.NodeID]error) {
-	all := make([]heldKeys, len(nodes))
-	at := map[rookery.NodeID]*heldKeys{}
+func (t *keyRing) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]peers.HeldKeys, map[rookery.NodeID]error) {
+	all := make([]peers.HeldKeys, len(nodes))
+	at := map[rookery.NodeID]*peers.HeldKeys{}
 	for i, x := range nodes {
 		at[x.ID] = &all[i]
 	}
@@ -159,7 +157,7 @@ func (t *keyRing) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.
 		*at[x.ID], err = t.keysHeld(ctx, x.ID)
 		return err
 	})
-	held := map[rookery.NodeID]heldKeys{}
+	held := map[rookery.NodeID]peers.HeldKeys{}
 	for id, h := range at {
 		if errs[id] == nil {
 			held[id] = *h
@@ -221,7 +219,7 @@ func (n *Node) destroyTenant(ctx context.Context, versions ...uint32) (destroyed
 }
 
 // below are the versions below one that some node holds, rising.
-func below(held map[rookery.NodeID]heldKeys, use uint32) []uint32 {
+func below(held map[rookery.NodeID]peers.HeldKeys, use uint32) []uint32 {
 	seen := map[uint32]bool{}
 	for _, h := range held {
 		for v := range h.Held {
@@ -263,7 +261,7 @@ func (n *Node) nothingUnder(ctx context.Context, top uint32) error {
 		if err := n.proposeTo(ctx, g.Group, &command.KeyFloor{Version: top + 1}); err != nil {
 			return err
 		}
-		c, err := n.census(ctx, g.Group)
+		c, err := n.questions.census.ask(ctx, g.Group, peers.Nothing{})
 		if err != nil {
 			return err
 		}
@@ -285,25 +283,8 @@ func (n *Node) proposeTo(ctx context.Context, group rookery.GroupID, c command.C
 	return n.bodies.propose(ctx, group, c)
 }
 
-const callCensus = "keycensus"
-
-// census counts a group's accounts by tenant key version, as of now.
-func (n *Node) census(ctx context.Context, id rookery.GroupID) (c mailbox.KeyCensus, err error) {
-	if n.groups.machine(id) != nil {
-		return n.censusHere(ctx, id)
-	}
-	a, err := n.askReplica(ctx, callCensus, groupCall{Group: id}, leaderWait+askWait)
-	if err == nil {
-		err = cbor.Unmarshal(a.Data, &c)
-	}
-	return c, err
-}
-
-func (n *Node) censusHere(ctx context.Context, id rookery.GroupID) (c mailbox.KeyCensus, err error) {
-	m := n.groups.machine(id)
-	if m == nil {
-		return c, away{n, id}.none()
-	}
+// censusHere counts a group's accounts by tenant key version, as of now.
+func (n *Node) censusHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) (c mailbox.KeyCensus, err error) {
 	if err := n.road.Barrier(ctx, id); err != nil {
 		return c, err
 	}

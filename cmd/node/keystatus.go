@@ -10,10 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
@@ -58,7 +57,7 @@ func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) 
 }
 
 // judgeHeld says what is wrong with a node's ring.
-func judgeHeld(name string, h, ours heldKeys, records []system.TenantKey, problem func(string, ...any)) {
+func judgeHeld(name string, h, ours peers.HeldKeys, records []system.TenantKey, problem func(string, ...any)) {
 	for _, r := range records {
 		print, have := h.Held[r.Version]
 		switch {
@@ -91,7 +90,7 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 	counts, errs := make([]mailbox.KeyCensus, len(groups)), make([]error, len(groups))
 	var all sync.WaitGroup
 	for i, g := range groups {
-		all.Go(func() { counts[i], errs[i] = n.census(ctx, g.Group) })
+		all.Go(func() { counts[i], errs[i] = n.questions.census.ask(ctx, g.Group, peers.Nothing{}) })
 	}
 	all.Wait()
 	for i, g := range groups {
@@ -106,7 +105,7 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 	return under
 }
 
-func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, under map[uint32]int, use uint32) []adminapi.KeyVersion {
+func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldKeys, under map[uint32]int, use uint32) []adminapi.KeyVersion {
 	all := map[uint32]*adminapi.KeyVersion{}
 	at := func(v uint32) *adminapi.KeyVersion {
 		if all[v] == nil {
@@ -148,12 +147,9 @@ func keyVersions(records []system.TenantKey, held map[rookery.NodeID]heldKeys, u
 	return out
 }
 
-const callProgress = "eraseprogress"
-
 // askProgress asks the system leader, who does the work.
 func (n *Node) askProgress(ctx context.Context) string {
-	l := lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh}
-	to, err := l.leader()
+	to, err := n.groups.lead(rookery.SystemGroup).leader()
 	if err != nil {
 		return "the system group has no leader: it waits"
 	}
@@ -162,24 +158,17 @@ func (n *Node) askProgress(ctx context.Context) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	b, err := n.mesh.Call(ctx, to, callProgress, nil)
+	text, err := peers.EraseProgress.Ask(ctx, n.peers, to, peers.Nothing{})
 	if err != nil {
 		return fmt.Sprintf("the node that does it does not answer: %v", err)
 	}
-	return string(b)
+	return string(text)
 }
 
-// serveKeyGroups answers other nodes about the keys in the groups here.
-func (n *Node) serveKeyGroups() {
-	n.mesh.Handle(callProgress, func(context.Context, rookery.NodeID, []byte) ([]byte, error) {
-		return []byte(n.eraseProgress.String()), nil
-	})
-	n.mesh.handleGroup(callCensus, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-		c, err := n.censusHere(ctx, q.Group)
-		if err == nil {
-			a.Data, err = cbor.Marshal(c)
-		}
-		return a, err
+// serveProgress answers other nodes how far the erasure of accounts is.
+func (n *Node) serveProgress() {
+	peers.EraseProgress.Serve(n.peers, func(context.Context, rookery.NodeID, peers.Nothing) (peers.Text, error) {
+		return peers.Text(n.eraseProgress.String()), nil
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"rookery/cluster/consensus"
 	"rookery/cluster/placement"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/propose"
 	"rookery/storage/system"
@@ -48,10 +49,10 @@ func (n *Node) enlist(ctx context.Context) error {
 		n.over.end(n.removedError("its own registry"))
 		return n.over.why()
 	}
-	key := n.mesh.creds.Current().KeyHash()
-	if have.Key != key || have.Address != n.mesh.address || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
+	key := n.peers.Certificate().KeyHash()
+	if have.Key != key || have.Address != n.peers.Address() || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
 		if _, err := n.propose(ctx, &command.RegisterNode{
-			Node: n.id.Node, Name: n.cfg.Name, Address: n.mesh.address, Zone: n.cfg.Cluster.Zone, Version: CommandVersion, Key: key,
+			Node: n.id.Node, Name: n.cfg.Name, Address: n.peers.Address(), Zone: n.cfg.Cluster.Zone, Version: CommandVersion, Key: key,
 		}); err != nil {
 			return err
 		}
@@ -161,18 +162,18 @@ func (n *Node) learnMembers() error {
 	if err != nil || len(nodes) == 0 {
 		return err
 	}
-	members := map[rookery.NodeID]member{}
+	members := map[rookery.NodeID]peers.Member{}
 	for _, x := range nodes {
-		members[x.ID] = member{address: x.Address, key: x.Key, removed: !x.Member()}
+		members[x.ID] = peers.Member{Address: x.Address, Key: x.Key, Removed: !x.Member()}
 	}
-	n.mesh.learn(members)
+	n.peers.Learn(members)
 	return nil
 }
 
 // MintToken makes a token with which one node may join within a time, and the
 // addresses to give along with it.
 func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string, addresses []string, err error) {
-	ident := n.mesh.creds.Current()
+	ident := n.peers.Certificate()
 	t := transport.MintToken(ident.Cluster, ident.Issuer())
 	now, err := n.agreedTime()
 	if err != nil && n.skew.Load() == 0 {
@@ -184,7 +185,7 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 	if err != nil {
 		return "", nil, err
 	}
-	for _, s := range n.mesh.seeds() {
+	for _, s := range n.peers.Seeds() {
 		addresses = append(addresses, s.Address)
 	}
 	return t.Text(), addresses, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 )
 
 // Replicas that did not answer are asked again, for a while: whoever starts a
@@ -31,7 +32,7 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) error {
 			g.logger.Warn("the log of a group is whole again", "group", id)
 			return nil
 		}
-		if !rookery.Is(merr, rookery.KindUnavailable) || len(g.mesh.others()) == 0 {
+		if !rookery.Is(merr, rookery.KindUnavailable) || len(g.peers.Others()) == 0 {
 			return rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
 				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, g.node.cfg.DataDir))
 		}
@@ -47,9 +48,9 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) error {
 
 // record asks a node for an entry's record. Where the term is not known only
 // what is committed counts, which the node's state tells.
-func (g *groups) record(ctx context.Context, from rookery.NodeID, q groupCall) ([]byte, error) {
+func (g *groups) record(ctx context.Context, from rookery.NodeID, q peers.At) ([]byte, error) {
 	if q.Term == 0 {
-		a, err := g.mesh.ask(ctx, from, callApplied, groupCall{Group: q.Group})
+		a, err := peers.Applied.Ask(ctx, g.peers, from, peers.At{Group: q.Group})
 		if err == nil && a.Index < q.Index {
 			err = errors.New("it does not know yet whether the entry is committed")
 		}
@@ -57,6 +58,6 @@ func (g *groups) record(ctx context.Context, from rookery.NodeID, q groupCall) (
 			return nil, rookery.E("ask for entry", rookery.KindUnavailable, err)
 		}
 	}
-	a, err := g.mesh.ask(ctx, from, callRecord, q)
+	a, err := peers.LogRecord.Ask(ctx, g.peers, from, q)
 	return a.Data, err
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/protocols/delivery"
@@ -91,13 +93,13 @@ type Node struct {
 	onward       *sessions
 	movers       *movers
 	health       *health
-	mesh         *mesh
+	peers        *peers.Peers
 	admin        *adminServer
 	limits       atomic.Pointer[settings.Limits]
 	topics       topics
-	lives        *lives
-	lineage      *lineage
-	reports      reports
+	lives        *peers.Liveness
+	reports      *peers.Reports
+	questions    questions
 	serving      atomic.Pointer[servers] // when its listeners are open
 	full         atomic.Bool             // no mail group runs here until the disk has room
 	replication  atomic.Int32
@@ -204,37 +206,44 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
 	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
 	n.road.committed, n.road.waited = n.metrics.committed, n.metrics.barriers.Observe
-	if n.mesh, err = openMesh(n.cfg, n.id, n.deps, n.admit, n.removedBy); err != nil {
+	if n.peers, err = peers.Open(peers.Options{
+		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.admit, Removed: n.removedBy,
+	}); err != nil {
 		return err
 	}
-	if n.lineage, err = openLineage(ctx, n); err != nil {
+	guard, err := n.peers.GuardRollback(ctx, n.over.end)
+	if err = cmp.Or(err, n.over.why()); err != nil {
 		return err
 	}
-	if n.groups, err = openGroups(ctx, n, n.mesh); err != nil {
+	if n.groups, err = openGroups(ctx, n, n.peers); err != nil {
 		n.groups = nil // closed itself
 		return err
 	}
 	n.road.check = n.behindGate
 	n.road.away = n.away
 	n.warnOfOwnKey()
-	n.serveMembers()
-	n.serveAway()
+	n.serveForward()
+	n.questions.facts = newQuestion(n, peers.AccountFacts, askWait, n.factsHere)
 	n.tenant.serve()
 	n.settingsRing.serve()
-	if err := n.mesh.listen(ctx); err != nil {
+	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
 	if err := n.settingsRing.find(ctx); err != nil {
 		return err
 	}
-	if n.lives, err = openLives(ctx, n); err != nil {
+	keys, err := gossipKeys(n.settingsRing.ring)
+	if err != nil {
 		return err
 	}
-	n.serveReports() // which say how long it is alive
-	n.job("gossip", n.lives.seek)
-	n.job("unknown members", n.meet)
-	n.job("lineage", n.lineage.run)
-	n.road.add(rookery.SystemGroup, lead{n.groups.raft.Group(rookery.SystemGroup), n.mesh})
+	if n.lives, err = n.peers.OpenLiveness(ctx, keys, n.Groups); err != nil {
+		return err
+	}
+	n.reports = n.peers.NewReports(n.jobs, n.lives.Alive, n.report) // which say how long it is alive
+	n.job("gossip", n.lives.Run)
+	n.job("unknown members", n.peers.Meet)
+	n.job("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
+	n.road.add(rookery.SystemGroup, n.groups.lead(rookery.SystemGroup))
 	if err := n.awaitSystem(ctx); err != nil {
 		return err
 	}
@@ -339,14 +348,14 @@ func (n *Node) openMail(ctx context.Context) error {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.factsAway, Entry: n.ownerNow,
+		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.questions.facts.ask, Entry: n.ownerNow,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenItems: n.itemsAway, Observe: n.metrics.delivered,
+		Leader: n.groups.leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
@@ -366,11 +375,10 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
-	n.mesh.handleGroup(callItems, n.itemsHere)
-	n.serveKeyGroups()
+	n.serveProgress()
+	n.openQuestions()
 	n.serveStages()
 	n.serveChecks()
-	n.serveGarbage()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.propose}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
@@ -407,7 +415,7 @@ func (n *Node) Close(ctx context.Context) error {
 		return errors.Join(append(errs, err)...)
 	}
 	if n.lives != nil {
-		note("gossip", n.lives.close(ctx))
+		note("gossip", n.lives.Close(ctx))
 	}
 	if n.people != nil {
 		note("directories", n.people.close())
@@ -419,8 +427,8 @@ func (n *Node) Close(ctx context.Context) error {
 			return errors.Join(errs...)
 		}
 	}
-	if n.mesh != nil {
-		note("transport", n.mesh.Close(ctx))
+	if n.peers != nil {
+		note("transport", n.peers.Close(ctx))
 	}
 	if n.bodies != nil {
 		note("object store", n.bodies.close())

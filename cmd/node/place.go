@@ -42,13 +42,13 @@ type placer struct{ *Node }
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	nodes, err := p.groups.system.Nodes()
 	all := members(nodes)
-	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reportsOf(all)
+	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reports.All(all)
 	if err == nil {
 		wrong = p.seeClocks(reports, len(all))
 	}
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {
-		alive := p.lives.of(x.ID).alive
+		alive := p.lives.Alive(x.ID)
 		state := placement.NodeState(x.State)
 		if r, ok := reports[x.ID]; state == placement.Active && ok && r.Disk != "ok" {
 			state = placement.Draining // leaders move away from a full disk
@@ -124,7 +124,7 @@ func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, e
 		} else {
 			s.Voters = append(s.Voters, m.ID)
 		}
-		if r, ok := p.reportOf(m.ID); ok {
+		if r, ok := p.reports.Of(m.ID); ok {
 			s.Progress[m.ID] = placement.Progress{Applied: r.Applied[id]}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 )
 
 // promptAfter is how long a session's replica may hear by itself of what the
@@ -30,7 +31,7 @@ func (l lead) Wait(ctx context.Context, index rookery.LogIndex) error {
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		l.mesh.ask(asking, to, callPrompt, groupCall{Group: l.ID(), Index: index})
+		peers.Prompt.Ask(asking, l.peers, to, peers.At{Group: l.ID(), Index: index})
 	}()
 	err = l.Group.Wait(ctx, index)
 	stop()

@@ -114,7 +114,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 		return // what follows is not there yet
 	}
 	st := n.status()
-	out.gauge(d.uptime, time.Since(n.lives.started).Seconds())
+	out.gauge(d.uptime, time.Since(n.lives.Started()).Seconds())
 	out.gauge(d.problems, float64(len(st.Problems)))
 	out.gauge(d.settings, float64(st.Settings))
 	out.gauge(d.gate, float64(st.Gate))
@@ -124,7 +124,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	c.edges(out)
 	c.caches(out)
 	now := n.deps.Clock()
-	out.gauge(d.certificate, n.mesh.creds.Current().Expires().Sub(now).Seconds(), "node")
+	out.gauge(d.certificate, n.peers.Certificate().Expires().Sub(now).Seconds(), "node")
 	if end, ok := n.mailCertificate.ends(); ok {
 		out.gauge(d.certificate, end.Sub(now).Seconds(), "mail")
 	}

@@ -9,15 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/protocols/proxy"
 	"rookery/storage/system"
 )
-
-// tunnelSession is the name of the tunnels that carry clients' sessions.
-const tunnelSession = "session"
 
 // Bounds on the handing over of sessions.
 const (
@@ -136,10 +132,6 @@ func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string,
 	if err != nil {
 		return nil, "", err
 	}
-	header, err := cbor.Marshal(p)
-	if err != nil {
-		return nil, "", rookery.E(op, rookery.KindInvalid, err)
-	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -148,7 +140,7 @@ func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string,
 	}
 	errs := []error{fmt.Errorf("no node serves group %d now", group)}
 	for _, to := range nodes {
-		conn, text, err := s.dial(ctx, to, header)
+		conn, text, err := s.dial(ctx, to, p)
 		switch rookery.KindOf(err) {
 		case rookery.KindLimit, rookery.KindDisabled:
 			return nil, "", err
@@ -163,10 +155,10 @@ func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string,
 	return nil, "", rookery.E(op, rookery.KindUnavailable, errors.Join(errs...))
 }
 
-func (s *sessions) dial(ctx context.Context, to rookery.NodeID, header []byte) (net.Conn, string, error) {
+func (s *sessions) dial(ctx context.Context, to rookery.NodeID, p proxy.Session) (net.Conn, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
-	c, err := s.node.mesh.DialConn(ctx, to, tunnelSession, header)
+	c, err := peers.Session.Dial(ctx, s.node.peers, to, p)
 	if err != nil {
 		return nil, "", err
 	}
@@ -201,7 +193,7 @@ func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (los
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t := range s.open {
-		if s.node.lives.of(t.to).alive {
+		if s.node.lives.Alive(t.to) {
 			delete(silent, t.to)
 		} else if since, known := silent[t.to]; !known {
 			silent[t.to] = now
@@ -214,9 +206,7 @@ func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (los
 
 // serve takes sessions from other nodes.
 func (s *sessions) serve() {
-	s.node.mesh.HandleConn(tunnelSession, func(ctx context.Context, from rookery.NodeID, header []byte, conn net.Conn) {
-		var p proxy.Session
-		err := cbor.Unmarshal(header, &p)
+	peers.Session.Serve(s.node.peers, func(ctx context.Context, p proxy.Session, err error, conn net.Conn) {
 		if err == nil {
 			err = s.admit(ctx, p)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/system"
@@ -29,7 +30,7 @@ const (
 // openSettingsRing reads the ring of the settings key, by which the secrets of
 // the settings are sealed, and gossip is encrypted.
 func openSettingsRing(ctx context.Context, n *Node) (*keyRing, error) {
-	t := &keyRing{name: "settings", node: n, source: n.dir.SettingsKeys(), moved: n.Groups}
+	t := &keyRing{name: "settings", calls: peers.Ring("settings"), node: n, source: n.dir.SettingsKeys(), moved: n.Groups}
 	t.records = func() ([]system.TenantKey, error) { return n.groups.system.SettingsKeys() }
 	return t, t.open(ctx)
 }
@@ -54,7 +55,7 @@ func gossipKeys(ring *body.Keyring) (keys [][]byte, err error) {
 		if !ok {
 			continue // dropped meanwhile
 		}
-		key, err := hkdf.Key(sha256.New, k.Secret(), nil, "rookery gossip", gossipKeyLen)
+		key, err := hkdf.Key(sha256.New, k.Secret(), nil, "rookery gossip", 32)
 		k.Clear()
 		if err != nil {
 			return nil, rookery.E("derive gossip key", rookery.KindInvalid, err)
@@ -93,20 +94,17 @@ func (n *Node) followSettingsKey(ctx context.Context) error {
 }
 
 func (n *Node) useGossipKeys() error {
-	if n.lives.gossip == nil {
-		return nil
-	}
 	keys, err := gossipKeys(n.settingsRing.ring)
 	if err != nil {
 		return err
 	}
-	return n.lives.gossip.SetKeys(keys)
+	return n.lives.UseKeys(keys)
 }
 
 // leadSettingsKey begins a change that is due, and has what an older version
 // seals sealed anew.
 func (n *Node) leadSettingsKey(ctx context.Context) error {
-	if !n.groups.leads(rookery.SystemGroup) || time.Since(n.lives.started) < rekeyCalm {
+	if !n.groups.leads(rookery.SystemGroup) || time.Since(n.lives.Started()) < rekeyCalm {
 		return nil
 	}
 	due, err := n.rekeyDue()
@@ -200,7 +198,7 @@ func (n *Node) dropSettingsKeys(ctx context.Context) error {
 		return err
 	}
 	nodes, err := n.groups.system.Nodes()
-	if err != nil || len(n.behindSettingsKey(nodes, n.reportsOf(members(nodes)))) > 0 {
+	if err != nil || len(n.behindSettingsKey(nodes, n.reports.All(members(nodes)))) > 0 {
 		return err
 	}
 	t.mu.Lock()
@@ -217,16 +215,16 @@ func (n *Node) dropSettingsKeys(ctx context.Context) error {
 
 // behindSettingsKey names the nodes that live and do not use this node's
 // version yet.
-func (n *Node) behindSettingsKey(nodes []system.Node, reports map[rookery.NodeID]nodeReport) (names []string) {
+func (n *Node) behindSettingsKey(nodes []system.Node, reports map[rookery.NodeID]peers.Report) (names []string) {
 	for _, x := range nodes {
-		if x.Member() && n.lives.of(x.ID).alive && reports[x.ID].SettingsKey < n.settingsRing.ring.Current() {
+		if x.Member() && n.lives.Alive(x.ID) && reports[x.ID].SettingsKey < n.settingsRing.ring.Current() {
 			names = append(names, x.Name)
 		}
 	}
 	return names
 }
 
-func (n *Node) settingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.SettingsKeyStatus {
+func (n *Node) settingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.SettingsKeyStatus {
 	records, err := n.groups.system.SettingsKeys()
 	if err != nil {
 		problem("settings key: %v", err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 )
 
@@ -49,7 +50,7 @@ func placeOf(set *settings.Store, data string) (string, error) {
 
 // scattered says where nodes keep objects in directories of their own: what
 // one of them packs no other can read, and with the node it is lost.
-func scattered(reports map[rookery.NodeID]nodeReport, names map[rookery.NodeID]string, problem func(string, ...any)) {
+func scattered(reports map[rookery.NodeID]peers.Report, names map[rookery.NodeID]string, problem func(string, ...any)) {
 	at := map[string][]string{}
 	for id, r := range reports {
 		if r.Place != "" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 )
 
@@ -49,9 +50,9 @@ func TestScatteredStoresAreNamed(t *testing.T) {
 		"one has its own":  {map[rookery.NodeID]string{"a": "x", "b": "y", "c": "x"}, "(mail1, mail3 | mail2)"},
 		"each has its own": {map[rookery.NodeID]string{"a": "x", "b": "y", "c": "z", "d": ""}, "(mail1 | mail2 | mail3)"},
 	} {
-		reports := map[rookery.NodeID]nodeReport{}
+		reports := map[rookery.NodeID]peers.Report{}
 		for id, p := range test.places {
-			reports[id] = nodeReport{Place: p}
+			reports[id] = peers.Report{Place: p}
 		}
 		said := ""
 		scattered(reports, names, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })

@@ -35,7 +35,7 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		}
 		for what, change := range map[string]func(*settings.Node){
 			"name":    func(cfg *settings.Node) { cfg.Name = c.nodes[1].cfg.Name },
-			"address": func(cfg *settings.Node) { cfg.Cluster.Advertise = c.nodes[2].mesh.address },
+			"address": func(cfg *settings.Node) { cfg.Cluster.Advertise = c.nodes[2].peers.Address() },
 		} {
 			if err := join(change); !rookery.Is(err, rookery.KindConflict) || !strings.Contains(err.Error(), "node file") {
 				t.Errorf("another node's %s: %v", what, err)

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
+	"rookery/cluster/transport"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/peers"
 )
 
 // older is a machine's data directory as it was at a moment.
@@ -74,9 +77,9 @@ func TestSimOlderCopyDoesNotStart(t *testing.T) {
 		stopped := c.copyOf(x)
 		c.on(x)
 		c.sendFor(2 * time.Second)
-		time.Sleep(lineageEvery / 2)
+		time.Sleep(advanceEvery / 2)
 		running := c.copyOf(x)
-		time.Sleep(2 * lineageEvery)
+		time.Sleep(2 * advanceEvery)
 		c.off(x)
 		newest := c.copyOf(x)
 
@@ -108,21 +111,34 @@ func TestSimOlderCopyDoesNotStart(t *testing.T) {
 // Of a node and a copy of it that runs elsewhere one ends by itself.
 func TestSimOfTwoCopiesOneEnds(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
-		x := c.nodes[2]
-		l := c.nodes[0].lineage
+		first, x := c.nodes[0], c.nodes[2]
+		var at datadir.Moment
 		c.until(time.Minute, "the node has told how far it is", func() bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.seen[x.id.Node].Run != ""
+			var err error
+			at, err = x.dir.Moment()
+			return err == nil && at.Epoch == x.id.Epoch
 		})
 		// The copy began from what the node has on disk now.
-		l.mu.Lock()
-		at := l.seen[x.id.Node].Now
-		l.seen[x.id.Node] = sign{Run: "copy", Was: at, Now: datadir.Moment{Epoch: at.Epoch + 1}}
-		l.mu.Unlock()
+		ident, err := transport.LoadIdentity(filepath.Join(x.cfg.DataDir, certificateDir))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		copied, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: first.peers.Key,
+			Addresses: first.peers.Where, Dial: dialTCP(x.deps.Network)})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		defer copied.Close(context.Background())
+		b, err := cbor.Marshal(peers.Sign{Run: "copy", Was: at, Now: datadir.Moment{Epoch: at.Epoch + 1}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if _, err := copied.Call(c.t.Context(), first.id.Node, peers.Lineage.Name(), b); err != nil {
+			c.t.Fatal(err)
+		}
 		select {
 		case <-x.Ended():
-		case <-time.After(2 * lineageEvery):
+		case <-time.After(2 * advanceEvery):
 			c.t.Fatal("both run on")
 		}
 		if err := x.Err(); !rookery.Is(err, rookery.KindDamaged) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 )
 
 // A machine's log is damaged in its midst while it is off. It starts when others
@@ -64,10 +65,10 @@ func TestSimLostEntryComesFromWhoAppliedIt(t *testing.T) {
 				return c.applied(other)[id] >= c.applied(asks)[id]
 			})
 			at := c.applied(other)[id]
-			if b, err := asks.groups.record(c.t.Context(), other.id.Node, groupCall{Group: id, Index: at}); err != nil || len(b) == 0 {
+			if b, err := asks.groups.record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at}); err != nil || len(b) == 0 {
 				c.t.Errorf("group %d, entry %d, which is applied: %d bytes, %v", id, at, len(b), err)
 			}
-			if _, err := asks.groups.record(c.t.Context(), other.id.Node, groupCall{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := asks.groups.record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
 				c.t.Errorf("group %d, an entry that is not applied there: %v", id, err)
 			}
 		}

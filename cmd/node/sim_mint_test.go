@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/peers"
 )
 
 // impostor is somebody with the cluster CA's key who calls himself a member:
@@ -40,7 +41,7 @@ func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
 		c.t.Fatal(err)
 	}
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(ident), Member: near.mesh.key, Addresses: near.mesh.where, Dial: dialTCP(x.deps.Network),
+		Credentials: transport.NewCredentials(ident), Member: near.peers.Key, Addresses: near.peers.Where, Dial: dialTCP(x.deps.Network),
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -67,10 +68,10 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 				return cbor.Marshal(answer)
 			})
 		}
-		hear(callReport, nodeReport{})
-		hear(first.tenant.call(callKeysHeld), heldKeys{})
-		hear(first.tenant.call(callKeyPut), heldKeys{})
-		hear(first.tenant.call(callKeysSync), heldKeys{})
+		hear(peers.AskReport.Name(), peers.Report{})
+		hear(first.tenant.calls.Held.Name(), peers.HeldKeys{})
+		hear(first.tenant.calls.Put.Name(), peers.HeldKeys{})
+		hear(first.tenant.calls.Sync.Name(), peers.HeldKeys{})
 		ln, err := lost.deps.Network.Listen(c.t.Context(), "tcp", lost.cfg.Cluster.Listen)
 		if err == nil {
 			err = thief.Start(ln)
@@ -87,12 +88,12 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			t.Errorf("a minted certificate was called: %v", heard)
 		}
 		mu.Unlock()
-		b, err := cbor.Marshal(sentKey{Version: first.tenant.ring.Current()})
+		b, err := cbor.Marshal(peers.Key{Version: first.tenant.ring.Current()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range c.nodes[:2] {
-			if _, err := thief.Call(c.t.Context(), x.id.Node, x.tenant.call(callKeyGet), b); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := thief.Call(c.t.Context(), x.id.Node, x.tenant.calls.Get.Name(), b); !rookery.Is(err, rookery.KindUnavailable) {
 				t.Errorf("%s answers a minted certificate of %s: %v", x.cfg.Name, victim, err)
 			}
 		}
@@ -102,25 +103,6 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 		c.on(lost) // the node itself is let in as ever, and gets the key
 		c.until(time.Minute, "the node has the new key", func() bool {
 			return lost.tenant.ring.Current() == first.tenant.ring.Current()
-		})
-	})
-}
-
-// A node that does not know of another's admission yet asks the members that it
-// knows, and so does not wait for a leader that it refuses.
-func TestSimUnknownMemberIsMet(t *testing.T) {
-	bubble(t, nil, func(c *sim) {
-		x, y := c.nodes[1], c.nodes[2]
-		x.mesh.mu.Lock()
-		delete(x.mesh.known, y.id.Node) // as in a registry from before
-		x.mesh.mu.Unlock()
-		y.mesh.CutOff(x.id.Node)
-		if _, err := y.mesh.Call(c.t.Context(), x.id.Node, callReport, nil); err == nil {
-			t.Fatal("a node that is not known was let in")
-		}
-		c.until(2*time.Second, "the other is known, and let in", func() bool {
-			_, err := y.mesh.Call(c.t.Context(), x.id.Node, callReport, nil)
-			return err == nil && x.mesh.member(y.id.Node)
 		})
 	})
 }

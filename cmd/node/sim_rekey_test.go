@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -101,17 +102,17 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ghost, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: stay[0].mesh.key,
-			Addresses: stay[0].mesh.where, Dial: dialTCP(removed.deps.Network)})
+		ghost, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: stay[0].peers.Key,
+			Addresses: stay[0].peers.Where, Dial: dialTCP(removed.deps.Network)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer ghost.Close(context.Background())
-		b, err := cbor.Marshal(sentKey{Version: stay[1].settingsRing.ring.Current()})
+		b, err := cbor.Marshal(peers.Key{Version: stay[1].settingsRing.ring.Current()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ghost.Call(c.t.Context(), stay[1].id.Node, stay[1].settingsRing.call(callKeyGet), b); err == nil {
+		if _, err := ghost.Call(c.t.Context(), stay[1].id.Node, stay[1].settingsRing.calls.Get.Name(), b); err == nil {
 			t.Error("the removed node is given the key")
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -18,7 +19,7 @@ import (
 const damageShown = time.Hour
 
 func (n *Node) status() adminapi.Status {
-	s := adminapi.Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.mesh.creds.Current().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
+	s := adminapi.Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.peers.Certificate().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	var err error
 	if s.Settings, _, err = n.groups.system.Settings(); err != nil {
@@ -40,7 +41,7 @@ func (n *Node) status() adminapi.Status {
 		names[x.ID] = x.Name
 	}
 	twins(nodes, problem)
-	reports := n.reportsOf(members(nodes))
+	reports := n.reports.All(members(nodes))
 	s.SettingsKey = n.settingsKeyStatus(nodes, reports, problem)
 	wrong := wrongClocks(reports)
 	for _, x := range nodes {
@@ -51,7 +52,7 @@ func (n *Node) status() adminapi.Status {
 			}
 		}
 	}
-	if err := n.lives.noPort; err != nil {
+	if err := n.lives.NoPackets(); err != nil {
 		problem("no UDP port for other nodes: %v; free the port, then restart the node. Failures are noticed over TCP meanwhile", err)
 	}
 	slices.SortFunc(s.Nodes, func(a, b adminapi.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
@@ -82,25 +83,25 @@ func (n *Node) status() adminapi.Status {
 }
 
 // nodeStatus is a member with what is wrong with it.
-func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.NodeStatus {
-	life := n.lives.of(x.ID)
+func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.NodeStatus {
+	life := n.lives.Of(x.ID)
 	r, answers := reports[x.ID]
 	ns := adminapi.NodeStatus{
 		Node: string(x.ID), Name: x.Name, Address: x.Address, Zone: x.Zone, State: x.State.String(), Version: x.Version,
-		Alive: life.alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
+		Alive: life.Alive, Disk: r.Disk, Binary: r.Binary, Leads: len(r.Leads), Holds: len(n.holds(x.ID)), Sessions: r.Sessions, Up: r.Up,
 	}
 	if r.Settings != "" {
 		problem("node %s: %s", x.Name, r.Settings)
 	}
 	ns.Movable, ns.Serves = n.spare(x.ID), n.serves(x.ID)
 	switch {
-	case !life.alive:
+	case !life.Alive:
 		since := "since before this node started"
-		if !life.since.IsZero() {
-			at := life.since.UTC().Truncate(time.Second)
+		if !life.Since.IsZero() {
+			at := life.Since.UTC().Truncate(time.Second)
 			ns.Since, since = &at, "since "+at.Format(time.RFC3339)
 		}
-		if ns.Stopped = life.left; life.left {
+		if ns.Stopped = life.Left; life.Left {
 			problem("node %s is stopped %s", x.Name, since)
 		} else {
 			problem("node %s does not answer at %s %s", x.Name, x.Address, since)
@@ -115,7 +116,7 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]nodeReport, 
 	case r.Disk != "ok":
 		problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
 	}
-	if life.alive && life.mute && n.lives.noPort == nil {
+	if life.Alive && life.Mute && n.lives.NoPackets() == nil {
 		problem("UDP to node %s at %s is blocked: open the UDP port of the same number; its failure is noticed over TCP meanwhile", x.Name, x.Address)
 	}
 	return ns
@@ -162,7 +163,7 @@ func (n *Node) spare(from rookery.NodeID) bool {
 			continue
 		}
 		if !slices.Contains(g.Members, from) || slices.ContainsFunc(nodes, func(x system.Node) bool {
-			return x.State == command.NodeActive && !slices.Contains(g.Members, x.ID) && n.lives.of(x.ID).alive
+			return x.State == command.NodeActive && !slices.Contains(g.Members, x.ID) && n.lives.Alive(x.ID)
 		}) {
 			return true
 		}
@@ -180,7 +181,7 @@ func members(nodes []system.Node) (ids []rookery.NodeID) {
 	return ids
 }
 
-func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) adminapi.GroupStatus {
+func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.GroupStatus {
 	g := n.groups.raft.Group(id)
 	gs := adminapi.GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 	if g == nil {

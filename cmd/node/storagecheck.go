@@ -13,17 +13,10 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
-
-const streamCheck = "check"
-
-// groupOrder is a check of one group, as it travels between nodes.
-type groupOrder struct {
-	Group rookery.GroupID `json:"group"`
-	adminapi.CheckOrder
-}
 
 // checkStorage checks group after group, each on a node that has a replica.
 func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event func(any) error) error {
@@ -38,7 +31,7 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 		if id < o.From {
 			continue
 		}
-		g := groupOrder{id, o}
+		g := peers.GroupCheck{Group: id, CheckOrder: o}
 		if id != o.From {
 			g.After = ""
 		}
@@ -67,18 +60,14 @@ func (n *Node) placedMail() (ids []rookery.GroupID, err error) {
 	return ids, err
 }
 
-func (n *Node) checkGroup(ctx context.Context, o groupOrder, event func(adminapi.CheckEvent) error) error {
+func (n *Node) checkGroup(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
 	if n.groups.machine(o.Group) != nil {
 		return n.checkHere(ctx, o, event)
-	}
-	header, err := json.Marshal(o)
-	if err != nil {
-		return err
 	}
 	nodes, err := n.replicas(o.Group)
 	last := rookery.E("check packs", rookery.KindUnavailable, fmt.Errorf("no node holds group %d", o.Group))
 	for _, to := range nodes {
-		r, err := n.mesh.OpenStream(ctx, to, streamCheck, header)
+		r, err := peers.CheckPacks.Open(ctx, n.peers, to, o)
 		if err != nil {
 			last = err
 			continue
@@ -106,11 +95,7 @@ func relayCheck(r io.Reader, event func(adminapi.CheckEvent) error) error {
 
 // serveChecks checks groups here for nodes that have no replica of them.
 func (n *Node) serveChecks() {
-	n.mesh.HandleStream(streamCheck, func(ctx context.Context, _ rookery.NodeID, header []byte, w io.Writer) error {
-		var o groupOrder
-		if err := json.Unmarshal(header, &o); err != nil {
-			return rookery.E(streamCheck, rookery.KindInvalid, err)
-		}
+	peers.CheckPacks.Serve(n.peers, func(ctx context.Context, o peers.GroupCheck, w io.Writer) error {
 		if err := o.Validate(); err != nil {
 			return err
 		}
@@ -127,7 +112,7 @@ func (n *Node) serveChecks() {
 const progressEvery = 250 * time.Millisecond
 
 // checkHere checks a group by the state of its replica here.
-func (n *Node) checkHere(ctx context.Context, o groupOrder, event func(adminapi.CheckEvent) error) error {
+func (n *Node) checkHere(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
 	m := n.groups.machine(o.Group)
 	if m == nil {
 		return away{n, o.Group}.none()

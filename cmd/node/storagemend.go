@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -21,7 +22,7 @@ type goodCopy struct {
 
 // mend says whose mail the damaged bodies are and where copies of them are
 // left, and packs them anew where that is ordered.
-func (n *Node) mend(ctx context.Context, o groupOrder, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
+func (n *Node) mend(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
 	if len(ids) == 0 {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -87,7 +88,7 @@ func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, even
 		if err := event(adminapi.RebuildEvent{Compared: &x}); err != nil {
 			return err
 		}
-		if err := n.mend(ctx, groupOrder{id, adminapi.CheckOrder{Repair: o.Repair}}, g.m, g.c, tell); err != nil {
+		if err := n.mend(ctx, peers.GroupCheck{Group: id, CheckOrder: adminapi.CheckOrder{Repair: o.Repair}}, g.m, g.c, tell); err != nil {
 			return err
 		}
 	}

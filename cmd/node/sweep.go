@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
+	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/propose"
 )
-
-const callStrangers = "strangers"
 
 // sweepStorage is rookery storage sweep. The last event is the whole result.
 func (n *Node) sweepStorage(ctx context.Context, o adminapi.SweepOrder, event func(any) error) error {
@@ -38,7 +35,7 @@ func (n *Node) sweepStorage(ctx context.Context, o adminapi.SweepOrder, event fu
 
 // sweepOrphans looks through the object store for packs that no group knows.
 func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orphan) error, progress func(pack.Swept) error) (pack.Swept, error) {
-	cluster := n.mesh.creds.Current().Cluster
+	cluster := n.peers.Certificate().Cluster
 	if err := pack.Claim(ctx, n.bodies.store, cluster); err != nil {
 		return pack.Swept{}, err
 	}
@@ -87,17 +84,7 @@ func (n *Node) moveTime(ctx context.Context, id rookery.GroupID, life time.Durat
 
 // strangers asks a group, behind its read barrier.
 func (n *Node) strangers(ctx context.Context, id rookery.GroupID, packs []command.PackID) (strangers []command.PackID, err error) {
-	if n.groups.machine(id) != nil {
-		return n.strangersHere(ctx, id, packs)
-	}
-	q, err := cbor.Marshal(packs)
-	if err != nil {
-		return nil, err
-	}
-	a, err := n.askReplica(ctx, callStrangers, groupCall{Group: id, Data: q}, leaderWait+askWait)
-	if err == nil {
-		err = cbor.Unmarshal(a.Data, &strangers)
-	}
+	strangers, err = n.questions.strangers.ask(ctx, id, packs)
 	return strangers, notForeign(err)
 }
 
@@ -110,38 +97,12 @@ func notForeign(err error) error {
 	return err
 }
 
-func (n *Node) strangersHere(ctx context.Context, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
-	m := n.groups.machine(id)
-	if m == nil {
-		return nil, away{n, id}.none()
-	}
+func (n *Node) strangersHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
 	if err := n.road.Barrier(ctx, id); err != nil {
 		return nil, notForeign(err)
 	}
 	strangers, err := m.Strangers(packs)
 	return strangers, notForeign(err)
-}
-
-// serveGarbage answers nodes without a replica about a group's packs and holds.
-func (n *Node) serveGarbage() {
-	n.mesh.handleGroup(callStrangers, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-		var packs []command.PackID
-		if err := cbor.Unmarshal(q.Data, &packs); err != nil {
-			return a, rookery.E(callStrangers, rookery.KindInvalid, errors.New("malformed question"))
-		}
-		strangers, err := n.strangersHere(ctx, q.Group, packs)
-		if err == nil {
-			a.Data, err = cbor.Marshal(strangers)
-		}
-		return a, err
-	})
-	n.mesh.handleGroup(callHolds, func(ctx context.Context, q groupCall) (a groupAnswer, err error) {
-		holds, err := n.holdsHere(ctx, q.Group)
-		if err == nil {
-			a.Data, err = cbor.Marshal(holds)
-		}
-		return a, err
-	})
 }
 
 // sweepLook is how often it is looked whether a sweep is due.
@@ -153,7 +114,7 @@ func (n *Node) sweepRegularly(ctx context.Context) error {
 	wait := 5 * time.Second // the claim soon, also where the store is away at first
 	for claimed := false; ; {
 		if !claimed {
-			err := pack.Claim(ctx, n.bodies.store, n.mesh.creds.Current().Cluster)
+			err := pack.Claim(ctx, n.bodies.store, n.peers.Certificate().Cluster)
 			if claimed = err == nil; claimed {
 				wait = sweepLook
 			} else {

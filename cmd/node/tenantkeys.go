@@ -8,10 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/peers"
 	"rookery/storage/body"
 	"rookery/storage/system"
 )
@@ -22,8 +21,9 @@ import (
 // that was destroyed. Keys travel between nodes over mutual TLS and in no other
 // way.
 type keyRing struct {
-	name string // tenant or settings
-	node *Node
+	name  string // tenant or settings
+	calls peers.RingCalls
+	node  *Node
 	// records are what the cluster has agreed on, moved hears of every change
 	// of the ring.
 	records func() ([]system.TenantKey, error)
@@ -36,35 +36,14 @@ type keyRing struct {
 	mu sync.Mutex // one change at a time, in memory and on disk
 }
 
-// The calls about keys, behind the name of the ring.
-const (
-	callKeysHeld = "keysheld"
-	callKeyGet   = "keyget"
-	callKeyPut   = "keyput"
-	callKeysSync = "keyssync"
-)
-
 // keyWait bounds one node's answer about its keys: it may have to run a
 // command and write a file.
 const keyWait = datadir.KeyCommandTime + 10*time.Second
 
-// heldKeys is what a node says of its ring.
-type heldKeys struct {
-	InUse  uint32                      `cbor:"1,keyasint"`
-	Held   map[uint32]body.Fingerprint `cbor:"2,keyasint"`
-	Source string                      `cbor:"3,keyasint,omitempty"`
-}
-
-// sentKey is a tenant key on its way.
-type sentKey struct {
-	Version uint32 `cbor:"1,keyasint"`
-	Secret  []byte `cbor:"2,keyasint,omitempty"`
-}
-
 // openTenantRing reads the keyring, without which no message can be read.
 // Where it is missing, the rest of the cluster is asked once it can be.
 func openTenantRing(ctx context.Context, n *Node) (*keyRing, error) {
-	t := &keyRing{name: "tenant", node: n, source: n.dir.TenantKeys(n.cfg.Keys.Command), moved: n.tenantMoved}
+	t := &keyRing{name: "tenant", calls: peers.Ring("tenant"), node: n, source: n.dir.TenantKeys(n.cfg.Keys.Command), moved: n.tenantMoved}
 	t.records = func() ([]system.TenantKey, error) { return n.groups.system.TenantKeys() }
 	return t, t.open(ctx)
 }
@@ -75,9 +54,6 @@ func (t *keyRing) open(ctx context.Context) (err error) {
 	}
 	return err
 }
-
-// call is the name of a call about this ring.
-func (t *keyRing) call(name string) string { return t.name + name }
 
 // tenantMoved has accounts looked at again.
 func (n *Node) tenantMoved() {
@@ -112,8 +88,8 @@ func (t *keyRing) change(ctx context.Context, fn func(*body.Keyring) error) erro
 	return fn(t.ring)
 }
 
-func (t *keyRing) held() heldKeys {
-	return heldKeys{t.ring.Current(), t.ring.Fingerprints(), t.source.String()}
+func (t *keyRing) held() peers.HeldKeys {
+	return peers.HeldKeys{InUse: t.ring.Current(), Held: t.ring.Fingerprints(), Source: t.source.String()}
 }
 
 // sync follows the cluster's record: it fetches what is missing, forgets what
@@ -175,7 +151,7 @@ func (t *keyRing) fetch(ctx context.Context, records []system.TenantKey) (fetche
 		return false, nil
 	}
 	errs := []error{errors.New("no other node has it")}
-	for _, to := range t.node.mesh.others() {
+	for _, to := range t.node.peers.Others() {
 		if err := t.fetchFrom(ctx, to, records); err != nil {
 			errs = append(errs, fmt.Errorf("node %s: %w", to, err))
 			continue
@@ -301,82 +277,61 @@ func (t *keyRing) mayHave(from rookery.NodeID, version uint32) error {
 // registry has for it.
 func (t *keyRing) serve() {
 	n := t.node
-	n.mesh.Handle(t.call(callKeysHeld), func(context.Context, rookery.NodeID, []byte) ([]byte, error) { return cbor.Marshal(t.held()) })
-	n.mesh.Handle(t.call(callKeyGet), func(_ context.Context, from rookery.NodeID, b []byte) ([]byte, error) {
-		var q sentKey
-		if err := cbor.Unmarshal(b, &q); err != nil {
-			return nil, rookery.E(callKeyGet, rookery.KindInvalid, err)
-		}
+	t.calls.Held.Serve(n.peers, func(context.Context, rookery.NodeID, peers.Nothing) (peers.HeldKeys, error) { return t.held(), nil })
+	t.calls.Get.Serve(n.peers, func(_ context.Context, from rookery.NodeID, q peers.Key) (peers.Key, error) {
 		if err := t.mayHave(from, q.Version); err != nil {
-			return nil, err
+			return peers.Key{}, err
 		}
 		k, ok := t.ring.Tenant(q.Version)
 		if !ok {
-			return nil, rookery.E(callKeyGet, rookery.KindNotFound, fmt.Errorf("%s key version %d is not here", t.name, q.Version))
+			return peers.Key{}, rookery.E("give key", rookery.KindNotFound, fmt.Errorf("%s key version %d is not here", t.name, q.Version))
 		}
-		defer k.Clear()
 		n.deps.Logger.Info("a key goes to another node", "of", t.name, "version", q.Version, "to", from)
-		return cbor.Marshal(sentKey{q.Version, k.Secret()})
+		return peers.Key{Version: q.Version, Secret: k.Secret()}, nil
 	})
-	n.mesh.Handle(t.call(callKeyPut), func(ctx context.Context, _ rookery.NodeID, b []byte) ([]byte, error) {
-		k, err := parseSent(b)
+	t.calls.Put.Serve(n.peers, func(ctx context.Context, _ rookery.NodeID, q peers.Key) (none peers.Nothing, err error) {
+		k, err := parseKey(q)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		defer k.Clear()
-		return nil, t.put(ctx, k)
+		return none, t.put(ctx, k)
 	})
-	n.mesh.Handle(t.call(callKeysSync), func(ctx context.Context, _ rookery.NodeID, _ []byte) ([]byte, error) {
+	t.calls.Sync.Serve(n.peers, func(ctx context.Context, _ rookery.NodeID, _ peers.Nothing) (h peers.HeldKeys, err error) {
 		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
-			return nil, err
+			return h, err
 		}
 		if err := t.sync(ctx); err != nil {
-			return nil, err
+			return h, err
 		}
-		return cbor.Marshal(t.held())
+		return t.held(), nil
 	})
 }
 
-func parseSent(b []byte) (body.TenantKey, error) {
-	defer clear(b)
-	var s sentKey
-	if err := cbor.Unmarshal(b, &s); err != nil {
-		return body.TenantKey{}, rookery.E("read tenant key", rookery.KindInvalid, errors.New("it is malformed")) // the text may quote the key
-	}
-	defer clear(s.Secret)
-	return body.ParseTenantKey(s.Version, s.Secret)
+// parseKey takes a key that has travelled, and clears what it travelled in.
+func parseKey(k peers.Key) (body.TenantKey, error) {
+	defer clear(k.Secret)
+	return body.ParseTenantKey(k.Version, k.Secret)
 }
 
-// ask calls a member, this node included.
-func (t *keyRing) ask(ctx context.Context, to rookery.NodeID, name string, q []byte) (h heldKeys, err error) {
-	ctx, cancel := context.WithTimeout(ctx, keyWait)
-	defer cancel()
-	b, err := t.node.mesh.Call(ctx, to, t.call(name), q)
-	if err == nil && len(b) > 0 {
-		err = cbor.Unmarshal(b, &h)
-	}
-	return h, err
-}
-
-func (t *keyRing) keysHeld(ctx context.Context, to rookery.NodeID) (heldKeys, error) {
+// keysHeld asks a member, this node included.
+func (t *keyRing) keysHeld(ctx context.Context, to rookery.NodeID) (peers.HeldKeys, error) {
 	if to == t.node.id.Node {
 		return t.held(), nil
 	}
-	return t.ask(ctx, to, callKeysHeld, nil)
+	ctx, cancel := context.WithTimeout(ctx, keyWait)
+	defer cancel()
+	return t.calls.Held.Ask(ctx, t.node.peers, to, peers.Nothing{})
 }
 
 func (t *keyRing) getKey(ctx context.Context, to rookery.NodeID, version uint32) (body.TenantKey, error) {
-	q, err := cbor.Marshal(sentKey{Version: version})
-	if err != nil {
-		return body.TenantKey{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, keyWait)
 	defer cancel()
-	b, err := t.node.mesh.Call(ctx, to, t.call(callKeyGet), q)
+	k, err := t.calls.Get.Ask(ctx, t.node.peers, to, peers.Key{Version: version})
 	if err != nil {
 		return body.TenantKey{}, err
 	}
-	return parseSent(b)
+	return parseKey(k)
 }
 
 // keyMembers are the nodes of the cluster, in order.

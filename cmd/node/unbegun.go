@@ -6,13 +6,14 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
 	"rookery/storage/system"
 )
 
 // groupsElsewhere are the mail groups without a replica on this node, as the
 // placement has them, with the leaders that say so themselves, and a problem for
 // each group that has not begun.
-func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]nodeReport, problem func(string, ...any)) (out []adminapi.GroupStatus) {
+func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) (out []adminapi.GroupStatus) {
 	placed, err := n.groups.system.Groups()
 	if err != nil {
 		problem("placement: %v", err)

@@ -1,0 +1,44 @@
+package peers
+
+import (
+	"context"
+	"time"
+)
+
+// recheckEvery is how often the node looks at its certificate, and at those
+// that its connections were made with.
+const recheckEvery = time.Minute
+
+// RenewCertificate keeps the node's certificate from running out, and ends
+// connections that outlive theirs, until ctx ends. Every node holds the cluster
+// CA's key, so it needs nobody for it.
+func (p *Peers) RenewCertificate(ctx context.Context) error {
+	for {
+		now := p.opts.Clock()
+		if now.After(p.creds.Current().Renewal()) {
+			if err := p.renew(now); err != nil {
+				p.logger.Error("the node's certificate could not be renewed; trying again within the minute",
+					"expires", p.creds.Current().Expires(), "error", err)
+			}
+		}
+		p.transport.Recheck()
+		wait := max(time.Second, min(recheckEvery, p.creds.Current().Renewal().Sub(now)+time.Millisecond))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (p *Peers) renew(now time.Time) error {
+	next, err := p.dir.RenewCertificate(p.creds.Current(), now)
+	if err != nil {
+		return err
+	}
+	if err := p.creds.Replace(next); err != nil {
+		return err
+	}
+	p.logger.Info("the node's certificate was renewed", "expires", next.Expires())
+	return nil
+}

@@ -1,0 +1,46 @@
+package node
+
+import (
+	"time"
+
+	"rookery"
+	"rookery/cmd/node/peers"
+)
+
+// report is how this node is.
+func (n *Node) report() peers.Report {
+	r := peers.Report{
+		Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
+		SettingsKey: n.settingsRing.ring.Current(), Settings: n.inForce.trouble(), Sessions: n.sessions(), Disk: n.groups.log.Stats().Disk.String(),
+		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
+	}
+	if n.bodies != nil {
+		r.Place = n.bodies.tried.where()
+	}
+	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
+		if g := n.groups.raft.Group(id); g != nil {
+			r.Applied[id], _ = g.Machine().Applied()
+			if g.IsLeader() {
+				r.Leads = append(r.Leads, id)
+				if id != rookery.SystemGroup {
+					r.Packing[id] = n.bodies.packReport(id)
+				}
+			}
+		}
+	}
+	return r
+}
+
+// sessions counts the clients' connections.
+func (n *Node) sessions() (count int) {
+	s := n.serving.Load()
+	if s == nil {
+		return 0
+	}
+	for _, g := range s.gates {
+		g.mu.Lock()
+		count += g.total
+		g.mu.Unlock()
+	}
+	return count
+}
