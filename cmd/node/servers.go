@@ -88,16 +88,16 @@ func newServers(e edge) *servers {
 	if set.Postmaster != "" {
 		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
 	}
+	s.signIn = signin.New(signin.Options{
+		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+	})
 	s.smtp = smtp.New(smtp.Options{
-		Directory: e.people, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		SignIn: s.signIn, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Router:     &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
 		Postmaster: postmaster,
 		Policy:     policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
 		Logger:     e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
-	})
-	s.signIn = signin.New(signin.Options{
-		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
 	})
 	s.imap = imap.New(imap.Options{
 		SignIn: s.signIn, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -25,6 +26,7 @@ import (
 	"rookery/protocols/imap"
 	"rookery/protocols/pop3"
 	"rookery/protocols/signin"
+	"rookery/protocols/smtp"
 )
 
 // wrong is a directory that refuses every password.
@@ -34,6 +36,11 @@ func (w *wrong) Authenticate(context.Context, string, string) (directory.Entry, 
 	w.binds.Add(1)
 	return directory.Entry{}, rookery.E("bind", rookery.KindCredentials, errors.New("wrong"))
 }
+
+// deliverer takes nothing.
+type deliverer struct{ smtp.Deliverer }
+
+func (deliverer) MaxSize() int64 { return 1 << 20 }
 
 // pipes is a listener whose connections are pipes that come from an address.
 type pipes struct {
@@ -73,27 +80,29 @@ func (p *pipes) dial(from string) (net.Conn, *bufio.Reader, error) {
 	return c, r, err
 }
 
-// protocols are servers of IMAP and POP3 with one Authenticator.
+// protocols are servers of all protocols with one Authenticator.
 type protocols struct {
-	directory *wrong
-	imap      *pipes
-	pop3      *pipes
+	directory        *wrong
+	imap, pop3, smtp *pipes
 }
 
 func serve(t *testing.T) *protocols {
-	p := &protocols{&wrong{}, newPipes(), newPipes()}
+	p := &protocols{&wrong{}, newPipes(), newPipes(), newPipes()}
 	a := signin.New(signin.Options{Directory: p.directory})
 	i := imap.New(imap.Options{SignIn: a, TLS: certificate(t)})
 	o := pop3.New(pop3.Options{SignIn: a, TLS: certificate(t), Hostname: "mail.example.org"})
+	m := smtp.New(smtp.Options{SignIn: a, Deliver: deliverer{}, TLS: certificate(t), Hostname: "mail.example.org"})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { i.Serve(ctx, p.imap, imap.Mode{TLS: true}) })
 	wg.Go(func() { o.Serve(ctx, p.pop3, pop3.TLS) })
+	wg.Go(func() { m.Serve(ctx, p.smtp, smtp.Submissions) })
 	t.Cleanup(func() {
 		cancel()
 		a.EndDelays()
 		i.Shutdown(ctx)
 		o.Shutdown(ctx)
+		m.Shutdown(ctx)
 		wg.Wait()
 	})
 	return p
@@ -145,17 +154,37 @@ func (p *protocols) byIMAP(from string, password func() string) (answers []strin
 	return answers
 }
 
-// Guesses by IMAP and by POP3 spend one budget, and who has spent it is told to
-// come back later.
+// bySMTP guesses once, and gives the answer.
+func (p *protocols) bySMTP(from, password string) string {
+	c, r, err := p.smtp.dial(from)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00alice\x00" + password))
+	fmt.Fprintf(c, "EHLO client\r\nAUTH PLAIN %s\r\n", plain)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, "250") {
+			return strings.TrimSpace(line)
+		}
+	}
+}
+
+// Guesses by SMTP, POP3 and IMAP spend one budget, and who has spent it is told
+// to come back later.
 func TestProtocolsCountTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := serve(t)
 		n := 0
 		password := func() string { n++; return fmt.Sprint("guess", n) }
-		pop := p.byPOP3("192.0.2.1", password)
+		if answer := p.bySMTP("192.0.2.1", password()); !strings.HasPrefix(answer, "535 5.7.8 ") {
+			t.Errorf("%q", answer)
+		}
 		imap := p.byIMAP("192.0.2.1", password)
-		wantPOP := strings.Repeat("-ERR [AUTH]|", 4)
-		wantIMAP := "a NO [AUTHENTICATIONFAILED]|" + strings.Repeat("a NO [LIMIT]|", 3)
+		pop := p.byPOP3("192.0.2.1", password)
+		wantIMAP := strings.Repeat("a NO [AUTHENTICATIONFAILED]|", 4)
+		wantPOP := strings.Repeat("-ERR [SYS/TEMP]|", 4)
 		for want, got := range map[string][]string{wantPOP: pop, wantIMAP: imap} {
 			for i, prefix := range strings.Split(strings.TrimSuffix(want, "|"), "|") {
 				if i >= len(got) || !strings.HasPrefix(got[i], prefix) {
@@ -163,8 +192,11 @@ func TestProtocolsCountTogether(t *testing.T) {
 				}
 			}
 		}
-		if pop := p.byPOP3("192.0.2.1", password); len(pop) != 4 || !strings.HasPrefix(pop[0], "-ERR [SYS/TEMP]") {
-			t.Errorf("%q", pop)
+		if imap := p.byIMAP("192.0.2.1", password); len(imap) != 4 || !strings.HasPrefix(imap[0], "a NO [LIMIT]") {
+			t.Errorf("%q", imap)
+		}
+		if answer := p.bySMTP("192.0.2.1", password()); !strings.HasPrefix(answer, "454 4.7.0 ") {
+			t.Errorf("%q", answer)
 		}
 		if n := p.directory.binds.Load(); n != 5 {
 			t.Errorf("%d binds", n)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"rookery"
+	"rookery/protocols/proxy"
 	"rookery/protocols/signin"
 )
 
@@ -35,7 +35,7 @@ func (s *session) auth(arg string) Reply {
 	c, err := signin.Run(mechanism, initial, given, s.challenge)
 	switch {
 	case err == nil:
-		return s.signIn(c.User, c.Password)
+		return s.signIn(c)
 	case errors.Is(err, signin.ErrIdentity):
 		return s.signInAsAnother(c.User, err)
 	case errors.Is(err, signin.ErrMechanism):
@@ -63,38 +63,37 @@ func (s *session) challenge(text string) (string, error) {
 func (s *session) signInAsAnother(user string, cause error) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	return s.authFailed(ctx, user, rookery.E("sign in", rookery.KindCredentials, cause))
+	return s.signInFailed(s.server.o.SignIn.Deny(ctx, s.attempt(), user, cause))
 }
 
 // signIn checks a password.
-func (s *session) signIn(user, password string) Reply {
+func (s *session) signIn(c signin.Credentials) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	entry, err := s.server.o.Directory.Authenticate(ctx, user, password)
+	entry, err := s.server.o.SignIn.Authenticate(ctx, s.attempt(), c)
 	if err != nil {
-		return s.authFailed(ctx, user, err)
+		return s.signInFailed(err)
 	}
 	s.user = &entry
-	s.logger.Info("smtp: signed in", "user", entry.Login, "client", s.conn.ip)
 	return say(235, enhanced{2, 7, 0}, "Signed in")
 }
 
-// authFailed answers a failed sign-in: a wrong password late, and the last one
-// tolerated with the end of the connection.
-func (s *session) authFailed(ctx context.Context, user string, err error) Reply {
-	kind := rookery.KindOf(err)
-	s.logger.Warn("smtp: sign-in failed", "user", clean(user), "client", s.conn.ip, "kind", kind.String())
-	if kind != rookery.KindCredentials && kind != rookery.KindDisabled {
+func (s *session) attempt() signin.Attempt {
+	return signin.Attempt{Protocol: "smtp", Session: s.id, Client: proxy.ClientOf(s.conn.socket), TLS: proxy.TLSOf(s.conn.link)}
+}
+
+// signInFailed answers a failed sign-in, the last one tolerated with the end of
+// the connection.
+func (s *session) signInFailed(err error) Reply {
+	if !signin.Failed(err) {
 		return say(454, enhanced{4, 7, 0}, "The directory does not answer, try again later")
 	}
-	limits := &s.server.o.Limits
-	s.conn.failures++
-	if limits.AuthDelay > 0 {
-		pause(ctx, min(limits.AuthDelay<<min(s.conn.failures-1, 4), 10*time.Second))
-	}
-	if s.conn.failures >= limits.AuthFailures {
+	if s.conn.failures++; s.conn.failures >= s.server.o.SignIn.Failures() {
 		s.conn.hangUp()
 		return say(421, enhanced{4, 7, 0}, "Too many failed sign-ins, closing the connection")
+	}
+	if errors.Is(err, signin.ErrOverdrawn) {
+		return say(454, enhanced{4, 7, 0}, "Too many failed sign-ins, try again later")
 	}
 	return answer(err)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rookery/protocols/signin"
 )
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -126,7 +128,9 @@ func TestSTARTTLSForgetsWhatCameInClear(t *testing.T) {
 }
 
 func TestSignInFailures(t *testing.T) {
-	r := newRig(t, Submissions, func(o *Options) { o.Limits.AuthFailures = 3 })
+	people := &people{}
+	r := newRig(t, Submissions, func(o *Options) { o.SignIn = signIn(people, signin.Limits{Failures: 3}) })
+	r.people = people
 	c := r.dialTLS()
 	c.hello()
 	r.people.away = true

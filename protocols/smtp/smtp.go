@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/directory"
 	"rookery/protocols/conns"
 	"rookery/protocols/delivery"
 	"rookery/protocols/policy"
+	"rookery/protocols/signin"
 )
 
 // Router says where mail for an address goes; delivery.Router does.
@@ -59,13 +59,12 @@ func (m Mode) String() string {
 	return "mx"
 }
 
-// Options are what a Server is made of. Directory, Router, Deliver and Hostname
-// are required, and TLS for everything but MX.
+// Options are what a Server is made of. Router, Deliver and Hostname are
+// required, SignIn and TLS for everything but MX.
 type Options struct {
-	// Directory knows who may sign in.
-	Directory directory.Directory
-	Router    Router
-	Deliver   Deliverer
+	SignIn  *signin.Authenticator
+	Router  Router
+	Deliver Deliverer
 	// Policy judges what comes; without chains everything goes on.
 	Policy policy.Chains
 	// TLS is used for STARTTLS and for Submissions.
@@ -91,8 +90,6 @@ type Limits struct {
 	PerAddress    int           // open at once from one address; 100
 	Recipients    int           // of one message; 1,000, which is also the most
 	Unknown       int           // unknown recipients before the connection closes; 100
-	AuthFailures  int           // before the connection closes; 5
-	AuthDelay     time.Duration // after the first failure, doubling; 1 s, negative for none
 	LineLength    int           // of a command line or a response of AUTH, in bytes; 4 KiB
 	GreetingDelay time.Duration // how long MX waits for clients that talk too early; 0 does not look
 	Handshake     time.Duration // from accept or STARTTLS to EHLO; 60 s
@@ -108,7 +105,7 @@ func (l Limits) withDefaults() Limits {
 		def int
 	}{
 		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, delivery.MaxRecipients}, {&l.Unknown, 100},
-		{&l.AuthFailures, 5}, {&l.LineLength, 4 << 10},
+		{&l.LineLength, 4 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def
@@ -125,9 +122,6 @@ func (l Limits) withDefaults() Limits {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
-	}
-	if l.AuthDelay == 0 {
-		l.AuthDelay = time.Second
 	}
 	return l
 }

@@ -24,6 +24,7 @@ import (
 	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/policy"
+	"rookery/protocols/signin"
 )
 
 // people is a directory of a few.
@@ -140,6 +141,12 @@ var testTLS = sync.OnceValue(func() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 })
 
+// signIn signs in without delays.
+func signIn(d signin.Directory, l signin.Limits) *signin.Authenticator {
+	l.Delay = -1
+	return signin.New(signin.Options{Directory: d, Limits: l})
+}
+
 type rig struct {
 	t      testing.TB
 	server *Server
@@ -152,9 +159,9 @@ type rig struct {
 func newRig(t testing.TB, mode Mode, change func(*Options)) *rig {
 	r := &rig{t: t, people: &people{}, store: &store{}, served: make(chan error, 1)}
 	router := &delivery.Router{Directory: r.people, Accounts: r.store}
-	o := Options{Directory: r.people, Router: router, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
+	o := Options{SignIn: signIn(r.people, signin.Limits{}), Router: router, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
 		Policy: policy.New(policy.Options{Hostname: "mail.example.com", CheckSender: true}),
-		Limits: Limits{AuthDelay: -1, Stall: time.Minute}, Logger: slog.New(slog.DiscardHandler)}
+		Limits: Limits{Stall: time.Minute}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
