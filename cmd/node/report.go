@@ -37,10 +37,8 @@ func (n *Node) sessions() (count int) {
 	if s == nil {
 		return 0
 	}
-	for _, g := range s.gates {
-		g.mu.Lock()
-		count += g.total
-		g.mu.Unlock()
+	for _, l := range s.listeners {
+		count += l.Stats().Open
 	}
 	return count
 }

@@ -222,11 +222,9 @@ func (c scraper) edges(out samples) {
 	d := &c.n.metrics.scrape
 	type counts struct{ open, admitted, refused float64 }
 	all := map[string]counts{}
-	for _, g := range c.n.serving.Load().gates {
-		g.mu.Lock()
-		x := all[g.name]
-		all[g.name] = counts{x.open + float64(g.total), x.admitted + float64(g.admitted), x.refused + float64(g.refused)}
-		g.mu.Unlock()
+	for _, l := range c.n.serving.Load().listeners {
+		s, x := l.Stats(), all[l.Name()]
+		all[l.Name()] = counts{x.open + float64(s.Open), x.admitted + float64(s.Admitted), x.refused + float64(s.Refused)}
 	}
 	for name, x := range all {
 		out.gauge(d.sessions, x.open, name)

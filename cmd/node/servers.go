@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
+	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 	"rookery/protocols/pop3"
 	"rookery/protocols/proxy"
@@ -31,9 +32,9 @@ type servers struct {
 	pop3   *pop3.Server
 	logger *slog.Logger
 
-	gates  []*gate
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	listeners []*listen.Listener
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
 }
 
 // edge is what the protocols are made of.
@@ -97,17 +98,16 @@ func newServers(e edge) *servers {
 		Postmaster: postmaster,
 		Policy:     policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
 		Logger:     e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
-		Limits: smtp.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress, Recipients: set.Limits.Recipients},
+		Limits: smtp.Limits{Recipients: set.Limits.Recipients},
 	})
 	s.imap = imap.New(imap.Options{
 		SignIn: s.signIn, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Logger: e.logger, Clock: e.clock, Observe: e.metrics.imapCommand,
-		Limits: imap.Limits{Connections: set.Limits.Connections, PerAccountIP: set.Limits.SessionsPerUser},
+		Limits: imap.Limits{PerAccountIP: set.Limits.SessionsPerUser},
 	})
 	s.pop3 = pop3.New(pop3.Options{
 		SignIn: s.signIn, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Logger: e.logger, Observe: e.metrics.pop3Command,
-		Limits: pop3.Limits{Connections: set.Limits.Connections, PerAddress: set.Limits.ConnectionsPerAddress},
 	})
 	return s
 }
@@ -134,18 +134,29 @@ func (s *servers) start(cfg settings.Node, network Network, limits func() settin
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	max := func() int { return limits().Connections }
-	perIP := func() int { return limits().ConnectionsPerAddress }
+	bounds := func() listen.Limits {
+		return listen.Limits{Connections: limits().Connections, PerClient: limits().ConnectionsPerAddress}
+	}
+	// What a client above the limits is told, where it needs no TLS to hear it.
+	const busy = "has too many connections; try again later\r\n"
+	smtpBusy := "421 4.7.0 " + cfg.Hostname + " " + busy
+	refusals := map[string]string{
+		"smtp": smtpBusy, "submission": smtpBusy,
+		"imap": "* BYE [UNAVAILABLE] The server " + busy, "pop3": "-ERR [SYS/TEMP] The server " + busy,
+	}
 	var run []func()
 	for _, l := range cfg.Listen.Mail() {
 		for _, addr := range l.Addrs {
-			g, err := listen(ctx, network, l.Name, addr, trusted, max, perIP, s.logger)
+			ln, err := listen.Open(ctx, listen.Options{
+				Name: l.Name, Addr: addr, Listen: network.Listen, TrustedProxies: trusted,
+				Limits: bounds, Refusal: refusals[l.Name], Logger: s.logger,
+			})
 			if err != nil {
 				return err
 			}
-			s.gates = append(s.gates, g)
+			s.listeners = append(s.listeners, ln)
 			run = append(run, func() {
-				if err := serve[l.Name](ctx, g); err != nil && !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
+				if err := serve[l.Name](ctx, ln); err != nil && !errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
 					s.logger.Error("listener ended", "listener", l.Name, "address", addr, "error", err)
 				}
 			})
@@ -160,8 +171,8 @@ func (s *servers) start(cfg settings.Node, network Network, limits func() settin
 // addrs are the addresses listened on, by listener.
 func (s *servers) addrs() map[string][]string {
 	m := map[string][]string{}
-	for _, g := range s.gates {
-		m[g.name] = append(m[g.name], g.Addr().String())
+	for _, l := range s.listeners {
+		m[l.Name()] = append(m[l.Name()], l.Listener.Addr().String())
 	}
 	return m
 }
@@ -169,8 +180,8 @@ func (s *servers) addrs() map[string][]string {
 // drain stops accepting, tells idle clients, and lets running commands finish
 // until ctx ends.
 func (s *servers) drain(ctx context.Context) error {
-	for _, g := range s.gates {
-		g.Close()
+	for _, l := range s.listeners {
+		l.Close()
 	}
 	s.signIn.EndDelays()
 	errs := make([]error, 3)
@@ -183,8 +194,8 @@ func (s *servers) drain(ctx context.Context) error {
 		s.cancel()
 	}
 	s.wg.Wait()
-	for _, g := range s.gates {
-		g.wg.Wait()
+	for _, l := range s.listeners {
+		l.Wait()
 	}
 	return errors.Join(errs...)
 }

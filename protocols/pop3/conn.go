@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/protocols/conns"
+	"rookery/protocols/listen"
 )
 
 // The buffers of a connection, and the longest line taken. RFC 2449 4 allows
@@ -49,16 +49,13 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, l *listener) *conn {
-	return &conn{server: s, listener: l, socket: nc, ip: conns.Host(nc.RemoteAddr())}
+	return &conn{server: s, listener: l, socket: nc, ip: listen.Host(nc.RemoteAddr())}
 }
 
-// Client implements conns.Conn.
-func (c *conn) Client() string { return c.ip }
-
-// Listener implements conns.Conn.
+// Listener implements listen.Conn.
 func (c *conn) Listener() net.Listener { return c.listener.Listener }
 
-// Cut implements conns.Conn.
+// Cut implements listen.Conn.
 func (c *conn) Cut() { c.socket.Close() }
 
 // serve runs the connection from greeting to end.

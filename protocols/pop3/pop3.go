@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/protocols/conns"
+	"rookery/protocols/listen"
 	"rookery/protocols/signin"
 	"rookery/storage/account"
 )
@@ -60,20 +60,18 @@ type Options struct {
 
 // Limits bound what a client costs. Zero values mean the defaults given.
 type Limits struct {
-	Connections int           // open at once; 5,000
-	PerAddress  int           // open at once from one address; 100
-	Errors      int           // bad commands before the connection closes; 20
-	SignIn      time.Duration // from accept to the sign-in; 2 min
-	Idle        time.Duration // for each command; 10 min (RFC 1939 3)
-	Stall       time.Duration // for a client that takes no bytes; 5 min
-	Work        time.Duration // for the work of one command; 2 min
+	Errors int           // bad commands before the connection closes; 20
+	SignIn time.Duration // from accept to the sign-in; 2 min
+	Idle   time.Duration // for each command; 10 min (RFC 1939 3)
+	Stall  time.Duration // for a client that takes no bytes; 5 min
+	Work   time.Duration // for the work of one command; 2 min
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, d := range []struct {
 		v   *int
 		def int
-	}{{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Errors, 20}} {
+	}{{&l.Errors, 20}} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
@@ -94,7 +92,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	o     Options
 	open  func(context.Context, rookery.AccountID) (maildrop, error)
-	conns *conns.Table[*conn]
+	conns *listen.Conns[*conn]
 }
 
 // New makes a Server. It does no I/O.
@@ -103,7 +101,7 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, conns: conns.New[*conn](o.Limits.Connections, o.Limits.PerAddress)}
+	s := &Server{o: o, conns: listen.NewConns[*conn]()}
 	s.open = s.openInbox
 	return s
 }

@@ -514,15 +514,6 @@ func TestDeadlines(t *testing.T) {
 	c.closed()
 }
 
-func TestConnectionLimits(t *testing.T) {
-	r := newRig(t, STLS, newBox(), func(o *Options) { o.Limits.PerAddress = 1 })
-	a := r.dial(t)
-	a.want("+OK")
-	b := r.dial(t)
-	b.want("-ERR [SYS/TEMP] mail.example.com has too many")
-	b.closed()
-}
-
 // TestStuffing feeds every split of awkward texts and undoes the stuffing.
 func TestStuffing(t *testing.T) {
 	for _, text := range []string{"", "\r\n", ".", "..", ".\r\n", "a\r\n.", "a: b\r\n\r\n.\r\n.", "\r\n.\r\n\r\n..x\r\n", "a\r", "\r", "a: b\r\n\r"} {

@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -42,11 +43,11 @@ func (s *Server) Adopt(ctx context.Context, nc net.Conn, p proxy.Session) {
 	defer nc.Close()
 	c := newConn(s, nc, &listener{mode: TLS})
 	refuse := func(kind rookery.Kind, why error) { proxy.WriteAnswer(nc, "", rookery.E("adopt session", kind, why)) }
-	if why := s.conns.Admit(c); why != "" {
-		refuse(rookery.KindLimit, fmt.Errorf("the node %s", why))
+	if !s.conns.Add(c) {
+		refuse(rookery.KindUnavailable, errors.New("the node is shutting down"))
 		return
 	}
-	defer s.conns.Release(c)
+	defer s.conns.Remove(c)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.begin()

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"rookery/protocols/conns"
+	"rookery/protocols/listen"
 )
 
 // conn is one client's connection: what is read from it and what is owed to it.
@@ -22,7 +22,7 @@ import (
 //     of the message cannot be taken for commands.
 //   - A drain wakes an idle connection; a busy one finishes first.
 //
-// All but Client, Listener, Drain and Cut is for the connection's goroutine.
+// All but Listener, Drain and Cut is for the connection's goroutine.
 type conn struct {
 	server   *Server
 	listener *listener
@@ -66,17 +66,14 @@ const (
 var errDraining = errors.New("the server is shutting down")
 
 func newConn(ctx context.Context, nc net.Conn, l *listener) *conn {
-	return &conn{server: l.server, listener: l, socket: nc, link: nc, ip: conns.Host(nc.RemoteAddr()), ctx: ctx,
+	return &conn{server: l.server, listener: l, socket: nc, link: nc, ip: listen.Host(nc.RemoteAddr()), ctx: ctx,
 		opening: time.Now().Add(l.server.o.Limits.Handshake)}
 }
 
-// Client implements conns.Conn.
-func (c *conn) Client() string { return c.ip }
-
-// Listener implements conns.Conn.
+// Listener implements listen.Conn.
 func (c *conn) Listener() net.Listener { return c.listener.Listener }
 
-// Cut implements conns.Conn.
+// Cut implements listen.Conn.
 func (c *conn) Cut() { c.socket.Close() }
 
 // Drain ends the connection when it is idle, else at its next idle moment.

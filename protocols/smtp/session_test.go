@@ -146,25 +146,6 @@ func TestSignInFailures(t *testing.T) {
 	}
 }
 
-func TestConnectionLimits(t *testing.T) {
-	r := newRig(t, MX, func(o *Options) { o.Limits.PerAddress = 2 })
-	a, b := r.dial(), r.dial()
-	a.hello()
-	b.hello()
-	c := r.dial()
-	c.want("421 4.7.0 ")
-	c.closed()
-	a.do("QUIT", "221 ")
-	a.closed()
-	for range 100 {
-		c = r.dial()
-		if strings.HasPrefix(c.reply(), "220 ") {
-			return
-		}
-	}
-	t.Fatal("a closed connection still counts")
-}
-
 func TestEarlyTalker(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) { o.Limits.GreetingDelay = 300 * time.Millisecond })
 	c := r.dial()

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/protocols/conns"
 	"rookery/protocols/delivery"
+	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 	"rookery/protocols/signin"
 )
@@ -86,8 +86,6 @@ type Options struct {
 
 // Limits bound what a client costs. Zero values mean the defaults given.
 type Limits struct {
-	Connections   int           // open at once; 5,000
-	PerAddress    int           // open at once from one address; 100
 	Recipients    int           // of one message; 1,000, which is also the most
 	Unknown       int           // unknown recipients before the connection closes; 100
 	LineLength    int           // of a command line or a response of AUTH, in bytes; 4 KiB
@@ -104,8 +102,7 @@ func (l Limits) withDefaults() Limits {
 		v   *int
 		def int
 	}{
-		{&l.Connections, 5000}, {&l.PerAddress, 100}, {&l.Recipients, delivery.MaxRecipients}, {&l.Unknown, 100},
-		{&l.LineLength, 4 << 10},
+		{&l.Recipients, delivery.MaxRecipients}, {&l.Unknown, 100}, {&l.LineLength, 4 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def
@@ -131,7 +128,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	o       Options
 	buffers sync.Pool // *[]byte of copyBuffer
-	conns   *conns.Table[*conn]
+	conns   *listen.Conns[*conn]
 }
 
 // copyBuffer is how much of a message is moved at once, in bytes.
@@ -149,6 +146,6 @@ func New(o Options) *Server {
 	return &Server{
 		o:       o,
 		buffers: sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }},
-		conns:   conns.New[*conn](o.Limits.Connections, o.Limits.PerAddress),
+		conns:   listen.NewConns[*conn](),
 	}
 }

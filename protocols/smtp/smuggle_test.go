@@ -18,7 +18,7 @@ const inner = "MAIL FROM:<evil@example.org>\r\nRCPT TO:<bert@example.com>\r\nDAT
 func TestNothingButTheTrueEndEndsAMessage(t *testing.T) {
 	ends := []string{"\r\n", "\n", "\r", "\r\r\n", "\n\r", "\r\n\r", "\x00\r\n", "\r\x00\n", "\n\n", "\r\r"}
 	for _, secure := range []bool{false, true} {
-		r := newRig(t, MX, func(o *Options) { o.Limits.Stall = 20 * time.Second; o.Limits.PerAddress = 1000 })
+		r := newRig(t, MX, func(o *Options) { o.Limits.Stall = 20 * time.Second })
 		for _, before := range ends {
 			for _, after := range ends {
 				t.Run(fmt.Sprintf("%q.%q tls %v", before, after, secure), func(t *testing.T) {
@@ -95,7 +95,7 @@ func FuzzSMTPSession(f *testing.F) {
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n.\r\r\n.\r\n" + inner))
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<\"a b\"@b.c> SIZE=9 BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<@x,@y:anna@example.com> NOTIFY=DELAY,FAILURE ORCPT=rfc822;a\r\n" +
 		"BDAT 9 LAST\r\nS: x\r\n\r\nxNOOP\nHELP\r\nVRFY a\r\n"))
-	r := newRig(f, MX, func(o *Options) { o.Limits.PerAddress = 1 << 20; o.Limits.Stall = 100 * time.Millisecond })
+	r := newRig(f, MX, func(o *Options) { o.Limits.Stall = 100 * time.Millisecond })
 	f.Fuzz(func(t *testing.T, input []byte) {
 		c := r.dialFor(t)
 		c.want("220 ")

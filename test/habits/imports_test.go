@@ -45,6 +45,8 @@ var rules = []rule{
 	{"rookery/protocols/signin", "rookery/protocols/smtp", nil, "the protocols ask for a sign-in; it calls none of them"},
 	{"rookery/protocols/signin", "rookery/storage", nil, "a sign-in ends with an account's id; the session opens it"},
 	{"rookery/protocols/imap", "rookery/directory", nil, "only signin asks who somebody is"},
+	{"rookery/protocols/listen", "rookery/protocols/", nil, "a listener knows no protocol"},
+	{"rookery", "github.com/pires/go-proxyproto", []string{"rookery/protocols/listen", "rookery/test"}, "one place says who the client is"},
 	{"rookery/protocols/policy", "rookery/protocols/", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
 	{"rookery/protocols/policy", "rookery/storage", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
 	{"rookery", "rookery/test", []string{"rookery/test"}, "the product does not depend on its tests"},

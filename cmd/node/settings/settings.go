@@ -61,8 +61,8 @@ type Limits struct {
 	Quota int64 `toml:"quota"`
 	// Connections is the most connections of one listener on one node.
 	Connections int `toml:"connections"`
-	// ConnectionsPerAddress is the most connections of one client address on
-	// one listener.
+	// ConnectionsPerAddress is the most connections of one client on one
+	// listener: an IPv4 address, or an IPv6 network of 64 bits.
 	ConnectionsPerAddress int `toml:"connections_per_address"`
 	// SessionsPerUser is the most IMAP sessions of one user from one address.
 	SessionsPerUser int `toml:"sessions_per_user"`

@@ -1,4 +1,4 @@
-package conns
+package listen
 
 import (
 	"context"
@@ -11,13 +11,11 @@ import (
 )
 
 type fake struct {
-	client         string
 	ln             net.Listener
 	drained, broke atomic.Int32
 	onDrain        func()
 }
 
-func (f *fake) Client() string         { return f.client }
 func (f *fake) Listener() net.Listener { return f.ln }
 func (f *fake) Cut()                   { f.broke.Add(1) }
 func (f *fake) Drain() {
@@ -34,52 +32,20 @@ type door struct {
 
 func (d *door) Close() error { d.closed.Store(true); return nil }
 
-func admit(t *testing.T, tab *Table[*fake], c *fake, want bool) {
+func add(t *testing.T, tab *Conns[*fake], c *fake, want bool) {
 	t.Helper()
-	if why := tab.Admit(c); (why == "") != want {
-		t.Fatalf("Admit(%s) = %q, admitted wanted: %v", c.client, why, want)
+	if got := tab.Add(c); got != want {
+		t.Fatalf("Add = %v, want %v", got, want)
 	}
-}
-
-func TestLimits(t *testing.T) {
-	tab := New[*fake](3, 2)
-	a, b, c := &fake{client: "a"}, &fake{client: "a"}, &fake{client: "a"}
-	admit(t, tab, a, true)
-	admit(t, tab, b, true)
-	admit(t, tab, c, false)
-	admit(t, tab, &fake{client: "b"}, true)
-	admit(t, tab, &fake{client: "c"}, false)
-	tab.Release(c) // was never admitted
-	admit(t, tab, c, false)
-	tab.Release(a)
-	tab.Release(a)
-	admit(t, tab, c, true)
-	admit(t, tab, &fake{client: "a"}, false)
-}
-
-func TestReplace(t *testing.T) {
-	tab := New[*fake](1, 1)
-	clear, secure := &fake{client: "a"}, &fake{client: "a"}
-	if tab.Replace(clear, secure) {
-		t.Error("a connection that is not there was replaced")
-	}
-	admit(t, tab, clear, true)
-	if !tab.Replace(clear, secure) {
-		t.Fatal("not replaced")
-	}
-	tab.Release(clear)
-	admit(t, tab, &fake{client: "b"}, false)
-	tab.Release(secure)
-	admit(t, tab, &fake{client: "b"}, true)
 }
 
 func TestCutByListener(t *testing.T) {
-	tab := New[*fake](9, 9)
+	tab := NewConns[*fake]()
 	one, two := &door{}, &door{}
 	a, b := &fake{ln: one}, &fake{ln: two}
-	admit(t, tab, a, true)
-	admit(t, tab, b, true)
-	tab.Cut(one)
+	add(t, tab, a, true)
+	add(t, tab, b, true)
+	tab.cut(one)
 	if a.broke.Load() != 1 || b.broke.Load() != 0 {
 		t.Errorf("cut %d and %d times", a.broke.Load(), b.broke.Load())
 	}
@@ -87,17 +53,17 @@ func TestCutByListener(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := New[*fake](9, 9)
+		tab := NewConns[*fake]()
 		one, left := &door{}, &door{}
-		if !tab.Listen(one) || !tab.Listen(left) {
+		if !tab.listen(one) || !tab.listen(left) {
 			t.Fatal("no listeners taken")
 		}
-		tab.Leave(left)
+		tab.leave(left)
 		idle, busy := &fake{ln: one}, &fake{ln: one}
-		idle.onDrain = func() { go tab.Release(idle) }
-		busy.onDrain = func() { time.AfterFunc(time.Second, func() { tab.Release(busy) }) }
-		admit(t, tab, idle, true)
-		admit(t, tab, busy, true)
+		idle.onDrain = func() { go tab.Remove(idle) }
+		busy.onDrain = func() { time.AfterFunc(time.Second, func() { tab.Remove(busy) }) }
+		add(t, tab, idle, true)
+		add(t, tab, busy, true)
 		began := time.Now()
 		if err := tab.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
@@ -109,10 +75,10 @@ func TestShutdown(t *testing.T) {
 			t.Error("wrong listeners are closed")
 		}
 		late := &door{}
-		if tab.Listen(late) || !late.closed.Load() {
+		if tab.listen(late) || !late.closed.Load() {
 			t.Error("a listener was taken after the shutdown")
 		}
-		admit(t, tab, &fake{}, false)
+		add(t, tab, &fake{}, false)
 		if err := tab.Shutdown(t.Context()); err != nil {
 			t.Error("the second time:", err)
 		}
@@ -121,9 +87,9 @@ func TestShutdown(t *testing.T) {
 
 func TestShutdownCutsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := New[*fake](9, 9)
+		tab := NewConns[*fake]()
 		stuck := &fake{}
-		admit(t, tab, stuck, true)
+		add(t, tab, stuck, true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := tab.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -131,9 +97,6 @@ func TestShutdownCutsTheRest(t *testing.T) {
 		}
 		if stuck.drained.Load() != 1 || stuck.broke.Load() != 1 {
 			t.Errorf("drained %d times, cut %d times", stuck.drained.Load(), stuck.broke.Load())
-		}
-		if tab.Replace(stuck, &fake{}) {
-			t.Error("replaced during a shutdown")
 		}
 	})
 }
