@@ -16,12 +16,12 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rookery"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/listen"
 	"rookery/protocols/signin"
 	"rookery/storage/account"
 )
@@ -65,14 +65,10 @@ type Server struct {
 	log      *slog.Logger
 	registry *registry
 	buffers  *wire.Buffers
-	draining atomic.Bool
-	stopping chan struct{} // closed when draining begins
+	conns    *listen.Conns[*session]
 
-	mu        sync.Mutex
-	sessions  map[*session]struct{}
-	listeners map[net.Listener]struct{}
-	slots     map[slot]int
-	wg        sync.WaitGroup
+	mu    sync.Mutex
+	slots map[slot]int
 }
 
 // New makes a Server. It does no I/O.
@@ -88,61 +84,28 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		o: o, limits: o.Limits.withDefaults(), log: o.Logger,
-		stopping:  make(chan struct{}),
-		buffers:   wire.NewBuffers(),
-		sessions:  make(map[*session]struct{}),
-		listeners: make(map[net.Listener]struct{}),
-		slots:     make(map[slot]int),
+		buffers: wire.NewBuffers(),
+		conns:   listen.NewConns[*session](),
+		slots:   make(map[slot]int),
 	}
 	s.registry = newRegistry(s)
 	return s
 }
 
-// Serve accepts connections until ctx ends, the listener is closed, or
-// Shutdown is called; then it returns nil, while sessions go on. Sessions end
-// with Shutdown only.
+// Serve accepts connections until ctx ends, the listener fails, or Shutdown is
+// called; the last gives nil. When ctx ends, connections are cut at once.
 func (srv *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 	if mode.TLS && srv.o.TLS == nil {
 		return rookery.E("serve IMAP", rookery.KindInvalid, errors.New("an implicit-TLS listener needs a TLS configuration"))
 	}
-	if !srv.addListener(ln) {
-		return nil
-	}
-	defer srv.dropListener(ln)
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	for wait := time.Duration(0); ; {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil || srv.draining.Load() || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			var t interface{ Temporary() bool }
-			if !errors.As(err, &t) || !t.Temporary() {
-				return rookery.E("accept IMAP connections", rookery.KindUnavailable, err)
-			}
-			// Out of file descriptors, say: others need time to leave.
-			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			case <-srv.stopping:
-			}
-			continue
+	return srv.conns.Serve(ctx, ln, func(conn net.Conn) {
+		s := newSession(srv, conn, mode)
+		if s.listener = ln; !srv.conns.Add(s) {
+			s.Cut()
+			return
 		}
-		wait = 0
-		srv.start(conn, mode)
-	}
-}
-
-// start gives a connection its session and first goroutine.
-func (srv *Server) start(conn net.Conn, mode Mode) {
-	s := newSession(srv, conn, mode)
-	if !srv.enter(s) {
-		s.refuse()
-		return
-	}
-	go srv.run(s, s.begin)
+		go srv.run(s, s.begin)
+	})
 }
 
 // run takes one step of a session and starts the next one.
@@ -151,29 +114,8 @@ func (srv *Server) run(s *session, st step) {
 		go srv.run(s, next)
 		return
 	}
-	defer srv.wg.Done()
+	defer srv.conns.Remove(s)
 	s.end()
-	srv.mu.Lock()
-	delete(srv.sessions, s)
-	srv.mu.Unlock()
-}
-
-func (srv *Server) addListener(ln net.Listener) bool {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.draining.Load() {
-		ln.Close()
-		return false
-	}
-	srv.listeners[ln] = struct{}{}
-	return true
-}
-
-func (srv *Server) dropListener(ln net.Listener) {
-	srv.mu.Lock()
-	delete(srv.listeners, ln)
-	srv.mu.Unlock()
-	ln.Close()
 }
 
 // Shutdown stops accepting, says BYE to sessions that wait for input, lets
@@ -181,49 +123,12 @@ func (srv *Server) dropListener(ln net.Listener) {
 // ends first, what is left is cut off and ctx's error returned, after a few
 // seconds even where a session does not end: it must not hold up the node.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	srv.mu.Lock()
-	if !srv.draining.Swap(true) {
-		close(srv.stopping)
+	err := srv.conns.Shutdown(ctx)
+	if n := srv.Sessions(); n > 0 {
+		srv.log.Warn("IMAP sessions do not end; stopping without them", "sessions", n)
 	}
-	for ln := range srv.listeners {
-		ln.Close()
-	}
-	for s := range srv.sessions {
-		s.ring()
-	}
-	srv.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		srv.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	srv.mu.Lock()
-	for s := range srv.sessions {
-		s.cut()
-	}
-	srv.mu.Unlock()
-	grace := time.NewTimer(cutGrace)
-	defer grace.Stop()
-	select {
-	case <-done:
-	case <-grace.C:
-		srv.log.Warn("IMAP sessions do not end; stopping without them", "sessions", srv.Sessions(), "waited", cutGrace)
-	}
-	return ctx.Err()
+	return err
 }
-
-// cutGrace is how long Shutdown waits for sessions it has cut off. Each looks
-// at its context often, so one that takes longer has a fault.
-const cutGrace = 5 * time.Second
 
 // Sessions is the number of connections being served.
-func (srv *Server) Sessions() int {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	return len(srv.sessions)
-}
+func (srv *Server) Sessions() int { return srv.conns.Len() }

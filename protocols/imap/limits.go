@@ -8,8 +8,6 @@ import (
 
 // Limits bound what clients may cost. Zero fields take the default given.
 type Limits struct {
-	// Connections is the number of connections served at once (100,000).
-	Connections int
 	// PerAccountIP is how many connections one account may have from one
 	// address (64). Only the newest is refused. Microsoft's cloud serves all
 	// its users from few addresses, so there is no limit by address alone.
@@ -65,7 +63,6 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	def(&l.Connections, 100_000)
 	def(&l.PerAccountIP, 64)
 	def(&l.Handshake, 20*time.Second)
 	def(&l.SignIn, time.Minute)

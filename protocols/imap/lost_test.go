@@ -45,8 +45,7 @@ func TestShutdownLeavesWhatDoesNotEnd(t *testing.T) {
 		a, b := net.Pipe()
 		defer b.Close()
 		s := newSession(srv, a, Mode{})
-		srv.sessions[s] = struct{}{}
-		srv.wg.Add(1)
+		srv.conns.Add(s)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -57,7 +56,7 @@ func TestShutdownLeavesWhatDoesNotEnd(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 		has(t, out.String(), "level=WARN", "do not end", "sessions=1")
-		srv.wg.Done()
+		srv.conns.Remove(s)
 	})
 }
 

@@ -53,18 +53,18 @@ func (srv *Server) Adopt(ctx context.Context, conn net.Conn, p proxy.Session) {
 	s := newSession(srv, conn, Mode{})
 	s.secure = true
 	err := s.adopt(ctx, p)
-	if err == nil && !srv.enter(s) {
+	if err == nil && !srv.conns.Add(s) {
 		err = rookery.E("adopt session", rookery.KindUnavailable, nil)
 	}
 	if err != nil {
 		proxy.WriteAnswer(conn, "", err)
 		srv.release(s)
-		s.cut()
+		s.Cut()
 		return
 	}
 	s.beforeWrite()
 	if proxy.WriteAnswer(conn, srv.registry.capabilities(s), nil) != nil {
-		s.cut() // the first step finds out
+		s.Cut() // the first step finds out
 	}
 	go srv.run(s, s.commands)
 	<-s.ctx.Done()
@@ -91,25 +91,14 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 	return nil
 }
 
-// enter counts a session in; false: there is no room for it.
-func (srv *Server) enter(s *session) bool {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.draining.Load() || len(srv.sessions) >= srv.limits.Connections {
-		return false
-	}
-	srv.sessions[s] = struct{}{}
-	srv.wg.Add(1)
-	return true
-}
-
 // Leave ends the sessions of accounts that are not served here any more, each
 // after the command that runs. Whoever has another node serve the session
 // stays.
 func (srv *Server) Leave(gone func(rookery.AccountID) bool) {
+	open := srv.conns.All()
 	srv.mu.Lock()
 	all := make(map[*session]rookery.AccountID)
-	for s := range srv.sessions {
+	for _, s := range open {
 		if s.slot != (slot{}) {
 			all[s] = s.slot.account
 		}
@@ -129,5 +118,5 @@ func (srv *Server) Leave(gone func(rookery.AccountID) bool) {
 func (s *session) ending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.leaving || s.srv.draining.Load()
+	return s.leaving || s.srv.conns.Draining()
 }

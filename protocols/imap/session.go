@@ -19,13 +19,14 @@ import (
 
 // session is one connection. Its goroutine owns everything but what mu guards.
 type session struct {
-	srv  *Server
-	id   string   // in logs
-	raw  net.Conn // as accepted: deadlines work here whatever lies above
-	conn net.Conn // raw, or TLS above it
-	in   *wire.Reader
-	lex  *wire.Lexer
-	out  *wire.Writer
+	srv      *Server
+	listener net.Listener // nil: another node
+	id       string       // in logs
+	raw      net.Conn     // as accepted: deadlines work here whatever lies above
+	conn     net.Conn     // raw, or TLS above it
+	in       *wire.Reader
+	lex      *wire.Lexer
+	out      *wire.Writer
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -123,8 +124,14 @@ func (s *session) ring() {
 	s.rung = true
 }
 
-// cut ends the connection at once. It may be called from anywhere.
-func (s *session) cut() {
+// Listener implements listen.Conn.
+func (s *session) Listener() net.Listener { return s.listener }
+
+// Drain implements listen.Conn.
+func (s *session) Drain() { s.ring() }
+
+// Cut implements listen.Conn.
+func (s *session) Cut() {
 	s.cancel()
 	s.raw.Close()
 }
@@ -165,15 +172,6 @@ func (s *session) wait(deadline time.Time) error {
 		return errTimeout
 	}
 	return err
-}
-
-// refuse turns away a connection the server has no room for.
-func (s *session) refuse() {
-	defer s.cut()
-	if !s.secure {
-		s.raw.SetWriteDeadline(time.Now().Add(time.Second))
-		io.WriteString(s.raw, "* BYE [UNAVAILABLE] The server has no room for another connection; try again later\r\n")
-	}
 }
 
 // step is a part of a session's life; it gives the next one, nil at the end.
@@ -261,7 +259,7 @@ func earlier(a, b time.Time) time.Time {
 // all: the connection ends, and the log has the stack.
 func (s *session) recover() {
 	if fault := recover(); fault != nil {
-		s.cut()
+		s.Cut()
 		s.logger().Error("IMAP session failed; please report this", "fault", fault, "stack", string(debug.Stack()))
 	}
 }
@@ -291,7 +289,7 @@ func (s *session) handshake() bool {
 // farewell says BYE where the client can still hear it.
 func (s *session) farewell(err error) {
 	switch {
-	case errors.Is(err, errRung) && !s.srv.draining.Load():
+	case errors.Is(err, errRung) && !s.srv.conns.Draining():
 		s.out.Text("* BYE [UNAVAILABLE] The account is served by another node now; connect again\r\n")
 	case errors.Is(err, errRung):
 		s.out.Text("* BYE [UNAVAILABLE] The server is going down for maintenance; connect again\r\n")
@@ -329,7 +327,7 @@ func (s *session) end() {
 		s.raw.SetDeadline(time.Now().Add(2 * time.Second))
 		t.Close()
 	}
-	s.cut()
+	s.Cut()
 }
 
 // peer is the client's address without its port.

@@ -55,7 +55,7 @@ func (s *session) runStartTLS(context.Context) error {
 	s.out.Reset(s.conn)
 	if !s.handshake() {
 		s.bye = true
-		s.cut()
+		s.Cut()
 		return errSilent
 	}
 	s.secure = true

@@ -1,9 +1,7 @@
 package imap
 
 import (
-	"context"
 	"net"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -109,26 +107,6 @@ func TestClosedByPeer(t *testing.T) {
 			t.Fatal("a closed connection counts as open")
 		}
 	}
-}
-
-func TestServerFull(t *testing.T) {
-	s := newStack(t, func(o *Options) { o.Limits.Connections = 1 })
-	s.dial(false)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go s.server.Serve(context.Background(), ln, Mode{})
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newClient(t, conn)
-	if l := c.line(); !strings.HasPrefix(l, "* BYE [UNAVAILABLE]") {
-		t.Fatal(l)
-	}
-	c.closed()
 }
 
 // After a run of expunges, two sessions count the same messages.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,7 @@ type Conns[C Conn] struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[C]struct{}
-	draining  bool
+	draining  atomic.Bool
 	empty     chan struct{} // closed when draining and no connection is left
 }
 
@@ -69,7 +70,7 @@ func (t *Conns[C]) Serve(ctx context.Context, ln net.Listener, start func(net.Co
 func (t *Conns[C]) listen(ln net.Listener) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.draining {
+	if t.draining.Load() {
 		ln.Close()
 		return false
 	}
@@ -96,7 +97,7 @@ func (t *Conns[C]) cut(ln net.Listener) {
 func (t *Conns[C]) Add(c C) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.draining {
+	if t.draining.Load() {
 		return false
 	}
 	t.conns[c] = struct{}{}
@@ -110,17 +111,13 @@ func (t *Conns[C]) Remove(c C) {
 	if _, ok := t.conns[c]; !ok {
 		return
 	}
-	if delete(t.conns, c); t.draining && len(t.conns) == 0 {
+	if delete(t.conns, c); t.draining.Load() && len(t.conns) == 0 {
 		close(t.empty)
 	}
 }
 
 // Draining reports whether a shutdown began.
-func (t *Conns[C]) Draining() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.draining
-}
+func (t *Conns[C]) Draining() bool { return t.draining.Load() }
 
 // Len is how many are open.
 func (t *Conns[C]) Len() int {
@@ -149,10 +146,10 @@ const cutGrace = 5 * time.Second
 // ctx's error returned.
 func (t *Conns[C]) Shutdown(ctx context.Context) error {
 	t.mu.Lock()
-	if !t.draining && len(t.conns) == 0 {
+	if !t.draining.Load() && len(t.conns) == 0 {
 		close(t.empty)
 	}
-	t.draining = true
+	t.draining.Store(true)
 	for ln := range t.listeners {
 		ln.Close()
 	}
