@@ -34,7 +34,7 @@ const WrappedMessageKeyLen = 1 + 12 + 32 + 16
 // WrapMessage wraps a message's key for this account and that message.
 func (a *AccountKey) WrapMessage(id rookery.EmailID, key MessageKey) []byte {
 	out := append(make([]byte, 0, WrappedMessageKeyLen), wrapFormat)
-	return sealRandom(a.wrap, out, key[:], messageAAD(id))
+	return SealRandom(a.wrap, out, key[:], messageAAD(id))
 }
 
 // UnwrapMessage is the inverse of WrapMessage. KindDamaged if it does not open
@@ -44,7 +44,7 @@ func (a *AccountKey) UnwrapMessage(id rookery.EmailID, wrapped []byte) (MessageK
 	if len(wrapped) != WrappedMessageKeyLen || wrapped[0] != wrapFormat {
 		return MessageKey{}, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key is not of a known format"))
 	}
-	plain, ok := openRandom(a.wrap, wrapped[1:], messageAAD(id))
+	plain, ok := OpenRandom(a.wrap, nil, wrapped[1:], messageAAD(id))
 	if !ok {
 		return MessageKey{}, rookery.E(op, rookery.KindDamaged, fmt.Errorf("the key of message %s does not open with its account's key", id))
 	}

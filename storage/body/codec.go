@@ -6,6 +6,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// The sizes in bytes of a nonce and of a tag of AES-GCM.
+const (
+	nonceSize = 12
+	tagSize   = 16
+)
+
 // buffers holds nothing but memory: a buffer is overwritten before use.
 var buffers = sync.Pool{New: func() any { return new(chunkBuffer) }}
 

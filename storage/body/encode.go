@@ -3,7 +3,6 @@ package body
 import (
 	"context"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -121,7 +120,7 @@ type chunkSealer struct {
 	gcm   cipher.AEAD
 	out   *chunkBuffer
 	n     uint64
-	nonce [nonceLen]byte
+	nonce [nonceSize]byte
 	aad   [10]byte
 }
 
@@ -140,12 +139,12 @@ func (s *chunkSealer) chunk(plain []byte, last bool) []byte {
 }
 
 func chunkGCM(key MessageKey, salt [16]byte) cipher.AEAD {
-	return newGCM(derive(key[:], "rookery body chunks", salt[:]...))
+	return key.Cipher("rookery body chunks", salt[:]...)
 }
 
 // chunkNonce fills in the nonce and the additional data: chunks can be neither
 // reordered, nor cut off, nor moved between bodies.
-func chunkNonce(nonce *[nonceLen]byte, aad *[10]byte, n uint64, last bool) {
+func chunkNonce(nonce *[nonceSize]byte, aad *[10]byte, n uint64, last bool) {
 	binary.BigEndian.PutUint64(nonce[4:], n)
 	aad[0] = LayoutVersion
 	binary.BigEndian.PutUint64(aad[1:9], n)
@@ -155,10 +154,6 @@ func chunkNonce(nonce *[nonceLen]byte, aad *[10]byte, n uint64, last bool) {
 	}
 }
 
-func keyedDigest(key MessageKey, sum [32]byte) (out [32]byte) {
-	k := derive(key[:], "rookery body digest")
-	m := hmac.New(sha256.New, k[:])
-	m.Write(sum[:])
-	m.Sum(out[:0])
-	return out
+func keyedDigest(key MessageKey, sum [32]byte) [32]byte {
+	return key.Digest("rookery body digest", sum[:])
 }

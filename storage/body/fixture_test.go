@@ -43,7 +43,7 @@ func TestStoredFormats(t *testing.T) {
 		if err := json.Unmarshal(data, &f); err != nil {
 			t.Fatal(err)
 		}
-		ring := &Keyring{keys: map[uint32]*[32]byte{1: &f.Tenant}, current: 1}
+		ring := ringOf(t, f.Tenant)
 		acct, err := ring.OpenAccount(f.Account, f.Wrapped.Account)
 		if err != nil {
 			t.Fatal(err)
@@ -77,10 +77,28 @@ func TestStoredFormats(t *testing.T) {
 	}
 }
 
+// ringOf is a keyring with one key, version 1.
+func ringOf(t *testing.T, secret [32]byte) *Keyring {
+	t.Helper()
+	var ring Keyring
+	key, err := ParseTenantKey(1, secret[:])
+	if err == nil {
+		err = ring.Add(key)
+	}
+	if err == nil {
+		err = ring.Use(1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ring
+}
+
 func writeFixture(t *testing.T, path string) {
 	ring := GenerateKeyring()
 	f := fixture{Account: rookery.NewAccountID(), Email: rookery.NewEmailID(), Message: sampleMail(2 << 10)}
-	f.Tenant, _ = ring.key(1)
+	tenant, _ := ring.Tenant(1)
+	f.Tenant = [32]byte(tenant.Secret())
 	acct, wrapped, err := ring.NewAccountKey(f.Account)
 	if err != nil {
 		t.Fatal(err)

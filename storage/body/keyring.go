@@ -119,7 +119,7 @@ func (k *Keyring) wrap(account rookery.AccountID, key []byte) ([]byte, error) {
 	defer clear(tenant[:])
 	out := append(make([]byte, 0, 80), wrapFormat)
 	out = binary.AppendUvarint(out, uint64(version))
-	return sealRandom(newGCM(tenant), out, key, accountAAD(account, version)), nil
+	return SealRandom(newGCM(tenant), out, key, accountAAD(account, version)), nil
 }
 
 // WrappedUnder is the tenant key version that wraps an account key; 0 for what
@@ -154,7 +154,7 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 			fmt.Errorf("tenant key version %d is not in the keyring: restore it, unless it was destroyed on purpose", version))
 	}
 	defer clear(tenant[:])
-	plain, ok := openRandom(newGCM(tenant), wrapped[head:], accountAAD(account, version))
+	plain, ok := OpenRandom(newGCM(tenant), nil, wrapped[head:], accountAAD(account, version))
 	if !ok || len(plain) != 32 {
 		return nil, rookery.E(op, rookery.KindDamaged,
 			fmt.Errorf("the key of account %s does not open with tenant key version %d", account, version))

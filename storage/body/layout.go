@@ -141,6 +141,6 @@ func chunksOf(plain int64) int64 { return (plain + ChunkSize - 1) / ChunkSize }
 
 // The bounds of an encoded chunk: codec byte, content, tag.
 const (
-	minChunk = 1 + 1 + tagLen
-	maxChunk = 1 + ChunkSize + tagLen
+	minChunk = 1 + 1 + tagSize
+	maxChunk = 1 + ChunkSize + tagSize
 )

@@ -31,6 +31,21 @@ func (MessageKey) LogValue() slog.Value { return slog.StringValue("message key")
 // MarshalText shows no key to encoders of text and JSON.
 func (MessageKey) MarshalText() ([]byte, error) { return []byte("message key"), nil }
 
+// Cipher is AES-256-GCM under a key derived from the message's for one purpose.
+func (k MessageKey) Cipher(purpose string, salt ...byte) cipher.AEAD {
+	return newGCM(derive(k[:], purpose, salt...))
+}
+
+// Digest is an HMAC-SHA-256 of data under a key derived from the message's for
+// one purpose.
+func (k MessageKey) Digest(purpose string, data []byte) (out [32]byte) {
+	key := derive(k[:], purpose)
+	m := hmac.New(sha256.New, key[:])
+	m.Write(data)
+	m.Sum(out[:0])
+	return out
+}
+
 // derive makes a key for one purpose out of another, so that no key is ever
 // used for two things.
 func derive(key []byte, purpose string, salt ...byte) (out [32]byte) {
@@ -45,11 +60,11 @@ func derive(key []byte, purpose string, salt ...byte) (out [32]byte) {
 func newGCM(key [32]byte) cipher.AEAD {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic("body: AES refuses a key of 32 bytes: " + err.Error())
+		panic("keys: AES refuses a key of 32 bytes: " + err.Error())
 	}
 	gcm, err := cipher.NewGCM(block)
 	if err != nil {
-		panic("body: AES has no GCM: " + err.Error())
+		panic("keys: AES has no GCM: " + err.Error())
 	}
 	return gcm
 }
@@ -59,21 +74,17 @@ const (
 	tagLen   = 16
 )
 
-// sealRandom appends a random nonce and the sealed plain to dst.
-func sealRandom(gcm cipher.AEAD, dst, plain, aad []byte) []byte {
+// SealRandom appends a random nonce and the sealed plain to dst.
+func SealRandom(gcm cipher.AEAD, dst, plain, aad []byte) []byte {
 	var nonce [nonceLen]byte
 	rand.Read(nonce[:])
 	dst = append(dst, nonce[:]...)
 	return gcm.Seal(dst, nonce[:], plain, aad)
 }
 
-// openRandom is the inverse of sealRandom.
-func openRandom(gcm cipher.AEAD, sealed, aad []byte) ([]byte, bool) {
-	return openRandomTo(gcm, nil, sealed, aad)
-}
-
-// openRandomTo is openRandom, appending to dst.
-func openRandomTo(gcm cipher.AEAD, dst, sealed, aad []byte) ([]byte, bool) {
+// OpenRandom is the inverse of SealRandom: it appends the plain text to dst, and
+// says false if the check fails.
+func OpenRandom(gcm cipher.AEAD, dst, sealed, aad []byte) ([]byte, bool) {
 	if len(sealed) < nonceLen+tagLen {
 		return nil, false
 	}

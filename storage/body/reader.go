@@ -52,7 +52,7 @@ type Reader struct {
 	sealed, unpacked *chunkBuffer
 	have             int    // the chunk in plain
 	plain            []byte // lies in sealed or unpacked; nil for none
-	nonce            [nonceLen]byte
+	nonce            [nonceSize]byte
 	aad              [10]byte
 }
 

@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ const (
 	maxExtract = 32 << 20
 )
 
-// extractKey is not the chunks' key: what is sealed for state never opens as a
-// piece of a body.
-func extractKey(key MessageKey) [32]byte { return derive(key[:], "rookery extract") }
+// extractCipher has not the chunks' key: what is sealed for state never opens as
+// a piece of a body.
+func extractCipher(key MessageKey) cipher.AEAD { return key.Cipher("rookery extract") }
 
 // Seal serialises, compresses and encrypts an extract under a key derived from
 // the message key. Sealing twice gives different bytes: the nonce is random,
@@ -32,9 +33,9 @@ func Seal(e *Extract, key MessageKey) []byte {
 	packed := make([]byte, 0, 64+len(plain))
 	packed = binary.AppendUvarint(packed, uint64(len(plain)))
 	packed = generic.pack(packed, plain)
-	sealed := append(make([]byte, 0, 1+binary.MaxVarintLen32+nonceLen+len(packed)+tagLen), sealFormat)
+	sealed := append(make([]byte, 0, 1+binary.MaxVarintLen32+nonceSize+len(packed)+tagSize), sealFormat)
 	sealed = binary.AppendUvarint(sealed, uint64(Generic))
-	return sealRandom(newGCM(extractKey(key)), sealed, packed, bytes.Clone(sealed))
+	return SealRandom(extractCipher(key), sealed, packed, bytes.Clone(sealed))
 }
 
 // sealHead is the length of what stands before the nonce, 0 if it is not of a
@@ -81,7 +82,7 @@ func open(sealed []byte, key MessageKey, parse func(plain []byte) (*Extract, boo
 	in, out := buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
 	defer buffers.Put(in)
 	defer buffers.Put(out)
-	packed, ok := openRandomTo(newGCM(extractKey(key)), in[:0], sealed[head:], sealed[:head])
+	packed, ok := OpenRandom(extractCipher(key), in[:0], sealed[head:], sealed[:head])
 	if !ok {
 		return damaged("fails its check")
 	}
