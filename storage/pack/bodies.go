@@ -81,7 +81,7 @@ func (b *Bodies) readAt(ctx context.Context, log LogReader, group rookery.GroupI
 	}
 	logErr := errors.New("it lies in no log entry")
 	if len(x.Log) > 0 {
-		logErr = b.readLog(ctx, group, log, x.Log, p, off)
+		logErr = log.ReadPieces(ctx, group, x.Log, p, off)
 		if logErr == nil {
 			return nil
 		}
@@ -116,26 +116,6 @@ func (b *Bodies) readAt(ctx context.Context, log LogReader, group rookery.GroupI
 		return err
 	}
 	return b.rescue(ctx, group, x, p, off, err)
-}
-
-func (b *Bodies) readLog(ctx context.Context, group rookery.GroupID, log LogReader, pieces []mailbox.LogPiece, p []byte, off int64) error {
-	if log == nil || len(pieces) == 0 {
-		return rookery.E("read body", rookery.KindNotFound, errors.New("it lies in no log entry"))
-	}
-	for _, q := range pieces {
-		if off >= q.Len {
-			off -= q.Len
-			continue
-		}
-		n := min(int64(len(p)), q.Len-off)
-		if err := log(ctx, group, q.Index, q.Term, p[:n], q.Off+off); err != nil {
-			return err
-		}
-		if p, off = p[n:], 0; len(p) == 0 {
-			return nil
-		}
-	}
-	return rookery.E("read body", rookery.KindDamaged, errors.New("its pieces are shorter than the body"))
 }
 
 func (b *Bodies) readPacks(ctx context.Context, group rookery.GroupID, pieces []mailbox.PackPiece, p []byte, off int64) error {

@@ -66,7 +66,7 @@ const (
 // half a block.
 const fileOverhead = 4 + 2048
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var checksums = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenCache opens the cache in dir, made if missing, with at most max bytes.
 // What an earlier run left there is used again, the oldest dropped first.
@@ -203,7 +203,7 @@ func (c *Cache) get(name string) ([]byte, bool) {
 	}
 	c.mark(changed)
 	b, err := os.ReadFile(c.path(n))
-	if err != nil || len(b) < 4 || crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
+	if err != nil || len(b) < 4 || crc32.Checksum(b[4:], checksums) != binary.LittleEndian.Uint32(b) {
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			c.logger.Warn("a cached body fails its check and is dropped", "file", c.path(n), "error", err)
 		}
@@ -262,7 +262,7 @@ func (c *Cache) write(n cacheName, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(data)), crc32.Checksum(data, castagnoli))
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(data)), crc32.Checksum(data, checksums))
 	err := os.WriteFile(temp, append(b, data...), trialMode)
 	if err == nil {
 		err = os.Rename(temp, path)

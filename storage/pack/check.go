@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"time"
 
@@ -357,28 +356,6 @@ func (c *Checker) Needed() []command.BodyID { return c.needed }
 func (c *Checker) Elsewhere(id command.BodyID) (mailbox.PackPiece, bool) {
 	q, ok := c.elsewhere[id]
 	return q, ok
-}
-
-// parseTail reads the index of a pack of size bytes that ends with tail.
-func parseTail(tail []byte, start, size int64) ([]Entry, error) {
-	if len(tail) < trailerLen {
-		return nil, damaged("it is cut short")
-	}
-	t, err := parseTrailer(tail[len(tail)-trailerLen:])
-	if err != nil {
-		return nil, err
-	}
-	if t.size != size || start+t.footer+int64(trailerLen) > size {
-		return nil, damaged("it has %d bytes, its trailer says %d", size, t.size)
-	}
-	if int64(len(tail)) < t.footer+int64(trailerLen) {
-		return nil, damaged("its footer is cut short")
-	}
-	footer := tail[len(tail)-trailerLen-int(t.footer) : len(tail)-trailerLen]
-	if crc32.Checksum(footer, castagnoli) != t.sum {
-		return nil, damaged("its footer fails its checksum")
-	}
-	return parseFooter(footer, start, size-t.footer-int64(trailerLen))
 }
 
 // pause keeps the mean rate of what began then below a bound.

@@ -106,11 +106,11 @@ func (b *Bodies) Copy(group rookery.GroupID, x mailbox.Body, n int) BodyReader {
 		return func(ctx context.Context, p []byte, off int64) error { return b.readAgain(ctx, group, x, p, off) }
 	case 2:
 		return func(ctx context.Context, p []byte, off int64) error {
-			return b.readLog(ctx, group, b.o.Checked, x.Log, p, off)
+			return b.o.Checked.ReadPieces(ctx, group, x.Log, p, off)
 		}
 	case 3:
 		return func(ctx context.Context, p []byte, off int64) error {
-			return b.readLog(ctx, group, b.o.Remote, x.Log, p, off)
+			return b.o.Remote.ReadPieces(ctx, group, x.Log, p, off)
 		}
 	}
 	return nil
@@ -155,7 +155,7 @@ func (b *Bodies) rescue(ctx context.Context, group rookery.GroupID, x mailbox.Bo
 	if broken {
 		b.faults.fail()
 	}
-	err := b.readLog(ctx, group, b.o.Remote, x.Log, p, off)
+	err := b.o.Remote.ReadPieces(ctx, group, x.Log, p, off)
 	switch {
 	case err != nil && broken && !rookery.Is(err, rookery.KindNotFound) && !rookery.Is(err, rookery.KindDamaged):
 		why = rookery.E("read body", rookery.KindUnavailable, fmt.Errorf("%v; another node may have a copy, and does not answer: %w", why, err))

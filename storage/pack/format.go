@@ -66,6 +66,8 @@ func encodeHeader(group rookery.GroupID, id command.PackID) []byte {
 
 func headerLen(id command.PackID) int { return len(headMagic) + 2 + 4 + 2 + len(id) + 4 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // maxHeader is the longest header's length.
 const maxHeader = len(headMagic) + 2 + 4 + 2 + command.MaxPackID + 4
 
@@ -150,6 +152,18 @@ func parseFooter(b []byte, start, end int64) ([]Entry, error) {
 		return nil, damaged("its footer: %w", r.err)
 	}
 	return entries, nil
+}
+
+// EachEntry calls fn for the entries of an index at the beginning of b, up to
+// the first that makes no sense or until fn returns false.
+func EachEntry(b []byte, fn func(Entry) bool) {
+	r := footerReader{b: b}
+	count := r.number(MaxBodies)
+	for range count {
+		if e, err := r.entry(); err != nil || !fn(e) {
+			return
+		}
+	}
 }
 
 type footerReader struct {

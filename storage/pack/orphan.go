@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"rookery"
@@ -226,16 +224,4 @@ func (s *sweep) delete(ctx context.Context) error {
 		s.done.Aborted++
 	}
 	return failed
-}
-
-// parseKey is the inverse of Key.
-func parseKey(key string) (rookery.GroupID, command.PackID, bool) {
-	parts := strings.Split(key, "/")
-	if len(parts) != 4 {
-		return 0, "", false
-	}
-	n, err := strconv.ParseUint(parts[2], 10, 32)
-	name, ok := strings.CutSuffix(parts[3], ".pk")
-	group, id := rookery.GroupID(n), command.PackID(name)
-	return group, id, err == nil && ok && Key(group, id) == key
 }

@@ -13,15 +13,40 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"strconv"
+	"strings"
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/mailbox"
 )
 
 // LogReader fills p with the bytes at off inside the data of a log entry, as
 // log.Group.ReadAt does. KindNotFound: this node's log no longer has the entry.
 type LogReader func(ctx context.Context, group rookery.GroupID, index rookery.LogIndex, term uint64, p []byte, off int64) error
+
+// ReadPieces fills p from off of what lies in the pieces one after the other.
+// KindNotFound: there are none.
+func (log LogReader) ReadPieces(ctx context.Context, group rookery.GroupID, pieces []mailbox.LogPiece, p []byte, off int64) error {
+	if log == nil || len(pieces) == 0 {
+		return rookery.E("read body", rookery.KindNotFound, errors.New("it lies in no log entry"))
+	}
+	for _, q := range pieces {
+		if off >= q.Len {
+			off -= q.Len
+			continue
+		}
+		n := min(int64(len(p)), q.Len-off)
+		if err := log(ctx, group, q.Index, q.Term, p[:n], q.Off+off); err != nil {
+			return err
+		}
+		if p, off = p[n:], 0; len(p) == 0 {
+			return nil
+		}
+	}
+	return rookery.E("read body", rookery.KindDamaged, errors.New("its pieces are shorter than the body"))
+}
 
 // Key is a pack's name in the object store: b/<hh>/<group>/<id>.pk, where hh is
 // taken from a hash of the id so that the load spreads over the store's
@@ -29,4 +54,16 @@ type LogReader func(ctx context.Context, group rookery.GroupID, index rookery.Lo
 func Key(group rookery.GroupID, id command.PackID) string {
 	sum := sha256.Sum256([]byte(id))
 	return "b/" + hex.EncodeToString(sum[:1]) + "/" + strconv.FormatUint(uint64(group), 10) + "/" + string(id) + ".pk"
+}
+
+// parseKey is the inverse of Key.
+func parseKey(key string) (rookery.GroupID, command.PackID, bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 {
+		return 0, "", false
+	}
+	n, err := strconv.ParseUint(parts[2], 10, 32)
+	name, ok := strings.CutSuffix(parts[3], ".pk")
+	group, id := rookery.GroupID(n), command.PackID(name)
+	return group, id, err == nil && ok && Key(group, id) == key
 }

@@ -13,8 +13,6 @@ import (
 	"rookery/storage/mailbox"
 )
 
-type logPiece = mailbox.LogPiece
-
 // Source is what the Packer reads of a group's state; *mailbox.Machine is one.
 type Source interface {
 	Unpacked(from command.BodyID, limit int) ([]mailbox.Body, error)
@@ -112,7 +110,6 @@ func (o *Options) setDefaults() {
 // leaves at most an object nobody points to.
 type Packer struct {
 	o       Options
-	bodies  *Bodies
 	pending atomic.Int64
 	arrived chan struct{} // something waits
 	full    chan struct{} // a whole pack waits
@@ -150,8 +147,7 @@ type Stats struct {
 // NewPacker makes a Packer.
 func NewPacker(o Options) *Packer {
 	o.setDefaults()
-	return &Packer{o: o, bodies: NewBodies(BodiesOptions{Log: o.Log, Logger: o.Logger}),
-		arrived: make(chan struct{}, 1), full: make(chan struct{}, 1), unreadable: map[command.BodyID]bool{},
+	return &Packer{o: o, arrived: make(chan struct{}, 1), full: make(chan struct{}, 1), unreadable: map[command.BodyID]bool{},
 		gone: map[command.PackID]bool{}, shunned: map[command.PackID]bool{}}
 }
 

@@ -3,6 +3,7 @@ package pack
 import (
 	"context"
 	"crypto/sha256"
+	"hash/crc32"
 	"io"
 
 	"rookery"
@@ -22,6 +23,28 @@ func parseEnds(head, tail []byte, size int64) (Index, error) {
 	}
 	entries, err := parseTail(tail, int64(start), size)
 	return Index{group, id, size, entries}, err
+}
+
+// parseTail reads the index of a pack of size bytes that ends with tail.
+func parseTail(tail []byte, start, size int64) ([]Entry, error) {
+	if len(tail) < trailerLen {
+		return nil, damaged("it is cut short")
+	}
+	t, err := parseTrailer(tail[len(tail)-trailerLen:])
+	if err != nil {
+		return nil, err
+	}
+	if t.size != size || start+t.footer+int64(trailerLen) > size {
+		return nil, damaged("it has %d bytes, its trailer says %d", size, t.size)
+	}
+	if int64(len(tail)) < t.footer+int64(trailerLen) {
+		return nil, damaged("its footer is cut short")
+	}
+	footer := tail[len(tail)-trailerLen-int(t.footer) : len(tail)-trailerLen]
+	if crc32.Checksum(footer, castagnoli) != t.sum {
+		return nil, damaged("its footer fails its checksum")
+	}
+	return parseFooter(footer, start, size-t.footer-int64(trailerLen))
 }
 
 // readTail reads the end of an object of size bytes with its whole footer, if

@@ -157,23 +157,22 @@ func beginsIndex(b []byte, start int64) bool {
 // proved reads entries up to the first that makes no sense, and leaves out
 // those whose bytes are others.
 func proved(b []byte, start, end int64, prove func(Entry) (bool, error)) (good []Entry, err error) {
-	r := footerReader{b: b}
-	count := r.number(MaxBodies)
-	for range count {
-		e, err := r.entry()
-		if err != nil || e.Off < start || e.Len <= 0 || e.Len > end-e.Off {
-			return good, nil
+	EachEntry(b, func(e Entry) bool {
+		if e.Off < start || e.Len <= 0 || e.Len > end-e.Off {
+			return false
 		}
 		start = e.Off + e.Len
-		ok, err := prove(e)
-		if err != nil {
-			return good, fmt.Errorf("body %d: %w", e.Body, err)
+		var ok bool
+		if ok, err = prove(e); err != nil {
+			err = fmt.Errorf("body %d: %w", e.Body, err)
+			return false
 		}
 		if ok {
 			good = append(good, e)
 		}
-	}
-	return good, nil
+		return true
+	})
+	return good, err
 }
 
 // Places looks in a pack's index for bodies that are sought, and tells the

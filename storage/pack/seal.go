@@ -64,7 +64,7 @@ func (p *Packer) seal(ctx context.Context, batch []mailbox.Body) (int64, bool) {
 func (p *Packer) build(ctx context.Context, batch []mailbox.Body) *sealed {
 	id := NewID(p.o.Clock())
 	if b := batch[0]; len(batch) == 1 && b.Encoded > p.o.Large {
-		st := NewStream(p.o.Group, id, b.ID, b.Layout, b.Encoded, logBody(ctx, p.bodies, p.o.Group, b.Log))
+		st := NewStream(p.o.Group, id, b.ID, b.Layout, b.Encoded, logBody(ctx, p.o.Log, p.o.Group, b.Log))
 		return &sealed{id: id, size: st.Size(), entries: []Entry{st.Entry()}, sum: st.Sum, source: st, broken: st.Err}
 	}
 	var capacity int64
@@ -76,7 +76,7 @@ func (p *Packer) build(ctx context.Context, batch []mailbox.Body) *sealed {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := w.Add(b.ID, b.Layout, b.Encoded, logBody(ctx, p.bodies, p.o.Group, b.Log)); err != nil {
+		if err := w.Add(b.ID, b.Layout, b.Encoded, logBody(ctx, p.o.Log, p.o.Group, b.Log)); err != nil {
 			p.leaveOut(b.ID, err)
 		}
 	}

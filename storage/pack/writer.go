@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/mailbox"
 )
 
 // Writer builds a small pack in memory.
@@ -143,6 +144,6 @@ func (s *Stream) Seek(offset int64, whence int) (int64, error) {
 }
 
 // logBody gives the read function of a body in the log.
-func logBody(ctx context.Context, b *Bodies, group rookery.GroupID, pieces []logPiece) func(p []byte, off int64) error {
-	return func(p []byte, off int64) error { return b.readLog(ctx, group, b.o.Log, pieces, p, off) }
+func logBody(ctx context.Context, log LogReader, group rookery.GroupID, pieces []mailbox.LogPiece) func(p []byte, off int64) error {
+	return func(p []byte, off int64) error { return log.ReadPieces(ctx, group, pieces, p, off) }
 }
