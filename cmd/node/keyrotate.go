@@ -11,8 +11,8 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
@@ -57,7 +57,7 @@ func (n *Node) rotateTenant(ctx context.Context) (r adminapi.RotatedKey, err err
 // nextKey is the key to bring into use: the one that an earlier rotation, which
 // did not come to its end, has brought to nodes, else a new one. So rings do
 // not grow with every attempt.
-func (n *Node) nextKey(held map[rookery.NodeID]peers.HeldKeys, records []system.TenantKey) body.TenantKey {
+func (n *Node) nextKey(held map[rookery.NodeID]peers.HeldKeys, records []system.TenantKey) keys.TenantKey {
 	top := n.tenant.ring.Current()
 	for _, r := range records {
 		top = max(top, r.Version)
@@ -70,11 +70,11 @@ func (n *Node) nextKey(held map[rookery.NodeID]peers.HeldKeys, records []system.
 	}
 	begun, ok := n.tenant.ring.Tenant(top)
 	if !ok || top == known {
-		return body.NewTenantKey(top + 1)
+		return keys.NewTenantKey(top + 1)
 	}
 	for _, h := range held {
 		if print, has := h.Held[top]; has && print != begun.Fingerprint() {
-			return body.NewTenantKey(top + 1)
+			return keys.NewTenantKey(top + 1)
 		}
 	}
 	return begun
@@ -92,7 +92,7 @@ func (n *Node) keysCurrent(ctx context.Context) error {
 }
 
 // spread brings a key to every node, and says which have not taken it.
-func (t *keyRing) spread(ctx context.Context, nodes []system.Node, key body.TenantKey) map[rookery.NodeID]error {
+func (t *keyRing) spread(ctx context.Context, nodes []system.Node, key keys.TenantKey) map[rookery.NodeID]error {
 	return eachMember(nodes, func(x system.Node) error {
 		if x.ID == t.node.id.Node {
 			return t.put(ctx, key)

@@ -10,14 +10,14 @@ import (
 	"strings"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // sealer keeps the secrets of the settings closed in the log, the state and
 // backups: AES-256-GCM under the version in use of a key of their own, the
 // settings key, whose ring lies beside the tenant's.
 type sealer struct {
-	ring *body.Keyring
+	ring *keys.Keyring
 	// fetch tries to bring versions that are not in the ring.
 	fetch func()
 }

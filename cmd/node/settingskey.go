@@ -10,8 +10,8 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/system"
 )
 
@@ -48,7 +48,7 @@ func (n *Node) newSealer() *sealer {
 
 // gossipKeys are those that gossip reads: one of every version of the settings
 // key in the ring, that of the version in use first, which encrypts.
-func gossipKeys(ring *body.Keyring) (keys [][]byte, err error) {
+func gossipKeys(ring *keys.Keyring) (keys [][]byte, err error) {
 	use := ring.Current()
 	for _, v := range ring.Versions() {
 		k, ok := ring.Tenant(v)
@@ -168,7 +168,7 @@ func (n *Node) rotateSettingsKey(ctx context.Context) error {
 			top = max(top, v)
 		}
 	}
-	key := body.NewTenantKey(top + 1)
+	key := keys.NewTenantKey(top + 1)
 	defer key.Clear()
 	if err := n.enoughHave(nodes, n.settingsRing.spread(ctx, nodes, key)); err != nil {
 		return rookery.E("change settings key", rookery.KindUnavailable, err)
@@ -203,7 +203,7 @@ func (n *Node) dropSettingsKeys(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.change(ctx, func(k *body.Keyring) error {
+	return t.change(ctx, func(k *keys.Keyring) error {
 		for _, v := range old {
 			if err := k.Destroy(v); err != nil {
 				return err

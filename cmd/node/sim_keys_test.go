@@ -23,6 +23,7 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -116,7 +117,7 @@ func (c *sim) emailsOf(v *victim) (emails []mailbox.Email) {
 // and an image of every group.
 type thief struct {
 	t     *testing.T
-	rings []*body.Keyring
+	rings []*keys.Keyring
 	files map[string][]byte
 }
 
@@ -195,7 +196,7 @@ func (th *thief) takeMem(name string, m *vfs.MemFS, dir string) {
 
 // accountKeys tries every ring on everything in every file that can be a
 // wrapped key of the account.
-func (th *thief) accountKeys(id rookery.AccountID) (keys []*body.AccountKey, where map[string]bool) {
+func (th *thief) accountKeys(id rookery.AccountID) (keys []*keys.AccountKey, where map[string]bool) {
 	where = map[string]bool{}
 	for name, b := range th.files {
 		for i := 0; i+62 <= len(b); i++ {
@@ -478,7 +479,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 		if a, b := lost.tenant.ring.Fingerprints(), n.tenant.ring.Fingerprints(); !maps.Equal(a, b) {
 			t.Errorf("it holds %v, the others %v", lost.tenant.ring, n.tenant.ring)
 		}
-		if ring, err := body.LoadKeyring(file); err != nil || ring.Current() != n.tenant.ring.Current() {
+		if ring, err := keys.LoadKeyring(file); err != nil || ring.Current() != n.tenant.ring.Current() {
 			t.Errorf("its file holds %v: %v", ring, err)
 		}
 		c.nodes = c.nodes[:3] // the joiner has no replicas yet

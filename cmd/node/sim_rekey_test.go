@@ -14,8 +14,8 @@ import (
 	"rookery/cluster/transport"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 )
 
 // secrets are the sealed secrets of the settings as a node has them.
@@ -70,7 +70,7 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			}
 			return true
 		})
-		kept, err := body.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKeys))
+		kept, err := keys.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKeys))
 		if err != nil {
 			t.Fatal(err)
 		}

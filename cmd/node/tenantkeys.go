@@ -11,7 +11,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/peers"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/storage/system"
 )
 
@@ -28,7 +28,7 @@ type keyRing struct {
 	// of the ring.
 	records func() ([]system.TenantKey, error)
 	moved   func()
-	ring    *body.Keyring
+	ring    *keys.Keyring
 	source  datadir.KeySource
 	// lost is that the source had none at the start: the cluster gives it.
 	lost bool
@@ -50,7 +50,7 @@ func openTenantRing(ctx context.Context, n *Node) (*keyRing, error) {
 
 func (t *keyRing) open(ctx context.Context) (err error) {
 	if t.ring, err = t.source.Load(ctx); rookery.Is(err, rookery.KindNotFound) {
-		t.ring, t.lost, err = new(body.Keyring), true, nil
+		t.ring, t.lost, err = new(keys.Keyring), true, nil
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func (t *keyRing) find(ctx context.Context) error {
 }
 
 // change changes the ring where its source takes the change first.
-func (t *keyRing) change(ctx context.Context, fn func(*body.Keyring) error) error {
+func (t *keyRing) change(ctx context.Context, fn func(*keys.Keyring) error) error {
 	next := t.ring.Clone()
 	defer next.Clear()
 	if err := fn(next); err != nil {
@@ -109,7 +109,7 @@ func (t *keyRing) sync(ctx context.Context) error {
 	stale := t.destroyed(records)
 	used := use > t.ring.Current() || len(stale) > 0
 	if used {
-		err = t.change(ctx, func(k *body.Keyring) error {
+		err = t.change(ctx, func(k *keys.Keyring) error {
 			if use > 0 {
 				if err := k.Use(use); err != nil {
 					return err
@@ -183,7 +183,7 @@ func (t *keyRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []sy
 		return err
 	}
 	gone := map[uint32]bool{}
-	proper := map[uint32]body.Fingerprint{}
+	proper := map[uint32]keys.Fingerprint{}
 	for _, r := range records {
 		gone[r.Version] = r.Destroyed > 0
 		if r.Since > 0 {
@@ -191,10 +191,10 @@ func (t *keyRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []sy
 		}
 	}
 	mine := t.ring.Fingerprints()
-	var keys []body.TenantKey
+	var got []keys.TenantKey
 	defer func() {
-		for i := range keys {
-			keys[i].Clear()
+		for i := range got {
+			got[i].Clear()
 		}
 	}()
 	for v, print := range theirs.Held {
@@ -209,13 +209,13 @@ func (t *keyRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []sy
 		if k.Fingerprint() != print {
 			return rookery.E("fetch "+t.name+" key", rookery.KindDamaged, fmt.Errorf("version %d is another key than announced", v))
 		}
-		keys = append(keys, k)
+		got = append(got, k)
 	}
-	if len(keys) == 0 {
+	if len(got) == 0 {
 		return rookery.E("fetch "+t.name+" keys", rookery.KindNotFound, errors.New("it has none that is missing here"))
 	}
-	err = t.change(ctx, func(ring *body.Keyring) error {
-		for _, k := range keys {
+	err = t.change(ctx, func(ring *keys.Keyring) error {
+		for _, k := range got {
 			if print, have := mine[k.Version]; have && print != k.Fingerprint() {
 				if err := ring.Destroy(k.Version); err != nil {
 					return err // a rotation of this node that lost against another
@@ -238,13 +238,13 @@ func (t *keyRing) fetchFrom(ctx context.Context, to rookery.NodeID, records []sy
 }
 
 // put takes in a key that is about to come into use.
-func (t *keyRing) put(ctx context.Context, k body.TenantKey) error {
+func (t *keyRing) put(ctx context.Context, k keys.TenantKey) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if have, ok := t.ring.Tenant(k.Version); ok && have.Fingerprint() == k.Fingerprint() {
 		return nil
 	}
-	err := t.change(ctx, func(ring *body.Keyring) error { return ring.Add(k) })
+	err := t.change(ctx, func(ring *keys.Keyring) error { return ring.Add(k) })
 	if err == nil {
 		t.moved()
 	}
@@ -309,9 +309,9 @@ func (t *keyRing) serve() {
 }
 
 // parseKey takes a key that has travelled, and clears what it travelled in.
-func parseKey(k peers.Key) (body.TenantKey, error) {
+func parseKey(k peers.Key) (keys.TenantKey, error) {
 	defer clear(k.Secret)
-	return body.ParseTenantKey(k.Version, k.Secret)
+	return keys.ParseTenantKey(k.Version, k.Secret)
 }
 
 // keysHeld asks a member, this node included.
@@ -324,12 +324,12 @@ func (t *keyRing) keysHeld(ctx context.Context, to rookery.NodeID) (peers.HeldKe
 	return t.calls.Held.Ask(ctx, t.node.peers, to, peers.Nothing{})
 }
 
-func (t *keyRing) getKey(ctx context.Context, to rookery.NodeID, version uint32) (body.TenantKey, error) {
+func (t *keyRing) getKey(ctx context.Context, to rookery.NodeID, version uint32) (keys.TenantKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyWait)
 	defer cancel()
 	k, err := t.calls.Get.Ask(ctx, t.node.peers, to, peers.Key{Version: version})
 	if err != nil {
-		return body.TenantKey{}, err
+		return keys.TenantKey{}, err
 	}
 	return parseKey(k)
 }

@@ -13,6 +13,7 @@ import (
 	"rookery/storage/account"
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -30,7 +31,7 @@ const (
 // recipient is one account that gets the message.
 type recipient struct {
 	account *account.Account
-	key     *body.AccountKey
+	key     *keys.AccountKey
 }
 
 // Deliver has a message judged, files it for all its recipients, and returns nil
@@ -151,7 +152,7 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 // deliveries, the others as an item of its queue. The message goes to the
 // mailbox of the role in each account; "" is INBOX.
 func address(groups []groupOf, role string, few bool) addressing {
-	return func(cmd *command.Deliver, key body.MessageKey, x *body.Extract) {
+	return func(cmd *command.Deliver, key keys.MessageKey, x *body.Extract) {
 		several := len(groups) > 1 || len(groups[0].recipients) > 1
 		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
 		if len(groups) == 1 {
@@ -168,7 +169,7 @@ func address(groups []groupOf, role string, few bool) addressing {
 }
 
 // deliveries are the deliveries to the accounts of one group.
-func deliveries(g groupOf, id rookery.EmailID, key body.MessageKey, x *body.Extract, role string, several, few bool) []command.Delivery {
+func deliveries(g groupOf, id rookery.EmailID, key keys.MessageKey, x *body.Extract, role string, several, few bool) []command.Delivery {
 	out := make([]command.Delivery, len(g.recipients))
 	for i, r := range g.recipients {
 		tokens := threads(x, r.key, few)
@@ -180,7 +181,7 @@ func deliveries(g groupOf, id rookery.EmailID, key body.MessageKey, x *body.Extr
 // threads are a message's thread tokens, as many as count: the oldest, which
 // names the conversation, and the last, which name the messages answered and
 // the message itself.
-func threads(x *body.Extract, key *body.AccountKey, few bool) [][8]byte {
+func threads(x *body.Extract, key *keys.AccountKey, few bool) [][8]byte {
 	most := mailbox.MaxTokens
 	if few {
 		most = fewTokens
@@ -251,7 +252,7 @@ func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into ro
 	}
 	m := message{spool: spool}
 	group := d.groupOf(ctx, a)
-	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk body.MessageKey, x *body.Extract) {
+	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk keys.MessageKey, x *body.Extract) {
 		cmd.Deliveries = []command.Delivery{{
 			Account: a.ID(), Mailbox: into, Flags: flags, Keywords: keywords, InternalDate: unix(date),
 			WrappedKey: key.WrapMessage(cmd.Email, mk), Threads: threads(x, key, false), Strict: true,

@@ -10,6 +10,7 @@ import (
 	"rookery/protocols/policy"
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 )
 
 // roles are the roles of the mailboxes that verdicts have a message filed in;
@@ -58,7 +59,7 @@ func (m *message) open() (io.ReadCloser, error) {
 
 // encode carries the encoded body to the group's log and gives the Deliver
 // command, still without deliveries.
-func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (*command.Deliver, *body.Extract, error) {
+func (m *message) encode(ctx context.Context, c *carrier, key keys.MessageKey) (*command.Deliver, *body.Extract, error) {
 	r, err := m.open()
 	if err != nil {
 		return nil, nil, err
@@ -76,13 +77,13 @@ func (m *message) encode(ctx context.Context, c *carrier, key body.MessageKey) (
 }
 
 // addressing names the recipients in a command whose body is on its way.
-type addressing func(cmd *command.Deliver, key body.MessageKey, x *body.Extract)
+type addressing func(cmd *command.Deliver, key keys.MessageKey, x *body.Extract)
 
 // file makes the final bytes, once, and commits them with the deliveries that
 // address names. A result that outcome takes for a failure drops the body.
 func (d *Deliverer) file(ctx context.Context, group rookery.GroupID, m *message, address addressing,
 	outcome func(*command.Deliver, *command.DeliverResult) error) (*command.Deliver, *command.DeliverResult, rookery.LogIndex, error) {
-	key := body.NewMessageKey()
+	key := keys.NewMessageKey()
 	c := d.carrier(ctx, group)
 	cmd, extract, err := m.encode(ctx, c, key)
 	if err != nil {

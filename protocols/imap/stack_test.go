@@ -26,8 +26,8 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/protocols/signin"
 	"rookery/storage/account"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/state"
@@ -175,7 +175,7 @@ func newStackSigning(t testing.TB, how signin.Options, tune ...func(*Options)) *
 		}
 		return nil
 	}
-	keys := body.GenerateKeyring()
+	keys := keys.GenerateKeyring()
 	s := &stack{t: t, log: log, people: &people{}, tls: testTLS(t)}
 	s.store = account.New(account.Options{
 		Log: log, Machine: machine, System: sys, Keys: keys, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} },

@@ -8,6 +8,7 @@ import (
 
 	"rookery/protocols/imap/wire"
 	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // datum is a string, number, NIL or list of the wire.
@@ -45,7 +46,7 @@ func FuzzStructure(f *testing.F) {
 	f.Add([]byte("From: a:b;c@d, \"x\x00\" <@r:y@z>\r\nSubject: \xff\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/x;boundary=b\r\n\r\n--b"))
 	pools := wire.NewBuffers()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		enc, err := body.Encode(context.Background(), bytes.NewReader(data), body.MessageKey{}, func([]byte) error { return nil })
+		enc, err := body.Encode(context.Background(), bytes.NewReader(data), keys.MessageKey{}, func([]byte) error { return nil })
 		if err != nil {
 			t.Skip()
 		}

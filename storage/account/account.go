@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/system"
@@ -53,7 +53,7 @@ type Options struct {
 	// Remote asks another node for the facts of an account in a group that
 	// has no replica here. nil: nobody can be asked.
 	Remote func(context.Context, rookery.GroupID, rookery.AccountID) (Facts, error)
-	Keys   *body.Keyring
+	Keys   *keys.Keyring
 	// Fetch brings tenant keys that this node's keyring lacks from another
 	// node. nil: nobody can be asked.
 	Fetch  func(context.Context) error

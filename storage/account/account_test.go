@@ -16,8 +16,8 @@ import (
 	"rookery"
 	"rookery/storage/account"
 	"rookery/storage/account/accounttest"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -284,7 +284,7 @@ func TestReadWhatWasDelivered(t *testing.T) {
 func TestForeignKeyring(t *testing.T) {
 	n := accounttest.Open(t, accounttest.Options{})
 	a := n.Account(t, "dir/1")
-	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: body.GenerateKeyring(), Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
+	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: keys.GenerateKeyring(), Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
 	b, err := other.Open(t.Context(), a.ID())
 	if err != nil {
 		t.Fatal(err)

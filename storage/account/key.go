@@ -5,13 +5,13 @@ import (
 	"context"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
 // opened is an account's key in memory, with the wrap it was opened from.
 type opened struct {
-	key *body.AccountKey
+	key *keys.AccountKey
 	as  []byte
 	// seen is Store.changes when the wrap was read.
 	seen uint64
@@ -21,7 +21,7 @@ type opened struct {
 // account's key changes. KindNotFound: no such account here. KindUnavailable:
 // its tenant key is not in this node's keyring. KindDamaged: the key does not
 // open.
-func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
+func (a *Account) Key(ctx context.Context) (*keys.AccountKey, error) {
 	changes := a.store.changes.Load() // before the wrap is read
 	a.mu.Lock()
 	o := a.opened
@@ -47,7 +47,7 @@ func (a *Account) Key(ctx context.Context) (*body.AccountKey, error) {
 
 // openKey unwraps a key, after fetching the tenant key where this node lacks it
 // and there is somebody to ask.
-func (s *Store) openKey(ctx context.Context, id rookery.AccountID, wrapped []byte) (*body.AccountKey, error) {
+func (s *Store) openKey(ctx context.Context, id rookery.AccountID, wrapped []byte) (*keys.AccountKey, error) {
 	key, err := s.o.Keys.OpenAccount(id, wrapped)
 	if !rookery.Is(err, rookery.KindUnavailable) || s.o.Fetch == nil {
 		return key, err
@@ -64,10 +64,10 @@ func (s *Store) openKey(ctx context.Context, id rookery.AccountID, wrapped []byt
 func (s *Store) KeysChanged() { s.changes.Add(1) }
 
 // messageKey opens a message's key.
-func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (body.MessageKey, error) {
+func (a *Account) messageKey(ctx context.Context, e mailbox.Email) (keys.MessageKey, error) {
 	key, err := a.Key(ctx)
 	if err != nil {
-		return body.MessageKey{}, err
+		return keys.MessageKey{}, err
 	}
 	return key.UnwrapMessage(e.ID, e.Key)
 }

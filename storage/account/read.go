@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -61,7 +62,7 @@ func (a *Account) Body(ctx context.Context, v *mailbox.View, e mailbox.Email) (*
 	return a.reader(ctx, v, e, key)
 }
 
-func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, key body.MessageKey) (*body.Reader, error) {
+func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, key keys.MessageKey) (*body.Reader, error) {
 	group := e.Group
 	b, err := a.bodyIn(v, e)
 	if rookery.Is(err, rookery.KindNotFound) || errors.Is(err, errAway) {
@@ -76,7 +77,7 @@ func (a *Account) reader(ctx context.Context, v *mailbox.View, e mailbox.Email, 
 }
 
 // open makes the reader of a body that a source gives.
-func (a *Account) open(b mailbox.Body, key body.MessageKey, source body.Source) (*body.Reader, error) {
+func (a *Account) open(b mailbox.Body, key keys.MessageKey, source body.Source) (*body.Reader, error) {
 	var layout body.Layout
 	if err := layout.UnmarshalBinary(b.Layout); err != nil {
 		return nil, err

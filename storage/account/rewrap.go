@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"rookery"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -52,7 +52,7 @@ func (s *Store) RewrapAccounts(ctx context.Context, group rookery.GroupID) (done
 }
 
 func (s *Store) rewrapAccount(ctx context.Context, a mailbox.Account, target uint32, c *command.RewrapAccounts) error {
-	if body.WrappedUnder(a.Key) >= target {
+	if keys.WrappedUnder(a.Key) >= target {
 		return nil
 	}
 	next, err := s.o.Keys.Rewrap(a.ID, a.Key)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 )
@@ -68,7 +69,7 @@ func BenchmarkEncode(b *testing.B) {
 	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("%dK", size>>10), func(b *testing.B) {
 			msg := sampleMail(size)
-			key := NewMessageKey()
+			key := keys.NewMessageKey()
 			b.SetBytes(int64(len(msg)))
 			b.ReportAllocs()
 			stored := 0
@@ -102,7 +103,7 @@ func BenchmarkExtract(b *testing.B) {
 
 func BenchmarkSeal(b *testing.B) {
 	e := extractString(b, string(sampleMail(4<<10)))
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	b.ReportAllocs()
 	for b.Loop() {
 		Seal(e, key)
@@ -110,7 +111,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	sealed := Seal(extractString(b, string(sampleMail(4<<10))), key)
 	b.SetBytes(int64(len(sealed)))
 	b.ReportAllocs()
@@ -123,7 +124,7 @@ func BenchmarkOpen(b *testing.B) {
 
 func BenchmarkRead(b *testing.B) {
 	msg := sampleMail(1 << 20)
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	layout, stored, _ := encodeBytes(b, msg, key)
 	b.SetBytes(int64(len(msg)))
 	b.ReportAllocs()

@@ -1,11 +1,11 @@
 // Package body turns a message into what is stored of it, and back. It owns
-// the keys (tenant, account, message), the encoding of bodies (64 KiB chunks,
-// zstd, AES-256-GCM), the one-pass extraction of header, envelope, MIME
-// structure and preview, and the decoding of text for SEARCH and previews.
+// the encoding of bodies (64 KiB chunks, zstd, AES-256-GCM), the one-pass
+// extraction of header, envelope, MIME structure and preview, and the decoding
+// of text for SEARCH and previews.
 //
-// It never stores anything itself (the tenant keyring's file apart), never
-// changes a byte of a message, and knows neither the log nor packs: encoded
-// bytes leave through a callback and come back through one.
+// It never stores anything itself, never changes a byte of a message, holds no
+// key longer than a call, and knows neither the log nor packs: encoded bytes
+// leave through a callback and come back through one.
 package body
 
 // ChunkSize is the plaintext size of every chunk of an encoded body but the

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rookery/storage/keys"
 	"rookery/test/corpus"
 )
 
@@ -22,7 +23,7 @@ func TestCorpus(t *testing.T) {
 	var n, parts, odd, blank, size, stored, sealed, trailing int
 	for _, m := range corpus.Messages(t) {
 		path, msg := m.Name, m.Text
-		key := NewMessageKey()
+		key := keys.NewMessageKey()
 		layout, encoded, enc := encodeBytes(t, msg, key)
 		e := enc.Extract
 		if err := checkExtract(e, string(msg)); err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"os"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ func TestEveryBodyNamesItsDictionary(t *testing.T) {
 		noise[i] = byte(rnd.Uint32())
 	}
 	for _, msg := range [][]byte{nil, []byte("a"), sampleMail(3000), sampleMail(4*ChunkSize + 3), noise, append(sampleMail(40<<10), noise...)} {
-		key := NewMessageKey()
+		key := keys.NewMessageKey()
 		layout, stored, enc := encodeBytes(t, msg, key)
 		if _, id := sealHead(enc.Sealed); layout.Dictionary != Generic || id != Generic {
 			t.Fatalf("a body names dictionary %d, its extract %d", layout.Dictionary, id)
@@ -89,6 +90,6 @@ func FuzzUnpack(f *testing.F) {
 		if ok && len(out) > ChunkSize {
 			t.Fatalf("%d bytes out of one chunk", len(out))
 		}
-		Open(append([]byte{sealFormat, byte(Generic)}, src...), MessageKey{})
+		Open(append([]byte{sealFormat, byte(Generic)}, src...), keys.MessageKey{})
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"rookery/storage/keys"
 
 	"rookery"
 )
@@ -34,7 +35,7 @@ type Encoded struct {
 // (at most ChunkSize+64 bytes) is passed to emit, in order; it is valid during
 // the call only. The pieces together are the encoded body, Layout.EncodedSize
 // bytes. An error of r, ctx or emit ends it and is returned wrapped.
-func Encode(ctx context.Context, r io.Reader, key MessageKey, emit func(chunk []byte) error) (Encoded, error) {
+func Encode(ctx context.Context, r io.Reader, key keys.MessageKey, emit func(chunk []byte) error) (Encoded, error) {
 	const op = "encode message"
 	var out Encoded
 	out.Layout.Version = LayoutVersion
@@ -124,7 +125,7 @@ type chunkSealer struct {
 	aad   [10]byte
 }
 
-func newChunkSealer(key MessageKey, salt [16]byte) *chunkSealer {
+func newChunkSealer(key keys.MessageKey, salt [16]byte) *chunkSealer {
 	return &chunkSealer{gcm: chunkGCM(key, salt), out: buffers.Get().(*chunkBuffer)}
 }
 
@@ -138,7 +139,7 @@ func (s *chunkSealer) chunk(plain []byte, last bool) []byte {
 	return s.gcm.Seal(packed[:0], s.nonce[:], packed, s.aad[:])
 }
 
-func chunkGCM(key MessageKey, salt [16]byte) cipher.AEAD {
+func chunkGCM(key keys.MessageKey, salt [16]byte) cipher.AEAD {
 	return key.Cipher("rookery body chunks", salt[:]...)
 }
 
@@ -154,6 +155,6 @@ func chunkNonce(nonce *[nonceSize]byte, aad *[10]byte, n uint64, last bool) {
 	}
 }
 
-func keyedDigest(key MessageKey, sum [32]byte) [32]byte {
+func keyedDigest(key keys.MessageKey, sum [32]byte) [32]byte {
 	return key.Digest("rookery body digest", sum[:])
 }

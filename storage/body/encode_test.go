@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -17,7 +18,7 @@ import (
 )
 
 // encodeBytes encodes a message and gives its layout and everything emitted.
-func encodeBytes(t testing.TB, msg []byte, key MessageKey) (Layout, []byte, Encoded) {
+func encodeBytes(t testing.TB, msg []byte, key keys.MessageKey) (Layout, []byte, Encoded) {
 	t.Helper()
 	var stored []byte
 	enc, err := Encode(context.Background(), bytes.NewReader(msg), key, func(c []byte) error {
@@ -53,7 +54,7 @@ func TestEncodeReadsBack(t *testing.T) {
 	}
 	for _, size := range []int{0, 1, 17, ChunkSize - 1, ChunkSize, ChunkSize + 1, 2 * ChunkSize, 3*ChunkSize + 77} {
 		for _, msg := range [][]byte{noise[:size], bytes.Repeat([]byte("From the desk of\r\n"), size/18+1)[:size]} {
-			key := NewMessageKey()
+			key := keys.NewMessageKey()
 			layout, stored, enc := encodeBytes(t, msg, key)
 			if enc.SHA256 != sha256.Sum256(msg) || enc.Size != int64(size) || layout.EncodedSize() != int64(len(stored)) {
 				t.Fatalf("size %d, layout %+v, stored %d", enc.Size, layout, len(stored))
@@ -113,9 +114,9 @@ func readRange(t *testing.T, r *Reader, msg []byte, off, n int64) {
 func TestReaderRefusesDamage(t *testing.T) {
 	ctx := context.Background()
 	msg := sampleMail(3*ChunkSize + 100)
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	layout, stored, _ := encodeBytes(t, msg, key)
-	read := func(l Layout, key MessageKey, stored []byte) error {
+	read := func(l Layout, key keys.MessageKey, stored []byte) error {
 		r := NewReader(l, key, fromBytes(stored))
 		defer r.Close()
 		_, err := r.ReadSection(ctx, Section{0, l.PlainSize})
@@ -130,7 +131,7 @@ func TestReaderRefusesDamage(t *testing.T) {
 			s[len(s)/2] ^= 4
 			return read(layout, key, s)
 		},
-		"another key": func() error { return read(layout, NewMessageKey(), stored) },
+		"another key": func() error { return read(layout, keys.NewMessageKey(), stored) },
 		"chunks exchanged": func() error {
 			s := bytes.Clone(stored)
 			l := layout
@@ -180,16 +181,16 @@ func TestReaderRefusesDamage(t *testing.T) {
 
 func TestEncodeErrors(t *testing.T) {
 	broken := rookery.E("spool", rookery.KindUnavailable, errors.New("disk"))
-	if _, err := Encode(context.Background(), iotest.ErrReader(broken), MessageKey{}, nil); !rookery.Is(err, rookery.KindUnavailable) {
+	if _, err := Encode(context.Background(), iotest.ErrReader(broken), keys.MessageKey{}, nil); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("reader: %v", err)
 	}
-	_, err := Encode(context.Background(), strings.NewReader("a"), MessageKey{}, func([]byte) error { return broken })
+	_, err := Encode(context.Background(), strings.NewReader("a"), keys.MessageKey{}, func([]byte) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("emit: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Encode(ctx, strings.NewReader("a"), MessageKey{}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Encode(ctx, strings.NewReader("a"), keys.MessageKey{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("context: %v", err)
 	}
 }
@@ -205,7 +206,7 @@ func TestTrailingExtract(t *testing.T) {
 		h.WriteString("\r\n")
 	}
 	msg := []byte(h.String() + "Subject: large\r\n\r\nbody\r\n")
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	layout, stored, enc := encodeBytes(t, msg, key)
 	if !enc.Trailing || enc.Sealed != nil || layout.ExtractLen == 0 || layout.EncodedSize() != int64(len(stored)) {
 		t.Fatalf("trailing %v, sealed %d, layout %+v", enc.Trailing, len(enc.Sealed), layout)
@@ -228,7 +229,7 @@ func TestTrailingExtract(t *testing.T) {
 }
 
 func TestSaltKeepsNoncesApart(t *testing.T) {
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	_, a, _ := encodeBytes(t, []byte("same"), key)
 	_, b, _ := encodeBytes(t, []byte("same"), key)
 	if bytes.Equal(a, b) {
@@ -241,7 +242,7 @@ func TestEncodeConcurrently(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			msg := sampleMail((i + 1) * 30_000)
-			key := NewMessageKey()
+			key := keys.NewMessageKey()
 			layout, stored, enc := encodeBytes(t, msg, key)
 			r := NewReader(layout, key, fromBytes(stored))
 			defer r.Close()

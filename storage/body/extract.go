@@ -1,6 +1,9 @@
 package body
 
-import "strings"
+import (
+	"rookery/storage/keys"
+	"strings"
+)
 
 // ExtractVersion is the version of extraction this code writes. A raised
 // version means that extracting again gives more or better fields.
@@ -50,13 +53,13 @@ type Section struct {
 // ThreadTokens are the keyed tokens by which the message's conversation is
 // found: of its References, In-Reply-To and Message-ID; and, when it refers to
 // no other message, of its base subject.
-func (e *Extract) ThreadTokens(k *AccountKey) [][8]byte {
+func (e *Extract) ThreadTokens(k *keys.AccountKey) [][8]byte {
 	out := make([][8]byte, 0, len(e.References)+len(e.InReplyTo)+2)
 	seen := make(map[string]bool, cap(out))
 	add := func(id string) {
 		if id != "" && !seen[id] {
 			seen[id] = true
-			out = append(out, k.ThreadToken(TokenMessageID, id))
+			out = append(out, k.ThreadToken(keys.TokenMessageID, id))
 		}
 	}
 	for _, id := range e.References {
@@ -68,7 +71,7 @@ func (e *Extract) ThreadTokens(k *AccountKey) [][8]byte {
 	refers := len(out) > 0
 	add(e.MessageID)
 	if !refers && e.BaseSubject != "" {
-		out = append(out, k.ThreadToken(TokenSubject, strings.ToLower(e.BaseSubject)))
+		out = append(out, k.ThreadToken(keys.TokenSubject, strings.ToLower(e.BaseSubject)))
 	}
 	return out
 }

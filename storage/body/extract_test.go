@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 
@@ -210,8 +211,8 @@ func TestLimits(t *testing.T) {
 		if n := len(e.Structure.Parts); n < MaxParts-2 || n > MaxParts {
 			t.Errorf("%d parts", n)
 		}
-		sealed := Seal(e, MessageKey{})
-		back, err := Open(sealed, MessageKey{})
+		sealed := Seal(e, keys.MessageKey{})
+		back, err := Open(sealed, keys.MessageKey{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,10 +1,13 @@
 package body
 
 import (
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rookery"
 )
 
 func TestAddresses(t *testing.T) {
@@ -71,12 +74,15 @@ func TestThreading(t *testing.T) {
 	if diff := cmp.Diff([]string{"c@d"}, e.InReplyTo); diff != "" {
 		t.Error(diff)
 	}
-	k := newAccountKey(append([]byte{1}, make([]byte, 31)...))
-	if got := e.ThreadTokens(k); len(got) != 5 || got[4] != k.ThreadToken(TokenMessageID, "a@b") {
+	k, _, err := keys.GenerateKeyring().NewAccountKey(rookery.NewAccountID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.ThreadTokens(k); len(got) != 5 || got[4] != k.ThreadToken(keys.TokenMessageID, "a@b") {
 		t.Errorf("%d tokens", len(got))
 	}
 	e = extractString(t, crlf("Message-ID: a@b\nSubject: RE: Hi THERE\n\n"))
-	if got := e.ThreadTokens(k); len(got) != 2 || got[1] != k.ThreadToken(TokenSubject, "hi there") || e.MessageID != "a@b" {
+	if got := e.ThreadTokens(k); len(got) != 2 || got[1] != k.ThreadToken(keys.TokenSubject, "hi there") || e.MessageID != "a@b" {
 		t.Errorf("%v of %q", got, e.MessageID)
 	}
 	ids := messageIDs(strings.Repeat("<x@y>", 10)+"<last@y>", 4)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"rookery/storage/keys"
 	"testing"
 
 	"rookery"
@@ -71,17 +72,17 @@ func TestStoredFormats(t *testing.T) {
 		if err := checkExtract(e, string(msg)); err != nil {
 			t.Error(err)
 		}
-		if e.Envelope.From[0].Mailbox != "alice" || len(e.Structure.Parts) != 2 || acct.ThreadToken(TokenMessageID, e.MessageID) != f.Token {
+		if e.Envelope.From[0].Mailbox != "alice" || len(e.Structure.Parts) != 2 || acct.ThreadToken(keys.TokenMessageID, e.MessageID) != f.Token {
 			t.Errorf("%s: the extract differs: %+v", file, e)
 		}
 	}
 }
 
 // ringOf is a keyring with one key, version 1.
-func ringOf(t *testing.T, secret [32]byte) *Keyring {
+func ringOf(t *testing.T, secret [32]byte) *keys.Keyring {
 	t.Helper()
-	var ring Keyring
-	key, err := ParseTenantKey(1, secret[:])
+	var ring keys.Keyring
+	key, err := keys.ParseTenantKey(1, secret[:])
 	if err == nil {
 		err = ring.Add(key)
 	}
@@ -95,7 +96,7 @@ func ringOf(t *testing.T, secret [32]byte) *Keyring {
 }
 
 func writeFixture(t *testing.T, path string) {
-	ring := GenerateKeyring()
+	ring := keys.GenerateKeyring()
 	f := fixture{Account: rookery.NewAccountID(), Email: rookery.NewEmailID(), Message: sampleMail(2 << 10)}
 	tenant, _ := ring.Tenant(1)
 	f.Tenant = [32]byte(tenant.Secret())
@@ -103,11 +104,11 @@ func writeFixture(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	layout, stored, enc := encodeBytes(t, f.Message, key)
 	f.Wrapped.Account, f.Wrapped.Message = wrapped, acct.WrapMessage(f.Email, key)
 	f.Layout, _ = layout.MarshalBinary()
-	f.Stored, f.Sealed, f.Token = stored, enc.Sealed, acct.ThreadToken(TokenMessageID, enc.Extract.MessageID)
+	f.Stored, f.Sealed, f.Token = stored, enc.Sealed, acct.ThreadToken(keys.TokenMessageID, enc.Extract.MessageID)
 	data, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"context"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,7 +29,7 @@ func FuzzExtract(f *testing.F) {
 		if len(msg) < 4096 {
 			inPieces(t, string(msg), e)
 		}
-		key := MessageKey{1}
+		key := keys.MessageKey{1}
 		back, err := Open(Seal(e, key), key)
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +125,7 @@ func FuzzLayout(f *testing.F) {
 		if err := back.UnmarshalBinary(again); err != nil || !cmp.Equal(l, back) {
 			t.Fatalf("%+v became %+v, %v", l, back, err)
 		}
-		r := NewReader(l, MessageKey{}, Only(func(context.Context, []byte, int64) error { return nil }))
+		r := NewReader(l, keys.MessageKey{}, Only(func(context.Context, []byte, int64) error { return nil }))
 		if _, err := r.ReadAt(context.Background(), make([]byte, 10), 0); err == nil {
 			t.Error("read something out of nothing")
 		}
@@ -133,7 +134,7 @@ func FuzzLayout(f *testing.F) {
 }
 
 func FuzzOpen(f *testing.F) {
-	key := MessageKey{2}
+	key := keys.MessageKey{2}
 	e, err := ExtractFrom(context.Background(), bytes.NewReader(sampleMail(2<<10)))
 	if err != nil {
 		f.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"rookery/storage/keys"
 	"runtime"
 	"strings"
 	"testing"
@@ -48,8 +49,8 @@ func TestHostileMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealed := Seal(e, MessageKey{})
-		if _, err := Open(sealed, MessageKey{}); err != nil {
+		sealed := Seal(e, keys.MessageKey{})
+		if _, err := Open(sealed, keys.MessageKey{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&after)

@@ -2,11 +2,12 @@ package body
 
 import (
 	"bytes"
+	"rookery/storage/keys"
 	"testing"
 )
 
 func TestOpenHeader(t *testing.T) {
-	key := NewMessageKey()
+	key := keys.NewMessageKey()
 	for _, truncated := range []bool{false, true} {
 		e := extractString(t, string(sampleMail(4<<10)))
 		e.HeaderTruncated = truncated

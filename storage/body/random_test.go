@@ -2,6 +2,7 @@ package body
 
 import (
 	"math/rand/v2"
+	"rookery/storage/keys"
 	"strings"
 	"testing"
 )
@@ -34,7 +35,7 @@ func TestRandomStructures(t *testing.T) {
 			inPieces(t, msg, e)
 		}
 		findAll(t, e.Structure, nil, 0)
-		key := MessageKey{3}
+		key := keys.MessageKey{3}
 		if _, err := Open(Seal(e, key), key); err != nil {
 			t.Fatalf("%v\nmessage: %q", err, msg)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"rookery/storage/keys"
 
 	"rookery"
 )
@@ -42,7 +43,7 @@ var ErrNoCopy = rookery.E("read message", rookery.KindNotFound, errors.New("ther
 // most two chunk buffers; it is for one goroutine at a time.
 type Reader struct {
 	layout Layout
-	key    MessageKey
+	key    keys.MessageKey
 	dict   *dictionary
 	source Source
 	gcm    cipher.AEAD
@@ -59,7 +60,7 @@ type Reader struct {
 // NewReader makes a Reader. The source is never asked beyond
 // Layout.EncodedSize. A layout that makes no sense shows as KindDamaged at the
 // first read; one that names a dictionary of a newer program, as KindUnavailable.
-func NewReader(layout Layout, key MessageKey, source Source) *Reader {
+func NewReader(layout Layout, key keys.MessageKey, source Source) *Reader {
 	r := &Reader{layout: layout, key: key, source: source, gcm: chunkGCM(key, layout.Salt)}
 	if err := layout.check(); err != nil {
 		r.bad = rookery.E("read message", rookery.KindDamaged, err)

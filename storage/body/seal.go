@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"rookery/storage/keys"
 
 	"rookery"
 )
@@ -21,12 +22,12 @@ const (
 
 // extractCipher has not the chunks' key: what is sealed for state never opens as
 // a piece of a body.
-func extractCipher(key MessageKey) cipher.AEAD { return key.Cipher("rookery extract") }
+func extractCipher(key keys.MessageKey) cipher.AEAD { return key.Cipher("rookery extract") }
 
 // Seal serialises, compresses and encrypts an extract under a key derived from
 // the message key. Sealing twice gives different bytes: the nonce is random,
 // since a message may be extracted again under its old key.
-func Seal(e *Extract, key MessageKey) []byte {
+func Seal(e *Extract, key keys.MessageKey) []byte {
 	buf := buffers.Get().(*chunkBuffer)
 	defer buffers.Put(buf)
 	plain := appendExtract(buf[:0], e)
@@ -35,7 +36,7 @@ func Seal(e *Extract, key MessageKey) []byte {
 	packed = generic.pack(packed, plain)
 	sealed := append(make([]byte, 0, 1+binary.MaxVarintLen32+nonceSize+len(packed)+tagSize), sealFormat)
 	sealed = binary.AppendUvarint(sealed, uint64(Generic))
-	return SealRandom(extractCipher(key), sealed, packed, bytes.Clone(sealed))
+	return keys.SealRandom(extractCipher(key), sealed, packed, bytes.Clone(sealed))
 }
 
 // sealHead is the length of what stands before the nonce, 0 if it is not of a
@@ -52,18 +53,20 @@ func sealHead(sealed []byte) (n int, id DictionaryID) {
 // Open is the inverse of Seal. KindDamaged if a check fails; KindUnavailable if
 // its dictionary comes with a newer program only. The Extract's Header shares no
 // memory with sealed.
-func Open(sealed []byte, key MessageKey) (*Extract, error) { return open(sealed, key, parseExtract) }
+func Open(sealed []byte, key keys.MessageKey) (*Extract, error) {
+	return open(sealed, key, parseExtract)
+}
 
 // OpenHeader opens no more of an extract than Version, Size, Header and
 // HeaderTruncated; Structure is an empty part. It costs less than Open, which
 // builds the rest. The errors are those of Open.
-func OpenHeader(sealed []byte, key MessageKey) (*Extract, error) {
+func OpenHeader(sealed []byte, key keys.MessageKey) (*Extract, error) {
 	return open(sealed, key, parseHeader)
 }
 
 // open gives what parse makes of the serialised extract, which is overwritten
 // afterwards.
-func open(sealed []byte, key MessageKey, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
+func open(sealed []byte, key keys.MessageKey, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
 	const op = "open extract"
 	damaged := func(why string) (*Extract, error) {
 		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the extract "+why+": extract the message again"))
@@ -82,7 +85,7 @@ func open(sealed []byte, key MessageKey, parse func(plain []byte) (*Extract, boo
 	in, out := buffers.Get().(*chunkBuffer), buffers.Get().(*chunkBuffer)
 	defer buffers.Put(in)
 	defer buffers.Put(out)
-	packed, ok := OpenRandom(extractCipher(key), in[:0], sealed[head:], sealed[:head])
+	packed, ok := keys.OpenRandom(extractCipher(key), in[:0], sealed[head:], sealed[:head])
 	if !ok {
 		return damaged("fails its check")
 	}

@@ -4,8 +4,8 @@ import (
 	"bytes"
 
 	"rookery"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
@@ -45,7 +45,7 @@ func (w *work) checkFloor(wrapped []byte) error {
 	if v == nil {
 		return nil
 	}
-	if have := body.WrappedUnder(wrapped); have < tables.U32At(v, 0) {
+	if have := keys.WrappedUnder(wrapped); have < tables.U32At(v, 0) {
 		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it under %d or later", have, tables.U32At(v, 0))
 	}
 	return nil
@@ -56,7 +56,7 @@ func (w *work) rewrapAccounts(c *command.RewrapAccounts) (command.Result, error)
 		return nil, refuse(rookery.KindLimit, "%d accounts in one command, at most %d", len(c.Accounts), command.MaxRewrap)
 	}
 	for _, x := range c.Accounts {
-		if len(x.New) > maxKey || body.WrappedUnder(x.New) < body.WrappedUnder(x.Old) {
+		if len(x.New) > maxKey || keys.WrappedUnder(x.New) < keys.WrappedUnder(x.Old) {
 			return nil, refuse(rookery.KindInvalid, "the new wrap of account %s is too long or under an older tenant key", x.Account)
 		}
 		if err := w.checkFloor(x.New); err != nil {
@@ -135,6 +135,6 @@ func (c *KeyCensus) count(id rookery.AccountID, row []byte) error {
 	if err != nil {
 		return err
 	}
-	c.Under[body.WrappedUnder(a.Key)]++
+	c.Under[keys.WrappedUnder(a.Key)]++
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/pack"
 	"rookery/test/corpus"
 )
@@ -84,7 +85,7 @@ func storeAll(messages [][]byte) (s stored, err error) {
 		layout  body.Layout
 		encoded []byte
 	}
-	ctx, key := context.Background(), body.NewMessageKey()
+	ctx, key := context.Background(), keys.NewMessageKey()
 	all := make([]kept, len(messages))
 	before := cpuTime()
 	for i, m := range messages {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/test/harness"
 )
 
@@ -101,11 +101,11 @@ func (o operator) accountOf(u harness.User, came uint64) (id rookery.AccountID) 
 // a wrapped key of an account, and says in which files one opened.
 func steal(t *testing.T, dir string, id rookery.AccountID) (files []string) {
 	t.Helper()
-	var rings []*body.Keyring
+	var rings []*keys.Keyring
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "keys", "tenant.json*"))
 	must(t, err)
 	for _, path := range paths {
-		ring, err := body.LoadKeyring(path)
+		ring, err := keys.LoadKeyring(path)
 		must(t, err)
 		rings = append(rings, ring)
 	}
@@ -132,7 +132,7 @@ func steal(t *testing.T, dir string, id rookery.AccountID) (files []string) {
 	return files
 }
 
-func opensKey(b []byte, id rookery.AccountID, rings []*body.Keyring) bool {
+func opensKey(b []byte, id rookery.AccountID, rings []*keys.Keyring) bool {
 	for i := 0; i+62 <= len(b); i++ {
 		if b[i] != 1 || b[i+1] == 0 || b[i+1] > 60 {
 			continue

@@ -8,22 +8,22 @@ import (
 	"testing"
 	"time"
 
-	"rookery/storage/body"
+	"rookery/storage/keys"
 	"rookery/test/harness"
 )
 
 // ring is what a node's file of settings keys holds: the fingerprints of the
 // versions.
-func ring(t *testing.T, d *harness.Dev, name string) map[uint32]body.Fingerprint {
+func ring(t *testing.T, d *harness.Dev, name string) map[uint32]keys.Fingerprint {
 	t.Helper()
-	k, err := body.LoadKeyring(filepath.Join(d.Dir, name, "keys", "settings.key"))
+	k, err := keys.LoadKeyring(filepath.Join(d.Dir, name, "keys", "settings.key"))
 	must(t, err)
 	return k.Fingerprints()
 }
 
 // settles waits until nodes know one settings key, the same, of a version above
 // one.
-func settles(t *testing.T, d *harness.Dev, within time.Duration, above uint32, names ...string) (key map[uint32]body.Fingerprint) {
+func settles(t *testing.T, d *harness.Dev, within time.Duration, above uint32, names ...string) (key map[uint32]keys.Fingerprint) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(within))
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"rookery/cluster/transport"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // Creatable tells, before anything is asked, what would keep Create from
@@ -81,12 +81,12 @@ func firstKeys(ctx context.Context, ca *transport.Authority, tenant KeySource) (
 	if w.AuthorityKey, err = ca.KeyPEM(); err != nil {
 		return w, err
 	}
-	if w.SettingsKey, err = body.GenerateKeyring().Encode(); err != nil {
+	if w.SettingsKey, err = keys.GenerateKeyring().Encode(); err != nil {
 		return w, err
 	}
 	ring, err := tenant.Load(ctx)
 	if rookery.Is(err, rookery.KindNotFound) {
-		ring, err = body.GenerateKeyring(), nil
+		ring, err = keys.GenerateKeyring(), nil
 	}
 	if err != nil {
 		return w, err

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // KeySource is where a node keeps a keyring: a file, which a command of the
@@ -61,14 +61,14 @@ func (s KeySource) String() string {
 }
 
 // Load reads the keyring: KindNotFound where there is none, else as
-// body.LoadKeyring. A file that is not sealed yet opens too, so that a command
+// keys.LoadKeyring. A file that is not sealed yet opens too, so that a command
 // can be brought in later.
-func (s KeySource) Load(ctx context.Context) (*body.Keyring, error) {
-	if err := body.ClearKeyFile(s.path); err != nil {
+func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
+	if err := keys.ClearKeyFile(s.path); err != nil {
 		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
 	}
 	if len(s.command) == 0 {
-		k, err := body.LoadKeyring(s.path)
+		k, err := keys.LoadKeyring(s.path)
 		if rookery.Is(err, rookery.KindDamaged) && s.isSealed() {
 			return nil, rookery.E("load keyring", rookery.KindInvalid, fmt.Errorf("%s is sealed by a command: set keys.command in the node file", s.path))
 		}
@@ -77,7 +77,7 @@ func (s KeySource) Load(ctx context.Context) (*body.Keyring, error) {
 	b, err := os.ReadFile(s.path)
 	if err != nil || !isSealed(b) {
 		clear(b)
-		k, err := body.LoadKeyring(s.path)
+		k, err := keys.LoadKeyring(s.path)
 		if err == nil {
 			err = s.Save(ctx, k) // seal it now
 		}
@@ -108,7 +108,7 @@ func (s KeySource) Load(ctx context.Context) (*body.Keyring, error) {
 		return nil, s.damaged("does not open with what keys.command unwrap gave")
 	}
 	defer clear(plain)
-	return body.ParseKeyring(plain, s.path)
+	return keys.ParseKeyring(plain, s.path)
 }
 
 func (s KeySource) damaged(why string) error {
@@ -116,7 +116,7 @@ func (s KeySource) damaged(why string) error {
 }
 
 // Save keeps a keyring durably in place of the former.
-func (s KeySource) Save(ctx context.Context, k *body.Keyring) error {
+func (s KeySource) Save(ctx context.Context, k *keys.Keyring) error {
 	if len(s.command) == 0 {
 		return k.Save(s.path)
 	}
@@ -143,7 +143,7 @@ func (s KeySource) Save(ctx context.Context, k *body.Keyring) error {
 	if err != nil {
 		return rookery.E("save keyring", rookery.KindInvalid, err)
 	}
-	return body.SaveKeyFile(s.path, append(b, '\n'))
+	return keys.SaveKeyFile(s.path, append(b, '\n'))
 }
 
 func (s KeySource) isSealed() bool {

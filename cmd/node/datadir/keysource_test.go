@@ -13,7 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // vault writes a program that wraps keys, as one of a KMS would: it turns the
@@ -28,7 +28,7 @@ func vault(t *testing.T, dir string) []string {
 	return []string{path, "key-7"}
 }
 
-func secretOf(t *testing.T, k *body.Keyring, version uint32) []byte {
+func secretOf(t *testing.T, k *keys.Keyring, version uint32) []byte {
 	t.Helper()
 	key, ok := k.Tenant(version)
 	if !ok {
@@ -103,7 +103,7 @@ func TestKeyCommandFails(t *testing.T) {
 		}
 		return KeySource{path, []string{name}}
 	}
-	ring := body.GenerateKeyring()
+	ring := keys.GenerateKeyring()
 	for script, want := range map[string]string{
 		"echo no such key >&2; exit 3": "no such key",
 		"exit 0":                       "wrote nothing",

@@ -14,7 +14,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport"
 	"rookery/internal/durable"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // RestoredKeys is what RestoreKeys did in a data directory.
@@ -72,7 +72,7 @@ func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Ti
 // lacks are the versions that the state has in use and the keyring has not, or
 // as another key.
 func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
-	ring, err := body.ParseKeyring(keyring, "the recovery kit's keyring")
+	ring, err := keys.ParseKeyring(keyring, "the recovery kit's keyring")
 	if err != nil {
 		return nil, err
 	}

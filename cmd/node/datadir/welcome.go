@@ -13,7 +13,7 @@ import (
 	"rookery/cluster/transport"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // Joiner is what a node that joins says of itself.
@@ -93,7 +93,7 @@ func (w *welcome) write(ctx context.Context, cfg *settings.Node) error {
 	if err := durable.MakeDir(d.path("keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
-	ring, err := body.ParseKeyring(w.TenantKeys, "the keyring that the cluster gave")
+	ring, err := keys.ParseKeyring(w.TenantKeys, "the keyring that the cluster gave")
 	if err == nil {
 		err = d.TenantKeys(cfg.Keys.Command).Save(ctx, ring)
 	}

@@ -6,8 +6,8 @@ import (
 	"rookery/cmd/node/datadir"
 	"rookery/protocols/proxy"
 	"rookery/storage/account"
-	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
 
@@ -135,7 +135,7 @@ type Stages struct {
 // HeldKeys is what a node says of a key ring.
 type HeldKeys struct {
 	InUse  uint32                      `cbor:"1,keyasint"`
-	Held   map[uint32]body.Fingerprint `cbor:"2,keyasint"`
+	Held   map[uint32]keys.Fingerprint `cbor:"2,keyasint"`
 	Source string                      `cbor:"3,keyasint,omitempty"`
 }
 

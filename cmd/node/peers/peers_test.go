@@ -23,7 +23,7 @@ import (
 	"rookery/cluster/transport"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
-	"rookery/storage/body"
+	"rookery/storage/keys"
 )
 
 // loopback is the operating system's network.
@@ -95,7 +95,7 @@ func member(t *testing.T, admit transport.JoinHandler, make func(settings.Node) 
 // know the first.
 func three(t *testing.T) (first, second, third *Peers) {
 	t.Helper()
-	ring, err := body.GenerateKeyring().Encode()
+	ring, err := keys.GenerateKeyring().Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"rookery/storage/blob"
 	"rookery/storage/body"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/propose"
@@ -44,7 +45,7 @@ type Options struct {
 // Node is one node's storage. It is an account.Log.
 type Node struct {
 	Store  *account.Store
-	Keys   *body.Keyring
+	Keys   *keys.Keyring
 	Bodies *pack.Bodies
 	System *system.Machine
 	Groups []rookery.GroupID
@@ -75,7 +76,7 @@ func Open(t testing.TB, o Options) *Node {
 		o.Clock = time.Now
 	}
 	logger := slog.New(slog.DiscardHandler)
-	n := &Node{o: o, state: statetest.Open(t), Keys: body.GenerateKeyring(), Groups: o.Groups,
+	n := &Node{o: o, state: statetest.Open(t), Keys: keys.GenerateKeyring(), Groups: o.Groups,
 		groups: map[rookery.GroupID]*group{}, machines: map[rookery.GroupID]*mailbox.Machine{}}
 	n.add(t, rookery.SystemGroup, func(g *state.Group) state.Machine { n.System = system.New(nil)(g); return n.System })
 	for _, id := range o.Groups {
@@ -256,7 +257,7 @@ func (n *Node) Deliver(t testing.TB, a *account.Account, m rookery.MailboxID, me
 	if err != nil {
 		t.Fatal(err)
 	}
-	mk, email := body.NewMessageKey(), rookery.NewEmailID()
+	mk, email := keys.NewMessageKey(), rookery.NewEmailID()
 	var encoded []byte
 	e, err := body.Encode(t.Context(), bytes.NewReader(message), mk, func(c []byte) error { encoded = append(encoded, c...); return nil })
 	if err != nil {

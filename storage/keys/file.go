@@ -1,4 +1,4 @@
-package body
+package keys
 
 import (
 	"encoding/json"
