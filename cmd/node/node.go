@@ -356,6 +356,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
+		Room: func() error { return roomOn(n.groups.log.Disk()) },
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
@@ -368,7 +369,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		nodes: n.onward,
 		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
 		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
-		disk: n.groups.log.Disk, metrics: n.metrics,
+		metrics: n.metrics,
 	})
 	return nil
 }

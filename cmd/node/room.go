@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"rookery"
@@ -24,6 +25,14 @@ func (n *Node) noRoom() bool {
 	}
 	hard := n.cfg.Disk.HardFree
 	return n.full.Load() && hard > 0 && s.DiskFree < hard+hard/4
+}
+
+// roomOn refuses new mail on a disk below its soft limit.
+func roomOn(state rlog.DiskState) error {
+	if state == rlog.DiskOK {
+		return nil
+	}
+	return rookery.E("accept message", rookery.KindLimit, fmt.Errorf("the disk is nearly full (%s limit); free space or raise disk.soft_free", state))
 }
 
 // followDisk notes when the mail groups have to stop and may run again, and

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"rookery"
-	rlog "rookery/cluster/log"
 	"rookery/cmd/node/settings"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
@@ -48,38 +46,7 @@ type edge struct {
 	settings *settings.Cluster
 	logger   *slog.Logger
 	clock    func() time.Time
-	disk     func() rlog.DiskState
 	metrics  *metrics
-}
-
-// roomy takes new mail only while the disk has room for it: below the soft
-// limit senders are told to come back, and what is being read goes on.
-type roomy struct {
-	*delivery.Deliverer
-	disk func() rlog.DiskState
-}
-
-func (r roomy) room() error {
-	if state := r.disk(); state != rlog.DiskOK {
-		return rookery.E("accept message", rookery.KindLimit, fmt.Errorf("the disk is nearly full (%s limit); free space or raise disk.soft_free", state))
-	}
-	return nil
-}
-
-// Check refuses before the message travels.
-func (r roomy) Check(ctx context.Context, id rookery.AccountID, size int64) error {
-	if err := r.room(); err != nil {
-		return err
-	}
-	return r.Deliverer.Check(ctx, id, size)
-}
-
-// Deliver refuses what began while there was room.
-func (r roomy) Deliver(ctx context.Context, q delivery.Request) error {
-	if err := r.room(); err != nil {
-		return err
-	}
-	return r.Deliverer.Deliver(ctx, q)
 }
 
 func newServers(e edge) *servers {
@@ -93,7 +60,7 @@ func newServers(e edge) *servers {
 		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
 	})
 	s.smtp = smtp.New(smtp.Options{
-		SignIn: s.signIn, Deliver: roomy{e.deliver, e.disk}, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
+		SignIn: s.signIn, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Router:     &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
 		Postmaster: postmaster,
 		Policy:     policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),

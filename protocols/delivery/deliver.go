@@ -51,6 +51,15 @@ func (d *Deliverer) Deliver(ctx context.Context, r Request) error {
 	return err
 }
 
+// Room says why no new message is taken for now: the disk is nearly full, so
+// senders come back and what is being read goes on. KindLimit.
+func (d *Deliverer) Room() error {
+	if d.o.Room == nil {
+		return nil
+	}
+	return d.o.Room()
+}
+
 func (d *Deliverer) observe(road string, err error, size int64, began time.Time) {
 	if d.o.Observe != nil {
 		d.o.Observe(road, err, size, time.Since(began))
@@ -58,6 +67,9 @@ func (d *Deliverer) observe(road string, err error, size int64, began time.Time)
 }
 
 func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) error {
+	if err := d.Room(); err != nil {
+		return err
+	}
 	head, role, err := d.judge(ctx, r)
 	if err != nil {
 		return err
@@ -236,6 +248,9 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
 	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
 	var filed Filed
+	if err := d.Room(); err != nil {
+		return filed, err
+	}
 	err := d.o.Accounts.Patiently(ctx, func() (err error) {
 		filed, err = d.appendThere(ctx, a, into, flags, keywords, date, spool)
 		return err

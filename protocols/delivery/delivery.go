@@ -53,6 +53,9 @@ type Options struct {
 	TempDir string
 	// MaxSize is the largest message in bytes; 0 is MaxMessage.
 	MaxSize int64
+	// Room says why no new message is taken for now, and nil while it is. nil:
+	// there is always room.
+	Room func() error
 	// Leader reports whether this node leads a group and so files its messages
 	// in further groups; nil means always.
 	Leader func(rookery.GroupID) bool
@@ -154,6 +157,9 @@ func New(o Options) *Deliverer {
 // when it is full, as far as this node knows. size 0 asks whether it is full
 // already.
 func (d *Deliverer) Check(ctx context.Context, id rookery.AccountID, size int64) error {
+	if err := d.Room(); err != nil {
+		return err
+	}
 	a, err := d.o.Accounts.Open(ctx, id)
 	if err != nil {
 		return rookery.E("check recipient", rookery.KindUnknown, err)

@@ -103,6 +103,10 @@ func (s *session) runAppend(ctx context.Context, a appendArgs) error {
 	if err := spool.Finish(); err != nil {
 		return err
 	}
+	if fixed := spool.Fixes().String(); h.Binary && fixed != "" {
+		// RFC 3516 4.4: what cannot be kept as it is sent is refused, not changed.
+		return no("UNKNOWN-CTE", "The message would not be kept as it is sent (%s); encode its parts as base64", fixed)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.srv.limits.Run)
 	defer cancel()
 	filed, err := in.Append(ctx, to, a.flags, a.keywords, a.date, spool)

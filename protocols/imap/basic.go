@@ -18,7 +18,7 @@ func basicFamily() family {
 			plain("LOGOUT", anyState, tellNothing, (*session).runLogout),
 			define("ID", anyState, tellAll, parseID, (*session).runID),
 		},
-		caps: append(caps(anyState, "IMAP4rev1", "IMAP4rev2", "LITERAL-", "SASL-IR", "ID"),
+		caps: append(caps(anyState, "IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID"),
 			caps(signedIn, "CHILDREN", "UIDPLUS", "STATUS=SIZE", "BINARY", "OBJECTID", "SAVEDATE", "PREVIEW", "WITHIN")...),
 	}
 }

@@ -31,7 +31,7 @@ func TestRefusedLiteralIsNoCommand(t *testing.T) {
 		lacks(t, all, "evil")
 	})
 	for name, command := range map[string]string{
-		"beyond 4096":       "a APPEND INBOX {4500+}\r\n" + strings.Repeat(evil, 300) + "\r\n",
+		"beyond the limit":  "a LOGIN x {300000+}\r\n" + strings.Repeat(evil, 20_000)[:300_000] + "\r\n",
 		"unknown command":   "a REPLACE 1 INBOX {4500+}\r\n" + strings.Repeat(evil, 300) + "\r\n",
 		"wrong state":       "a FETCH {45+}\r\n" + strings.Repeat(evil, 3) + "\r\n",
 		"missing mailbox":   "a APPEND nowhere {45+}\r\n" + strings.Repeat(evil, 3) + "\r\n",

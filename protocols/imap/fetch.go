@@ -35,6 +35,7 @@ type section struct {
 	path   []uint32
 	spec   string // "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, MIME
 	fields []string
+	named  map[string]bool // fields, in lower case
 	peek   bool
 	binary bool
 	size   bool // BINARY.SIZE
@@ -51,8 +52,11 @@ func (it *fetchItem) needsExtract() bool {
 	case "ENVELOPE", "BODY", "BODYSTRUCTURE", "PREVIEW":
 		return true
 	}
-	return it.section != nil
+	return it.section != nil && !it.section.whole()
 }
+
+// whole reports whether the section is the message as it is.
+func (sec *section) whole() bool { return len(sec.path) == 0 && sec.spec == "" }
 
 // needsBody reports whether an item is read from the body, not the extract.
 func (it *fetchItem) needsBody() bool {
@@ -227,13 +231,22 @@ func parseSection(l *wire.Lexer, sec *section) {
 	}
 }
 
+// maxFieldNames is the most fields that one section names.
+const maxFieldNames = 100
+
 func parseFieldNames(l *wire.Lexer, sec *section) {
+	sec.named = map[string]bool{}
 	l.Byte('(')
 	for l.OK() && !l.Accept(')') {
 		if len(sec.fields) > 0 {
 			l.SP()
 		}
-		sec.fields = append(sec.fields, l.AString())
+		name := l.AString()
+		sec.fields = append(sec.fields, name)
+		sec.named[strings.ToLower(name)] = true
+		if len(sec.fields) > maxFieldNames {
+			l.Syntax("%s names more than %d fields", sec.spec, maxFieldNames)
+		}
 	}
 	if l.OK() && len(sec.fields) == 0 {
 		l.Syntax("%s names no field", sec.spec)

@@ -27,9 +27,12 @@ type fetcher struct {
 	ctx   context.Context
 	args  *fetchArgs
 	items []fetchItem
-	heavy bool
+	heavy bool // something is read beside the rows
+	// extracts: the extract is needed, and not only the body.
+	extracts bool
 	// headerOnly: of the extract, only the header block is needed.
 	headerOnly bool
+	flags      bool // FLAGS is among the items
 	batch      int
 	// opener, where there are many messages to open.
 	opener *opener
@@ -57,7 +60,7 @@ func (s *session) fetch(ctx context.Context, a fetchArgs, byUID bool) error {
 	ctx, stop := s.guard(ctx)
 	defer stop()
 	f.ctx = ctx
-	if f.heavy && uids.Len() >= openAhead {
+	if f.extracts && uids.Len() >= openAhead {
 		f.opener = newOpener()
 		defer f.opener.close()
 	}
@@ -82,14 +85,16 @@ func (f *fetcher) plan(byUID bool) {
 		it := &f.args.items[i]
 		has[it.name] = has[it.name] || it.section == nil
 		if it.needsExtract() {
-			f.heavy = true
+			f.heavy, f.extracts = true, true
 			f.batch = min(f.batch, headerBatch)
 			f.headerOnly = f.headerOnly && it.section != nil
 		}
 		if it.needsBody() {
+			f.heavy = true
 			f.batch, f.headerOnly = bodyBatch, false
 		}
 	}
+	f.flags = has["FLAGS"]
 	if has["MODSEQ"] || f.args.since != nil {
 		f.enableModSeqs()
 	}
@@ -139,6 +144,13 @@ func (f *fetcher) some(uids mailbox.UIDs) (last rookery.UID, err error) {
 		return 0, err
 	}
 	f.gone -= len(f.rows)
+	if f.flags {
+		m, err := v.Mailbox(f.sel.id)
+		if err != nil {
+			return 0, err
+		}
+		f.tellKeywords(m)
+	}
 	if err := f.send(v); err != nil || f.out.Err() != nil {
 		return 0, err
 	}
@@ -213,10 +225,15 @@ func (f *fetcher) one(m *message) {
 
 // prepare reads whatever may fail before the response begins.
 func (f *fetcher) prepare(m *message) error {
-	if _, err := m.extract(); err != nil {
-		return err
+	if f.extracts {
+		if _, err := m.extract(); err != nil {
+			return err
+		}
 	}
 	for i := range f.items {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
 		if sec := f.items[i].section; sec != nil {
 			c, err := m.content(sec)
 			if err != nil {

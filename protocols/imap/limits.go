@@ -37,9 +37,9 @@ type Limits struct {
 	// Search is the time for a SEARCH (2 min).
 	Search time.Duration
 
-	// Before are the limits of commands before sign-in (8 KiB lines with 2
-	// literals of 4 KiB together, 16 KiB drained). The line must hold a SASL
-	// initial response.
+	// Before are the limits of commands before sign-in (40 KiB lines with
+	// 2 literals of 4 KiB together, 64 KiB drained). The line must hold a SASL
+	// initial response, and an ID of 30 fields (RFC 2971 3.3).
 	Before wire.Limits
 	// After are those afterwards (128 KiB lines with 1,000 literals of 256
 	// KiB together, 512 KiB drained).
@@ -73,10 +73,10 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Write, 3*time.Minute)
 	def(&l.Run, time.Minute)
 	def(&l.Search, 2*time.Minute)
-	def(&l.Before.Line, 8<<10)
+	def(&l.Before.Line, 40<<10)
 	def(&l.Before.Literal, 4<<10)
 	def(&l.Before.Literals, 2)
-	def(&l.Before.Drain, 16<<10)
+	def(&l.Before.Drain, 64<<10)
 	def(&l.After.Line, 128<<10)
 	def(&l.After.Literal, 256<<10)
 	def(&l.After.Literals, 1000)

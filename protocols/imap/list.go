@@ -77,14 +77,24 @@ func parseList(s *session, l *wire.Lexer) listArgs {
 	return a
 }
 
-// pattern takes a list-mailbox. Wildcards survive the decoding.
+// pattern takes a list-mailbox. Wildcards survive the decoding. One that is no
+// modified UTF-7 is like no name: it matches nothing.
 func (s *session) pattern(l *wire.Lexer) string {
-	p := s.decodeName(l, l.ListMailbox())
+	raw := l.ListMailbox()
+	if !s.utf8 && !s.rev2 && l.OK() {
+		if _, err := names.Decode(raw); err != nil {
+			raw = noName
+		}
+	}
+	p := s.decodeName(l, raw)
 	if len(p) > s.srv.limits.PatternSize {
 		l.Syntax("a LIST pattern is longer than %d octets", s.srv.limits.PatternSize)
 	}
 	return p
 }
+
+// noName is in no mailbox's name.
+const noName = "\x00"
 
 func parseListSelection(l *wire.Lexer, a *listArgs) {
 	l.Byte('(')
@@ -279,7 +289,7 @@ func (s *session) runList(ctx context.Context, a listArgs) error {
 			if !ok && !n.below || !match(n.name) {
 				continue
 			}
-			s.writeList("LIST", n, a.withSubscribed && n.subscribed, a.recursive && n.below && a.subscribed, "")
+			s.writeList("LIST", n, a.extended, a.withSubscribed && n.subscribed, a.recursive && n.below && a.subscribed, "")
 			if len(a.status) > 0 && n.box != nil {
 				if err := s.writeStatus(n.in.view, n.in.of, *n.box, a.status); err != nil {
 					return err
@@ -310,9 +320,9 @@ func (s *session) runLsub(ctx context.Context, a listArgs) error {
 			}
 			switch {
 			case n.subscribed && match(n.name):
-				s.writeList("LSUB", n, false, false, "")
+				s.writeList("LSUB", n, false, false, false, "")
 			case n.below && match(n.name):
-				s.writeList("LSUB", &node{name: n.name, children: true}, false, false, "")
+				s.writeList("LSUB", &node{name: n.name, children: true}, false, false, false, "")
 			}
 		}
 		return nil
@@ -336,7 +346,7 @@ func (s *session) runXlist(ctx context.Context, a listArgs) error {
 			case n.box != nil && n.box.Role == `\Junk`:
 				extra = `\Spam`
 			}
-			s.writeList("XLIST", n, false, false, extra)
+			s.writeList("XLIST", n, false, false, false, extra)
 		}
 		return nil
 	})
@@ -402,14 +412,16 @@ func (s *session) listMounts(ctx context.Context, own listed) ([]listed, error) 
 }
 
 // writeList sends one LIST, LSUB or XLIST response.
-func (s *session) writeList(what string, n *node, subscribed, childInfo bool, extra string) {
+func (s *session) writeList(what string, n *node, extended, subscribed, childInfo bool, extra string) {
 	w := s.out
 	w.Text("* ").Text(what).Text(" (")
 	if n.box == nil {
-		if what == "LIST" {
+		// \NonExistent, which implies the other, is for who speaks of it (RFC 5258 3).
+		if what == "LIST" && (s.rev2 || extended) {
 			w.Text(`\NonExistent `)
+		} else {
+			w.Text(`\Noselect `)
 		}
-		w.Text(`\Noselect `) // for clients that do not know \NonExistent
 	}
 	if n.children {
 		w.Text(`\HasChildren`)

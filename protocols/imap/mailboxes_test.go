@@ -68,7 +68,11 @@ func TestList(t *testing.T) {
 	has(t, c.ok(`LIST "a/" %`), `"a/b"`)
 	has(t, c.ok(`LIST "" inb*`), `"INBOX"`)
 	c.ok("DELETE a/b")
-	has(t, c.ok(`LIST "" a/%`), `* LIST (\NonExistent \Noselect \HasChildren) "/" "a/b"`)
+	has(t, c.ok(`LIST "" a/%`), `* LIST (\Noselect \HasChildren) "/" "a/b"`)
+	has(t, c.ok(`LIST "" a/% RETURN (CHILDREN)`), `* LIST (\NonExistent \HasChildren) "/" "a/b"`)
+	if got := c.ok(`LIST "" "&no utf-7"`); strings.Contains(got, "* LIST") {
+		t.Error(got)
+	}
 	c.ok("SUBSCRIBE a/b/c")
 	has(t, c.ok(`LIST (SUBSCRIBED) "" a/*`), `\Subscribed) "/" "a/b/c"`)
 	has(t, c.ok(`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`), `"a" ("CHILDINFO" ("SUBSCRIBED"))`)
@@ -88,14 +92,18 @@ func TestStatusAndQuota(t *testing.T) {
 	has(t, c.ok("STATUS INBOX (MESSAGES RECENT UIDNEXT UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE)"),
 		`(MESSAGES 1 RECENT 0 UIDNEXT 2 UNSEEN 1 DELETED 1 SIZE 170 APPENDLIMIT 67108864 DELETED-STORAGE 170)`)
 	has(t, c.ok("STATUS INBOX (UIDVALIDITY HIGHESTMODSEQ MAILBOXID)"), "MAILBOXID (F", "HIGHESTMODSEQ ")
-	has(t, c.ok("GETQUOTAROOT INBOX"), `* QUOTAROOT "INBOX" ""`, `* QUOTA "" ()`)
+	// An account without a limit has no root.
+	root := c.ok("GETQUOTAROOT INBOX")
+	has(t, root, "* QUOTAROOT \"INBOX\"\n")
+	lacks(t, root, "* QUOTA ")
+	c.fails(`GETQUOTA ""`, "NO [NONEXISTENT]")
 	c.fails("GETQUOTA other", "NO [NONEXISTENT]")
-	c.fails("GETQUOTAROOT nowhere", "NO [NONEXISTENT]")
 
 	s = newStackSigning(t, signin.Options{DefaultQuota: 2048})
 	c = s.signIn("ann")
 	c.append("INBOX", "", hello)
 	has(t, c.ok(`GETQUOTA ""`), `* QUOTA "" (STORAGE 1 2)`)
+	has(t, c.ok("GETQUOTAROOT nowhere"), `* QUOTAROOT "nowhere" ""`, `* QUOTA "" (STORAGE 1 2)`)
 	if got := c.append("INBOX", "", hello+strings.Repeat("x", 3000)); !strings.Contains(got, "NO [OVERQUOTA]") {
 		t.Error(got)
 	}
@@ -123,9 +131,11 @@ func TestAppend(t *testing.T) {
 	has(t, tagged, "APPENDUID")
 	c.fails("APPEND INBOX {0+}\r\n", "NO")
 	c.send("a APPEND INBOX ~{7+}\r\na\r\n\x00\r\nb\r\n")
-	if _, tagged := c.until("a"); !strings.HasPrefix(tagged, "OK") {
+	if _, tagged := c.until("a"); !strings.HasPrefix(tagged, "NO [UNKNOWN-CTE]") {
 		t.Error(tagged)
 	}
+	c.fails("APPEND INBOX ~{9+}\r\na: b\n\nc\r\n", "NO [UNKNOWN-CTE]")
+	c.ok("APPEND INBOX ~{11+}\r\na: b\r\n\r\nc\r\n")
 	c.fails("APPEND INBOX UTF8 (~{5+}\r\nhello)", "BAD")
 	c.ok("ENABLE UTF8=ACCEPT")
 	c.ok("APPEND INBOX UTF8 (~{5+}\r\nhello)")

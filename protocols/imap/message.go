@@ -42,7 +42,9 @@ func (m *message) close() {
 
 func (m *message) extract() (*body.Extract, error) {
 	if m.ex == nil && m.err == nil {
-		m.read()
+		if m.email == nil {
+			m.read()
+		}
 		m.open()
 	}
 	return m.ex, m.err
@@ -58,8 +60,11 @@ func (m *message) body() (*body.Reader, error) {
 	if m.rd != nil {
 		return m.rd, nil
 	}
-	if _, err := m.extract(); err != nil {
-		return nil, err
+	if m.email == nil && m.err == nil {
+		m.read()
+	}
+	if m.err != nil {
+		return nil, m.err
 	}
 	rd, err := m.sel.store.Body(m.ctx, m.view, *m.email)
 	if err != nil {
@@ -117,6 +122,9 @@ func (m *message) content(sec *section) (content, error) {
 
 // locate finds a section without reading it.
 func (m *message) locate(sec *section) (content, error) {
+	if sec.whole() {
+		return m.ranged(body.Section{Len: m.row.Size})
+	}
 	root := m.ex.Structure
 	part := root.Find(sec.path)
 	if part == nil {
@@ -130,9 +138,6 @@ func (m *message) locate(sec *section) (content, error) {
 	}
 	switch sec.spec {
 	case "":
-		if len(sec.path) == 0 {
-			return m.ranged(body.Section{Len: m.ex.Size})
-		}
 		c, err := m.ranged(part.Body())
 		if sec.binary && !identity(part) {
 			c.decode = part.Encoding
@@ -158,7 +163,8 @@ func (m *message) locate(sec *section) (content, error) {
 			return c, err
 		}
 	}
-	return inMemory(selectFields(block, sec.fields, sec.spec == "HEADER.FIELDS.NOT")), nil
+	fields, err := selectFields(m.ctx, block, sec.named, sec.spec == "HEADER.FIELDS.NOT")
+	return inMemory(fields), err
 }
 
 // identity reports that a part's octets are what BINARY wants already.
@@ -193,26 +199,14 @@ func (m *message) header(p *body.Part, own bool) (content, error) {
 
 // selectFields gives the fields of a header block that are (or are not) named,
 // with the blank line that ends every header (RFC 9051 6.4.5).
-func selectFields(block []byte, fields []string, not bool) []byte {
+func selectFields(ctx context.Context, block []byte, named map[string]bool, not bool) ([]byte, error) {
 	out := make([]byte, 0, 256)
-	for len(block) > 0 {
-		end := fieldEnd(block)
-		field := block[:end]
-		block = block[end:]
-		colon := bytes.IndexByte(field, ':')
-		if colon < 0 {
-			continue
-		}
-		name := strings.TrimRight(string(field[:colon]), " \t")
-		named := false
-		for _, f := range fields {
-			named = named || strings.EqualFold(f, name)
-		}
-		if named != not {
+	err := eachField(ctx, block, func(name, field, _ []byte) {
+		if named[string(name)] != not {
 			out = append(out, field...)
 		}
-	}
-	return append(out, '\r', '\n')
+	})
+	return append(out, '\r', '\n'), err
 }
 
 // fieldEnd is the length of the first field of a block with its continuation

@@ -42,7 +42,15 @@ func TestSearch(t *testing.T) {
 	has(t, c.ok("SEARCH MODSEQ "+modseq), "* SEARCH 3 (MODSEQ "+modseq+")")
 	has(t, c.ok(`SEARCH CHARSET UTF-8 SUBJECT {7+}`+"\r\nGrüße"), "* SEARCH 2")
 	c.fails("SEARCH CHARSET KOI8-R ALL", "NO [BADCHARSET (US-ASCII UTF-8)]")
-	c.fails("SEARCH 4", "BAD")
+	// Numbers beyond the mailbox match nothing; other commands refuse them.
+	if got := c.ok("SEARCH 4"); !strings.HasPrefix(got, "* SEARCH\n") {
+		t.Error(got)
+	}
+	has(t, c.ok("SEARCH 3:9"), "* SEARCH 3\n")
+	has(t, c.ok("SEARCH NOT 4:9"), "* SEARCH 1 2 3\n")
+	c.fails("FETCH 4 UID", "BAD")
+	c.fails("STORE 4 FLAGS ()", "BAD")
+	c.fails("COPY 4 Archive", "BAD")
 }
 
 // literals sends what is not ASCII as it is: the lexer takes UTF-8 in quotes.

@@ -88,7 +88,7 @@ func (m *candidate) matchesContent(k *searchKey) (bool, error) {
 		return m.sent.ok && k.from <= m.sent.unix && m.sent.unix < k.to, nil
 	case opHeader:
 		f, err := m.field(m.plan.fields[k.slot])
-		return err == nil && f.has(k.needle), err
+		return err == nil && (f.has(k.needle) || m.inAddresses(k)), err
 	case opText:
 		if m.header == nil {
 			f, err := wholeHeader(m.ctx, m.ex.Header)
@@ -108,6 +108,29 @@ func (m *candidate) matchesContent(k *searchKey) (bool, error) {
 		m.scanned = true
 	}
 	return m.plan.texts.found[k.slot], nil
+}
+
+// inAddresses looks in the addresses of the envelope, which lack the comments
+// and blanks that may stand within them in the field.
+func (m *candidate) inAddresses(k *searchKey) bool {
+	e := &m.ex.Envelope
+	var in []body.Address
+	switch k.str {
+	case "FROM":
+		in = e.From
+	case "TO":
+		in = e.To
+	case "CC":
+		in = e.Cc
+	case "BCC":
+		in = e.Bcc
+	}
+	for _, a := range in {
+		if strings.Contains(foldText(a.Mailbox+"@"+a.Host), string(k.needle)) {
+			return true
+		}
+	}
+	return false
 }
 
 // field is the text of the fields of a name the plan asks for.

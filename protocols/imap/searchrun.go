@@ -32,8 +32,10 @@ type searcher struct {
 	key   *searchKey
 	plan  *searchPlan
 	found command.UIDsBuilder
-	high  rookery.ModSeq
-	only  bool // the first match is enough
+	// high is the greatest MODSEQ of those found; first and last are those of
+	// the first and the last.
+	high, first, last rookery.ModSeq
+	only              bool // the first match is enough
 }
 
 func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
@@ -60,11 +62,26 @@ func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
 		if !a.extended {
 			a.all = true
 		}
-		s.writeESearch(a, found, r.high, byUID)
+		s.writeESearch(a, found, r.told(a), byUID)
 	default:
 		s.writeSearch(a, found, r.high, byUID)
 	}
 	return nil
+}
+
+// told is the MODSEQ that goes with the results: where MIN and MAX are all that
+// is asked for, that of those messages (RFC 4731 3.2).
+func (r *searcher) told(a *searchArgs) (m rookery.ModSeq) {
+	if a.all || a.count || !a.min && !a.max {
+		return r.high
+	}
+	if a.min {
+		m = r.first
+	}
+	if a.max {
+		m = max(m, r.last)
+	}
+	return m
 }
 
 // kept is what SAVE keeps (RFC 5182 2.4): all, or what MIN and MAX name.
@@ -96,7 +113,7 @@ func (s *session) bind(ctx context.Context, k *searchKey) (mailbox.UIDs, error) 
 		case k.op == opUID:
 			k.uids, err = s.resolve(k.set, true)
 		case k.op == opSeq:
-			k.uids, err = s.resolve(k.set, false)
+			k.uids = s.present(k.set)
 		}
 		return err
 	})
@@ -156,7 +173,10 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 		}
 		if ok {
 			r.found.Add(row.UID)
-			r.high = max(r.high, row.ModSeq)
+			r.high, r.last = max(r.high, row.ModSeq), row.ModSeq
+			if r.first == 0 {
+				r.first = row.ModSeq
+			}
 			if done = r.only; done {
 				return false
 			}

@@ -119,6 +119,15 @@ func (s *session) runSelect(ctx context.Context, a selectArgs, examine bool) err
 		last: max(uids.Last(), m.UIDNext-1), modseq: m.HighestModSeq, keywords: len(m.Keywords),
 	}
 	s.writeSelected(m, p.store.ID(), readOnly)
+	if !s.rev2 && m.Unseen > 0 {
+		seq, err := firstUnseen(v, m, uids)
+		if err != nil {
+			return err
+		}
+		if seq > 0 {
+			s.out.Text("* OK [UNSEEN ").Uint(uint64(seq)).Text("] First unseen\r\n")
+		}
+	}
 	if a.resync != nil && a.resync.validity == m.UIDValidity {
 		if err := s.writeResync(v, m, uids, a.resync); err != nil {
 			return err
@@ -164,6 +173,52 @@ func (s *session) writeSelected(m mailbox.Mailbox, of rookery.AccountID, readOnl
 		s.writeName(m.Name)
 		w.CRLF()
 	}
+}
+
+// unseenScan is how many rows are looked at for the first unseen message, and
+// unseenStep how many at a time.
+const (
+	unseenScan = 20_000
+	unseenStep = 512
+)
+
+// firstUnseen is the number of the first message without \Seen (RFC 3501 7.1),
+// 0 where it is not found soon. What is unseen is mostly the newest, so the rows
+// are looked at from both ends: once all unseen ones are met from behind, the
+// last of those is the first.
+func firstUnseen(v View, m mailbox.Mailbox, uids mailbox.UIDs) (uint32, error) {
+	low, high, left := uint32(1), uint32(uids.Len()), m.Unseen
+	for scanned := 0; low <= high && scanned < unseenScan; scanned += 2 * unseenStep {
+		first, _, err := unseenIn(v, m.ID, uids, low, min(high, low+unseenStep-1))
+		if err != nil || first > 0 {
+			return first, err
+		}
+		if low += unseenStep; low > high {
+			break
+		}
+		from := max(low, high-min(high, unseenStep)+1)
+		first, count, err := unseenIn(v, m.ID, uids, from, high)
+		if left -= min(left, count); err != nil || left == 0 {
+			return first, err
+		}
+		high = from - 1
+	}
+	return 0, nil
+}
+
+// unseenIn counts the messages without \Seen among numbers, and gives the first.
+func unseenIn(v View, id rookery.MailboxID, uids mailbox.UIDs, from, to uint32) (first, count uint32, err error) {
+	var b command.UIDsBuilder
+	addNumbers(&b, uids, from, to)
+	err = v.RowsIn(id, b.UIDs(), func(row mailbox.Row) bool {
+		if row.Flags&flagSeen == 0 {
+			if count++; first == 0 {
+				first, _ = uids.Seq(row.UID)
+			}
+		}
+		return true
+	})
+	return first, count, err
 }
 
 // writeResync sends what a client that was here before has missed.

@@ -123,10 +123,7 @@ func (s *session) tellChanges(v View, m mailbox.Mailbox, expunges bool, own []ro
 	if err != nil {
 		return err
 	}
-	if len(m.Keywords) > sel.keywords {
-		s.writeFlagsLine(m.Keywords)
-		sel.keywords = len(m.Keywords)
-	}
+	s.tellKeywords(m)
 	for i := range changes.Rows {
 		row := &changes.Rows[i]
 		if row.UID > known || slices.Contains(own, row.ModSeq) {
@@ -138,6 +135,15 @@ func (s *session) tellChanges(v View, m mailbox.Mailbox, expunges bool, own []ro
 	}
 	sel.modseq = m.HighestModSeq
 	return nil
+}
+
+// tellKeywords sends FLAGS when the mailbox has keywords that the client does
+// not know: a keyword is named there before a message has it (RFC 9051 7.3.5).
+func (s *session) tellKeywords(m mailbox.Mailbox) {
+	if len(m.Keywords) > s.sel.keywords {
+		s.writeFlagsLine(m.Keywords)
+		s.sel.keywords = len(m.Keywords)
+	}
 }
 
 // appendAbove gives old with the UIDs of now that are above known.
@@ -265,10 +271,23 @@ func (s *session) resolve(set wire.NumSet, byUID bool) (mailbox.UIDs, error) {
 	if len(ranges) == 0 || ranges.Max() > n {
 		return mailbox.UIDs{}, bad("the message set goes beyond the %d messages of the mailbox", n)
 	}
-	for _, r := range ranges {
-		addNumbers(&b, sel.uids, r.From, r.To)
+	return s.present(set), nil
+}
+
+// present gives the UIDs of the message numbers of a set that there are.
+func (s *session) present(set wire.NumSet) mailbox.UIDs {
+	uids := s.sel.uids
+	if set.Saved {
+		return s.saved.uids.Intersect(uids)
 	}
-	return b.UIDs(), nil
+	var b command.UIDsBuilder
+	n := uint32(uids.Len())
+	for _, r := range set.Resolve(n) {
+		if r.From <= n {
+			addNumbers(&b, uids, r.From, min(r.To, n))
+		}
+	}
+	return b.UIDs()
 }
 
 // addNumbers adds the UIDs of the message numbers from to to, run by run.

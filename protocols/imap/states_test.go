@@ -36,7 +36,7 @@ func TestCapabilitiesByState(t *testing.T) {
 	s := newStack(t)
 	c := s.dial(false)
 	plain := c.ok("CAPABILITY")
-	has(t, plain, "IMAP4rev1", "IMAP4rev2", "STARTTLS", "LOGINDISABLED", "SASL-IR", "LITERAL-")
+	has(t, plain, "IMAP4rev1", "IMAP4rev2", "STARTTLS", "LOGINDISABLED", "SASL-IR", "LITERAL+")
 	lacks(t, plain, "AUTH=", "MOVE", "QUOTA")
 	has(t, c.fails("LOGIN ann secret", "NO [PRIVACYREQUIRED]"))
 	has(t, c.fails("AUTHENTICATE PLAIN AGFubgBzZWNyZXQ=", "NO [PRIVACYREQUIRED]"))

@@ -151,10 +151,7 @@ func (s *session) tellStored(uids mailbox.UIDs, r command.StoreResult, silent, b
 	if err != nil {
 		return err
 	}
-	if len(m.Keywords) > s.sel.keywords {
-		s.writeFlagsLine(m.Keywords)
-		s.sel.keywords = len(m.Keywords)
-	}
+	s.tellKeywords(m)
 	if silent && !s.modseqs {
 		uids = mailbox.UIDs{}
 	}

@@ -108,6 +108,14 @@ func (o *ownStore) Check(ctx context.Context, size int64) error {
 	return o.deliver.Check(ctx, o.ID(), size)
 }
 
+// Copy makes no second body, but rows on every disk.
+func (o *ownStore) Copy(ctx context.Context, c command.Copy) (command.CopyResult, rookery.LogIndex, error) {
+	if err := o.deliver.Room(); err != nil {
+		return command.CopyResult{}, 0, err
+	}
+	return o.Account.Copy(ctx, c)
+}
+
 func (o *ownStore) Append(ctx context.Context, into rookery.MailboxID, flags command.Flags, keywords []string, date time.Time,
 	spool *delivery.Spool) (delivery.Filed, error) {
 	return o.deliver.Append(ctx, o.Account, into, flags, keywords, date, spool)

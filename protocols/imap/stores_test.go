@@ -63,7 +63,7 @@ func TestMountedStore(t *testing.T) {
 	c := s.signIn("ann")
 	has(t, c.ok("NAMESPACE"), `* NAMESPACE (("" "/")("Backups/" "/")) NIL NIL`)
 	list := c.ok(`LIST "" *`)
-	has(t, list, `(\NonExistent \Noselect \HasChildren) "/" "Backups"`, `(\HasNoChildren) "/" "Backups/INBOX"`,
+	has(t, list, `(\Noselect \HasChildren) "/" "Backups"`, `(\HasNoChildren) "/" "Backups/INBOX"`,
 		`(\HasNoChildren) "/" "Backups/Sent Items"`, `\Sent) "/" "Sent Items"`)
 	lacks(t, c.ok(`LIST "" %`), "Backups/")
 	has(t, c.ok(`LIST "" Backups/% RETURN (STATUS (MESSAGES))`), `STATUS "Backups/INBOX" (MESSAGES 2)`)

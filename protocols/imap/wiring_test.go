@@ -2,6 +2,7 @@ package imap
 
 import (
 	"net"
+	"rookery/protocols/signin"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func TestSessionsAgree(t *testing.T) {
 // Commands that name or list mailboxes see what any node has acknowledged;
 // reading in the selected state asks nobody.
 func TestBarriers(t *testing.T) {
-	s := newStack(t)
+	s := newStackSigning(t, signin.Options{DefaultQuota: 1 << 20})
 	c := s.signIn("ann")
 	c.append("INBOX", "", hello)
 	for command, want := range map[string]bool{

@@ -13,10 +13,6 @@ type Literal struct {
 	Binary bool // literal8: may hold NUL
 }
 
-// MaxNonSync is the largest non-synchronising literal a client may send under
-// LITERAL- (RFC 7888 section 5).
-const MaxNonSync = 4096
-
 // LiteralHeader takes "{n}", "{n+}" or "~{n}" with its line end. A literal
 // larger than max is refused with a TooBigError; if its octets follow anyway,
 // Finish throws them away.
@@ -44,8 +40,6 @@ func (l *Lexer) LiteralHeader(max int64) Literal {
 	case h.Size > max:
 		l.refuse(h, "a literal of "+strconv.FormatInt(h.Size, 10)+" octets is larger than the "+
 			strconv.FormatInt(max, 10)+" allowed here")
-	case !h.Sync && h.Size > MaxNonSync:
-		l.refuse(h, "a non-synchronizing literal is larger than 4096 octets (LITERAL-): send a synchronizing one")
 	}
 	return h
 }
