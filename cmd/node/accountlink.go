@@ -46,7 +46,7 @@ func (n *Node) postLink(w http.ResponseWriter, r *http.Request) {
 // link binds the entry that the directory has for an address or a login to an
 // account: named by its id or an address it had, or by the first address too.
 func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err error) {
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return l, err
 	}
 	entry, err := n.people.Named(ctx, who)
@@ -54,7 +54,7 @@ func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err
 		return l, err
 	}
 	owner := entry.Owner()
-	own, err := n.groups.system.ByKey(owner.Key)
+	own, err := n.system.ByKey(owner.Key)
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return l, err
 	}
@@ -62,7 +62,7 @@ func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err
 	if err != nil {
 		return l, err
 	}
-	former, err := n.groups.system.Owner(target)
+	former, err := n.system.Owner(target)
 	if err != nil {
 		return l, err
 	}
@@ -75,7 +75,7 @@ func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err
 	}
 	_, err = n.propose(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, Other: own.Account})
 	if err == nil {
-		err = n.road.Barrier(ctx, rookery.SystemGroup)
+		err = n.groups.Barrier(ctx, rookery.SystemGroup)
 	}
 	return l, err
 }
@@ -91,7 +91,7 @@ func (n *Node) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, 
 	if err != nil {
 		return rookery.AccountID{}, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", to))
 	}
-	holders, err := n.groups.system.Holders([]string{addr.Key()})
+	holders, err := n.system.Holders([]string{addr.Key()})
 	if err != nil {
 		return rookery.AccountID{}, err
 	}

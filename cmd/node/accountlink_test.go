@@ -126,7 +126,7 @@ func TestAliasMovesBetweenTheLiving(t *testing.T) {
 	if mustEnsure(t, n, desk) != id {
 		t.Fatal("an entry with one more alias has another account")
 	}
-	if h, err := n.groups.system.Holders([]string{desk}); err != nil || !slices.Equal(h, []rookery.AccountID{id}) {
+	if h, err := n.system.Holders([]string{desk}); err != nil || !slices.Equal(h, []rookery.AccountID{id}) {
 		t.Fatalf("the alias is of %v, %v", h, err)
 	}
 	put(t, n, dir, 1, first)
@@ -135,7 +135,7 @@ func TestAliasMovesBetweenTheLiving(t *testing.T) {
 	if other == id {
 		t.Fatal("an alias brought its former account")
 	}
-	if h, err := n.groups.system.Holders([]string{desk}); err != nil || !slices.Equal(h, []rookery.AccountID{other}) {
+	if h, err := n.system.Holders([]string{desk}); err != nil || !slices.Equal(h, []rookery.AccountID{other}) {
 		t.Errorf("the alias is of %v, %v", h, err)
 	}
 

@@ -19,11 +19,11 @@ const maxAccounts = 1000
 
 // account finds an account by an address or by its id.
 func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, error) {
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return rookery.AccountID{}, err
 	}
 	if id, err := rookery.ParseAccountID(who); err == nil {
-		_, err := n.groups.system.Account(id)
+		_, err := n.system.Account(id)
 		return id, err
 	}
 	addr, err := rookery.ParseAddress(who)
@@ -34,20 +34,20 @@ func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, erro
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
-	place, err := n.groups.system.ByKey(entry.Key)
+	place, err := n.system.ByKey(entry.Key)
 	return place.Account, err
 }
 
 // accountStatus is one account.
 func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 	s := adminapi.AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
-	if o, err := n.groups.system.Owner(p.Account); err == nil {
+	if o, err := n.system.Owner(p.Account); err == nil {
 		s.Login = o.Login
 		if len(o.Addresses) > 0 {
 			s.Address = o.Addresses[0]
 		}
 	}
-	m := n.groups.machine(p.Group)
+	m := n.groups.Machine(p.Group)
 	if m == nil {
 		return s
 	}
@@ -61,7 +61,7 @@ func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 
 // moveStatuses are the moves under way.
 func (n *Node) moveStatuses() ([]adminapi.MoveStatus, error) {
-	moves, err := n.groups.system.Moves()
+	moves, err := n.system.Moves()
 	all := make([]adminapi.MoveStatus, 0, len(moves))
 	for _, x := range moves {
 		all = append(all, n.moveStatus(x))
@@ -74,7 +74,7 @@ func (n *Node) moveStatus(x system.AccountMove) adminapi.MoveStatus {
 	if err := n.movers.trouble(x.Move); err != nil && s.Trouble == "" {
 		s.Trouble = err.Error()
 	}
-	if m := n.groups.machine(x.From); m != nil {
+	if m := n.groups.Machine(x.From); m != nil {
 		if v, err := m.View(x.Account); err == nil {
 			used := v.Account().UsedMessages
 			s.Messages = &used
@@ -83,7 +83,7 @@ func (n *Node) moveStatus(x system.AccountMove) adminapi.MoveStatus {
 			s.State = "frozen"
 		}
 	}
-	if m := n.groups.machine(x.To); m != nil {
+	if m := n.groups.Machine(x.To); m != nil {
 		for _, y := range n.movers.moving(m) {
 			if y.Account == x.Account && y.Move == x.Move {
 				s.Copied = &y.Bodies
@@ -100,7 +100,7 @@ func (n *Node) accountOrders(t *routes) {
 		id, err := n.account(r.Context(), r.PathValue("who"))
 		var place system.Place
 		if err == nil {
-			place, err = n.groups.system.Account(id)
+			place, err = n.system.Account(id)
 		}
 		if err != nil {
 			replyError(w, err)
@@ -124,7 +124,7 @@ func (n *Node) accountOrders(t *routes) {
 	t.changes("POST /v1/accounts/{who}/link", "account link", n.postLink)
 	t.changes("POST /v1/accounts/{who}/abandon", "account abandon", func(w http.ResponseWriter, r *http.Request) {
 		n.changeMove(w, r, func(id rookery.AccountID) error {
-			x, err := n.groups.system.Move(id)
+			x, err := n.system.Move(id)
 			if err != nil {
 				return err
 			}
@@ -141,14 +141,14 @@ func (n *Node) changeMove(w http.ResponseWriter, r *http.Request, order func(roo
 		err = order(id)
 	}
 	if err == nil {
-		err = n.road.Barrier(r.Context(), rookery.SystemGroup)
+		err = n.groups.Barrier(r.Context(), rookery.SystemGroup)
 	}
 	if err != nil {
 		replyError(w, err)
 		return
 	}
 	s := adminapi.MoveStatus{Account: id.String()}
-	if x, err := n.groups.system.Move(id); err == nil {
+	if x, err := n.system.Move(id); err == nil {
 		s = n.moveStatus(x)
 	}
 	reply(w, s)
@@ -168,13 +168,13 @@ func (n *Node) getAccounts(w http.ResponseWriter, r *http.Request) {
 		replyError(w, rookery.E("list accounts", rookery.KindInvalid, errors.New("malformed question")))
 		return
 	}
-	if err := n.road.Barrier(r.Context(), rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(r.Context(), rookery.SystemGroup); err != nil {
 		replyError(w, err)
 		return
 	}
 	out := adminapi.AccountsPage{Accounts: []adminapi.AccountStatus{}}
 	for len(out.Accounts) < maxAccounts {
-		places, err := n.groups.system.Accounts(after, maxAccounts)
+		places, err := n.system.Accounts(after, maxAccounts)
 		if err != nil {
 			replyError(w, err)
 			return

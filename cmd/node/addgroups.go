@@ -31,7 +31,7 @@ func (n *Node) founds(p system.GroupPlacement) bool {
 // mailGroups are the mail groups that take accounts: those that have begun,
 // or the cluster's first ones where none has said so yet.
 func (n *Node) mailGroups() []rookery.GroupID {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	if err != nil {
 		n.deps.Logger.Error("the placement of groups cannot be read", "error", err)
 	}
@@ -63,7 +63,7 @@ func (n *Node) addGroups(ctx context.Context, count int) (added []adminapi.Added
 	if count < 1 || count > adminapi.MaxAddGroups {
 		return nil, rookery.E("add groups", rookery.KindInvalid, fmt.Errorf("%d groups at once; add 1 to %d", count, adminapi.MaxAddGroups))
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return nil, err
 	}
 	for len(added) < count {
@@ -80,7 +80,7 @@ func (n *Node) addGroups(ctx context.Context, count int) (added []adminapi.Added
 }
 
 func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	if err != nil {
 		return adminapi.AddedGroup{}, err
 	}
@@ -99,11 +99,11 @@ func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
 	_, err = n.propose(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
 	if err != nil {
 		if rookery.Is(err, rookery.KindExists) { // not yet applied here
-			return adminapi.AddedGroup{}, errors.Join(err, n.road.Barrier(ctx, rookery.SystemGroup))
+			return adminapi.AddedGroup{}, errors.Join(err, n.groups.Barrier(ctx, rookery.SystemGroup))
 		}
 		return adminapi.AddedGroup{}, err
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil { // the next number follows this one
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil { // the next number follows this one
 		return adminapi.AddedGroup{}, err
 	}
 	n.deps.Logger.Info("a group was added", "group", next+1, "founder", founder.ID)
@@ -113,7 +113,7 @@ func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
 // founderFor is the node that begins the next group: an active one that
 // answers and has room, with the fewest groups.
 func (n *Node) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		return system.Node{}, err
 	}
@@ -137,7 +137,7 @@ func (n *Node) awaitBegun(ctx context.Context, added []adminapi.AddedGroup) []ad
 	for {
 		all := true
 		for i := range added {
-			p, err := n.groups.system.Group(added[i].Group)
+			p, err := n.system.Group(added[i].Group)
 			added[i].Begun = err == nil && p.Begun()
 			all = all && added[i].Begun
 		}

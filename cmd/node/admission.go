@@ -16,7 +16,7 @@ import (
 // admit is the transport's JoinHandler: it uses the token up, registers the
 // joiner, and gives it a certificate and the keys that all nodes share.
 func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {
-	if n.groups == nil || n.road == nil {
+	if n.groups == nil {
 		return a, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
 	}
 	info, err := datadir.ParseJoiner(q)
@@ -57,11 +57,11 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 // whose address a living one has: the node file was copied and not changed.
 // The token stays good.
 func (n *Node) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key [32]byte) error {
-	i, err := n.groups.system.Invitation(q.Token.ID)
+	i, err := n.system.Invitation(q.Token.ID)
 	if err != nil || (transport.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy, UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, n.deps.Clock()) != nil {
 		return nil // no good one, as far as this node knows: Admit decides
 	}
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		return rookery.E("admit node", rookery.KindUnavailable, err)
 	}

@@ -57,12 +57,12 @@ func (n *Node) auditOrders(t *routes) {
 			replyError(w, rookery.E("list audit", rookery.KindInvalid, err))
 			return
 		}
-		if err := n.road.Barrier(r.Context(), rookery.SystemGroup); err != nil {
+		if err := n.groups.Barrier(r.Context(), rookery.SystemGroup); err != nil {
 			replyError(w, err)
 			return
 		}
 		who, verb := q.Get("who"), q.Get("verb")
-		rows, next, err := n.groups.system.Audits(after, auditPage, func(a system.Audit) bool {
+		rows, next, err := n.system.Audits(after, auditPage, func(a system.Audit) bool {
 			return a.Time >= since && (who == "" || a.User == who) && (verb == "" || a.Verb == verb)
 		})
 		if err != nil {

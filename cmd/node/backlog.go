@@ -20,7 +20,7 @@ func (b *bodies) packReport(id rookery.GroupID) (r peers.Packing) {
 	if w, ok := b.packers.Load(id); ok {
 		r = packingOf(w.(*packing).Stats())
 	}
-	if m := b.node.groups.machine(id); m != nil {
+	if m := b.node.groups.Machine(id); m != nil {
 		if at, err := b.oldest(id, m); err == nil && !at.IsZero() {
 			r.Oldest = at.UnixNano()
 		}
@@ -46,7 +46,7 @@ func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, erro
 	first := waiting[0].Log[0]
 	// The envelope comes first in an entry, before the body.
 	head := make([]byte, min(first.Off, 512))
-	if err := b.node.groups.readLog(context.Background(), id, first.Index, first.Term, head, 0); err != nil {
+	if err := b.node.groups.ReadLog(context.Background(), id, first.Index, first.Term, head, 0); err != nil {
 		return time.Time{}, err
 	}
 	if nanos, ok := state.EntryTime(head); ok {

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/account"
 	"rookery/storage/blob"
@@ -58,7 +59,7 @@ func (b *bodies) open(set *settings.Store) (err error) {
 	}
 	b.cache = cache
 	b.reader = pack.NewBodies(pack.BodiesOptions{
-		Log: b.node.groups.readLog, Checked: b.node.groups.readChecked, Remote: b.node.groups.readRemote,
+		Log: b.node.groups.ReadLog, Checked: b.node.groups.ReadChecked, Remote: b.node.groups.ReadRemote,
 		Body: b.body, Pack: b.record, Store: b.store, Cache: cache, Logger: b.node.deps.Logger})
 	return nil
 }
@@ -86,7 +87,7 @@ func (b *bodies) reopenStore(set settings.Store) error {
 
 // body is a body's record as it is now.
 func (b *bodies) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, error) {
-	m := b.node.groups.machine(group)
+	m := b.node.groups.Machine(group)
 	if m == nil {
 		return mailbox.Body{}, rookery.E("find body", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", group))
 	}
@@ -120,15 +121,15 @@ func storePath(set *settings.Store, data string) string {
 const deadFor = time.Hour
 
 // addPacker gives a group that runs here its packer, unless it has one.
-func (b *bodies) addPacker(g *groups, id rookery.GroupID) {
+func (b *bodies) addPacker(g *replicas.Replicas, id rookery.GroupID) {
 	if _, have := b.packers.Load(id); have {
 		return
 	}
 	p := pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
-		Group: id, Source: g.machine(id), Log: g.readChecked, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
+		Group: id, Source: g.Machine(id), Log: g.ReadChecked, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
 		Packed:    func() { b.release(g, id) },
 		Deletable: b.deletable(id),
-		Clock:     b.packTime(g.machine(id)), Age: func() (time.Time, error) { return b.node.jobTime(id) }, Repack: b.repack, Budget: b.budget,
+		Clock:     b.packTime(g.Machine(id)), Age: func() (time.Time, error) { return b.node.jobTime(id) }, Repack: b.repack, Budget: b.budget,
 	}))
 	ctx, stop := context.WithCancel(b.node.jobs)
 	w := &packing{p, stop, make(chan struct{})}
@@ -149,19 +150,19 @@ func (b *bodies) removePacker(id rookery.GroupID) {
 }
 
 func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
-	_, index, err := propose.Command(ctx, b.node.road, id, c)
+	_, index, err := propose.Command(ctx, b.node.groups, id, c)
 	if err != nil {
 		return err
 	}
-	if b.node.groups.machine(id) == nil {
+	if b.node.groups.Machine(id) == nil {
 		return nil // agreed on by replicas elsewhere; there is none here that would show it
 	}
-	return b.node.road.Wait(ctx, id, index)
+	return b.node.groups.Wait(ctx, id, index)
 }
 
 // release lets the log recycle what lies below the oldest unpacked body.
-func (b *bodies) release(g *groups, id rookery.GroupID) {
-	m, r := g.machine(id), g.raft.Group(id)
+func (b *bodies) release(g *replicas.Replicas, id rookery.GroupID) {
+	m, r := g.Machine(id), g.Group(id)
 	if m == nil || r == nil {
 		return // it has just left
 	}
@@ -171,7 +172,7 @@ func (b *bodies) release(g *groups, id rookery.GroupID) {
 	})
 	if err == nil {
 		var l *rlog.Group
-		if l, err = g.log.Group(id); err == nil {
+		if l, err = g.Log().Group(id); err == nil {
 			err = l.SetFloor(rlog.BodiesFloor, floor)
 		}
 	}
@@ -183,7 +184,7 @@ func (b *bodies) release(g *groups, id rookery.GroupID) {
 // pack moves the bodies of one group into the object store while this node
 // leads it.
 func (b *bodies) pack(ctx context.Context, id rookery.GroupID, p *pack.Packer) error {
-	g := b.node.groups.raft.Group(id)
+	g := b.node.groups.Group(id)
 	for g != nil && ctx.Err() == nil {
 		// The channel is asked for first, so that no change is missed.
 		changes := g.LeaderChanges()

@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
 )
 
 // Every report says what time it is on its node; skews tells by that whose clock
@@ -91,7 +92,7 @@ func (n *Node) seeClocks(reports map[rookery.NodeID]peers.Report, members int) (
 // (KindUnavailable): its job waits.
 func (n *Node) agreedTime() (time.Time, error) {
 	if l := n.clocks.Load(); l == nil || time.Since(l.at) > clockFresh {
-		nodes, err := n.groups.system.Nodes()
+		nodes, err := n.system.Nodes()
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -117,9 +118,9 @@ func (n *Node) jobTime(id rookery.GroupID) (time.Time, error) {
 	if err != nil {
 		return now, err
 	}
-	m := n.groups.machine(id)
+	m := n.groups.Machine(id)
 	if m == nil {
-		return now, away{n, id}.none()
+		return now, replicas.NotHere(id)
 	}
 	if most := time.Unix(0, m.Time()).Add(consensus.MaxAhead); most.Before(now) {
 		now = most

@@ -62,7 +62,7 @@ const eraseEvery = 2 * time.Second
 // system group.
 func (n *Node) eraseJob(ctx context.Context) error {
 	return n.topics.follow(ctx, eraseEvery, func() {
-		if !n.groups.leads(rookery.SystemGroup) {
+		if !n.groups.Leads(rookery.SystemGroup) {
 			return
 		}
 		if err := n.erase(ctx); err != nil && ctx.Err() == nil {
@@ -74,7 +74,7 @@ func (n *Node) eraseJob(ctx context.Context) error {
 
 // erase takes all erasures as far as they go.
 func (n *Node) erase(ctx context.Context) error {
-	all, err := n.groups.system.Erasures()
+	all, err := n.system.Erasures()
 	if err != nil || len(all) == 0 {
 		return err
 	}
@@ -84,7 +84,7 @@ func (n *Node) erase(ctx context.Context) error {
 	if all, err = n.barAll(ctx); err != nil {
 		return err
 	}
-	records, err := n.groups.system.TenantKeys()
+	records, err := n.system.TenantKeys()
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (n *Node) erase(ctx context.Context) error {
 // barAll erases accounts in their groups, waits until these hold nothing of
 // them, and records it.
 func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
-	all, err := n.groups.system.Erasures()
+	all, err := n.system.Erasures()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
 		if e.Barred {
 			continue
 		}
-		p, err := n.groups.system.Account(e.Account)
+		p, err := n.system.Account(e.Account)
 		if p.Account != e.Account {
 			return nil, errors.Join(err, rookery.E("erase account", rookery.KindNotFound, fmt.Errorf("account %s is not in the map", e.Account)))
 		}
@@ -146,10 +146,10 @@ func (n *Node) barAll(ctx context.Context) ([]system.Erasure, error) {
 			return nil, err
 		}
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return nil, err
 	}
-	return n.groups.system.Erasures()
+	return n.system.Erasures()
 }
 
 // reap has a group remove what an erased account left in it.
@@ -181,5 +181,5 @@ func (n *Node) beginErasure(ctx context.Context, who []string) (ids []rookery.Ac
 		return nil, err
 	}
 	n.deps.Logger.Warn("the erasure of accounts begins", "accounts", len(ids))
-	return ids, n.road.Wait(ctx, rookery.SystemGroup, index)
+	return ids, n.groups.Wait(ctx, rookery.SystemGroup, index)
 }

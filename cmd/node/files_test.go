@@ -15,3 +15,6 @@ const (
 
 // advanceEvery is how often a running node's directory moves on.
 const advanceEvery = 30 * time.Second
+
+// promptAfter is how long a replica may hear by itself of what was agreed on.
+const promptAfter = 2 * time.Millisecond

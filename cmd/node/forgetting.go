@@ -52,7 +52,7 @@ func (f *forgetting) run(ctx context.Context) error {
 func (f *forgetting) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	nodes, err := f.node.groups.system.Nodes()
+	nodes, err := f.node.system.Nodes()
 	if err != nil {
 		return err
 	}
@@ -64,9 +64,9 @@ func (f *forgetting) look(ctx context.Context) error {
 		}
 	}
 	errs := []error{f.forgetMembers(ctx, removed)}
-	for _, id := range f.node.groups.here() {
-		m := f.node.groups.machine(id)
-		if m != nil && f.node.groups.leads(id) {
+	for _, id := range f.node.groups.Here() {
+		m := f.node.groups.Machine(id)
+		if m != nil && f.node.groups.Leads(id) {
 			errs = append(errs, f.forgetNodes(ctx, id, m, removed), f.dropStages(ctx, id, m, removed))
 		}
 	}
@@ -90,10 +90,10 @@ func (f *forgetting) away(id rookery.NodeID) bool {
 
 // forgetMembers forgets removed nodes in the system group.
 func (f *forgetting) forgetMembers(ctx context.Context, removed map[rookery.NodeID]bool) error {
-	if !f.node.groups.leads(rookery.SystemGroup) {
+	if !f.node.groups.Leads(rookery.SystemGroup) {
 		return nil
 	}
-	return f.forget(ctx, rookery.SystemGroup, removed, f.node.groups.system.Forgot,
+	return f.forget(ctx, rookery.SystemGroup, removed, f.node.system.Forgot,
 		func(id rookery.NodeID) command.Command { return &command.ForgetMember{Node: id} })
 }
 

@@ -50,7 +50,7 @@ func (b *bodies) packTime(m *mailbox.Machine) func() time.Time {
 // get.
 func (b *bodies) deletable(id rookery.GroupID) func(context.Context, mailbox.Pack) (bool, error) {
 	return func(_ context.Context, p mailbox.Pack) (bool, error) {
-		m := b.node.groups.machine(id)
+		m := b.node.groups.Machine(id)
 		if m == nil {
 			return false, nil
 		}
@@ -68,7 +68,7 @@ func (b *bodies) deletable(id rookery.GroupID) func(context.Context, mailbox.Pac
 
 // holdsMissing are the operators' holds that a group does not have yet.
 func (n *Node) holdsMissing(m *mailbox.Machine) (missing []system.Hold, err error) {
-	want, err := n.groups.system.Holds()
+	want, err := n.system.Holds()
 	if err != nil || len(want) == 0 {
 		return nil, err
 	}
@@ -88,12 +88,12 @@ const holdsEvery = 30 * time.Second
 // that were added since included, and takes lifted ones off.
 func (n *Node) spreadHolds(ctx context.Context) error {
 	return n.topics.follow(ctx, holdsEvery, func() {
-		n.eachLed(ctx, "the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", n.spreadTo)
+		n.groups.EachLed(ctx, "the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", n.spreadTo)
 	})
 }
 
 func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {
-	m := n.groups.machine(id)
+	m := n.groups.Machine(id)
 	if m == nil {
 		return nil
 	}
@@ -116,10 +116,10 @@ func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {
 		}
 		// The system group's word counts only behind a barrier: this node may
 		// not have heard of a hold that was just placed.
-		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 			return err
 		}
-		want, err := n.groups.system.Holds()
+		want, err := n.system.Holds()
 		if err != nil {
 			return err
 		}

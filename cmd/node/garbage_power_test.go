@@ -43,8 +43,8 @@ type cleared struct{ deleted, rewritten, orphans atomic.Int64 }
 // work purges and sweeps until ctx ends.
 func (d *cleared) work(ctx context.Context, n *Node) error {
 	for ctx.Err() == nil {
-		for _, id := range n.groups.here() {
-			if m := n.groups.machine(id); m != nil {
+		for _, id := range n.groups.Here() {
+			if m := n.groups.Machine(id); m != nil {
 				all, _ := m.Purgeable(n.deps.Clock().UnixNano(), rookery.AccountID{}, 1000)
 				for _, a := range all {
 					n.bodies.propose(ctx, id, &command.PurgeExpunged{Account: a, Before: n.deps.Clock().UnixNano()})
@@ -88,7 +88,7 @@ func (c *chain) judgeStore() {
 func (n *Node) onlyLive(ctx context.Context) error {
 	for {
 		left := 0
-		for _, m := range n.groups.mail {
+		for _, m := range n.machines() {
 			packs, err := m.Packs("", 100_000)
 			if err != nil {
 				return err
@@ -121,7 +121,7 @@ func (n *Node) storeIsExact(ctx context.Context) error {
 		return err
 	}
 	known := map[string]bool{}
-	for id, m := range n.groups.mail {
+	for id, m := range n.machines() {
 		packs, err := m.Packs("", 100_000)
 		if err != nil {
 			return err

@@ -83,7 +83,7 @@ func TestSweepThroughANode(t *testing.T) {
 	if n := len(c.keys()); n > known+2 || n < 3 {
 		t.Errorf("%d objects are left, want at most %d", n, known+2)
 	}
-	if last, err := c.groups.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, last.Time)) > time.Minute || last.Objects != 4 || last.Bytes != 16 {
+	if last, err := c.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, last.Time)) > time.Minute || last.Objects != 4 || last.Bytes != 16 {
 		t.Errorf("last swept %+v, %v", last, err)
 	}
 	if st, err := c.client().Status(t.Context()); err != nil || st.Swept == nil || st.Swept.Objects != 4 {
@@ -112,7 +112,7 @@ func TestScheduledSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until("names expire in every group", func() bool {
-		for _, m := range c.groups.mail {
+		for _, m := range c.machines() {
 			if r, err := m.PackRules(); err != nil || r.NameLife == 0 {
 				return false
 			}
@@ -140,7 +140,7 @@ func TestScheduledSweep(t *testing.T) {
 
 func (c *crowd) packsIn(state mailbox.PackState) (n int) {
 	c.t.Helper()
-	for _, m := range c.groups.mail {
+	for _, m := range c.machines() {
 		packs, err := m.Packs("", 1000)
 		if err != nil {
 			c.t.Fatal(err)
@@ -181,8 +181,8 @@ func TestHoldThroughANode(t *testing.T) {
 		c.purgeFirst(t.Context(), c.account(login(i)))
 	}
 	c.until("every pack is dead", func() bool { return c.packsIn(mailbox.PackDead) == objects && c.packsIn(mailbox.PackLive) == 0 })
-	for _, id := range c.groups.here() {
-		packs, err := c.groups.machine(id).Packs("", 10)
+	for _, id := range c.groups.Here() {
+		packs, err := c.groups.Machine(id).Packs("", 10)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,7 +105,7 @@ func (h *health) ready(protocol string) Verdict {
 		return Verdict{Reason: "stopping"}
 	}
 	n := h.node
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		return Verdict{Reason: fmt.Sprintf("the registry of nodes cannot be read: %v", err)}
 	}
@@ -130,7 +130,7 @@ func (h *health) ready(protocol string) Verdict {
 	if skew := time.Duration(n.skew.Load()); skew != 0 {
 		return Verdict{Reason: sayClock(skew)}
 	}
-	disk := n.groups.log.Disk().String()
+	disk := n.groups.Log().Disk().String()
 	if (protocol == "" || protocol == "smtp") && disk != "ok" && h.roomier(others) {
 		return Verdict{Reason: fmt.Sprintf("the disk is nearly full (%s limit): new mail would be answered 452", disk)}
 	}
@@ -151,8 +151,8 @@ func (h *health) roomier(nodes []rookery.NodeID) bool {
 // remark names what is wrong though no other node would do better.
 func (h *health) remark() string {
 	n := h.node
-	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
-		if g := n.groups.raft.Group(id); g != nil {
+	for _, id := range append(n.groups.Here(), rookery.SystemGroup) {
+		if g := n.groups.Group(id); g != nil {
 			if _, ok := g.Leader(); !ok {
 				return fmt.Sprintf("serving; group %d has no leader, its mail is answered as temporary", id)
 			}

@@ -44,10 +44,10 @@ func (n *Node) placeHold(ctx context.Context, o adminapi.HoldOrder) (a adminapi.
 
 // liftHold takes a hold back.
 func (n *Node) liftHold(ctx context.Context, name string) (a adminapi.HoldAnswer, err error) {
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return a, err
 	}
-	holds, err := n.groups.system.Holds()
+	holds, err := n.system.Holds()
 	if err != nil {
 		return a, err
 	}
@@ -78,7 +78,7 @@ func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.Ho
 		all.Go(func() {
 			wait, cancel := context.WithTimeout(ctx, holdWait)
 			defer cancel()
-			_, _, err := propose.Command(wait, n.road, id, c)
+			_, _, err := propose.Command(wait, n.groups, id, c)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -96,7 +96,7 @@ func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.Ho
 }
 
 func (n *Node) holdsHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) ([]mailbox.Hold, error) {
-	if err := n.road.Barrier(ctx, id); err != nil {
+	if err := n.groups.Barrier(ctx, id); err != nil {
 		return nil, err
 	}
 	return m.Holds()
@@ -105,15 +105,15 @@ func (n *Node) holdsHere(ctx context.Context, m *mailbox.Machine, id rookery.Gro
 func (n *Node) holdsOf(ctx context.Context, id rookery.GroupID) ([]mailbox.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, holdWait)
 	defer cancel()
-	return n.questions.holds.ask(ctx, id, peers.Nothing{})
+	return n.questions.holds.Ask(ctx, id, peers.Nothing{})
 }
 
 // listHolds asks every group.
 func (n *Node) listHolds(ctx context.Context) (l adminapi.HoldList, err error) {
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return l, err
 	}
-	operators, err := n.groups.system.Holds()
+	operators, err := n.system.Holds()
 	if err != nil {
 		return l, err
 	}

@@ -58,7 +58,7 @@ func change(t *testing.T, cfg settings.Node, key, value string) error {
 // has what this one's lacks.
 func (n *Node) impose(t *testing.T, edit func(*settings.Cluster)) {
 	t.Helper()
-	version, doc, err := n.groups.system.Settings()
+	version, doc, err := n.system.Settings()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,9 +99,9 @@ func (n *Node) job(name string, run func(context.Context) error) {
 // fetchMissing completes what a crash between the installing of an image and
 // the fetching of its bodies left undone.
 func (n *Node) fetchMissing(ctx context.Context) error {
-	for _, id := range n.groups.here() {
+	for _, id := range n.groups.Here() {
 		for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-			err := n.groups.fetchBodies(ctx, id)
+			err := n.groups.FetchBodies(ctx, id)
 			if err == nil {
 				break
 			}
@@ -121,12 +121,12 @@ func (n *Node) fetchMissing(ctx context.Context) error {
 func (n *Node) releaseLog(ctx context.Context) error {
 	i := 0
 	return n.topics.follow(ctx, squeezeEvery, func() {
-		short := n.groups.log.Stats().Short
+		short := n.groups.Log().Stats().Short
 		if short || i%int(releaseEvery/squeezeEvery) == 0 {
-			for _, id := range n.groups.here() {
+			for _, id := range n.groups.Here() {
 				n.bodies.release(n.groups, id)
 			}
-			n.groups.squeeze(short)
+			n.groups.Squeeze(short)
 		}
 		i++
 	})
@@ -136,13 +136,13 @@ func (n *Node) releaseLog(ctx context.Context) error {
 // leads.
 func (n *Node) purge(ctx context.Context) error {
 	return n.topics.follow(ctx, n.deps.tuning.purgeTime(), func() {
-		n.eachLed(ctx, "purge of expunged messages failed; trying again later", n.purgeGroup)
+		n.groups.EachLed(ctx, "purge of expunged messages failed; trying again later", n.purgeGroup)
 	})
 }
 
 func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 	days := time.Duration(n.limits.Load().ExpungedDays)
-	m := n.groups.machine(id)
+	m := n.groups.Machine(id)
 	if m == nil {
 		return nil // it has just left
 	}
@@ -178,7 +178,7 @@ func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 // deleted mailboxes, or the account where it was erased, left.
 func (n *Node) purgeAccount(ctx context.Context, id rookery.GroupID, a rookery.AccountID, before int64) error {
 	for {
-		r, _, err := propose.As[*command.PurgeResult](ctx, n.road, id, &command.PurgeExpunged{Account: a, Before: before})
+		r, _, err := propose.As[*command.PurgeResult](ctx, n.groups, id, &command.PurgeExpunged{Account: a, Before: before})
 		if err != nil || !r.More {
 			return err
 		}

@@ -40,7 +40,7 @@ func (n *Node) keepSettings(version uint64) {
 }
 
 func (n *Node) keep(version uint64) error {
-	stored, doc, err := n.groups.system.Settings()
+	stored, doc, err := n.system.Settings()
 	if err != nil || stored != version { // a newer version is followed next
 		return err
 	}

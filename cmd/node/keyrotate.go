@@ -30,7 +30,7 @@ func (n *Node) rotateTenant(ctx context.Context) (r adminapi.RotatedKey, err err
 		return r, err
 	}
 	held, _ := n.tenant.heldBy(ctx, nodes)
-	records, err := n.groups.system.TenantKeys()
+	records, err := n.system.TenantKeys()
 	if err != nil {
 		return r, err
 	}
@@ -82,10 +82,10 @@ func (n *Node) nextKey(held map[rookery.NodeID]peers.HeldKeys, records []system.
 
 // keysCurrent brings what this node knows of the keys up to now.
 func (n *Node) keysCurrent(ctx context.Context) error {
-	if err := n.behindGate(command.Encode(&command.KeyFloor{})); err != nil {
+	if err := n.groups.Proposable(command.Encode(&command.KeyFloor{})); err != nil {
 		return err
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return err
 	}
 	return n.tenant.sync(ctx)
@@ -115,7 +115,7 @@ func (n *Node) enoughHave(nodes []system.Node, errs map[rookery.NodeID]error) er
 	if 2*len(errs) >= len(nodes) && len(errs) > 0 {
 		return fmt.Errorf("%d of %d nodes are down: start them first, so that the new key is on a majority", len(errs), len(nodes))
 	}
-	groups, err := n.groups.system.Groups()
+	groups, err := n.system.Groups()
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (n *Node) namely(nodes []system.Node, errs map[rookery.NodeID]error) error 
 // key wrapped under a version up to top.
 func (n *Node) nothingUnder(ctx context.Context, top uint32) error {
 	const op = "destroy tenant key"
-	groups, err := n.groups.system.Groups()
+	groups, err := n.system.Groups()
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (n *Node) nothingUnder(ctx context.Context, top uint32) error {
 		if err := n.proposeTo(ctx, g.Group, &command.KeyFloor{Version: top + 1}); err != nil {
 			return err
 		}
-		c, err := n.questions.census.ask(ctx, g.Group, peers.Nothing{})
+		c, err := n.questions.census.Ask(ctx, g.Group, peers.Nothing{})
 		if err != nil {
 			return err
 		}
@@ -285,7 +285,7 @@ func (n *Node) proposeTo(ctx context.Context, group rookery.GroupID, c command.C
 
 // censusHere counts a group's accounts by tenant key version, as of now.
 func (n *Node) censusHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) (c mailbox.KeyCensus, err error) {
-	if err := n.road.Barrier(ctx, id); err != nil {
+	if err := n.groups.Barrier(ctx, id); err != nil {
 		return c, err
 	}
 	if c, err = m.KeyCensus(); err == nil {

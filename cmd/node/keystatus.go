@@ -21,14 +21,14 @@ import (
 func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) {
 	s = adminapi.KeyStatus{InUse: n.tenant.ring.Current(), Versions: []adminapi.KeyVersion{}, Nodes: []adminapi.KeyNode{}, Erasures: []adminapi.ErasureStatus{}, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		problem("what follows may be old: %v", err)
 	}
 	nodes, err := n.keyMembers()
 	if err != nil {
 		return s, err
 	}
-	records, err := n.groups.system.TenantKeys()
+	records, err := n.system.TenantKeys()
 	if err != nil {
 		return s, err
 	}
@@ -46,7 +46,7 @@ func (n *Node) keyStatus(ctx context.Context) (s adminapi.KeyStatus, err error) 
 		s.Nodes = append(s.Nodes, k)
 	}
 	s.Versions = keyVersions(records, held, n.censusAll(ctx, problem), s.InUse)
-	erasures, err := n.groups.system.Erasures()
+	erasures, err := n.system.Erasures()
 	for _, e := range erasures {
 		s.Erasures = append(s.Erasures, adminapi.ErasureStatus{Account: e.Account, ID: e.Account.String(), Since: time.Unix(0, e.Since).UTC(), Barred: e.Barred})
 	}
@@ -79,7 +79,7 @@ func judgeHeld(name string, h, ours peers.HeldKeys, records []system.TenantKey, 
 // censusAll counts over all groups.
 func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (under map[uint32]int) {
 	under = map[uint32]int{}
-	groups, err := n.groups.system.Groups()
+	groups, err := n.system.Groups()
 	if err != nil {
 		problem("groups: %v", err)
 	}
@@ -90,7 +90,7 @@ func (n *Node) censusAll(ctx context.Context, problem func(string, ...any)) (und
 	counts, errs := make([]mailbox.KeyCensus, len(groups)), make([]error, len(groups))
 	var all sync.WaitGroup
 	for i, g := range groups {
-		all.Go(func() { counts[i], errs[i] = n.questions.census.ask(ctx, g.Group, peers.Nothing{}) })
+		all.Go(func() { counts[i], errs[i] = n.questions.census.Ask(ctx, g.Group, peers.Nothing{}) })
 	}
 	all.Wait()
 	for i, g := range groups {
@@ -149,7 +149,7 @@ func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldK
 
 // askProgress asks the system leader, who does the work.
 func (n *Node) askProgress(ctx context.Context) string {
-	to, err := n.groups.lead(rookery.SystemGroup).leader()
+	to, err := n.groups.Leader(rookery.SystemGroup)
 	if err != nil {
 		return "the system group has no leader: it waits"
 	}

@@ -12,15 +12,6 @@ import (
 // stopWithin bounds the wait for commands under way when a group is stopped.
 const stopWithin = 10 * time.Second
 
-// holds reports whether a group's replica is on this disk: it counts in the
-// group's quorum until Raft has taken it out, whatever the placement wants.
-func (g *groups) holds(id rookery.GroupID) (bool, error) {
-	if g.log.Stats().Groups[id].Last > 0 {
-		return true, nil
-	}
-	return g.state.Holds(id)
-}
-
 // left reports whether a group has left this node for good: Raft's members
 // were confirmed as the placement wants them, and this node is none of them.
 func (n *Node) left(p system.GroupPlacement) bool {
@@ -36,7 +27,7 @@ func (n *Node) stopLeft(ctx context.Context) error {
 	if err != nil || len(stop) == 0 {
 		return err
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return nil // asked again soon; until then nothing is lost by running on
 	}
 	n.current = true
@@ -53,10 +44,10 @@ func (n *Node) stopLeft(ctx context.Context) error {
 }
 
 func (n *Node) leftRunning() (ids []rookery.GroupID, err error) {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	for _, p := range placed {
 		// A leader is a member: the placement here is behind.
-		if p.Group != rookery.SystemGroup && n.left(p) && n.groups.raft.Group(p.Group) != nil && !n.groups.leads(p.Group) {
+		if p.Group != rookery.SystemGroup && n.left(p) && n.groups.Group(p.Group) != nil && !n.groups.Leads(p.Group) {
 			ids = append(ids, p.Group)
 		}
 	}
@@ -68,20 +59,7 @@ func (n *Node) leftRunning() (ids []rookery.GroupID, err error) {
 func (n *Node) stopGroup(ctx context.Context, id rookery.GroupID) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
-	n.hideGroup(id)
+	n.groups.Hide(id)
 	n.bodies.removePacker(id)
-	return n.groups.raft.Stop(ctx, id)
-}
-
-// hideGroup has commands and sessions look for a group elsewhere.
-func (n *Node) hideGroup(id rookery.GroupID) {
-	n.road.remove(id)
-	n.groups.hide(id)
-}
-
-// hide takes a group's machine from those who would read here.
-func (g *groups) hide(id rookery.GroupID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.mail, id)
+	return n.groups.Stop(ctx, id)
 }

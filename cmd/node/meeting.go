@@ -2,7 +2,7 @@ package node
 
 // warnOfOwnKey tells an operator why the others refuse this node.
 func (n *Node) warnOfOwnKey() {
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		return // said elsewhere
 	}

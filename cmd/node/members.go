@@ -12,6 +12,7 @@ import (
 	"rookery/cluster/placement"
 	"rookery/cluster/transport"
 	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
 	"rookery/storage/propose"
 	"rookery/storage/system"
@@ -22,26 +23,26 @@ var CommandVersion = command.Version
 
 // propose has the system group agree on a command.
 func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
-	result, _, err := propose.Command(ctx, n.road, rookery.SystemGroup, c)
+	result, _, err := propose.Command(ctx, n.groups, rookery.SystemGroup, c)
 	return result, err
 }
 
 // proposeAt gives the command's place in the log as well.
 func (n *Node) proposeAt(ctx context.Context, c command.Command) (rookery.LogIndex, command.Result, error) {
-	result, index, err := propose.Command(ctx, n.road, rookery.SystemGroup, c)
+	result, index, err := propose.Command(ctx, n.groups, rookery.SystemGroup, c)
 	return index, result, err
 }
 
 // enlist writes this node into the registry, and on the first node of a new
 // cluster the groups it begins with.
 func (n *Node) enlist(ctx context.Context) error {
-	if err := refuseOld(n.groups.system); err != nil {
+	if err := replicas.RefuseOld(n.system); err != nil {
 		if rookery.Is(err, rookery.KindDenied) {
 			n.over.end(err)
 		}
 		return err
 	}
-	have, err := n.groups.system.Node(n.id.Node)
+	have, err := n.system.Node(n.id.Node)
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return err
 	}
@@ -61,13 +62,13 @@ func (n *Node) enlist(ctx context.Context) error {
 		return nil
 	}
 	// A new cluster has no older node to go back to.
-	if gate, err := n.groups.system.Gate(); err != nil || gate == 0 {
+	if gate, err := n.system.Gate(); err != nil || gate == 0 {
 		if err := errors.Join(err, n.finalize(ctx)); err != nil {
 			return err
 		}
 	}
 	for _, id := range append(firstMail(), rookery.SystemGroup) {
-		if _, err := n.groups.system.Group(id); err == nil {
+		if _, err := n.system.Group(id); err == nil {
 			continue
 		}
 		_, err := n.propose(ctx, &command.CreateGroup{Group: id, Members: []rookery.NodeID{n.id.Node}})
@@ -83,7 +84,7 @@ func (n *Node) enlist(ctx context.Context) error {
 // down may count its vote until the move is confirmed. A group that this node
 // founds is begun here.
 func (n *Node) startPlaced(ctx context.Context) error {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	if err != nil {
 		return err
 	}
@@ -98,9 +99,9 @@ func (n *Node) startPlaced(ctx context.Context) error {
 		}
 		var founders []consensus.Server
 		if founds {
-			founders = []consensus.Server{n.groups.server(n.id.Node)}
+			founders = []consensus.Server{replicas.Server(n.id.Node)}
 		}
-		if err := n.groups.start(ctx, p.Group, founders); err != nil {
+		if err := n.groups.Start(ctx, p.Group, founders); err != nil {
 			return err
 		}
 		n.bodies.addPacker(n.groups, p.Group)
@@ -112,12 +113,12 @@ func (n *Node) startPlaced(ctx context.Context) error {
 // replica may still count. One that cannot start is no reason to end: it is
 // about to leave.
 func (n *Node) startLeaving(ctx context.Context, p system.GroupPlacement) {
-	if n.current && n.left(p) || n.groups.raft.Group(p.Group) != nil {
+	if n.current && n.left(p) || n.groups.Group(p.Group) != nil {
 		return
 	}
-	held, err := n.groups.holds(p.Group)
+	held, err := n.groups.Holds(p.Group)
 	if err == nil && held {
-		err = n.groups.start(ctx, p.Group, nil)
+		err = n.groups.Start(ctx, p.Group, nil)
 	}
 	if err != nil {
 		n.deps.Logger.Error("a group that moves away from this node cannot be started", "group", p.Group, "error", err)
@@ -158,7 +159,7 @@ func (n *Node) followCluster(ctx context.Context) error {
 }
 
 func (n *Node) learnMembers() error {
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil || len(nodes) == 0 {
 		return err
 	}
@@ -195,7 +196,7 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 // named by its name, where only one has it, or its id. When it returns, this
 // node shows the state: who drains asks next how far that is.
 func (n *Node) setState(ctx context.Context, name string, to command.NodeState) error {
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		return err
 	}
@@ -218,7 +219,7 @@ func (n *Node) setState(ctx context.Context, name string, to command.NodeState) 
 		if err != nil || to == command.NodeRemoved && found[0] == n.id.Node { // whom nobody tells
 			return err
 		}
-		return n.road.Wait(ctx, rookery.SystemGroup, index)
+		return n.groups.Wait(ctx, rookery.SystemGroup, index)
 	}
 	return rookery.E("change node", rookery.KindConflict, fmt.Errorf("several nodes are called %q; name one by its id: %v", name, found))
 }
@@ -235,7 +236,7 @@ func (n *Node) removable(ctx context.Context, id rookery.NodeID) error {
 		return err
 	}
 	groups = slices.DeleteFunc(groups, func(g placement.Placement) bool {
-		p, err := n.groups.system.Group(g.Group)
+		p, err := n.system.Group(g.Group)
 		return err == nil && p.Awaits(id) // empty, and void without the node
 	})
 	return placement.Removable(id, nodes, groups)

@@ -47,7 +47,7 @@ type carrying struct {
 
 func newMovers(n *Node) *movers {
 	m := &movers{node: n, running: map[command.MoveID]*carrying{}}
-	m.mover = accountmove.New(accountmove.Options{Log: n.road, Machine: n.groups.machine, System: n.groups.system, ReadBody: n.bodies.reader.ReadChecked,
+	m.mover = accountmove.New(accountmove.Options{Log: n.groups, Machine: n.groups.Machine, System: n.system, ReadBody: n.bodies.reader.ReadChecked,
 		Node: n.id.Node, Epoch: n.id.Epoch, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock})
 	return m
 }
@@ -71,19 +71,19 @@ func (m *movers) run(ctx context.Context) error {
 func (m *movers) look(ctx context.Context, wg *sync.WaitGroup) {
 	m.mu.Lock()
 	for _, c := range m.running {
-		if !m.node.groups.leads(c.from) {
+		if !m.node.groups.Leads(c.from) {
 			c.stop()
 		}
 	}
 	m.mu.Unlock()
-	moves, err := m.node.groups.system.Moves()
+	moves, err := m.node.system.Moves()
 	if err != nil {
 		m.node.deps.Logger.Error("the moves of accounts cannot be read", "error", err)
 		return
 	}
 	slices.SortFunc(moves, func(a, b system.AccountMove) int { return int(int64(a.Move) - int64(b.Move)) })
 	for _, x := range moves {
-		if !m.node.groups.leads(x.From) {
+		if !m.node.groups.Leads(x.From) {
 			m.activate(ctx, wg, x)
 			continue
 		}
@@ -108,8 +108,8 @@ func (m *movers) look(ctx context.Context, wg *sync.WaitGroup) {
 
 // carry tries until the move has ended or is another node's.
 func (m *movers) carry(ctx context.Context, x system.AccountMove) {
-	for wait := moveRetryFirst; m.node.groups.leads(x.From); wait = min(2*wait, moveRetryMost) {
-		now, err := m.node.groups.system.Move(x.Account)
+	for wait := moveRetryFirst; m.node.groups.Leads(x.From); wait = min(2*wait, moveRetryMost) {
+		now, err := m.node.system.Move(x.Account)
 		if rookery.Is(err, rookery.KindNotFound) || err == nil && now.Move != x.Move {
 			return
 		}
@@ -134,10 +134,10 @@ func (m *movers) carry(ctx context.Context, x system.AccountMove) {
 // activate lets an account serve here that was decided to be here while its
 // former group does not answer.
 func (m *movers) activate(ctx context.Context, wg *sync.WaitGroup, x system.AccountMove) {
-	if x.State != system.MoveSwitched || !m.node.groups.leads(x.To) {
+	if x.State != system.MoveSwitched || !m.node.groups.Leads(x.To) {
 		return
 	}
-	at := m.node.groups.machine(x.To)
+	at := m.node.groups.Machine(x.To)
 	if at == nil || !slices.ContainsFunc(m.moving(at), func(y mailbox.Moving) bool {
 		return y.Account == x.Account && y.Move == x.Move && y.State == mailbox.MoveSealed
 	}) {
@@ -167,9 +167,9 @@ func (m *movers) propose(ctx context.Context, group rookery.GroupID, c command.C
 // leftovers ends in the groups led here what belongs to moves that have ended:
 // a command that was on its way for long may have begun it anew.
 func (m *movers) leftovers(ctx context.Context) {
-	for _, group := range m.node.groups.here() {
-		at := m.node.groups.machine(group)
-		if at == nil || !m.node.groups.leads(group) {
+	for _, group := range m.node.groups.Here() {
+		at := m.node.groups.Machine(group)
+		if at == nil || !m.node.groups.Leads(group) {
 			continue
 		}
 		found := m.moving(at)
@@ -177,7 +177,7 @@ func (m *movers) leftovers(ctx context.Context) {
 			continue
 		}
 		// What began these, began before the barrier.
-		if err := m.node.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		if err := m.node.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 			return
 		}
 		for _, x := range found {
@@ -187,11 +187,11 @@ func (m *movers) leftovers(ctx context.Context) {
 }
 
 func (m *movers) leftover(ctx context.Context, group rookery.GroupID, x mailbox.Moving) {
-	move, err := m.node.groups.system.Move(x.Account)
+	move, err := m.node.system.Move(x.Account)
 	if err == nil && move.Move == x.Move || err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return // under way
 	}
-	place, err := m.node.groups.system.Account(x.Account)
+	place, err := m.node.system.Account(x.Account)
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return
 	}

@@ -17,10 +17,13 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
+	"rookery/storage/mailbox"
+	"rookery/storage/system"
 )
 
 // Deps are what a node takes from outside; the zero value is a real node.
@@ -81,8 +84,8 @@ type Node struct {
 	lock         *os.File
 	tenant       *keyRing
 	settingsRing *keyRing
-	groups       *groups
-	road         *road
+	groups       *replicas.Replicas
+	system       *system.Machine
 	settings     *settingsStore
 	inForce      inForce
 	people       *people
@@ -204,8 +207,6 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.bodies = newBodies(n)
-	n.road = newRoad(n.id, n.deps.Clock, n.jobs.Done())
-	n.road.committed, n.road.waited = n.metrics.committed, n.metrics.barriers.Observe
 	if n.peers, err = peers.Open(peers.Options{
 		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.admit, Removed: n.removedBy,
 	}); err != nil {
@@ -215,15 +216,12 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if err = cmp.Or(err, n.over.why()); err != nil {
 		return err
 	}
-	if n.groups, err = openGroups(ctx, n, n.peers); err != nil {
-		n.groups = nil // closed itself
+	if n.groups, err = n.openReplicas(ctx); err != nil {
 		return err
 	}
-	n.road.check = n.behindGate
-	n.road.away = n.away
+	n.system = n.groups.System()
 	n.warnOfOwnKey()
-	n.serveForward()
-	n.questions.facts = newQuestion(n, peers.AccountFacts, askWait, n.factsHere)
+	n.questions.facts = replicas.NewQuestion(n.groups, peers.AccountFacts, askWait, n.factsHere)
 	n.tenant.serve()
 	n.settingsRing.serve()
 	if err := n.peers.Listen(ctx); err != nil {
@@ -243,11 +241,21 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.job("gossip", n.lives.Run)
 	n.job("unknown members", n.peers.Meet)
 	n.job("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
-	n.road.add(rookery.SystemGroup, n.groups.lead(rookery.SystemGroup))
 	if err := n.awaitSystem(ctx); err != nil {
 		return err
 	}
 	return n.learnMembers()
+}
+
+// openReplicas opens the groups of this node.
+func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
+	return replicas.Open(ctx, replicas.Options{
+		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
+		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.Done(), Go: n.job,
+		System: n, Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: func(id rookery.GroupID) { n.deliver.Led(id) },
+		Committed: n.metrics.committed, Waited: n.metrics.barriers.Observe, NoBarrier: noBarrier,
+		Tune: replicas.Tuning{Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply, Erasing: n.deps.tuning.erasing},
+	})
 }
 
 // awaitSystem waits for the system group. A node that knows the settings from
@@ -256,13 +264,13 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 func (n *Node) awaitSystem(ctx context.Context) error {
 	for {
 		wait, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
-		err := n.groups.ready(wait, n.road, rookery.SystemGroup)
+		err := n.groups.Ready(wait, rookery.SystemGroup)
 		cancel()
 		if err == nil {
 			n.current = true
 			return n.enlist(ctx)
 		}
-		if version, _, serr := n.groups.system.Settings(); serr == nil && version > 0 {
+		if version, _, serr := n.system.Settings(); serr == nil && version > 0 {
 			n.deps.Logger.Warn("the system group has no quorum; starting with the settings known before", "error", err)
 			return nil
 		}
@@ -286,8 +294,8 @@ func (n *Node) openMailGroups(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
 	defer cancel()
-	for _, id := range n.groups.here() {
-		if err := n.groups.ready(ctx, n.road, id); err != nil {
+	for _, id := range n.groups.Here() {
+		if err := n.groups.Ready(ctx, id); err != nil {
 			n.deps.Logger.Warn("a group cannot serve yet; its mail is answered as temporary", "group", id, "error", err)
 			return nil
 		}
@@ -299,7 +307,7 @@ func (n *Node) openMailGroups(ctx context.Context) error {
 // begin them: all have begun. A node whose log and state are missing later must
 // not begin them anew, for it has voted before.
 func (n *Node) begun() error {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	if err != nil || len(placed) == 0 || n.id.Held && !n.id.Created {
 		return err
 	}
@@ -310,8 +318,8 @@ func (n *Node) begun() error {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	n.settings = &settingsStore{road: n.road, system: n.groups.system, sealer: n.newSealer(), on: machine{n.cfg.DataDir}}
-	version, _, err := n.groups.system.Settings()
+	n.settings = &settingsStore{groups: n.groups, system: n.system, sealer: n.newSealer(), on: machine{n.cfg.DataDir}}
+	version, _, err := n.system.Settings()
 	if err != nil {
 		return err
 	}
@@ -348,15 +356,15 @@ func (n *Node) openMail(ctx context.Context) error {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.road, Machine: n.groups.machine, System: n.groups.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.questions.facts.ask, Entry: n.ownerNow,
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.bodies.accounts.Store(n.accounts)
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.road, Machine: n.groups.machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
-		Room: func() error { return roomOn(n.groups.log.Disk()) },
+		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
+		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
@@ -422,7 +430,7 @@ func (n *Node) Close(ctx context.Context) error {
 		note("directories", n.people.close())
 	}
 	if n.groups != nil {
-		err := n.unlessFull(ctx, func() error { return n.groups.close(ctx) })
+		err := n.unlessFull(ctx, func() error { return n.groups.Close(ctx) })
 		note("groups", err)
 		if errors.Is(err, errDiskFull) {
 			return errors.Join(errs...)

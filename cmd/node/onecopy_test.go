@@ -108,7 +108,7 @@ func (c *crowd) until(what string, is func() bool) {
 func (c *crowd) settle() {
 	c.t.Helper()
 	c.until("all is filed and packed", func() bool {
-		for _, m := range c.groups.mail {
+		for _, m := range c.machines() {
 			items, err := m.OpenItems(command.ItemID{}, 10)
 			waiting, _, uerr := m.UnpackedBytes()
 			if err != nil || uerr != nil || len(items) > 0 || waiting > 0 {
@@ -123,7 +123,7 @@ func (c *crowd) settle() {
 func (c *crowd) stored() (bodies map[rookery.GroupID]int, encoded, packed int64) {
 	c.t.Helper()
 	bodies = map[rookery.GroupID]int{}
-	for g, m := range c.groups.mail {
+	for g, m := range c.machines() {
 		list, err := m.Bodies(0, 10_000)
 		if err != nil {
 			c.t.Fatal(err)

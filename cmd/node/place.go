@@ -40,7 +40,7 @@ type placer struct{ *Node }
 
 // Nodes implements placement.View.
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
-	nodes, err := p.groups.system.Nodes()
+	nodes, err := p.system.Nodes()
 	all := members(nodes)
 	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reports.All(all)
 	if err == nil {
@@ -60,7 +60,7 @@ func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 
 // Placements implements placement.View.
 func (p placer) Placements(context.Context) ([]placement.Placement, error) {
-	groups, err := p.groups.system.Groups()
+	groups, err := p.system.Groups()
 	out := make([]placement.Placement, 0, len(groups))
 	for _, g := range groups {
 		if g.Void {
@@ -74,8 +74,8 @@ func (p placer) Placements(context.Context) ([]placement.Placement, error) {
 // Leaders implements placement.View.
 func (p placer) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, error) {
 	out := map[rookery.GroupID]rookery.NodeID{}
-	for _, id := range append(p.groups.here(), rookery.SystemGroup) {
-		if g := p.groups.raft.Group(id); g != nil {
+	for _, id := range append(p.groups.Here(), rookery.SystemGroup) {
+		if g := p.groups.Group(id); g != nil {
 			if leader, ok := g.Leader(); ok {
 				out[id] = leader
 			}
@@ -99,8 +99,8 @@ func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint
 // Led implements placement.Groups.
 func (p placer) Led() []rookery.GroupID {
 	var led []rookery.GroupID
-	for _, id := range append(p.groups.here(), rookery.SystemGroup) {
-		if p.groups.leads(id) {
+	for _, id := range append(p.groups.Here(), rookery.SystemGroup) {
+		if p.groups.Leads(id) {
 			led = append(led, id)
 		}
 	}
@@ -109,7 +109,7 @@ func (p placer) Led() []rookery.GroupID {
 
 // State implements placement.Groups.
 func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, error) {
-	g := p.groups.raft.Group(id)
+	g := p.groups.Group(id)
 	if g == nil || !g.IsLeader() {
 		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("this node does not lead the group"))
 	}
@@ -133,7 +133,7 @@ func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, e
 
 // Do implements placement.Groups.
 func (p placer) Do(ctx context.Context, id rookery.GroupID, a placement.Action) error {
-	g := p.groups.raft.Group(id)
+	g := p.groups.Group(id)
 	if g == nil {
 		return rookery.E("change group", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", id))
 	}

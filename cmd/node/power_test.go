@@ -196,8 +196,8 @@ func (c *chain) cycle(cutAt int64) (err error) {
 
 func (c *chain) count(n *Node, d *disk) {
 	c.stats.changes += d.changes.Load()
-	c.stats.freed += uint64(n.groups.log.Stats().Freed)
-	for _, m := range n.groups.mail {
+	c.stats.freed += uint64(n.groups.Log().Stats().Freed)
+	for _, m := range n.machines() {
 		if packs, err := m.Packs("", 1000); err == nil {
 			c.stats.packed = max(c.stats.packed, len(packs))
 		}
@@ -290,7 +290,7 @@ func (c *chain) check(n *Node, bodies bool) error {
 func (c *chain) quiet(ctx context.Context, n *Node) error {
 	for {
 		open := 0
-		for _, m := range n.groups.mail {
+		for _, m := range n.machines() {
 			items, err := m.OpenItems(command.ItemID{}, 100)
 			if err != nil {
 				return err

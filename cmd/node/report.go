@@ -11,14 +11,14 @@ import (
 func (n *Node) report() peers.Report {
 	r := peers.Report{
 		Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
-		SettingsKey: n.settingsRing.ring.Current(), Settings: n.inForce.trouble(), Sessions: n.sessions(), Disk: n.groups.log.Stats().Disk.String(),
+		SettingsKey: n.settingsRing.ring.Current(), Settings: n.inForce.trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	if n.bodies != nil {
 		r.Place = n.bodies.tried.where()
 	}
-	for _, id := range append(n.groups.here(), rookery.SystemGroup) {
-		if g := n.groups.raft.Group(id); g != nil {
+	for _, id := range append(n.groups.Here(), rookery.SystemGroup) {
+		if g := n.groups.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()
 			if g.IsLeader() {
 				r.Leads = append(r.Leads, id)

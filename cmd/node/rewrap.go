@@ -31,8 +31,8 @@ func (n *Node) rewrapKeys(ctx context.Context) error {
 	}
 	last := map[rookery.GroupID]done{}
 	return n.topics.follow(ctx, rewrapRetry, func() {
-		for _, id := range n.groups.here() {
-			if !n.groups.leads(id) {
+		for _, id := range n.groups.Here() {
+			if !n.groups.Leads(id) {
 				delete(last, id) // the next time it leads it looks
 				continue
 			}
@@ -75,10 +75,10 @@ func (n *Node) findAccount(ctx context.Context, who string) (id rookery.AccountI
 	if err != nil {
 		return id, err
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return id, err
 	}
-	p, err := n.groups.system.ByKey(entry.Key)
+	p, err := n.system.ByKey(entry.Key)
 	if rookery.Is(err, rookery.KindNotFound) {
 		return id, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s is in the directory and has no account yet", who))
 	}

@@ -8,7 +8,6 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
-	"rookery/storage/mailbox"
 )
 
 // roomEvery is how often the room on the disk is looked at.
@@ -19,8 +18,8 @@ const roomEvery = 250 * time.Millisecond
 // it takes a quarter more than the limit to run them again, so that what they
 // write at once does not stop them anew.
 func (n *Node) noRoom() bool {
-	s := n.groups.log.Stats()
-	if s.Disk == rlog.DiskHard || n.groups.state.Full() {
+	s := n.groups.Log().Stats()
+	if s.Disk == rlog.DiskHard || n.groups.Full() {
 		return true
 	}
 	hard := n.cfg.Disk.HardFree
@@ -43,7 +42,7 @@ func (n *Node) followDisk(ctx context.Context) error {
 		if !n.full.CompareAndSwap(!none, none) {
 			return
 		}
-		s := n.groups.log.Stats()
+		s := n.groups.Log().Stats()
 		if none {
 			n.deps.Logger.Error("the disk is below its hard limit: the mail groups stop on this node until there is room", "free", s.DiskFree)
 		} else {
@@ -58,15 +57,10 @@ func (n *Node) followDisk(ctx context.Context) error {
 // every node like this nobody else would bring them there. New mail is refused
 // long before. Where the state waits for room nothing gets there.
 func (n *Node) drains(id rookery.GroupID) bool {
-	if n.groups.state.Full() {
+	if n.groups.Full() {
 		return false
 	}
-	sg, err := n.groups.mailState(id)
-	if err != nil {
-		return false
-	}
-	bodies, err := sg.Machine().(*mailbox.Machine).Unpacked(0, 1)
-	return err == nil && len(bodies) > 0
+	return n.groups.HoldsBodies(id)
 }
 
 // stopFull stops the mail groups of a node whose disk has no room: what they
@@ -78,7 +72,7 @@ func (n *Node) stopFull(ctx context.Context) error {
 		return nil
 	}
 	stop := map[rookery.GroupID]bool{}
-	for _, id := range n.groups.here() {
+	for _, id := range n.groups.Here() {
 		if !n.drains(id) {
 			stop[id] = true
 		}
@@ -88,7 +82,7 @@ func (n *Node) stopFull(ctx context.Context) error {
 	}
 	n.onward.end(stop)
 	for id := range stop {
-		n.hideGroup(id)
+		n.groups.Hide(id)
 	}
 	var errs []error
 	for id := range stop {
@@ -113,7 +107,7 @@ func (n *Node) unlessFull(ctx context.Context, part func() error) error {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			if ctx.Err() != nil && n.groups != nil && n.groups.state != nil && n.groups.state.Full() {
+			if ctx.Err() != nil && n.groups != nil && n.groups.Full() {
 				return rookery.E("close node", rookery.KindUnavailable, errDiskFull)
 			}
 		}

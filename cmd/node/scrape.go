@@ -146,7 +146,7 @@ func (c scraper) groups(out samples, st *adminapi.Status) {
 	d := &c.n.metrics.scrape
 	var packed pack.Stats
 	for _, g := range st.Groups {
-		group := c.n.groups.raft.Group(g.Group)
+		group := c.n.groups.Group(g.Group)
 		if group == nil {
 			continue // lives elsewhere
 		}
@@ -181,7 +181,7 @@ func (c scraper) groups(out samples, st *adminapi.Status) {
 // oldest is the age of a group's oldest unpacked body, told by the entry that
 // brought it.
 func (c scraper) oldest(id rookery.GroupID) time.Duration {
-	m := c.n.groups.machine(id)
+	m := c.n.groups.Machine(id)
 	if m == nil {
 		return 0
 	}
@@ -190,7 +190,7 @@ func (c scraper) oldest(id rookery.GroupID) time.Duration {
 		return 0
 	}
 	first := waits[0].Log[0]
-	log, err := c.n.groups.log.Group(id)
+	log, err := c.n.groups.Log().Group(id)
 	if err != nil {
 		return 0
 	}
@@ -204,7 +204,7 @@ func (c scraper) oldest(id rookery.GroupID) time.Duration {
 }
 
 func (c scraper) log(out samples) {
-	d, s := &c.n.metrics.scrape, c.n.groups.log.Stats()
+	d, s := &c.n.metrics.scrape, c.n.groups.Log().Stats()
 	out.gauge(d.segments, float64(s.Segments))
 	out.gauge(d.logBytes, float64(s.Bytes))
 	out.gauge(d.diskFree, float64(s.DiskFree))

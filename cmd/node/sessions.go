@@ -72,11 +72,11 @@ func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	p, err := s.node.groups.system.Group(group)
+	p, err := s.node.system.Group(group)
 	if err != nil {
 		return false, rookery.E("find group", rookery.KindUnavailable, err)
 	}
-	return s.node.groups.machine(group) != nil && s.votes(p) && !s.node.full.Load(), nil
+	return s.node.groups.Machine(group) != nil && s.votes(p) && !s.node.full.Load(), nil
 }
 
 func (s *sessions) votes(p system.GroupPlacement) bool { return votesIn(p, s.node.id.Node) }
@@ -92,7 +92,7 @@ func votesIn(p system.GroupPlacement, id rookery.NodeID) bool {
 // leave ends the sessions here whose groups have left this node: their clients
 // connect again, and go on where the group is.
 func (s *sessions) leave() error {
-	placed, err := s.node.groups.system.Groups()
+	placed, err := s.node.system.Groups()
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *sessions) end(left map[rookery.GroupID]bool) {
 		return
 	}
 	gone := func(id rookery.AccountID) bool {
-		place, err := s.node.groups.system.Account(id)
+		place, err := s.node.system.Account(id)
 		return err == nil && left[place.Group]
 	}
 	s.node.servers.imap.Leave(gone)
@@ -128,7 +128,7 @@ func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string,
 	if err != nil {
 		return nil, "", err
 	}
-	nodes, err := s.node.replicas(group)
+	nodes, err := s.node.groups.Nodes(group)
 	if err != nil {
 		return nil, "", err
 	}
@@ -237,7 +237,7 @@ func (s *sessions) admit(ctx context.Context, p proxy.Session) error {
 	if !here {
 		return rookery.E("adopt session", rookery.KindUnavailable, errors.New("this node does not serve the account"))
 	}
-	place, err := s.node.groups.system.Account(p.Account)
+	place, err := s.node.system.Account(p.Account)
 	if err != nil || p.Address == "" {
 		return err
 	}

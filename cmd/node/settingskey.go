@@ -31,7 +31,7 @@ const (
 // the settings are sealed, and gossip is encrypted.
 func openSettingsRing(ctx context.Context, n *Node) (*keyRing, error) {
 	t := &keyRing{name: "settings", calls: peers.Ring("settings"), node: n, source: n.dir.SettingsKeys(), moved: n.Groups}
-	t.records = func() ([]system.TenantKey, error) { return n.groups.system.SettingsKeys() }
+	t.records = func() ([]system.TenantKey, error) { return n.system.SettingsKeys() }
 	return t, t.open(ctx)
 }
 
@@ -104,7 +104,7 @@ func (n *Node) useGossipKeys() error {
 // leadSettingsKey begins a change that is due, and has what an older version
 // seals sealed anew.
 func (n *Node) leadSettingsKey(ctx context.Context) error {
-	if !n.groups.leads(rookery.SystemGroup) || time.Since(n.lives.Started()) < rekeyCalm {
+	if !n.groups.Leads(rookery.SystemGroup) || time.Since(n.lives.Started()) < rekeyCalm {
 		return nil
 	}
 	due, err := n.rekeyDue()
@@ -126,11 +126,11 @@ func (n *Node) leadSettingsKey(ctx context.Context) error {
 
 // rekeyDue reports whether a node was removed since the key came into use.
 func (n *Node) rekeyDue() (bool, error) {
-	records, err := n.groups.system.SettingsKeys()
+	records, err := n.system.SettingsKeys()
 	if err != nil {
 		return false, err
 	}
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	for _, x := range nodes {
 		if !x.Member() && x.Since > system.InUse(records).Since {
 			return true, err
@@ -143,14 +143,14 @@ func (n *Node) rekeyDue() (bool, error) {
 // only then has it used. The key is new with every attempt: one of an attempt
 // that failed may be with a node that was removed since.
 func (n *Node) rotateSettingsKey(ctx context.Context) error {
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return err
 	}
 	// Who was removed is cut off before anything of the new key is sent.
 	if err := n.learnMembers(); err != nil {
 		return err
 	}
-	if self, err := n.groups.system.Node(n.id.Node); err != nil || !self.Member() {
+	if self, err := n.system.Node(n.id.Node); err != nil || !self.Member() {
 		// It may lead for a moment more, and its followers take what it sends.
 		return errors.Join(err, n.removedError("the registry"))
 	}
@@ -197,7 +197,7 @@ func (n *Node) dropSettingsKeys(ctx context.Context) error {
 	if done, err := n.settings.sealedAnew(); err != nil || !done {
 		return err
 	}
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil || len(n.behindSettingsKey(nodes, n.reports.All(members(nodes)))) > 0 {
 		return err
 	}
@@ -225,7 +225,7 @@ func (n *Node) behindSettingsKey(nodes []system.Node, reports map[rookery.NodeID
 }
 
 func (n *Node) settingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.SettingsKeyStatus {
-	records, err := n.groups.system.SettingsKeys()
+	records, err := n.system.SettingsKeys()
 	if err != nil {
 		problem("settings key: %v", err)
 	}

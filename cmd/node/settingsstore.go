@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/propose"
@@ -16,7 +17,7 @@ import (
 // settingsStore reads and writes the settings in the system group. Secrets
 // are sealed in what it writes and open in what it gives.
 type settingsStore struct {
-	road   *road
+	groups *replicas.Replicas
 	system *system.Machine
 	sealer *sealer
 	on     settings.Checker // of this node's machine
@@ -25,7 +26,7 @@ type settingsStore struct {
 // read gives the settings as this node has them now, after a barrier, and
 // their version; 0 and the defaults where none were ever written.
 func (s *settingsStore) read(ctx context.Context) (settings.Cluster, uint64, error) {
-	if err := s.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := s.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return settings.Cluster{}, 0, err
 	}
 	return s.local()
@@ -112,7 +113,7 @@ func (s *settingsStore) write(ctx context.Context, next settings.Cluster, versio
 	if err != nil {
 		return 0, err
 	}
-	if _, _, err := propose.Command(ctx, s.road, rookery.SystemGroup, &command.SetSettings{Version: version, Document: doc}); err != nil {
+	if _, _, err := propose.Command(ctx, s.groups, rookery.SystemGroup, &command.SetSettings{Version: version, Document: doc}); err != nil {
 		return 0, err
 	}
 	return version + 1, nil

@@ -23,7 +23,7 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		for _, y := range c.nodes {
 			applied := time.Now().Add(10 * time.Second)
 			for ; y.Node != nil && time.Now().Before(applied); time.Sleep(100 * time.Millisecond) {
-				if is, err := y.groups.system.Invitations(); err == nil && len(is) > 0 {
+				if is, err := y.system.Invitations(); err == nil && len(is) > 0 {
 					break
 				}
 			}

@@ -17,14 +17,14 @@ import (
 func (c *sim) heldHere(x *simNode) (held, traces int) {
 	c.t.Helper()
 	for _, id := range firstMail() {
-		h, err := x.groups.holds(id)
+		h, err := x.groups.Holds(id)
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		if h {
 			held++
 		}
-		lg, err := x.groups.log.Group(id)
+		lg, err := x.groups.Log().Group(id)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		first, drained, third, fourth := c.nodes[0], c.nodes[1], c.nodes[2], c.spare()
 		c.sendFor(5 * time.Second)
-		had := drained.groups.log.Stats()
+		had := drained.groups.Log().Stats()
 		var bytes int64
 		for _, id := range firstMail() {
 			bytes += had.Groups[id].LiveBytes
@@ -122,7 +122,7 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 			return held == 0 && traces == mailGroups && drained.runs() == 0
 		})
 		time.Sleep(10 * time.Second)
-		s := drained.groups.log.Stats()
+		s := drained.groups.Log().Stats()
 		for _, id := range firstMail() {
 			if g := s.Groups[id]; g.Last != 0 || g.LiveBytes != 0 {
 				t.Errorf("group %d: %+v", id, g)

@@ -107,14 +107,14 @@ func (x *simNode) mustDecideNothing(t *testing.T, g rookery.GroupID, since time.
 			return gone
 		},
 		"orphan sweep": func() bool {
-			before, err := x.groups.system.Swept()
+			before, err := x.system.Swept()
 			x.sweepIfDue(ctx)
-			after, aerr := x.groups.system.Swept()
+			after, aerr := x.system.Swept()
 			return err != nil || aerr != nil || after.Time != before.Time && late(time.Unix(0, after.Time))
 		},
 		"beginning of a hold": func() bool {
 			_, err := x.placeHold(ctx, adminapi.HoldOrder{Name: "h", Reason: "test"})
-			holds, herr := x.groups.system.Holds()
+			holds, herr := x.system.Holds()
 			for _, h := range holds {
 				if late(time.Unix(0, h.From)) {
 					return true
@@ -124,7 +124,7 @@ func (x *simNode) mustDecideNothing(t *testing.T, g rookery.GroupID, since time.
 		},
 		"expiry of an invitation": func() bool {
 			_, _, _ = x.MintToken(ctx, time.Hour)
-			all, err := x.groups.system.Invitations()
+			all, err := x.system.Invitations()
 			for _, i := range all {
 				if late(time.Unix(0, i.Expires).Add(-time.Hour)) {
 					return true

@@ -43,7 +43,7 @@ func TestSimFiveReplicas(t *testing.T) {
 		c.setReplication(3)
 		c.until(10*time.Minute, "three vote in every group", func() bool {
 			for _, id := range firstMail() {
-				p, err := c.nodes[0].groups.system.Group(id)
+				p, err := c.nodes[0].system.Group(id)
 				if err != nil || p.Confirmed != p.Version || len(p.Voters) != 3 || len(p.Members) != 3 {
 					return false
 				}

@@ -51,7 +51,7 @@ func (c *sim) leaveOpen(x *simNode) open {
 
 // holds reports whether a machine shows a stage as open.
 func (x *simNode) holds(o open) bool {
-	m := x.groups.machine(o.group)
+	m := x.groups.Machine(o.group)
 	if m == nil {
 		return false // the group has moved off it
 	}
@@ -81,7 +81,7 @@ func (c *sim) mustGo(o open, first rookery.LogIndex, within time.Duration, xs ..
 	}
 	for _, x := range xs {
 		c.until(3*time.Minute, "the log of "+x.cfg.Name+" moves on", func() bool {
-			return x.groups.machine(o.group) == nil || x.groups.log.Stats().Groups[o.group].Floor > first
+			return x.groups.Machine(o.group) == nil || x.groups.Log().Stats().Groups[o.group].Floor > first
 		})
 	}
 }
@@ -94,7 +94,7 @@ func (c *sim) firstOf(o open) (first rookery.LogIndex) {
 		if x == nil {
 			return false
 		}
-		stages, err := x.groups.machine(o.group).Stages()
+		stages, err := x.groups.Machine(o.group).Stages()
 		for _, s := range stages {
 			if s.ID == o.stage {
 				first = s.First
@@ -117,7 +117,7 @@ func (c *sim) late(o open, entry []byte) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_, r, err := x.groups.raft.Group(o.group).Apply(ctx, entry)
+		_, r, err := x.groups.Group(o.group).Apply(ctx, entry)
 		answer = r
 		return err == nil
 	})
@@ -183,12 +183,12 @@ func TestSimRemovedNodeIsForgotten(t *testing.T) {
 			return first.setState(ctx, lost.cfg.Name, command.NodeRemoved) == nil
 		})
 		c.until(5*time.Minute, "every group has forgotten the node", func() bool {
-			if is, err := first.groups.system.Forgot(id); err != nil || !is {
+			if is, err := first.system.Forgot(id); err != nil || !is {
 				return false
 			}
 			for _, g := range firstMail() {
 				for _, x := range []*simNode{first, third, fourth} {
-					m := x.groups.machine(g)
+					m := x.groups.Machine(g)
 					if m == nil {
 						continue
 					}

@@ -70,7 +70,7 @@ func TestSimDamageIsHealedFromAnotherNodesLog(t *testing.T) {
 		if s := hurt.bodies.reader.Stats(); s.Healed == 0 || s.Lost > 0 {
 			c.t.Errorf("%+v", s)
 		} else {
-			c.t.Logf("%d reads healed, %d log entries repaired", s.Healed, hurt.groups.log.Stats().Repaired)
+			c.t.Logf("%d reads healed, %d log entries repaired", s.Healed, hurt.groups.Log().Stats().Repaired)
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestSimPacksWhatIsGood(t *testing.T) {
 			}
 			garbled += c.garbleLog(to, map[rookery.GroupID]rookery.LogIndex{g: 0})
 			c.until(time.Minute, "it leads", func() bool {
-				return to.groups.leads(g) || from.groups.raft.Group(g).Transfer(context.Background(), to.id.Node) == nil && to.groups.leads(g)
+				return to.groups.Leads(g) || from.groups.Group(g).Transfer(context.Background(), to.id.Node) == nil && to.groups.Leads(g)
 			})
 		}
 		if garbled == 0 {
@@ -125,14 +125,14 @@ func TestSimPacksWhatIsGood(t *testing.T) {
 		x, repaired := c.nodes[0], uint64(0)
 		c.until(5*time.Minute, "all is packed", func() bool {
 			for g := range groups {
-				if n, _, err := x.groups.machine(g).UnpackedBytes(); err != nil || n > 0 {
+				if n, _, err := x.groups.Machine(g).UnpackedBytes(); err != nil || n > 0 {
 					return false
 				}
 			}
 			return true
 		})
 		for _, x := range c.nodes {
-			repaired += x.groups.log.Stats().Repaired
+			repaired += x.groups.Log().Stats().Repaired
 		}
 		if repaired == 0 {
 			c.t.Error("no leader has met its damage")
@@ -147,7 +147,7 @@ func TestSimPacksWhatIsGood(t *testing.T) {
 // provesPacks opens every body of a group from its pack alone.
 func (c *sim) provesPacks(x *simNode, g rookery.GroupID) {
 	c.t.Helper()
-	m := x.groups.machine(g)
+	m := x.groups.Machine(g)
 	all, err := m.Bodies(0, 1000)
 	if err != nil {
 		c.t.Fatal(err)
@@ -176,11 +176,11 @@ func (c *sim) mustHaveLetGo(x *simNode, groups map[rookery.GroupID]rookery.LogIn
 	c.t.Helper()
 	c.until(5*time.Minute, x.cfg.Name+" lets go of its log", func() bool {
 		for g := range groups {
-			l, err := x.groups.log.Group(g)
+			l, err := x.groups.Log().Group(g)
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			all, err := x.groups.machine(g).Bodies(0, 1000)
+			all, err := x.groups.Machine(g).Bodies(0, 1000)
 			if err != nil {
 				c.t.Fatal(err)
 			}
@@ -239,14 +239,14 @@ func (c *sim) garbleLog(x *simNode, groups map[rookery.GroupID]rookery.LogIndex)
 		c.t.Fatal(err)
 	}
 	for g := range groups {
-		all, err := x.groups.machine(g).Unpacked(0, 1000)
+		all, err := x.groups.Machine(g).Unpacked(0, 1000)
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		for _, b := range all {
 			q := b.Log[0]
 			p := make([]byte, min(q.Len, 64))
-			if err := x.groups.readLog(context.Background(), g, q.Index, q.Term, p, q.Off); err != nil {
+			if err := x.groups.ReadLog(context.Background(), g, q.Index, q.Term, p, q.Off); err != nil {
 				c.t.Fatal(err)
 			}
 			for _, name := range names {

@@ -56,7 +56,7 @@ func (c *sim) mustHavePassed(at map[rookery.GroupID]rookery.LogIndex) {
 			if x.Node == nil {
 				continue
 			}
-			l, err := x.groups.log.Group(g)
+			l, err := x.groups.Log().Group(g)
 			if err != nil {
 				c.t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func (c *sim) mustHavePassed(at map[rookery.GroupID]rookery.LogIndex) {
 // mustHoldUnpacked demands that a group has bodies that are in the log alone.
 func (c *sim) mustHoldUnpacked(x *simNode, g rookery.GroupID) {
 	c.t.Helper()
-	bodies, err := x.groups.machine(g).Unpacked(0, 1000)
+	bodies, err := x.groups.Machine(g).Unpacked(0, 1000)
 	if err != nil || len(bodies) < 3 {
 		c.t.Fatalf("group %d on %s has %d bodies that are in no pack (%v)", g, x.cfg.Name, len(bodies), err)
 	}
@@ -84,16 +84,16 @@ func (c *sim) mustHoldUnpacked(x *simNode, g rookery.GroupID) {
 func (c *sim) holdsUnpacked(x *simNode, groups map[rookery.GroupID]rookery.LogIndex) {
 	c.t.Helper()
 	for g := range groups {
-		l, err := x.groups.log.Group(g)
+		l, err := x.groups.Log().Group(g)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		bodies, err := x.groups.machine(g).Unpacked(0, 1000)
+		bodies, err := x.groups.Machine(g).Unpacked(0, 1000)
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		for _, y := range c.nodes {
-			if theirs, err := y.groups.machine(g).Unpacked(0, 1000); err != nil || len(theirs) != len(bodies) {
+			if theirs, err := y.groups.Machine(g).Unpacked(0, 1000); err != nil || len(theirs) != len(bodies) {
 				c.t.Errorf("group %d has %d bodies that are in no pack on %s and %d on %s (%v)", g, len(bodies), x.cfg.Name, len(theirs), y.cfg.Name, err)
 			}
 		}

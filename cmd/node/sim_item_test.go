@@ -9,30 +9,44 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 )
 
-// detour is the way to a group with a test in the way.
+// group is the way to a group.
+type group interface {
+	Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error)
+}
+
+// way is a group to which a function is the way.
+type way replicas.Way
+
+// Apply implements group.
+func (w way) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
+	return w(ctx, data)
+}
+
+// detour is a test in the way of what a machine sends into its groups; all says
+// into the system group too.
 type detour struct {
-	group
+	all   bool
 	apply func(ctx context.Context, data []byte, g group) (rookery.LogIndex, []byte, error)
 }
 
-// Apply implements group.
-func (d detour) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
-	return d.apply(ctx, data, d.group)
+// apply is replicas.Tuning.Apply.
+func (x *simNode) apply(ctx context.Context, id rookery.GroupID, data []byte, on replicas.Way) (rookery.LogIndex, []byte, error) {
+	if d := x.detour.Load(); d != nil && (d.all || id != rookery.SystemGroup) {
+		return d.apply(ctx, data, way(on))
+	}
+	return on(ctx, data)
 }
 
 // divert puts a test in the way of what a machine sends into every mail group
-// from now on.
+// from now on, for as long as it runs.
 func (x *simNode) divert(apply func(ctx context.Context, data []byte, g group) (rookery.LogIndex, []byte, error)) {
-	x.road.mu.Lock()
-	defer x.road.mu.Unlock()
-	for _, id := range firstMail() {
-		x.road.groups[id] = detour{x.road.groups[id], apply}
-	}
+	x.detour.Store(&detour{apply: apply})
 }
 
 // commandIn is the command of an entry.
@@ -69,7 +83,7 @@ func (c *sim) holdFanOut(x *simNode, reached func()) (release func()) {
 func (c *sim) everyoneHas(x *simNode, want int) bool {
 	for _, p := range c.ledger.people {
 		g, err := x.accounts.Group(context.Background(), p.account)
-		if err != nil || inboxOf(x.groups.machine(g), p.account) < want {
+		if err != nil || inboxOf(x.groups.Machine(g), p.account) < want {
 			return false
 		}
 	}
@@ -195,7 +209,7 @@ func TestSimLeaderFilesInFurtherGroups(t *testing.T) {
 		n++
 		c.await(reached)
 		took := c.fanOut(c.nodes[0], n)
-		if err := first.groups.raft.Group(c.groupOf(0)).Transfer(c.t.Context(), c.another(first).id.Node); err != nil {
+		if err := first.groups.Group(c.groupOf(0)).Transfer(c.t.Context(), c.another(first).id.Node); err != nil {
 			t.Fatal(err)
 		}
 		c.within(2*time.Second, <-took)

@@ -85,13 +85,13 @@ func (c *sim) sendTo(n *Node, id rookery.AccountID, size int) {
 func (c *sim) emailsOf(v *victim) (emails []mailbox.Email) {
 	c.t.Helper()
 	for _, x := range c.nodes {
-		if x.Node == nil || x.groups.machine(v.group) == nil {
+		if x.Node == nil || x.groups.Machine(v.group) == nil {
 			continue
 		}
-		if err := x.road.Barrier(c.t.Context(), v.group); err != nil {
+		if err := x.groups.Barrier(c.t.Context(), v.group); err != nil {
 			continue
 		}
-		view, err := x.groups.machine(v.group).View(v.id)
+		view, err := x.groups.Machine(v.group).View(v.id)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func (c *sim) thief() *thief {
 func (c *sim) takeImages(th *thief, x *simNode) {
 	c.t.Helper()
 	for _, g := range append(firstMail(), rookery.SystemGroup) {
-		r := x.groups.raft.Group(g)
+		r := x.groups.Group(g)
 		if r == nil {
 			continue
 		}
@@ -248,7 +248,7 @@ func (c *sim) awaitErased(within time.Duration) {
 			if x.Node == nil {
 				continue
 			}
-			all, err := x.groups.system.Erasures()
+			all, err := x.system.Erasures()
 			if err != nil || len(all) > 0 {
 				return false
 			}

@@ -33,7 +33,7 @@ func (c *sim) grow() *simNode {
 // runs counts the mail groups whose Raft runs on a machine.
 func (x *simNode) runs() (n int) {
 	for _, id := range firstMail() {
-		if x.groups.raft.Group(id) != nil {
+		if x.groups.Group(id) != nil {
 			n++
 		}
 	}
@@ -44,7 +44,7 @@ func (x *simNode) runs() (n int) {
 // the confirmed placement that one of them has.
 func (c *sim) votesOn(xs ...*simNode) bool {
 	for _, id := range firstMail() {
-		p, err := xs[0].groups.system.Group(id)
+		p, err := xs[0].system.Group(id)
 		if err != nil || p.Confirmed != p.Version || len(p.Voters) != len(xs) {
 			return false
 		}
@@ -81,7 +81,7 @@ func TestSimNodeStopsGroupsThatLeft(t *testing.T) {
 		_, stop := c.send(1)
 		c.setState(first, drained, command.NodeDraining)
 		c.until(10*time.Minute, "the groups have moved", func() bool { return c.votesOn(first, third, fourth) })
-		c.until(time.Minute, "the drained node runs none", func() bool { return drained.runs() == 0 && len(drained.groups.here()) == 0 })
+		c.until(time.Minute, "the drained node runs none", func() bool { return drained.runs() == 0 && len(drained.groups.Here()) == 0 })
 		time.Sleep(2 * time.Second) // mail through the drained node
 		stop()
 		c.mustCheckOn(first, third, fourth)
@@ -119,7 +119,7 @@ func TestSimNodeStartsGroupsThatAreLeaving(t *testing.T) {
 		c.off(fourth) // nobody can take over
 		for _, id := range firstMail() {
 			c.until(time.Minute, fmt.Sprintf("group %d is placed elsewhere", id), func() bool {
-				p, err := first.groups.system.Group(id)
+				p, err := first.system.Group(id)
 				if err == nil && slices.Contains(p.Members, leaver) {
 					ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
 					defer cancel()
@@ -130,7 +130,7 @@ func TestSimNodeStartsGroupsThatAreLeaving(t *testing.T) {
 		}
 		c.on(away)
 		for _, id := range firstMail() {
-			if p, err := away.groups.system.Group(id); err != nil || slices.Contains(p.Members, leaver) || p.Confirmed == p.Version {
+			if p, err := away.system.Group(id); err != nil || slices.Contains(p.Members, leaver) || p.Confirmed == p.Version {
 				t.Fatalf("the test's own premise: %+v, %v", p, err)
 			}
 		}

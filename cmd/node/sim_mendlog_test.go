@@ -38,7 +38,7 @@ func TestSimDamagedLogIsMendedBeforeTheStart(t *testing.T) {
 		c.on(c.nodes[1])
 		c.on(hurt)
 		c.catchesUp(hurt)
-		if n := hurt.groups.log.Stats().Repaired; n == 0 {
+		if n := hurt.groups.Log().Stats().Repaired; n == 0 {
 			c.t.Error("nothing was repaired")
 		}
 		c.sendFor(time.Second)
@@ -48,7 +48,7 @@ func TestSimDamagedLogIsMendedBeforeTheStart(t *testing.T) {
 		}
 		c.off(hurt)
 		c.on(hurt) // whole now
-		if n := hurt.groups.log.Stats().Repaired; n != 0 {
+		if n := hurt.groups.Log().Stats().Repaired; n != 0 {
 			c.t.Errorf("%d entries were repaired once more", n)
 		}
 	})
@@ -65,10 +65,10 @@ func TestSimLostEntryComesFromWhoAppliedIt(t *testing.T) {
 				return c.applied(other)[id] >= c.applied(asks)[id]
 			})
 			at := c.applied(other)[id]
-			if b, err := asks.groups.record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at}); err != nil || len(b) == 0 {
+			if b, err := asks.groups.Record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at}); err != nil || len(b) == 0 {
 				c.t.Errorf("group %d, entry %d, which is applied: %d bytes, %v", id, at, len(b), err)
 			}
-			if _, err := asks.groups.record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := asks.groups.Record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
 				c.t.Errorf("group %d, an entry that is not applied there: %v", id, err)
 			}
 		}

@@ -15,7 +15,7 @@ func TestSimStateOfANodeShowsAtOnce(t *testing.T) {
 		for _, by := range c.nodes {
 			for _, to := range []command.NodeState{command.NodeDraining, command.NodeActive} {
 				c.setState(by, x, to)
-				if got, err := by.groups.system.Node(x.id.Node); err != nil || got.State != to {
+				if got, err := by.system.Node(x.id.Node); err != nil || got.State != to {
 					t.Errorf("%s set the state to %v and shows %v (%v)", by.cfg.Name, to, got.State, err)
 				}
 			}

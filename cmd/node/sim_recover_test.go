@@ -157,7 +157,7 @@ func (c *sim) highest(x *simNode) map[string]uint64 {
 	c.t.Helper()
 	high := map[string]uint64{}
 	for _, p := range c.ledger.people {
-		v, err := x.groups.machine(c.groupOf(p.number)).View(p.account)
+		v, err := x.groups.Machine(c.groupOf(p.number)).View(p.account)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -239,7 +239,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 		c.until(3*time.Minute, "the survivors are one cluster", func() bool {
 			for _, g := range append(firstMail(), rookery.SystemGroup) {
 				for _, x := range c.nodes {
-					if r := x.groups.raft.Group(g); r == nil || len(r.Servers()) != 2 { // one votes, one learns: two votes survive no more
+					if r := x.groups.Group(g); r == nil || len(r.Servers()) != 2 { // one votes, one learns: two votes survive no more
 						return false
 					}
 				}

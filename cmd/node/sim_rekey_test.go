@@ -21,7 +21,7 @@ import (
 // secrets are the sealed secrets of the settings as a node has them.
 func (c *sim) secrets(x *simNode) map[string]string {
 	c.t.Helper()
-	_, doc, err := x.groups.system.Settings()
+	_, doc, err := x.system.Settings()
 	if err != nil {
 		c.t.Fatal(err)
 	}

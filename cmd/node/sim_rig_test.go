@@ -45,14 +45,15 @@ type sim struct {
 
 // simNode is a machine: its disk stays when its power goes.
 type simNode struct {
-	*Node // nil while it is off
-	host  string
-	cfg   settings.Node
-	deps  Deps
-	mem   *vfs.MemFS
-	disk  *disk
-	ahead atomic.Int64                // of its clock: a duration
-	dark  atomic.Pointer[atomic.Bool] // whether the power of its present life has gone
+	*Node  // nil while it is off
+	host   string
+	cfg    settings.Node
+	deps   Deps
+	mem    *vfs.MemFS
+	disk   *disk
+	detour atomic.Pointer[detour]      // of its present life
+	ahead  atomic.Int64                // of its clock: a duration
+	dark   atomic.Pointer[atomic.Bool] // whether the power of its present life has gone
 }
 
 // simHost is the network as one machine has it.
@@ -129,7 +130,7 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	if testing.Verbose() {
 		x.deps.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})).With("on", x.cfg.Name)
 	}
-	x.deps.tuning = tuning{segment: 1 << 20, logBudget: 8 << 20, memTable: 256 << 10, snapshots: 100, snapshotEvery: time.Second, trailing: 64 << 10, packAge: time.Second}
+	x.deps.tuning = tuning{segment: 1 << 20, logBudget: 8 << 20, memTable: 256 << 10, snapshots: 100, snapshotEvery: time.Second, trailing: 64 << 10, packAge: time.Second, apply: x.apply}
 	if tune != nil {
 		tune(&x.deps.tuning)
 	}
@@ -163,7 +164,7 @@ func (c *sim) begin() {
 	c.until(3*time.Minute, "every group has three voters", func() bool {
 		for _, g := range append(firstMail(), rookery.SystemGroup) {
 			for _, x := range c.nodes {
-				if r := x.groups.raft.Group(g); r == nil || len(r.Servers()) != 3 || slices.ContainsFunc(r.Servers(), isLearner) {
+				if r := x.groups.Group(g); r == nil || len(r.Servers()) != 3 || slices.ContainsFunc(r.Servers(), isLearner) {
 					return false
 				}
 			}
@@ -187,6 +188,7 @@ func (c *sim) on(x *simNode) {
 	x.disk = newDisk(x.mem, 0, nil)
 	x.disk.lies.Store("")
 	x.deps.FS = x.disk
+	x.detour.Store(nil)
 	n, err := Open(context.Background(), x.cfg, x.deps)
 	if err != nil {
 		c.t.Fatalf("%s does not start: %v", x.cfg.Name, err)
@@ -270,7 +272,7 @@ func (c *sim) applied(x *simNode) map[rookery.GroupID]rookery.LogIndex {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		at[g], _ = x.groups.raft.Group(g).Machine().Applied()
+		at[g], _ = x.groups.Group(g).Machine().Applied()
 	}
 	return at
 }
@@ -316,7 +318,7 @@ func (c *sim) deafen(x *simNode, cut bool) {
 // leader of a group, as most of the machines that run have it.
 func (c *sim) leader(g rookery.GroupID) *simNode {
 	for _, x := range c.nodes {
-		if x.Node != nil && x.groups.leads(g) {
+		if x.Node != nil && x.groups.Leads(g) {
 			return x
 		}
 	}
@@ -445,7 +447,7 @@ func (c *sim) checkNode(x *simNode) error {
 // settled passes a barrier of each mail group.
 func (x *simNode) settled(ctx context.Context) error {
 	for _, id := range firstMail() {
-		if err := x.road.Barrier(ctx, id); err != nil {
+		if err := x.groups.Barrier(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -25,11 +25,11 @@ func TestSimReadsWhatAnImageSkipped(t *testing.T) {
 		c.catchesUp(away)
 		ranges := map[rookery.GroupID]rlog.Range{}
 		for g, at := range had {
-			l, err := away.groups.log.Group(g)
+			l, err := away.groups.Log().Group(g)
 			if err != nil {
 				t.Fatal(err)
 			}
-			now, _ := away.groups.raft.Group(g).Machine().Applied()
+			now, _ := away.groups.Group(g).Machine().Applied()
 			if from, to := l.Lacks(at+1, now); from != 0 {
 				ranges[g] = rlog.Range{From: from, To: to}
 			}
@@ -44,7 +44,7 @@ func TestSimReadsWhatAnImageSkipped(t *testing.T) {
 		c.off(keeps)
 		time.Sleep(15 * time.Second)
 		for g, r := range ranges {
-			err := away.groups.readCommitted(c.t.Context(), g, r, func(rlog.Entry) error { return nil })
+			err := away.groups.ReadCommitted(c.t.Context(), g, r, func(rlog.Entry) error { return nil })
 			if !rookery.Is(err, rookery.KindUnavailable) {
 				t.Errorf("group %d: %v", g, err)
 			}
@@ -55,12 +55,12 @@ func TestSimReadsWhatAnImageSkipped(t *testing.T) {
 // mustReadLike compares a range read on one node with another's own log.
 func (c *sim) mustReadLike(x, like *simNode, g rookery.GroupID, r rlog.Range) {
 	c.t.Helper()
-	l, err := like.groups.log.Group(g)
+	l, err := like.groups.Log().Group(g)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	next, bodies := r.From, 0
-	err = x.groups.readCommitted(c.t.Context(), g, r, func(e rlog.Entry) error {
+	err = x.groups.ReadCommitted(c.t.Context(), g, r, func(e rlog.Entry) error {
 		want, err := l.Data(e.Index, e.Term)
 		if err != nil || e.Index != next || !bytes.Equal(want, e.Data) {
 			c.t.Errorf("group %d: entry %d of term %d, want %d: %v", g, e.Index, e.Term, next, err)

@@ -16,12 +16,6 @@ const (
 	sayStart = time.Minute
 )
 
-// stateFailed is OnStall for the state, which must not go on.
-func (d *Deps) stateFailed(err error) {
-	d.OnStall(err)
-	panic(err)
-}
-
 // awaitRoom lets a start go on where the disk takes what it writes. Else it
 // fails, or waits where Deps say so.
 func (n *Node) awaitRoom(ctx context.Context) error {

@@ -22,17 +22,17 @@ func (n *Node) status() adminapi.Status {
 	s := adminapi.Status{Name: n.cfg.Name, Node: string(n.id.Node), Cluster: n.peers.Certificate().Cluster, Epoch: n.id.Epoch, Problems: []string{}}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	var err error
-	if s.Settings, _, err = n.groups.system.Settings(); err != nil {
+	if s.Settings, _, err = n.system.Settings(); err != nil {
 		problem("settings: %v", err)
 	}
 	s.Generation = n.id.Generation
-	if s.Gate, err = n.groups.system.Gate(); err != nil {
+	if s.Gate, err = n.system.Gate(); err != nil {
 		problem("version gate: %v", err)
 	}
 	if s.Swept, err = n.lastSweep(); err != nil {
 		problem("orphan sweep: %v", err)
 	}
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	if err != nil {
 		problem("registry: %v", err)
 	}
@@ -56,7 +56,7 @@ func (n *Node) status() adminapi.Status {
 		problem("no UDP port for other nodes: %v; free the port, then restart the node. Failures are noticed over TCP meanwhile", err)
 	}
 	slices.SortFunc(s.Nodes, func(a, b adminapi.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
-	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.here()...) {
+	for _, id := range append([]rookery.GroupID{rookery.SystemGroup}, n.groups.Here()...) {
 		if !n.void(id) {
 			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 		}
@@ -77,7 +77,7 @@ func (n *Node) status() adminapi.Status {
 	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
 		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
 	}
-	ls := n.groups.log.Stats()
+	ls := n.groups.Log().Stats()
 	s.Log = adminapi.LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}
 	return s
 }
@@ -124,7 +124,7 @@ func (n *Node) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Report
 
 // holds are the groups that a node has a replica of or shall have one.
 func (n *Node) holds(id rookery.NodeID) (held []rookery.GroupID) {
-	groups, err := n.groups.system.Groups()
+	groups, err := n.system.Groups()
 	if err != nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (n *Node) holds(id rookery.NodeID) (held []rookery.GroupID) {
 
 // serves counts the mail groups in which a node's vote is confirmed.
 func (n *Node) serves(id rookery.NodeID) (count int) {
-	groups, err := n.groups.system.Groups()
+	groups, err := n.system.Groups()
 	if err != nil {
 		return 0
 	}
@@ -153,8 +153,8 @@ func (n *Node) serves(id rookery.NodeID) (count int) {
 // spare reports whether another node is free to take over some group that a
 // node holds.
 func (n *Node) spare(from rookery.NodeID) bool {
-	nodes, err := n.groups.system.Nodes()
-	groups, gerr := n.groups.system.Groups()
+	nodes, err := n.system.Nodes()
+	groups, gerr := n.system.Groups()
 	if err != nil || gerr != nil {
 		return false
 	}
@@ -182,7 +182,7 @@ func members(nodes []system.Node) (ids []rookery.NodeID) {
 }
 
 func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.GroupStatus {
-	g := n.groups.raft.Group(id)
+	g := n.groups.Group(id)
 	gs := adminapi.GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 	if g == nil {
 		return gs
@@ -208,7 +208,7 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 			gs.Lag[name(m.ID)] = max(0, int64(st.Last)-int64(r.Applied[id]))
 		}
 	}
-	if m := n.groups.machine(id); m != nil {
+	if m := n.groups.Machine(id); m != nil {
 		bodies, bytes, err := m.UnpackedBytes()
 		if err != nil {
 			problem("group %d: %v", id, err)
@@ -225,7 +225,7 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 
 // isMember reports whether a node is in the registry and was not removed.
 func (n *Node) isMember(id rookery.NodeID) bool {
-	x, err := n.groups.system.Node(id)
+	x, err := n.system.Node(id)
 	return err == nil && x.Member()
 }
 

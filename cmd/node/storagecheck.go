@@ -14,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
@@ -50,7 +51,7 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 
 // placedMail are all mail groups, in order.
 func (n *Node) placedMail() (ids []rookery.GroupID, err error) {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	for _, p := range placed {
 		if p.Group != rookery.SystemGroup {
 			ids = append(ids, p.Group)
@@ -61,10 +62,10 @@ func (n *Node) placedMail() (ids []rookery.GroupID, err error) {
 }
 
 func (n *Node) checkGroup(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
-	if n.groups.machine(o.Group) != nil {
+	if n.groups.Machine(o.Group) != nil {
 		return n.checkHere(ctx, o, event)
 	}
-	nodes, err := n.replicas(o.Group)
+	nodes, err := n.groups.Nodes(o.Group)
 	last := rookery.E("check packs", rookery.KindUnavailable, fmt.Errorf("no node holds group %d", o.Group))
 	for _, to := range nodes {
 		r, err := peers.CheckPacks.Open(ctx, n.peers, to, o)
@@ -113,11 +114,11 @@ const progressEvery = 250 * time.Millisecond
 
 // checkHere checks a group by the state of its replica here.
 func (n *Node) checkHere(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
-	m := n.groups.machine(o.Group)
+	m := n.groups.Machine(o.Group)
 	if m == nil {
-		return away{n, o.Group}.none()
+		return replicas.NotHere(o.Group)
 	}
-	sync := func(ctx context.Context) error { return n.road.Barrier(ctx, o.Group) }
+	sync := func(ctx context.Context) error { return n.groups.Barrier(ctx, o.Group) }
 	if err := sync(ctx); err != nil {
 		return err
 	}

@@ -98,11 +98,11 @@ func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, even
 // seek finds the bodies of a group that are not where its state says, nil where
 // the group has no replica here.
 func (n *Node) seek(ctx context.Context, id rookery.GroupID, tell func(adminapi.CheckEvent) error) (*rebuilding, error) {
-	m := n.groups.machine(id)
+	m := n.groups.Machine(id)
 	if m == nil {
 		return nil, nil
 	}
-	sync := func(ctx context.Context) error { return n.road.Barrier(ctx, id) }
+	sync := func(ctx context.Context) error { return n.groups.Barrier(ctx, id) }
 	if err := sync(ctx); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 	if err := pack.Claim(ctx, n.bodies.store, cluster); err != nil {
 		return pack.Swept{}, err
 	}
-	if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil { // so that no group is taken for foreign
+	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil { // so that no group is taken for foreign
 		return pack.Swept{}, err
 	}
 	ids, err := n.placedMail()
@@ -78,13 +78,13 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 // moveTime has a group agree on the life of names, which it has long done, at
 // this time.
 func (n *Node) moveTime(ctx context.Context, id rookery.GroupID, life time.Duration) error {
-	_, _, err := propose.Command(ctx, n.road, id, &command.NamePacks{Life: int64(life)})
+	_, _, err := propose.Command(ctx, n.groups, id, &command.NamePacks{Life: int64(life)})
 	return err
 }
 
 // strangers asks a group, behind its read barrier.
 func (n *Node) strangers(ctx context.Context, id rookery.GroupID, packs []command.PackID) (strangers []command.PackID, err error) {
-	strangers, err = n.questions.strangers.ask(ctx, id, packs)
+	strangers, err = n.questions.strangers.Ask(ctx, id, packs)
 	return strangers, notForeign(err)
 }
 
@@ -98,7 +98,7 @@ func notForeign(err error) error {
 }
 
 func (n *Node) strangersHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
-	if err := n.road.Barrier(ctx, id); err != nil {
+	if err := n.groups.Barrier(ctx, id); err != nil {
 		return nil, notForeign(err)
 	}
 	strangers, err := m.Strangers(packs)
@@ -126,7 +126,7 @@ func (n *Node) sweepRegularly(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if claimed && n.groups.leads(rookery.SystemGroup) {
+		if claimed && n.groups.Leads(rookery.SystemGroup) {
 			n.sweepIfDue(ctx)
 		}
 	}
@@ -137,7 +137,7 @@ func (n *Node) sweepIfDue(ctx context.Context) {
 	if every <= 0 {
 		return
 	}
-	last, err := n.groups.system.Swept()
+	last, err := n.system.Swept()
 	if err != nil {
 		return
 	}
@@ -154,7 +154,7 @@ func (n *Node) sweepIfDue(ctx context.Context) {
 }
 
 func (n *Node) lastSweep() (*adminapi.SweepStatus, error) {
-	last, err := n.groups.system.Swept()
+	last, err := n.system.Swept()
 	if err != nil || last.Time == 0 {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ const keyWait = datadir.KeyCommandTime + 10*time.Second
 // Where it is missing, the rest of the cluster is asked once it can be.
 func openTenantRing(ctx context.Context, n *Node) (*keyRing, error) {
 	t := &keyRing{name: "tenant", calls: peers.Ring("tenant"), node: n, source: n.dir.TenantKeys(n.cfg.Keys.Command), moved: n.tenantMoved}
-	t.records = func() ([]system.TenantKey, error) { return n.groups.system.TenantKeys() }
+	t.records = func() ([]system.TenantKey, error) { return n.system.TenantKeys() }
 	return t, t.open(ctx)
 }
 
@@ -255,7 +255,7 @@ func (t *keyRing) put(ctx context.Context, k keys.TenantKey) error {
 // its coming into use is known here: by then it is known too who was removed
 // before that.
 func (t *keyRing) mayHave(from rookery.NodeID, version uint32) error {
-	x, err := t.node.groups.system.Node(from)
+	x, err := t.node.system.Node(from)
 	if err != nil || !x.Member() {
 		return rookery.E("give key", rookery.KindDenied, fmt.Errorf("node %s is no member (%v)", from, err))
 	}
@@ -298,7 +298,7 @@ func (t *keyRing) serve() {
 		return none, t.put(ctx, k)
 	})
 	t.calls.Sync.Serve(n.peers, func(ctx context.Context, _ rookery.NodeID, _ peers.Nothing) (h peers.HeldKeys, err error) {
-		if err := n.road.Barrier(ctx, rookery.SystemGroup); err != nil {
+		if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
 			return h, err
 		}
 		if err := t.sync(ctx); err != nil {
@@ -336,7 +336,7 @@ func (t *keyRing) getKey(ctx context.Context, to rookery.NodeID, version uint32)
 
 // keyMembers are the nodes of the cluster, in order.
 func (n *Node) keyMembers() ([]system.Node, error) {
-	nodes, err := n.groups.system.Nodes()
+	nodes, err := n.system.Nodes()
 	return slices.DeleteFunc(nodes, func(x system.Node) bool { return !x.Member() }), err
 }
 

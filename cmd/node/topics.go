@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"rookery"
 )
 
 // topic names a part of what a node knows whose changes its jobs follow.
@@ -72,19 +70,6 @@ func (t *topics) follow(ctx context.Context, every time.Duration, step func(), o
 		case <-timer.C:
 		case <-ctx.Done():
 			return nil
-		}
-	}
-}
-
-// eachLed runs step for every mail group that this node leads now, and logs
-// what failed under the text: the job tries again by itself.
-func (n *Node) eachLed(ctx context.Context, failed string, step func(context.Context, rookery.GroupID) error) {
-	for _, id := range n.groups.here() {
-		if !n.groups.leads(id) {
-			continue
-		}
-		if err := step(ctx, id); err != nil && ctx.Err() == nil {
-			n.deps.Logger.Warn(failed, "group", id, "error", err)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package node
 
 import (
+	"context"
 	"time"
 
+	"rookery"
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/blob"
 	"rookery/storage/pack"
 	"rookery/storage/state"
@@ -36,6 +39,8 @@ type tuning struct {
 	room          time.Duration // between looks for room where a start waits for it
 	// store is put around the object store; nil puts nothing there.
 	store func(blob.Store) blob.Store
+	// apply is in the way of what this node proposes; nil is nobody.
+	apply func(ctx context.Context, id rookery.GroupID, entry []byte, on replicas.Way) (rookery.LogIndex, []byte, error)
 	// erasing is told the steps of erasures; its error ends one.
 	erasing func(done string) error
 }

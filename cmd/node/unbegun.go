@@ -14,13 +14,13 @@ import (
 // placement has them, with the leaders that say so themselves, and a problem for
 // each group that has not begun.
 func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) (out []adminapi.GroupStatus) {
-	placed, err := n.groups.system.Groups()
+	placed, err := n.system.Groups()
 	if err != nil {
 		problem("placement: %v", err)
 	}
 	for _, p := range placed {
 		unbegun(p, names, problem)
-		if p.Group == rookery.SystemGroup || p.Void || n.groups.raft.Group(p.Group) != nil {
+		if p.Group == rookery.SystemGroup || p.Void || n.groups.Group(p.Group) != nil {
 			continue
 		}
 		gs := adminapi.GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
@@ -55,6 +55,6 @@ func unbegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem f
 
 // void reports whether a group never begins.
 func (n *Node) void(id rookery.GroupID) bool {
-	p, err := n.groups.system.Group(id)
+	p, err := n.system.Group(id)
 	return err == nil && p.Void
 }

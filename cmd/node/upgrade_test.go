@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -43,11 +44,11 @@ func registry(t *testing.T, cmds ...command.Command) *system.Machine {
 // ends by itself and says what to do; at its own version it goes on.
 func TestOldBinaryEnds(t *testing.T) {
 	old := registry(t, &command.RegisterNode{Node: "me", Version: CommandVersion}, &command.FinalizeVersion{Version: CommandVersion})
-	if err := refuseOld(old); err != nil {
+	if err := replicas.RefuseOld(old); err != nil {
 		t.Errorf("at its own version: %v", err)
 	}
 	above := CommandVersion + 1
-	n := &Node{id: datadir.Identity{Node: "me"}, groups: &groups{system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}}
+	n := &Node{id: datadir.Identity{Node: "me"}, system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}
 	n.over.ended = make(chan struct{})
 	if err := n.enlist(t.Context()); !rookery.Is(err, rookery.KindDenied) {
 		t.Errorf("enlisted: %v", err)
@@ -59,22 +60,5 @@ func TestOldBinaryEnds(t *testing.T) {
 	}
 	if err := n.Err(); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "newer binary") {
 		t.Errorf("it ended with %v", err)
-	}
-}
-
-// TestNextCommandWaits: what the next version brings is not proposed before that
-// version is final; what is known already is.
-func TestNextCommandWaits(t *testing.T) {
-	next := command.Row{Name: "Next", Since: CommandVersion + 1}
-	for gate, refused := range map[uint32]bool{0: true, CommandVersion: true, CommandVersion + 1: false} {
-		if err := refuseAbove(next, gate); rookery.Is(err, rookery.KindUnavailable) != refused {
-			t.Errorf("with version %d final: %v", gate, err)
-		}
-	}
-	n := &Node{groups: &groups{system: registry(t)}}
-	for _, r := range command.Rows() {
-		if err := n.behindGate([]byte{byte(r.Type)}); err != nil {
-			t.Errorf("%s: %v", r.Name, err)
-		}
 	}
 }

@@ -58,6 +58,8 @@ var rules = []rule{
 	{"rookery/cmd/node/datadir", "rookery/directory", nil, "a data directory is made, read and recovered while nothing serves from it"},
 	{"rookery/cmd/node/datadir", "rookery/cmd/node/adminapi", nil, "a data directory is made, read and recovered while nothing serves from it"},
 	{"rookery", "rookery/cluster/gossip", []string{"rookery/cluster/gossip", "rookery/cmd/node/peers"}, "who lives is judged in one place"},
+	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},
+	{"rookery/cmd/node/replicas", "rookery/protocols", nil, "groups agree on commands without knowing who sends them"},
 	{"rookery/cmd/node/peers", "rookery/directory", nil, "who the other nodes are is not decided by a directory"},
 	{"rookery", "github.com/spf13/", []string{"rookery/cmd/rookery"}, "the command line is one package"},
 	{"rookery", "github.com/go-ldap/", []string{"rookery/directory/ldap", "rookery/directory/embedded"}, "LDAP's traps (no timeouts, changed identities) are handled in one place; the embedded server uses its filter compiler"},

@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -14,27 +14,27 @@ import (
 // group may have other groups to see to.
 const (
 	mendAgain  = 500 * time.Millisecond
-	mendWithin = startWithin
+	mendWithin = 30 * time.Second
 )
 
 // openLog opens a group's log before its Raft starts. One that is damaged is
 // read whole, and what is bad in it comes from other replicas: until then this
 // node may have forgotten what it acknowledged, and does not vote.
-func (g *groups) openLog(ctx context.Context, id rookery.GroupID) error {
-	_, err := g.log.Group(id)
+func (r *Replicas) openLog(ctx context.Context, id rookery.GroupID) error {
+	_, err := r.log.Group(id)
 	if !rookery.Is(err, rookery.KindDamaged) {
 		return err
 	}
-	g.logger.Warn("the log of a group is damaged; what is bad in it is fetched from other nodes", "group", id, "damage", err)
+	r.opts.Logger.Warn("the log of a group is damaged; what is bad in it is fetched from other nodes", "group", id, "damage", err)
 	for until := time.Now().Add(mendWithin); ; {
-		merr := g.log.Mend(ctx, id)
+		merr := r.log.Mend(ctx, id)
 		if merr == nil {
-			g.logger.Warn("the log of a group is whole again", "group", id)
+			r.opts.Logger.Warn("the log of a group is whole again", "group", id)
 			return nil
 		}
-		if !rookery.Is(merr, rookery.KindUnavailable) || len(g.peers.Others()) == 0 {
+		if !rookery.Is(merr, rookery.KindUnavailable) || len(r.opts.Peers.Others()) == 0 {
 			return rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
-				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, g.node.cfg.DataDir))
+				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, r.opts.Config.DataDir))
 		}
 		select {
 		case <-time.After(mendAgain):
@@ -46,11 +46,11 @@ func (g *groups) openLog(ctx context.Context, id rookery.GroupID) error {
 	}
 }
 
-// record asks a node for an entry's record. Where the term is not known only
+// Record asks a node for an entry's record. Where the term is not known only
 // what is committed counts, which the node's state tells.
-func (g *groups) record(ctx context.Context, from rookery.NodeID, q peers.At) ([]byte, error) {
+func (r *Replicas) Record(ctx context.Context, from rookery.NodeID, q peers.At) ([]byte, error) {
 	if q.Term == 0 {
-		a, err := peers.Applied.Ask(ctx, g.peers, from, peers.At{Group: q.Group})
+		a, err := peers.Applied.Ask(ctx, r.opts.Peers, from, peers.At{Group: q.Group})
 		if err == nil && a.Index < q.Index {
 			err = errors.New("it does not know yet whether the entry is committed")
 		}
@@ -58,6 +58,6 @@ func (g *groups) record(ctx context.Context, from rookery.NodeID, q peers.At) ([
 			return nil, rookery.E("ask for entry", rookery.KindUnavailable, err)
 		}
 	}
-	a, err := peers.LogRecord.Ask(ctx, g.peers, from, q)
+	a, err := peers.LogRecord.Ask(ctx, r.opts.Peers, from, q)
 	return a.Data, err
 }

@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -12,18 +12,18 @@ import (
 	"rookery/storage/state"
 )
 
-// group is what the road needs of a Raft group.
+// group is what the proposer needs of a Raft group.
 type group interface {
 	Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error)
 	Barrier(ctx context.Context) error
 	Wait(ctx context.Context, index rookery.LogIndex) error
 }
 
-// road is the way of commands into the groups: it puts each into an envelope
-// with an id of this node's epoch, and sends a doubtful one again under the
-// same id until its outcome is known or ctx ends. One that certainly nobody has
-// taken it gives up after patience. It is account.Log.
-type road struct {
+// proposer is the way of commands into the groups: it puts each into an
+// envelope with an id of this node's epoch, and sends a doubtful one again under
+// the same id until its outcome is known or ctx ends. One that certainly nobody
+// has taken it gives up after patience. It is account.Log.
+type proposer struct {
 	node  rookery.NodeID
 	epoch uint64
 	clock func() time.Time
@@ -36,17 +36,20 @@ type road struct {
 	committed func(id rookery.GroupID, err error, took time.Duration)
 	waited    func(seconds float64)
 
+	// between is Tuning.Apply.
+	between func(context.Context, rookery.GroupID, []byte, Way) (rookery.LogIndex, []byte, error)
+
 	// away is the way to a group without a replica here; nil: there is none.
 	away func(rookery.GroupID) (group, error)
 
 	mu     sync.Mutex
 	groups map[rookery.GroupID]group
-	// proposers number this node's commands for as long as the epoch lasts,
+	// numbers number this node's commands for as long as the epoch lasts,
 	// whichever way they take: a number must never name two commands.
-	proposers map[rookery.GroupID]*state.Proposer
+	numbers map[rookery.GroupID]*state.Proposer
 }
 
-// How long the road waits before it sends again.
+// How long the proposer waits before it sends again.
 const (
 	retryFirst = 5 * time.Millisecond
 	retryMost  = 250 * time.Millisecond
@@ -55,19 +58,19 @@ const (
 	patience = 10 * time.Second
 )
 
-func newRoad(id datadir.Identity, clock func() time.Time, ended <-chan struct{}) *road {
-	return &road{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{}, proposers: map[rookery.GroupID]*state.Proposer{}}
+func newProposer(id datadir.Identity, clock func() time.Time, ended <-chan struct{}) *proposer {
+	return &proposer{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{}, numbers: map[rookery.GroupID]*state.Proposer{}}
 }
 
 // add makes the replica here the way to a group.
-func (r *road) add(id rookery.GroupID, g group) {
+func (r *proposer) add(id rookery.GroupID, g group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.groups[id] = g
 }
 
 // remove ends the way through a replica here: commands go to another.
-func (r *road) remove(id rookery.GroupID) {
+func (r *proposer) remove(id rookery.GroupID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.groups, id)
@@ -75,7 +78,7 @@ func (r *road) remove(id rookery.GroupID) {
 
 // find gives the way to a group now; it is asked anew for every attempt, for
 // groups come and go.
-func (r *road) find(id rookery.GroupID) (group, error) {
+func (r *proposer) find(id rookery.GroupID) (group, error) {
 	r.mu.Lock()
 	g, ok := r.groups[id]
 	r.mu.Unlock()
@@ -88,19 +91,19 @@ func (r *road) find(id rookery.GroupID) (group, error) {
 	return r.away(id)
 }
 
-func (r *road) proposer(id rookery.GroupID) *state.Proposer {
+func (r *proposer) number(id rookery.GroupID) *state.Proposer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.proposers[id]
+	p := r.numbers[id]
 	if p == nil {
 		p = state.NewProposer(r.node, r.epoch, r.clock)
-		r.proposers[id] = p
+		r.numbers[id] = p
 	}
 	return p
 }
 
-// Apply is account.Log's. An error is about the road only.
-func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
+// Apply is account.Log's. An error is about the way there only.
+func (r *proposer) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
 	if r.committed == nil {
 		return r.apply(ctx, id, cmd)
 	}
@@ -110,7 +113,7 @@ func (r *road) Apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 	return index, result, err
 }
 
-func (r *road) apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
+func (r *proposer) apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rookery.LogIndex, []byte, error) {
 	if _, err := r.find(id); err != nil {
 		return 0, nil, err
 	}
@@ -119,7 +122,7 @@ func (r *road) apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 			return 0, nil, err
 		}
 	}
-	header, done, err := r.proposer(id).Next(ctx)
+	header, done, err := r.number(id).Next(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -155,17 +158,20 @@ func (r *road) apply(ctx context.Context, id rookery.GroupID, cmd []byte) (rooke
 	}
 }
 
-func (r *road) attempt(ctx context.Context, id rookery.GroupID, entry []byte) (rookery.LogIndex, []byte, error) {
+func (r *proposer) attempt(ctx context.Context, id rookery.GroupID, entry []byte) (rookery.LogIndex, []byte, error) {
 	g, err := r.find(id)
 	if err != nil {
 		return 0, nil, err
+	}
+	if r.between != nil {
+		return r.between(ctx, id, entry, g.Apply)
 	}
 	return g.Apply(ctx, entry)
 }
 
 // outcome tells the machine's answer from the envelope's own refusals, after
 // which nobody can say whether an earlier copy was applied.
-func (r *road) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex, []byte, error) {
+func (r *proposer) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex, []byte, error) {
 	err := state.ResultError("apply", result)
 	if errors.Is(err, state.ErrFenced) || errors.Is(err, state.ErrForgotten) {
 		return 0, nil, err
@@ -178,7 +184,7 @@ func (r *road) outcome(index rookery.LogIndex, result []byte) (rookery.LogIndex,
 const leaderWait = 4 * time.Second
 
 // Barrier is account.Log's.
-func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
+func (r *proposer) Barrier(ctx context.Context, id rookery.GroupID) error {
 	began := time.Now()
 	err := r.barrier(ctx, id)
 	if r.waited != nil && err == nil {
@@ -187,7 +193,7 @@ func (r *road) Barrier(ctx context.Context, id rookery.GroupID) error {
 	return err
 }
 
-func (r *road) barrier(ctx context.Context, id rookery.GroupID) error {
+func (r *proposer) barrier(ctx context.Context, id rookery.GroupID) error {
 	g, err := r.find(id)
 	if err != nil {
 		return err
@@ -211,7 +217,7 @@ func (r *road) barrier(ctx context.Context, id rookery.GroupID) error {
 }
 
 // Wait is account.Log's.
-func (r *road) Wait(ctx context.Context, id rookery.GroupID, index rookery.LogIndex) error {
+func (r *proposer) Wait(ctx context.Context, id rookery.GroupID, index rookery.LogIndex) error {
 	g, err := r.find(id)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -34,10 +34,10 @@ func (f *flaky) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byt
 	return 7, state.OK([]byte("done")), nil
 }
 
-func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
+func TestProposerSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{doubts: 3}
-		r := newRoad(datadir.Identity{Node: "n1", Epoch: 4}, time.Now, nil)
+		r := newProposer(datadir.Identity{Node: "n1", Epoch: 4}, time.Now, nil)
 		r.add(2, f)
 		index, result, err := r.Apply(t.Context(), 2, []byte("cmd"))
 		if err != nil || index != 7 || string(state.DecodeResult(result).Value) != "done" {
@@ -58,9 +58,9 @@ func TestRoadSendsADoubtfulCommandAgainUnderItsID(t *testing.T) {
 	})
 }
 
-func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
+func TestProposerGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
+		r := newProposer(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
 		r.add(2, &flaky{doubts: 1 << 30})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -72,10 +72,10 @@ func TestRoadGivesUpInDoubtWhenTheCallerDoes(t *testing.T) {
 
 // A command that nobody has taken is given up while the client still waits; one
 // in doubt is not, until the node closes.
-func TestRoadPatience(t *testing.T) {
+func TestProposerPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
-		r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, ended)
+		r := newProposer(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, ended)
 		r.add(2, &flaky{refusals: 1 << 30})
 		r.add(3, &flaky{refusals: 20})
 		r.add(4, &flaky{refusals: 3, doubts: 1 << 30})
@@ -98,9 +98,9 @@ func TestRoadPatience(t *testing.T) {
 
 // However a group comes and goes on this node, the numbers of its commands go
 // on: one used twice would be taken for a command sent again, and dropped.
-func TestRoadNumbersGoOnWhenTheWayChanges(t *testing.T) {
+func TestProposerNumbersGoOnWhenTheWayChanges(t *testing.T) {
 	far, near := &flaky{}, &flaky{}
-	r := newRoad(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
+	r := newProposer(datadir.Identity{Node: "n1", Epoch: 1}, time.Now, nil)
 	r.away = func(rookery.GroupID) (group, error) { return far, nil }
 	for range 2 {
 		if _, _, err := r.Apply(t.Context(), 2, []byte("cmd")); err != nil {

@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -18,7 +18,7 @@ var errDeposed = errors.New("another node leads the group now")
 // another. A stopped process keeps its connections open and answers nothing,
 // so a call to it would wait for the client's whole deadline; the command's id
 // makes it safe to send it to the next leader meanwhile.
-func (l lead) whileLeads(ctx context.Context, to rookery.NodeID) (context.Context, func()) {
+func (l leader) whileLeads(ctx context.Context, to rookery.NodeID) (context.Context, func()) {
 	return watched(ctx, func() bool {
 		now, known := l.Leader()
 		return !known || now == to

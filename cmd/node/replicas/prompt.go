@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -16,8 +16,8 @@ const promptAfter = 2 * time.Millisecond
 // Wait waits for an index that is committed, and after a moment has the leader
 // tell this replica that it is. A leader that does not know the call, or is no
 // leader any more, changes nothing: the index comes with what it sends next.
-func (l lead) Wait(ctx context.Context, index rookery.LogIndex) error {
-	to, err := l.leader()
+func (l leader) Wait(ctx context.Context, index rookery.LogIndex) error {
+	to, err := l.node()
 	if err != nil || to == "" {
 		return l.Group.Wait(ctx, index)
 	}

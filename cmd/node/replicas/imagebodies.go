@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -17,15 +17,15 @@ import (
 // its own sync of the log.
 const fetchesAtOnce = 16
 
-// fetchBodies makes every unpacked body that an installed image speaks of
+// FetchBodies makes every unpacked body that an installed image speaks of
 // durable here before the installation counts: the bodies lie in entries that
 // this node never got. What is here already is not fetched again.
-func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
-	m := g.machine(id)
+func (r *Replicas) FetchBodies(ctx context.Context, id rookery.GroupID) error {
+	m := r.Machine(id)
 	if m == nil {
 		return nil
 	}
-	lg, err := g.log.Group(id)
+	lg, err := r.log.Group(id)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
 			from = b.ID + 1
 			for _, p := range b.Log {
 				if !lg.Has(p.Index, p.Term) {
-					work.Go(func() error { return g.fetchRecord(each, id, lg, p) })
+					work.Go(func() error { return r.fetchRecord(each, id, lg, p) })
 				}
 			}
 		}
@@ -53,11 +53,11 @@ func (g *groups) fetchBodies(ctx context.Context, id rookery.GroupID) error {
 	return ctx.Err() // where nobody waits any more, not all of them were asked for
 }
 
-func (g *groups) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.Group, p mailbox.LogPiece) error {
+func (r *Replicas) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog.Group, p mailbox.LogPiece) error {
 	if err := ctx.Err(); err != nil { // another failed, or the group closes
 		return err
 	}
-	return lg.Read(ctx, rlog.Range{From: p.Index, To: p.Index, Term: p.Term}, otherLogs{g}, func(e rlog.Entry) error {
+	return lg.Read(ctx, rlog.Range{From: p.Index, To: p.Index, Term: p.Term}, otherLogs{r}, func(e rlog.Entry) error {
 		return lg.PutBody(e.Index, e.Term, e.Data)
 	})
 }

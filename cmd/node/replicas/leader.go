@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -11,9 +11,10 @@ import (
 )
 
 // serveCalls answers other nodes' calls about the groups here.
-func (g *groups) serveCalls(p *peers.Peers) {
+func (r *Replicas) serveCalls() {
+	p := r.opts.Peers
 	running := func(name string, id rookery.GroupID) (*consensus.Group, error) {
-		if group := g.raft.Group(id); group != nil {
+		if group := r.raft.Group(id); group != nil {
 			return group, nil
 		}
 		return nil, rookery.E(name, rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", id))
@@ -38,7 +39,7 @@ func (g *groups) serveCalls(p *peers.Peers) {
 		return a, nil
 	})
 	position(peers.CurrentTerm, func(_ context.Context, _ rookery.NodeID, _ *consensus.Group, q peers.At) (a peers.Position, err error) {
-		a.Term, err = g.raft.CurrentTerm(q.Group)
+		a.Term, err = r.raft.CurrentTerm(q.Group)
 		return a, err
 	})
 	position(peers.Applied, func(_ context.Context, _ rookery.NodeID, group *consensus.Group, _ peers.At) (a peers.Position, err error) {
@@ -49,7 +50,7 @@ func (g *groups) serveCalls(p *peers.Peers) {
 		if _, err := running(peers.LogRecord.Name(), q.Group); err != nil {
 			return a, err
 		}
-		l, err := g.log.Group(q.Group)
+		l, err := r.log.Group(q.Group)
 		if err == nil {
 			a.Data, err = l.Record(q.Index, q.Term)
 		}
@@ -62,19 +63,35 @@ func (g *groups) serveCalls(p *peers.Peers) {
 		}
 		return a, err
 	})
-	peers.Image.Serve(p, func(_ context.Context, at peers.At, w io.Writer) error { return g.writeImage(at, w) })
+	peers.Forward.Serve(p, func(ctx context.Context, _ rookery.NodeID, e peers.Entry) (a peers.Result, err error) {
+		if r.raft.Group(e.Group) == nil {
+			return a, NotHere(e.Group)
+		}
+		a.Index, a.Data, err = r.leader(e.Group).Apply(ctx, e.Data)
+		return a, err
+	})
+	peers.Image.Serve(p, func(_ context.Context, at peers.At, w io.Writer) error { return r.writeImage(at, w) })
 }
 
-// lead is a lane's group as seen from this node: the replica here, and the
-// leader wherever it is.
-type lead struct {
+// leader is a group that runs here, as the proposer sees it: the replica here,
+// and the leader wherever it is.
+type leader struct {
 	*consensus.Group
-	self  rookery.NodeID
-	peers *peers.Peers
+	self      rookery.NodeID
+	peers     *peers.Peers
+	noBarrier bool
 }
 
-// leader is the node to send to; "" is this one.
-func (l lead) leader() (rookery.NodeID, error) {
+// leader is a group that runs here, with the way to its leader.
+func (r *Replicas) leader(id rookery.GroupID) leader {
+	return leader{r.raft.Group(id), r.opts.ID.Node, r.opts.Peers, r.opts.NoBarrier}
+}
+
+// Leader is the node that leads a group which runs here; "" is this one.
+func (r *Replicas) Leader(id rookery.GroupID) (rookery.NodeID, error) { return r.leader(id).node() }
+
+// node is the one to send to; "" is this one.
+func (l leader) node() (rookery.NodeID, error) {
 	if l.IsLeader() {
 		return "", nil
 	}
@@ -86,8 +103,8 @@ func (l lead) leader() (rookery.NodeID, error) {
 }
 
 // Apply goes to the leader.
-func (l lead) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
-	to, err := l.leader()
+func (l leader) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte, error) {
+	to, err := l.node()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -101,11 +118,11 @@ func (l lead) Apply(ctx context.Context, data []byte) (rookery.LogIndex, []byte,
 }
 
 // Barrier asks the leader for its read index and waits for it here.
-func (l lead) Barrier(ctx context.Context) error {
-	if noBarrier {
+func (l leader) Barrier(ctx context.Context) error {
+	if l.noBarrier {
 		return nil
 	}
-	to, err := l.leader()
+	to, err := l.node()
 	if err != nil {
 		return err
 	}
