@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -11,12 +10,10 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/account"
-	"rookery/storage/blob"
-	"rookery/storage/blob/dir"
-	"rookery/storage/blob/s3"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
@@ -28,8 +25,8 @@ import (
 type bodies struct {
 	node     *Node
 	accounts atomic.Pointer[account.Store]
-	store    *liveStore
-	tried    triedStore
+	store    *objects.Store
+	tried    *objects.Trial
 	reader   *pack.Bodies
 	cache    *pack.Cache
 	packers  sync.Map // of *packing by rookery.GroupID
@@ -46,7 +43,8 @@ type packing struct {
 }
 
 func newBodies(n *Node) *bodies {
-	return &bodies{node: n, store: new(liveStore), budget: pack.NewBudget(0)}
+	store := new(objects.Store)
+	return &bodies{node: n, store: store, tried: objects.NewTrial(store, n.cfg.DataDir, n.deps.Logger), budget: pack.NewBudget(0)}
 }
 
 func (b *bodies) open(set *settings.Store) (err error) {
@@ -65,9 +63,9 @@ func (b *bodies) open(set *settings.Store) (err error) {
 }
 
 func (b *bodies) openStore(set settings.Store) error {
-	s, err := openStore(&set, b.node.cfg.DataDir, b.node.deps.Logger)
+	s, err := objects.Open(&set, b.node.cfg.DataDir, b.node.deps.Logger)
 	if err == nil {
-		b.store.use(meteredStore{b.node.deps.tuning.around(s), b.node.metrics}, set)
+		b.store.Use(objects.Metered{Inner: b.node.deps.tuning.around(s), Note: b.node.metrics.stored}, set)
 	}
 	return err
 }
@@ -75,10 +73,10 @@ func (b *bodies) openStore(set settings.Store) error {
 // reopenStore follows changed settings: new keys, another endpoint or CA are
 // used at once.
 func (b *bodies) reopenStore(set settings.Store) error {
-	if !b.store.changed(set) {
+	if !b.store.Changed(set) {
 		return nil
 	}
-	if !b.store.same(set) {
+	if !b.store.Same(set) {
 		b.node.deps.Logger.Warn("the settings name another object store: it is used when this node starts again; copy the objects there before")
 		return nil
 	}
@@ -92,29 +90,6 @@ func (b *bodies) body(group rookery.GroupID, id mailbox.BodyID) (mailbox.Body, e
 		return mailbox.Body{}, rookery.E("find body", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", group))
 	}
 	return m.Body(id)
-}
-
-func openStore(set *settings.Store, data string, logger *slog.Logger) (blob.Store, error) {
-	switch set.Kind {
-	case "dir":
-		return dir.Open(storePath(set, data))
-	case "s3":
-		return s3.Open(s3.Config{
-			Endpoint: set.Endpoint, Bucket: set.Bucket, Region: set.Region, Credentials: s3.Credentials{AccessKey: set.AccessKey, SecretKey: set.SecretKey}, CAFile: set.CAFile,
-		}, logger)
-	}
-	return nil, rookery.E("open object store", rookery.KindInvalid, fmt.Errorf("store.kind %q is unknown; use dir or s3", set.Kind))
-}
-
-// storePath is where the objects of a store of kind dir lie.
-func storePath(set *settings.Store, data string) string {
-	switch {
-	case set.Path == "":
-		return filepath.Join(data, "objects")
-	case !filepath.IsAbs(set.Path):
-		return filepath.Join(data, set.Path)
-	}
-	return set.Path
 }
 
 // deadFor is how long a dead pack stays, so that readers of an older view end.

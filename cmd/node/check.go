@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 	"rookery/directory"
 	"rookery/directory/ldap"
@@ -51,11 +52,11 @@ func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 // Store implements Checker, by opening it. That asks no service, and makes the
 // directory of a store of kind dir.
 func (m machine) Store(s *settings.Cluster, bad func(key, problem string)) {
-	store, err := openStore(&s.Store, m.data, slog.New(slog.DiscardHandler))
+	store, err := objects.Open(&s.Store, m.data, slog.New(slog.DiscardHandler))
 	var e *rookery.Error
 	switch {
 	case err == nil:
-		closeStore(store)
+		objects.Close(store)
 	case s.Store.Kind == "dir":
 		bad("store.path", fmt.Sprintf("%v; name a directory that the user who runs the node may write", err))
 	case s.Store.Kind == "s3" && errors.As(err, &e):
@@ -80,7 +81,7 @@ type Check struct {
 func CheckSettings(ctx context.Context, s settings.Cluster, data string, logger *slog.Logger) []Check {
 	var checks []Check
 	if s.Store.Kind == "dir" {
-		defer removeMade(storePath(&s.Store, data))()
+		defer objects.RemoveMade(objects.Path(&s.Store, data))()
 	}
 	if err := s.Validate(machine{data}); err != nil {
 		return []Check{{"settings", "not valid", err}}
@@ -121,7 +122,7 @@ func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logge
 
 func checkStore(ctx context.Context, s *settings.Store, data string) Check {
 	c := Check{What: "object store " + s.Kind}
-	if c.Result, c.Err = TryStore(ctx, s, data); c.Err != nil {
+	if c.Result, c.Err = objects.Try(ctx, s, data); c.Err != nil {
 		c.Result = "not usable"
 	}
 	return c

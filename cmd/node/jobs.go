@@ -84,7 +84,7 @@ func (n *Node) startJobs() {
 	n.job("moves of accounts", n.movers.run)
 	n.job("holds", n.spreadHolds)
 	n.job("settings key", n.followSettingsKey)
-	n.job("trying the object store", n.bodies.tryStore)
+	n.job("trying the object store", n.bodies.tried.Run)
 	n.job("orphan sweep", n.sweepRegularly)
 }
 

@@ -82,7 +82,7 @@ func (k *kept) copy(dir, path string) error {
 	sum := sha256.Sum256(b)
 	name := hex.EncodeToString(sum[:16]) + ".pem"
 	k.Files[path] = name
-	if exists(filepath.Join(dir, name)) {
+	if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 		return nil
 	}
 	return durable.WriteFile(filepath.Join(dir, name), b, 0o600)

@@ -15,7 +15,7 @@ func (n *Node) report() peers.Report {
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	if n.bodies != nil {
-		r.Place = n.bodies.tried.where()
+		r.Place = n.bodies.tried.Place()
 	}
 	for _, id := range append(n.groups.Here(), rookery.SystemGroup) {
 		if g := n.groups.Group(id); g != nil {

@@ -63,7 +63,7 @@ func (n *Node) status() adminapi.Status {
 	}
 	thin(s.Groups, int(n.replication.Load()), problem)
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
-	s.Store = n.bodies.tried.says(problem)
+	s.Store = n.bodies.tried.Says(problem)
 	scattered(reports, names, problem)
 	n.waiting(s.Groups, reports)
 	n.storeTrouble(s.Groups, reports, problem)

@@ -2,45 +2,18 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
-	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
-	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 )
-
-func indexed(r pack.Rebuilt) *adminapi.IndexedPack {
-	x := &adminapi.IndexedPack{Group: r.Group, Pack: r.ID, Size: r.Size, Salvaged: r.Salvaged, Bodies: make([]adminapi.IndexedBody, len(r.Entries))}
-	if r.Err != nil {
-		x.Error = r.Err.Error()
-	}
-	for i, e := range r.Entries {
-		x.Bodies[i] = adminapi.IndexedBody{Body: e.Body, Off: e.Off, Len: e.Len, SHA256: hex.EncodeToString(e.SHA256[:]), Layout: e.Layout}
-	}
-	return x
-}
-
-// RebuildIndex finds every body in a store that no node needs to serve: the
-// road back after a disaster.
-func RebuildIndex(ctx context.Context, set *settings.Store, data string, logger *slog.Logger, fn func(*adminapi.IndexedPack) error) error {
-	s, err := openStore(set, data, logger)
-	if err != nil {
-		return err
-	}
-	if c, ok := s.(io.Closer); ok {
-		defer c.Close()
-	}
-	return pack.Rebuild(ctx, s, func(r pack.Rebuilt) error { return fn(indexed(r)) })
-}
 
 // rebuilding is a group's part of a rebuild.
 type rebuilding struct {
@@ -73,7 +46,7 @@ func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, even
 		if g := groups[r.Group]; g != nil {
 			g.c.Places(r, g.sought)
 		}
-		return event(adminapi.RebuildEvent{Pack: indexed(r)})
+		return event(adminapi.RebuildEvent{Pack: objects.Indexed(r)})
 	}); err != nil {
 		return err
 	}

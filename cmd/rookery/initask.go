@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 )
 
@@ -268,12 +269,12 @@ func (f *founding) store() step {
 		test: func(ctx context.Context) (string, error) {
 			switch {
 			case s.Kind == "s3":
-				failed = node.ReachStore(ctx, s)
+				failed = objects.Reach(ctx, s)
 				return "it answers", failed
 			case s.Path != "" && !filepath.IsAbs(s.Path) || s.Path == "" && !f.whole:
 				return "", fmt.Errorf("%q is neither a URL like https://s3.example.com nor an absolute path", s.Path)
 			}
-			return node.TryStore(ctx, s, f.data)
+			return objects.Try(ctx, s, f.data)
 		},
 	}
 }
@@ -314,7 +315,7 @@ func (f *founding) bucket() step {
 			case s.Bucket == "" || s.AccessKey == "" || s.SecretKey == "":
 				return "", fmt.Errorf("bucket, access key and secret key are needed")
 			}
-			return node.TryStore(ctx, s, f.data)
+			return objects.Try(ctx, s, f.data)
 		},
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"rookery"
-	"rookery/cmd/node"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 )
@@ -51,7 +51,7 @@ node runs: it needs no state and no key, and changes nothing.`,
 		r := &rebuildCall{checkCall: newCheckCall(a, *repair)}
 		return r.run(*out, func() error {
 			if set != nil {
-				return node.RebuildIndex(c.Context(), set, ".", slog.New(slog.DiscardHandler), r.pack)
+				return objects.RebuildIndex(c.Context(), set, ".", slog.New(slog.DiscardHandler), r.pack)
 			}
 			return a.admin().RebuildIndex(c.Context(), adminapi.RebuildOrder{Repair: *repair}, r.event)
 		})
