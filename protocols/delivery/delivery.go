@@ -74,12 +74,17 @@ type Deliverer struct {
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	fanout *fanout
+	spools *Budget
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
 	staging map[command.StageID]bool // stages on their way
 	marks   map[markKey]time.Time    // since when a finished item is known
 }
+
+// maxSpooled is how many bytes of messages arrive at once at most, in memory
+// and in temporary files together.
+const maxSpooled = 4 << 30
 
 // MaxMessage is the default size limit in bytes.
 const MaxMessage = 64 << 20
@@ -90,7 +95,11 @@ func (d *Deliverer) Spool(lines Lines, limit int64) *Spool {
 	if limit <= 0 {
 		limit = d.MaxSize()
 	}
-	return NewSpool(SpoolOptions{Dir: d.o.TempDir, Limit: limit, Lines: lines})
+	o := SpoolOptions{Dir: d.o.TempDir, Limit: limit, Lines: lines, Budget: d.spools}
+	if lines == Refuse { // it comes from anybody
+		o.Memory = memoryOnPort
+	}
+	return NewSpool(o)
 }
 
 // MaxSize is the largest message accepted, in bytes.
@@ -147,6 +156,7 @@ func New(o Options) *Deliverer {
 		o:       o,
 		times:   defaultTimes,
 		fanout:  newFanout(),
+		spools:  NewBudget(maxSpooled),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
 		marks:   make(map[markKey]time.Time),
 		staging: make(map[command.StageID]bool),

@@ -9,16 +9,45 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"rookery"
 )
 
-// MemorySpool is how much of a message stays in memory, in bytes. What is
-// beyond goes to an encrypted temporary file.
-const MemorySpool = 256 << 10
+// How much of a message stays in memory, in bytes: of one from a signed-in
+// user, and of one from anybody. What is beyond goes to an encrypted temporary
+// file.
+const (
+	MemorySpool  = 256 << 10
+	memoryOnPort = 32 << 10
+)
 
 // spoolChunk is the plaintext of one sealed piece of the temporary file.
-const spoolChunk = 64 << 10
+const spoolChunk = 32 << 10
+
+// Budget bounds the bytes that spools hold together, in memory and in files.
+type Budget struct {
+	most int64
+	used atomic.Int64
+}
+
+// NewBudget makes one of most bytes.
+func NewBudget(most int64) *Budget { return &Budget{most: most} }
+
+// take reports whether n more bytes fit.
+func (b *Budget) take(n int64) bool {
+	if b == nil || b.used.Add(n) <= b.most {
+		return true
+	}
+	b.used.Add(-n)
+	return false
+}
+
+func (b *Budget) give(n int64) {
+	if b != nil {
+		b.used.Add(-n)
+	}
+}
 
 // SpoolOptions say where a Spool overflows to, how much it takes, and what it
 // does about line endings.
@@ -29,10 +58,14 @@ type SpoolOptions struct {
 	Limit int64
 	// Lines is the line-ending policy.
 	Lines Lines
+	// Memory is how many bytes stay in memory; 0 is MemorySpool.
+	Memory int
+	// Budget is shared with other spools; nil is no bound.
+	Budget *Budget
 }
 
 // Spool holds one message between the wire and the storage: its first
-// MemorySpool bytes in memory, the rest in a temporary file that has no name
+// Memory bytes in memory, the rest in a temporary file that has no name
 // and is sealed with a key that exists only in this process. Write, then
 // Finish, then any number of Open; Close forgets everything. A Spool is used by
 // one goroutine at a time.
@@ -46,14 +79,21 @@ type Spool struct {
 	size   int64
 	lines  lineState
 	done   bool
+	closed bool
 	err    error
 }
 
 // NewSpool makes an empty Spool. It does no I/O.
-func NewSpool(o SpoolOptions) *Spool { return &Spool{o: o} }
+func NewSpool(o SpoolOptions) *Spool {
+	if o.Memory <= 0 {
+		o.Memory = MemorySpool
+	}
+	return &Spool{o: o}
+}
 
 // Write takes the next bytes of the message. The first error stays: KindInvalid
 // for line endings that the policy refuses, KindTooLarge over the limit,
+// KindLimit where the budget of all spools is used up,
 // KindUnavailable when the temporary file cannot be written.
 func (s *Spool) Write(p []byte) (int, error) {
 	if s.done && s.err == nil {
@@ -88,8 +128,7 @@ func (s *Spool) Finish() error {
 // Size is the number of bytes held so far, after normalisation.
 func (s *Spool) Size() int64 { return s.size }
 
-// Head is the beginning of the message: all of it, or its first MemorySpool
-// bytes. The caller must not change it, and it is valid until Close.
+// Head is the beginning of the message: all of it, or its first Memory bytes. The caller must not change it, and it is valid until Close.
 func (s *Spool) Head() []byte { return s.head }
 
 // Fixes tells what the Normalise policy has changed.
@@ -106,6 +145,10 @@ func (s *Spool) Open() (io.ReadCloser, error) {
 
 // Close forgets the message. It may be called more than once.
 func (s *Spool) Close() error {
+	if !s.closed {
+		s.closed = true
+		s.o.Budget.give(s.size)
+	}
 	s.head, s.tail, s.aead, s.done = nil, nil, nil, true
 	if s.err == nil {
 		s.err = errors.New("delivery: the spool is closed")
@@ -124,8 +167,11 @@ func (s *Spool) store(p []byte) error {
 		return rookery.E("spool message", rookery.KindTooLarge,
 			fmt.Errorf("the message is larger than the limit of %d bytes", s.o.Limit))
 	}
+	if !s.o.Budget.take(int64(len(p))) {
+		return rookery.E("spool message", rookery.KindLimit, errors.New("too many bytes of messages are arriving at once"))
+	}
 	s.size += int64(len(p))
-	if room := MemorySpool - len(s.head); room > 0 {
+	if room := s.o.Memory - len(s.head); room > 0 {
 		n := min(room, len(p))
 		s.head = append(s.head, p[:n]...)
 		p = p[n:]
@@ -226,8 +272,9 @@ func (r *spoolReader) load() error {
 	if s.file == nil {
 		return errors.New("delivery: read from a closed spool")
 	}
-	number := (r.off - MemorySpool) / spoolChunk
-	plain := min(spoolChunk, s.size-MemorySpool-number*spoolChunk)
+	beyond := int64(s.o.Memory)
+	number := (r.off - beyond) / spoolChunk
+	plain := min(spoolChunk, s.size-beyond-number*spoolChunk)
 	sealed := make([]byte, plain+int64(s.aead.Overhead()))
 	if _, err := s.file.ReadAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
 		return rookery.E("read spool", rookery.KindUnavailable, fmt.Errorf("read the temporary file: %w", err))

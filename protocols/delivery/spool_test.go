@@ -179,3 +179,31 @@ func FuzzSpool(f *testing.F) {
 		}
 	})
 }
+
+// TestBudget fills what all spools may hold together.
+func TestBudget(t *testing.T) {
+	b := NewBudget(100_000)
+	text := bytes.Repeat([]byte("twenty bytes of it\r\n"), 3_000)
+	one := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b, Memory: 1 << 10})
+	if err := fill(t, one, text, 7919); err != nil {
+		t.Fatal(err)
+	}
+	if len(one.Head()) != 1<<10 || !bytes.Equal(contents(t, one), text) {
+		t.Errorf("%d bytes in memory", len(one.Head()))
+	}
+	two := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b})
+	if err := fill(t, two, text, 7919); !rookery.Is(err, rookery.KindLimit) {
+		t.Errorf("beyond the budget: %v", err)
+	}
+	two.Close()
+	two.Close() // once more gives nothing back
+	one.Close()
+	if used := b.used.Load(); used != 0 {
+		t.Errorf("%d bytes are still counted", used)
+	}
+	three := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b})
+	defer three.Close()
+	if err := fill(t, three, text, 7919); err != nil {
+		t.Error(err)
+	}
+}

@@ -83,7 +83,7 @@ func (f wholeHeader) Begin(Connection) Transaction { return f }
 // OnMessage implements Transaction.
 func (wholeHeader) OnMessage(_ context.Context, m *Message) Verdict {
 	if m.Header().Cut {
-		return refuse(554, 5, 6, 0, fmt.Sprintf("The header is larger than %d bytes", len(m.Head())))
+		return refuse(554, 5, 6, 0, fmt.Sprintf("The header is larger than %d bytes", MaxHeader))
 	}
 	return Verdict{}
 }

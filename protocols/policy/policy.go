@@ -8,6 +8,7 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -119,10 +120,32 @@ type Message struct {
 // Header is what the message's header says, read once.
 func (m *Message) Header() *Header {
 	if m.header == nil {
-		h := readHeader(m.Head(), m.Size())
+		h := readHeader(m.start(), m.Size())
 		m.header = &h
 	}
 	return m.header
+}
+
+// MaxHeader is the largest header block that is judged, in bytes.
+const MaxHeader = 256 << 10
+
+// start is the beginning of the message with all of its header, where that is
+// not larger than MaxHeader.
+func (m *Message) start() []byte {
+	head := m.Head()
+	if int64(len(head)) == m.Size() || bytes.Contains(head, []byte("\r\n\r\n")) {
+		return head
+	}
+	r, err := m.Open()
+	if err != nil {
+		return head
+	}
+	defer r.Close()
+	all, err := io.ReadAll(io.LimitReader(r, MaxHeader))
+	if err != nil {
+		return head
+	}
+	return all
 }
 
 // Transaction judges what one connection brings, in the order of SMTP: any

@@ -411,6 +411,31 @@ func TestLoop(t *testing.T) {
 	c.do(strings.Repeat("Received: from a\r\n\tby b\r\n", 100)+"\r\nx\r\n.", "250 ")
 }
 
+// TestLongHeader has the field that ends a loop behind what is kept in memory.
+func TestLongHeader(t *testing.T) {
+	r := newRig(t, MX, func(o *Options) {
+		o.Deliver = &small{o.Deliver.(*store)}
+	})
+	c := r.dial()
+	c.hello()
+	pad := strings.Repeat("X-Pad: "+strings.Repeat("p", 900)+"\r\n", 60)
+	for header, want := range map[string]string{
+		pad + strings.Repeat("Received: from a\r\n\tby b\r\n", 101): "554 5.4.6 ",
+		pad: "250 ",
+	} {
+		c.envelope("anna@example.com")
+		c.do("DATA", "354 ")
+		c.do(header+"\r\nx\r\n.", want)
+	}
+}
+
+// small keeps little of a message in memory.
+type small struct{ *store }
+
+func (s *small) Spool(lines delivery.Lines, _ int64) *delivery.Spool {
+	return delivery.NewSpool(delivery.SpoolOptions{Lines: lines, Limit: s.MaxSize(), Memory: 32 << 10})
+}
+
 func TestTooLarge(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) { o.Deliver.(*store).limit = 10_000 })
 	c := r.dial()
