@@ -15,6 +15,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // MaxRecipients bounds the accounts of one message: they travel in one entry. With few thread tokens each,
@@ -82,7 +83,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
-		m := message{head: r.Trace, spool: r.Spool}
+		m := incoming{head: r.Trace, spool: r.Spool}
 		var res *command.DeliverResult
 		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts), reached)
 		if err == nil {
@@ -164,7 +165,7 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 // deliveries, the others as an item of its queue. The message goes to the
 // mailbox of the role in each account; "" is INBOX.
 func address(groups []groupOf, role string, few bool) addressing {
-	return func(cmd *command.Deliver, key keys.MessageKey, x *body.Extract) {
+	return func(cmd *command.Deliver, key keys.MessageKey, x *message.Extract) {
 		several := len(groups) > 1 || len(groups[0].recipients) > 1
 		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
 		if len(groups) == 1 {
@@ -181,7 +182,7 @@ func address(groups []groupOf, role string, few bool) addressing {
 }
 
 // deliveries are the deliveries to the accounts of one group.
-func deliveries(g groupOf, id rookery.EmailID, key keys.MessageKey, x *body.Extract, role string, several, few bool) []command.Delivery {
+func deliveries(g groupOf, id rookery.EmailID, key keys.MessageKey, x *message.Extract, role string, several, few bool) []command.Delivery {
 	out := make([]command.Delivery, len(g.recipients))
 	for i, r := range g.recipients {
 		tokens := threads(x, r.key, few)
@@ -193,12 +194,12 @@ func deliveries(g groupOf, id rookery.EmailID, key keys.MessageKey, x *body.Extr
 // threads are a message's thread tokens, as many as count: the oldest, which
 // names the conversation, and the last, which name the messages answered and
 // the message itself.
-func threads(x *body.Extract, key *keys.AccountKey, few bool) [][8]byte {
+func threads(x *message.Extract, key *keys.AccountKey, few bool) [][8]byte {
 	most := mailbox.MaxTokens
 	if few {
 		most = fewTokens
 	}
-	tokens := x.ThreadTokens(key)
+	tokens := body.ThreadTokens(x, key)
 	if cut := len(tokens) - most; cut > 0 {
 		tokens = append(tokens[:1], tokens[1+cut:]...)
 	}
@@ -265,9 +266,9 @@ func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into ro
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)
 	}
-	m := message{spool: spool}
+	m := incoming{spool: spool}
 	group := d.groupOf(ctx, a)
-	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk keys.MessageKey, x *body.Extract) {
+	cmd, r, index, err := d.file(ctx, group, &m, func(cmd *command.Deliver, mk keys.MessageKey, x *message.Extract) {
 		cmd.Deliveries = []command.Delivery{{
 			Account: a.ID(), Mailbox: into, Flags: flags, Keywords: keywords, InternalDate: unix(date),
 			WrappedKey: key.WrapMessage(cmd.Email, mk), Threads: threads(x, key, false), Strict: true,

@@ -11,6 +11,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/keys"
+	"rookery/storage/message"
 )
 
 // roles are the roles of the mailboxes that verdicts have a message filed in;
@@ -39,14 +40,14 @@ func (d *Deliverer) judge(ctx context.Context, r Request) (head []byte, role str
 	return head, role, nil
 }
 
-// message is a message on its way into the first group's log.
-type message struct {
+// incoming is a message on its way into the first group's log.
+type incoming struct {
 	head  []byte // fields before it
 	spool *Spool
 }
 
 // open reads the final bytes.
-func (m *message) open() (io.ReadCloser, error) {
+func (m *incoming) open() (io.ReadCloser, error) {
 	r, err := m.spool.Open()
 	if err != nil || len(m.head) == 0 {
 		return r, err
@@ -59,7 +60,7 @@ func (m *message) open() (io.ReadCloser, error) {
 
 // encode carries the encoded body to the group's log and gives the Deliver
 // command, still without deliveries.
-func (m *message) encode(ctx context.Context, c *carrier, key keys.MessageKey) (*command.Deliver, *body.Extract, error) {
+func (m *incoming) encode(ctx context.Context, c *carrier, key keys.MessageKey) (*command.Deliver, *message.Extract, error) {
 	r, err := m.open()
 	if err != nil {
 		return nil, nil, err
@@ -77,11 +78,11 @@ func (m *message) encode(ctx context.Context, c *carrier, key keys.MessageKey) (
 }
 
 // addressing names the recipients in a command whose body is on its way.
-type addressing func(cmd *command.Deliver, key keys.MessageKey, x *body.Extract)
+type addressing func(cmd *command.Deliver, key keys.MessageKey, x *message.Extract)
 
 // file makes the final bytes, once, and commits them with the deliveries that
 // address names. A result that outcome takes for a failure drops the body.
-func (d *Deliverer) file(ctx context.Context, group rookery.GroupID, m *message, address addressing,
+func (d *Deliverer) file(ctx context.Context, group rookery.GroupID, m *incoming, address addressing,
 	outcome func(*command.Deliver, *command.DeliverResult) error) (*command.Deliver, *command.DeliverResult, rookery.LogIndex, error) {
 	key := keys.NewMessageKey()
 	c := d.carrier(ctx, group)

@@ -162,17 +162,17 @@ func (f *fetcher) some(uids mailbox.UIDs) (last rookery.UID, err error) {
 
 // send sends the rows read from a view.
 func (f *fetcher) send(v View) (err error) {
-	var only message // where they come one by one
+	var only reading // where they come one by one
 	for i := 0; i < len(f.rows) && err == nil && f.out.Err() == nil; i++ {
 		row := &f.rows[i]
 		if f.args.since != nil && row.ModSeq <= *f.args.since {
 			continue
 		}
 		if f.opener == nil {
-			only = message{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
+			only = reading{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
 			f.one(&only)
 		} else {
-			m := &message{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
+			m := &reading{session: f.session, ctx: f.ctx, view: v, row: row, headerOnly: f.headerOnly}
 			m.read()
 			f.opener.give(m)
 			if f.opener.pending == openAhead {
@@ -193,7 +193,7 @@ func (f *fetcher) send(v View) (err error) {
 
 // one sends one message. What cannot be read is left out and fails the
 // command in the end, while the others are sent.
-func (f *fetcher) one(m *message) {
+func (f *fetcher) one(m *reading) {
 	row := m.row
 	seq, ok := f.sel.uids.Seq(row.UID)
 	if !ok || f.out.Err() != nil {
@@ -224,7 +224,7 @@ func (f *fetcher) one(m *message) {
 }
 
 // prepare reads whatever may fail before the response begins.
-func (f *fetcher) prepare(m *message) error {
+func (f *fetcher) prepare(m *reading) error {
 	if f.extracts {
 		if _, err := m.extract(); err != nil {
 			return err
@@ -246,7 +246,7 @@ func (f *fetcher) prepare(m *message) error {
 }
 
 // item writes one item of a prepared message.
-func (f *fetcher) item(m *message, it *fetchItem) {
+func (f *fetcher) item(m *reading, it *fetchItem) {
 	w, row := f.out, m.row
 	if it.section != nil {
 		c := m.contents[0]

@@ -12,12 +12,13 @@ import (
 	"rookery/protocols/imap/wire"
 	"rookery/storage/body"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
-// message is one message while it is fetched or searched. What is known
+// reading is one message while it is fetched or searched. What is known
 // without reading it is opened at most once, the body only where an octet of
 // it is needed.
-type message struct {
+type reading struct {
 	*session
 	ctx  context.Context
 	view View
@@ -27,20 +28,20 @@ type message struct {
 	headerOnly bool
 
 	email    *mailbox.Email
-	ex       *body.Extract
+	ex       *message.Extract
 	err      error // why there is no ex
 	rd       *body.Reader
 	contents []content
 }
 
-func (m *message) close() {
+func (m *reading) close() {
 	if m.rd != nil {
 		m.rd.Close()
 		m.rd = nil
 	}
 }
 
-func (m *message) extract() (*body.Extract, error) {
+func (m *reading) extract() (*message.Extract, error) {
 	if m.ex == nil && m.err == nil {
 		if m.email == nil {
 			m.read()
@@ -51,12 +52,12 @@ func (m *message) extract() (*body.Extract, error) {
 }
 
 // read reads what state holds of the message's content.
-func (m *message) read() {
+func (m *reading) read() {
 	e, err := m.view.Email(m.row.Email)
 	m.email, m.err = &e, notMailbox(err)
 }
 
-func (m *message) body() (*body.Reader, error) {
+func (m *reading) body() (*body.Reader, error) {
 	if m.rd != nil {
 		return m.rd, nil
 	}
@@ -89,7 +90,7 @@ type content struct {
 	none   bool // there is no such part
 	memory []byte
 	reader *body.Reader
-	at     body.Section
+	at     message.Section
 	decode string // transfer encoding to undo
 	ctx    context.Context
 	// size is the number of octets of the whole section.
@@ -99,7 +100,7 @@ type content struct {
 var errUnknownCTE = no("UNKNOWN-CTE", "A part's transfer encoding is not known; fetch it with BODY")
 
 // content finds a section and makes sure that its first octets can be read.
-func (m *message) content(sec *section) (content, error) {
+func (m *reading) content(sec *section) (content, error) {
 	c, err := m.locate(sec)
 	if err != nil || c.none || c.reader == nil {
 		return c, err
@@ -112,7 +113,7 @@ func (m *message) content(sec *section) (content, error) {
 		}
 	}
 	if c.decode != "" {
-		c.size, err = body.DecodedSize(c.decode, c.reader.Section(m.ctx, c.at))
+		c.size, err = message.DecodedSize(c.decode, c.reader.Section(m.ctx, c.at))
 		if rookery.Is(err, rookery.KindInvalid) {
 			return c, errUnknownCTE
 		}
@@ -121,9 +122,9 @@ func (m *message) content(sec *section) (content, error) {
 }
 
 // locate finds a section without reading it.
-func (m *message) locate(sec *section) (content, error) {
+func (m *reading) locate(sec *section) (content, error) {
 	if sec.whole() {
-		return m.ranged(body.Section{Len: m.row.Size})
+		return m.ranged(message.Section{Len: m.row.Size})
 	}
 	root := m.ex.Structure
 	part := root.Find(sec.path)
@@ -158,7 +159,7 @@ func (m *message) locate(sec *section) (content, error) {
 	}
 	block := c.memory
 	if c.reader != nil {
-		c.at.Len = min(c.at.Len, body.MaxHeader)
+		c.at.Len = min(c.at.Len, message.MaxHeader)
 		if block, err = c.reader.ReadSection(m.ctx, c.at); err != nil {
 			return c, err
 		}
@@ -168,7 +169,7 @@ func (m *message) locate(sec *section) (content, error) {
 }
 
 // identity reports that a part's octets are what BINARY wants already.
-func identity(p *body.Part) bool {
+func identity(p *message.Part) bool {
 	if p.Type == "multipart" || p.Message != nil {
 		return true
 	}
@@ -181,7 +182,7 @@ func identity(p *body.Part) bool {
 
 func inMemory(b []byte) content { return content{memory: b, size: int64(len(b))} }
 
-func (m *message) ranged(at body.Section) (content, error) {
+func (m *reading) ranged(at message.Section) (content, error) {
 	if at.Len == 0 {
 		return inMemory(nil), nil
 	}
@@ -190,7 +191,7 @@ func (m *message) ranged(at body.Section) (content, error) {
 }
 
 // header is a part's header: the message's own is in the extract.
-func (m *message) header(p *body.Part, own bool) (content, error) {
+func (m *reading) header(p *message.Part, own bool) (content, error) {
 	if own && !m.ex.HeaderTruncated {
 		return inMemory(m.ex.Header), nil
 	}
@@ -230,9 +231,9 @@ func (c *content) open(off int64) io.Reader {
 	case c.reader == nil:
 		return bytes.NewReader(c.memory[off:])
 	case c.decode == "":
-		return c.reader.Section(c.ctx, body.Section{Offset: c.at.Offset + off, Len: c.at.Len - off})
+		return c.reader.Section(c.ctx, message.Section{Offset: c.at.Offset + off, Len: c.at.Len - off})
 	}
-	r, _ := body.Transfer(c.decode, c.reader.Section(c.ctx, c.at))
+	r, _ := message.Transfer(c.decode, c.reader.Section(c.ctx, c.at))
 	io.CopyN(io.Discard, r, off)
 	return r
 }

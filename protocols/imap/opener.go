@@ -15,12 +15,12 @@ const openAhead = 16
 // opener opens the extracts of messages in order on another core, while the
 // session reads what comes behind them and sends what came before.
 type opener struct {
-	todo, done chan *message
+	todo, done chan *reading
 	pending    int
 }
 
 func newOpener() *opener {
-	o := &opener{todo: make(chan *message, openAhead), done: make(chan *message, openAhead)}
+	o := &opener{todo: make(chan *reading, openAhead), done: make(chan *reading, openAhead)}
 	go func() {
 		defer close(o.done)
 		for m := range o.todo {
@@ -32,13 +32,13 @@ func newOpener() *opener {
 }
 
 // give takes a message whose email has been read.
-func (o *opener) give(m *message) {
+func (o *opener) give(m *reading) {
 	o.pending++
 	o.todo <- m
 }
 
 // take gives the next message, opened or with its error.
-func (o *opener) take() *message {
+func (o *opener) take() *reading {
 	o.pending--
 	return <-o.done
 }
@@ -52,7 +52,7 @@ func (o *opener) close() {
 
 // open opens the extract of a message whose email has been read. A fault in it
 // is the message's: it must not end the node.
-func (m *message) open() {
+func (m *reading) open() {
 	defer func() {
 		if fault := recover(); fault != nil {
 			m.logger().Error("IMAP could not open a message; please report this", "fault", fault, "stack", string(debug.Stack()))

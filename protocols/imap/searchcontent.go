@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"rookery/storage/body"
+	"rookery/storage/message"
 )
 
 // searchPlan is what the keys of one SEARCH look for in messages' contents, so
@@ -43,7 +43,7 @@ func slotOf[T comparable](list []T, v T) ([]T, int) {
 
 // candidate is a message while a SEARCH looks at it.
 type candidate struct {
-	message
+	reading
 	plan   *searchPlan
 	fields map[string]*fieldText // of the names asked for; nil until needed
 	header *fieldText            // all fields; nil until needed
@@ -114,7 +114,7 @@ func (m *candidate) matchesContent(k *searchKey) (bool, error) {
 // and blanks that may stand within them in the field.
 func (m *candidate) inAddresses(k *searchKey) bool {
 	e := &m.ex.Envelope
-	var in []body.Address
+	var in []message.Address
 	switch k.str {
 	case "FROM":
 		in = e.From
@@ -158,7 +158,7 @@ func (m *candidate) field(name string) (*fieldText, error) {
 func (m *candidate) scan() (err error) {
 	texts := m.plan.texts
 	texts.begin()
-	m.ex.Structure.Walk(func(p *body.Part) bool {
+	m.ex.Structure.Walk(func(p *message.Part) bool {
 		if texts.left == 0 {
 			return false
 		}
@@ -176,13 +176,13 @@ func (m *candidate) scan() (err error) {
 	return err
 }
 
-func (m *candidate) scanHeader(p *body.Part) error {
+func (m *candidate) scanHeader(p *message.Part) error {
 	rd, err := m.body()
 	if err != nil {
 		return err
 	}
 	at := p.Header()
-	at.Len = min(at.Len, body.MaxHeader)
+	at.Len = min(at.Len, message.MaxHeader)
 	block, err := rd.ReadSection(m.ctx, at)
 	if err != nil {
 		return err
@@ -190,14 +190,14 @@ func (m *candidate) scanHeader(p *body.Part) error {
 	return m.plan.texts.header(m.ctx, block)
 }
 
-func (m *candidate) scanPart(p *body.Part) error {
+func (m *candidate) scanPart(p *message.Part) error {
 	rd, err := m.body()
 	if err != nil {
 		return err
 	}
 	r := rd.Section(m.ctx, p.Body())
 	if p.Subtype == "html" {
-		return m.plan.texts.read(m.ctx, body.PlainText(p, r))
+		return m.plan.texts.read(m.ctx, message.PlainText(p, r))
 	}
-	return m.plan.texts.read(m.ctx, body.Text(p, r))
+	return m.plan.texts.read(m.ctx, message.Text(p, r))
 }

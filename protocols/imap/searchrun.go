@@ -164,7 +164,7 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 				return false
 			}
 		}
-		m := candidate{message: message{session: r.session, ctx: r.ctx, view: v, row: &row}, plan: r.plan}
+		m := candidate{reading: reading{session: r.session, ctx: r.ctx, view: v, row: &row}, plan: r.plan}
 		var ok bool
 		ok, failed = m.matches(r.key)
 		m.close()

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"rookery/storage/body"
+	"rookery/storage/message"
 )
 
 // needle is a string to look for, folded as the text is.
@@ -45,7 +45,7 @@ func (f *fieldText) add(value []byte) {
 	raw := foldText(text)
 	f.text.WriteString(raw)
 	f.text.WriteByte(0)
-	if decoded := foldText(body.DecodeHeader(text)); decoded != raw {
+	if decoded := foldText(message.DecodeHeader(text)); decoded != raw {
 		f.text.WriteString(decoded)
 		f.text.WriteByte(0)
 	}

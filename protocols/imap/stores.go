@@ -14,6 +14,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // Store is a set of mailboxes that a session can list, select and read: the
@@ -28,8 +29,8 @@ type Store interface {
 	View() (View, error)
 	// Header and Extract open what was extracted from a message, Header no
 	// more than the header block where that is cheaper.
-	Header(ctx context.Context, e mailbox.Email) (*body.Extract, error)
-	Extract(ctx context.Context, e mailbox.Email) (*body.Extract, error)
+	Header(ctx context.Context, e mailbox.Email) (*message.Extract, error)
+	Extract(ctx context.Context, e mailbox.Email) (*message.Extract, error)
 	// Body opens the whole message, which v shows.
 	Body(ctx context.Context, v View, e mailbox.Email) (*body.Reader, error)
 	// WatchFunc calls fn for each change of a mailbox until the watch is closed.
@@ -314,7 +315,7 @@ func (s *session) copyOne(ctx context.Context, to Changer, into rookery.MailboxI
 	defer rd.Close()
 	spool := s.srv.o.Deliver.Spool(delivery.Normalise, 0)
 	defer spool.Close()
-	if _, err := io.Copy(spool, rd.Section(ctx, body.Section{Len: rd.Size()})); err != nil {
+	if _, err := io.Copy(spool, rd.Section(ctx, message.Section{Len: rd.Size()})); err != nil {
 		return f, false, err
 	}
 	if err := spool.Finish(); err != nil {

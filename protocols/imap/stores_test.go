@@ -11,6 +11,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // readOnly is a store that takes no changes: another account's, in memory.
@@ -27,10 +28,10 @@ func (r readOnly) Sync(ctx context.Context) error {
 	return r.a.Sync(ctx)
 }
 func (r readOnly) View() (View, error) { return (&ownStore{Account: r.a}).View() }
-func (r readOnly) Header(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
+func (r readOnly) Header(ctx context.Context, e mailbox.Email) (*message.Extract, error) {
 	return r.a.Header(ctx, e)
 }
-func (r readOnly) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
+func (r readOnly) Extract(ctx context.Context, e mailbox.Email) (*message.Extract, error) {
 	return r.a.Extract(ctx, e)
 }
 func (r readOnly) Body(ctx context.Context, v View, e mailbox.Email) (*body.Reader, error) {

@@ -2,13 +2,13 @@ package imap
 
 import (
 	"rookery/protocols/imap/wire"
-	"rookery/storage/body"
+	"rookery/storage/message"
 )
 
 // writeEnvelope writes ENVELOPE (RFC 9051 7.5.2).
-func writeEnvelope(w *wire.Writer, e *body.Envelope) {
-	w.Byte('(').NString(e.Date, e.Has(body.HasDate))
-	w.Byte(' ').NString(e.Subject, e.Has(body.HasSubject))
+func writeEnvelope(w *wire.Writer, e *message.Envelope) {
+	w.Byte('(').NString(e.Date, e.Has(message.HasDate))
+	w.Byte(' ').NString(e.Subject, e.Has(message.HasSubject))
 	sender, replyTo := e.Sender, e.ReplyTo
 	if len(sender) == 0 {
 		sender = e.From
@@ -16,15 +16,15 @@ func writeEnvelope(w *wire.Writer, e *body.Envelope) {
 	if len(replyTo) == 0 {
 		replyTo = e.From
 	}
-	for _, list := range [][]body.Address{e.From, sender, replyTo, e.To, e.Cc, e.Bcc} {
+	for _, list := range [][]message.Address{e.From, sender, replyTo, e.To, e.Cc, e.Bcc} {
 		w.Byte(' ')
 		writeAddresses(w, list)
 	}
-	w.Byte(' ').NString(e.InReplyTo, e.Has(body.HasInReplyTo))
-	w.Byte(' ').NString(e.MessageID, e.Has(body.HasMessageID)).Byte(')')
+	w.Byte(' ').NString(e.InReplyTo, e.Has(message.HasInReplyTo))
+	w.Byte(' ').NString(e.MessageID, e.Has(message.HasMessageID)).Byte(')')
 }
 
-func writeAddresses(w *wire.Writer, list []body.Address) {
+func writeAddresses(w *wire.Writer, list []message.Address) {
 	if len(list) == 0 {
 		w.Text("NIL")
 		return
@@ -34,16 +34,16 @@ func writeAddresses(w *wire.Writer, list []body.Address) {
 		a := &list[i]
 		w.Byte('(').NString(a.Name, a.Name != "")
 		w.Byte(' ').NString(a.Route, a.Route != "")
-		w.Byte(' ').NString(a.Mailbox, a.Mark != body.GroupEnd)
+		w.Byte(' ').NString(a.Mailbox, a.Mark != message.GroupEnd)
 		// A NIL host would say that a group begins or ends here.
-		w.Byte(' ').NString(a.Host, a.Mark == body.NoMark).Byte(')')
+		w.Byte(' ').NString(a.Host, a.Mark == message.NoMark).Byte(')')
 	}
 	w.Byte(')')
 }
 
 // writeStructure writes BODYSTRUCTURE, or BODY without the extension data
 // (RFC 9051 7.5.2). Sizes and encodings are never NIL: clients fail on it.
-func writeStructure(w *wire.Writer, p *body.Part, extended bool) {
+func writeStructure(w *wire.Writer, p *message.Part, extended bool) {
 	w.Byte('(')
 	if len(p.Parts) > 0 {
 		for _, c := range p.Parts {
@@ -82,7 +82,7 @@ func writeStructure(w *wire.Writer, p *body.Part, extended bool) {
 }
 
 // writeExtension writes disposition, language and location.
-func writeExtension(w *wire.Writer, p *body.Part) {
+func writeExtension(w *wire.Writer, p *message.Part) {
 	if p.Disposition == "" {
 		w.Text(" NIL ")
 	} else {

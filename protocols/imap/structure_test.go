@@ -9,6 +9,7 @@ import (
 	"rookery/protocols/imap/wire"
 	"rookery/storage/body"
 	"rookery/storage/keys"
+	"rookery/storage/message"
 )
 
 // datum is a string, number, NIL or list of the wire.
@@ -20,7 +21,7 @@ type datum struct {
 
 func readDatum(l *wire.Lexer, depth int) (d datum) {
 	switch {
-	case depth > 3*body.MaxDepth+10:
+	case depth > 3*message.MaxDepth+10:
 		l.Syntax("too deep")
 	case l.Accept('('):
 		d.list = true

@@ -12,6 +12,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // maildrop is what a session needs of a mailbox.
@@ -20,7 +21,7 @@ type maildrop interface {
 	// \Deleted.
 	list(ctx context.Context) (listing, error)
 	// message opens a message: KindNotFound where it was expunged meanwhile.
-	message(ctx context.Context, uid rookery.UID) (message, error)
+	message(ctx context.Context, uid rookery.UID) (opened, error)
 	// remove expunges messages; those already gone are no error.
 	remove(ctx context.Context, uids command.UIDs) error
 	// rest gives up what is held between commands.
@@ -49,8 +50,8 @@ func (l *listing) uidl(uid rookery.UID) string {
 	return fmt.Sprintf("%d.%d", l.validity, uid)
 }
 
-// message is an open message.
-type message interface {
+// opened is an open message.
+type opened interface {
 	size() int64
 	// header is the header block with its blank line, if it has one; false
 	// where it is not known whole.
@@ -125,7 +126,7 @@ func (b *inbox) list(context.Context) (listing, error) {
 	return l, err
 }
 
-func (b *inbox) message(ctx context.Context, uid rookery.UID) (message, error) {
+func (b *inbox) message(ctx context.Context, uid rookery.UID) (opened, error) {
 	v, err := b.look()
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func (s *stored) write(ctx context.Context, w io.Writer, off int64) error {
 	if off >= s.email.Size {
 		return nil
 	}
-	n, err := s.reader.WriteSection(ctx, w, body.Section{Offset: off, Len: s.email.Size - off})
+	n, err := s.reader.WriteSection(ctx, w, message.Section{Offset: off, Len: s.email.Size - off})
 	if err == nil && n != s.email.Size-off {
 		err = rookery.E("read message", rookery.KindDamaged, errors.New("the body is shorter than the message"))
 	}

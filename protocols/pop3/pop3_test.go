@@ -73,7 +73,7 @@ func (b *box) list(context.Context) (listing, error) {
 	return l, b.err
 }
 
-func (b *box) message(_ context.Context, uid rookery.UID) (message, error) {
+func (b *box) message(_ context.Context, uid rookery.UID) (opened, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m, ok := b.mail[uid]

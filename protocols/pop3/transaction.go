@@ -118,7 +118,7 @@ func (s *session) top(ctx context.Context, arg string) bool {
 // send writes a message from an offset on. The response begins with the first
 // byte there is: an error before it still gets its -ERR; one after it can only
 // end the connection, lest half a message pass for a whole one.
-func (s *session) send(ctx context.Context, m message, off int64, out *stuffer, begin func()) bool {
+func (s *session) send(ctx context.Context, m opened, off int64, out *stuffer, begin func()) bool {
 	w := &lateWriter{out: out, begin: begin}
 	err := m.write(ctx, w, off)
 	switch {

@@ -9,13 +9,14 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // Extract opens what was extracted from a message at delivery: header block,
 // envelope, structure, preview. KindDamaged: it fails its checks. Only a large
 // one (over body.MaxInlineExtract) is read from where the body lies, with the
 // errors of Body.
-func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
+func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*message.Extract, error) {
 	key, err := a.messageKey(ctx, e)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (a *Account) Extract(ctx context.Context, e mailbox.Email) (*body.Extract, 
 // Header is Extract for readers of the header block only: of an extract kept in
 // the state, no more is opened than body.OpenHeader gives, unless the block is
 // longer than what was kept of it.
-func (a *Account) Header(ctx context.Context, e mailbox.Email) (*body.Extract, error) {
+func (a *Account) Header(ctx context.Context, e mailbox.Email) (*message.Extract, error) {
 	if len(e.Extract) == 0 {
 		return a.Extract(ctx, e)
 	}

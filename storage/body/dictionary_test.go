@@ -8,13 +8,14 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"os"
-	"rookery/storage/keys"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
 	"rookery"
+	"rookery/storage/keys"
+	"rookery/storage/message/messagetest"
 )
 
 // TestGeneric wants the built-in dictionary to be what its source says, and to
@@ -60,7 +61,7 @@ func TestEveryBodyNamesItsDictionary(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(rnd.Uint32())
 	}
-	for _, msg := range [][]byte{nil, []byte("a"), sampleMail(3000), sampleMail(4*ChunkSize + 3), noise, append(sampleMail(40<<10), noise...)} {
+	for _, msg := range [][]byte{nil, []byte("a"), messagetest.Sample(3000), messagetest.Sample(4*ChunkSize + 3), noise, append(messagetest.Sample(40<<10), noise...)} {
 		key := keys.NewMessageKey()
 		layout, stored, enc := encodeBytes(t, msg, key)
 		if _, id := sealHead(enc.Sealed); layout.Dictionary != Generic || id != Generic {
@@ -83,7 +84,7 @@ func TestEveryBodyNamesItsDictionary(t *testing.T) {
 
 // FuzzUnpack reads hostile frames: whoever has a message key may make one.
 func FuzzUnpack(f *testing.F) {
-	f.Add(generic.pack(nil, sampleMail(900)))
+	f.Add(generic.pack(nil, messagetest.Sample(900)))
 	f.Add([]byte{codecZstd, 0x28, 0xb5, 0x2f, 0xfd, 0xa1, 1, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, src []byte) {
 		out, ok := generic.unpack(make([]byte, 0, ChunkSize), src)

@@ -8,15 +8,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"rookery/storage/keys"
 
 	"rookery"
+	"rookery/storage/keys"
+	"rookery/storage/message"
 )
 
 // Encoded is what Encode made of a message.
 type Encoded struct {
 	Layout  Layout
-	Extract *Extract
+	Extract *message.Extract
 	// Sealed is the sealed extract for the group's state; nil when it was
 	// larger than MaxInlineExtract and was emitted behind the chunks, where
 	// Layout.ExtractOffset and ExtractLen find it (see Reader.Extract).
@@ -43,12 +44,12 @@ func Encode(ctx context.Context, r io.Reader, key keys.MessageKey, emit func(chu
 	rand.Read(out.Layout.Salt[:])
 	seal := newChunkSealer(key, out.Layout.Salt)
 	defer seal.close()
-	scan := newScanner()
-	defer scan.close()
+	scan := message.NewScanner()
+	defer scan.Close()
 	sum := sha256.New()
 
 	err := eachChunk(ctx, r, func(plain []byte, last bool) error {
-		scan.write(plain)
+		scan.Write(plain)
 		sum.Write(plain)
 		chunk := seal.chunk(plain, last)
 		out.Layout.ChunkLens = append(out.Layout.ChunkLens, uint32(len(chunk)))
@@ -64,7 +65,7 @@ func Encode(ctx context.Context, r io.Reader, key keys.MessageKey, emit func(chu
 	out.Layout.PlainSize = out.Size
 	sum.Sum(out.SHA256[:0])
 	out.Layout.Digest = keyedDigest(key, out.SHA256)
-	out.Extract = scan.finish()
+	out.Extract = scan.Finish()
 	out.Sealed = Seal(out.Extract, key)
 	if len(out.Sealed) > MaxInlineExtract {
 		if err := emitTrailing(&out, emit); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"rookery/storage/keys"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -15,6 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rookery"
+	"rookery/storage/keys"
+	"rookery/storage/message"
+	"rookery/storage/message/messagetest"
 )
 
 // encodeBytes encodes a message and gives its layout and everything emitted.
@@ -80,7 +82,7 @@ func TestEncodeReadsBack(t *testing.T) {
 				readRange(t, r, msg, off, n)
 			}
 			readRange(t, r, msg, 0, int64(size)+1)
-			if err := iotest.TestReader(r.Section(ctx, Section{0, int64(size)}), msg); err != nil && size < ChunkSize {
+			if err := iotest.TestReader(r.Section(ctx, message.Section{Offset: 0, Len: int64(size)}), msg); err != nil && size < ChunkSize {
 				t.Error(err)
 			}
 			r.Close()
@@ -97,15 +99,15 @@ func readRange(t *testing.T, r *Reader, msg []byte, off, n int64) {
 	if !bytes.Equal(p[:k], want) || (err == nil) != (len(want) == len(p)) || (err != nil && err != io.EOF) {
 		t.Fatalf("ReadAt(%d, %d) of %d: %d bytes, %v", off, n, len(msg), k, err)
 	}
-	got, err := r.ReadSection(ctx, Section{off, n})
+	got, err := r.ReadSection(ctx, message.Section{Offset: off, Len: n})
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("ReadSection(%d, %d) of %d: %d bytes, %v", off, n, len(msg), len(got), err)
 	}
 	var w bytes.Buffer
-	if k, err := r.WriteSection(ctx, &w, Section{off, n}); err != nil || k != int64(len(want)) || !bytes.Equal(w.Bytes(), want) {
+	if k, err := r.WriteSection(ctx, &w, message.Section{Offset: off, Len: n}); err != nil || k != int64(len(want)) || !bytes.Equal(w.Bytes(), want) {
 		t.Fatalf("WriteSection(%d, %d) of %d: %d bytes, %v", off, n, len(msg), k, err)
 	}
-	got, err = io.ReadAll(iotest.OneByteReader(io.LimitReader(r.Section(ctx, Section{off, n}), 100)))
+	got, err = io.ReadAll(iotest.OneByteReader(io.LimitReader(r.Section(ctx, message.Section{Offset: off, Len: n}), 100)))
 	if err != nil || !bytes.Equal(got, want[:min(len(want), 100)]) {
 		t.Fatalf("Section(%d, %d) of %d: %d bytes, %v", off, n, len(msg), len(got), err)
 	}
@@ -113,13 +115,13 @@ func readRange(t *testing.T, r *Reader, msg []byte, off, n int64) {
 
 func TestReaderRefusesDamage(t *testing.T) {
 	ctx := context.Background()
-	msg := sampleMail(3*ChunkSize + 100)
+	msg := messagetest.Sample(3*ChunkSize + 100)
 	key := keys.NewMessageKey()
 	layout, stored, _ := encodeBytes(t, msg, key)
 	read := func(l Layout, key keys.MessageKey, stored []byte) error {
 		r := NewReader(l, key, fromBytes(stored))
 		defer r.Close()
-		_, err := r.ReadSection(ctx, Section{0, l.PlainSize})
+		_, err := r.ReadSection(ctx, message.Section{Offset: 0, Len: l.PlainSize})
 		return err
 	}
 	if err := read(layout, key, stored); err != nil {
@@ -241,7 +243,7 @@ func TestEncodeConcurrently(t *testing.T) {
 	for i := range 8 {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			msg := sampleMail((i + 1) * 30_000)
+			msg := messagetest.Sample((i + 1) * 30_000)
 			key := keys.NewMessageKey()
 			layout, stored, enc := encodeBytes(t, msg, key)
 			r := NewReader(layout, key, fromBytes(stored))

@@ -1,6 +1,10 @@
 package body
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"rookery/storage/message"
+)
 
 // The serialised extract is a version and then every field in order: numbers as
 // varints, strings and lists with their lengths before them. A new field takes
@@ -12,7 +16,7 @@ const (
 	flagAttachment
 )
 
-func appendExtract(b []byte, e *Extract) []byte {
+func appendExtract(b []byte, e *message.Extract) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Version))
 	b = appendNumber(b, e.Size)
 	b = binary.AppendUvarint(b, uint64(len(e.Header)))
@@ -54,10 +58,10 @@ func appendParams(b []byte, params [][2]string) []byte {
 	return b
 }
 
-func appendEnvelope(b []byte, e *Envelope) []byte {
+func appendEnvelope(b []byte, e *message.Envelope) []byte {
 	b = append(b, byte(e.Present))
 	b = appendStrings(b, e.Date, e.Subject, e.InReplyTo, e.MessageID)
-	for _, list := range [...][]Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
+	for _, list := range [...][]message.Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for _, a := range list {
 			b = append(b, byte(a.Mark))
@@ -75,7 +79,7 @@ const (
 )
 
 // appendPart writes offsets relative to the parent's.
-func appendPart(b []byte, p *Part, base int64) []byte {
+func appendPart(b []byte, p *message.Part, base int64) []byte {
 	b = appendStrings(b, p.Type, p.Subtype, p.Encoding, p.ID, p.Description, p.MD5, p.Location, p.Disposition)
 	b = appendParams(b, p.Params)
 	b = appendParams(b, p.DispositionParams)
@@ -108,13 +112,13 @@ type extractParser struct {
 }
 
 // parseExtract reads a serialised extract. The result shares no memory with it.
-func parseExtract(plain []byte) (*Extract, bool) {
+func parseExtract(plain []byte) (*message.Extract, bool) {
 	e, rest, ok := parseHead(plain)
 	if !ok {
 		return nil, false
 	}
 	d := extractParser{s: string(rest)}
-	e.setFlags(d.number())
+	setFlags(e, d.number())
 	e.Preview, e.MessageID, e.BaseSubject = d.text(), d.text(), d.text()
 	e.InReplyTo, e.References = d.list(), d.list()
 	d.envelope(&e.Envelope)
@@ -123,29 +127,29 @@ func parseExtract(plain []byte) (*Extract, bool) {
 }
 
 // parseHeader is parseExtract for the fields that OpenHeader gives.
-func parseHeader(plain []byte) (*Extract, bool) {
+func parseHeader(plain []byte) (*message.Extract, bool) {
 	e, rest, ok := parseHead(plain)
 	if !ok {
 		return nil, false
 	}
 	flags, n := binary.Uvarint(rest)
-	e.setFlags(flags)
+	setFlags(e, flags)
 	e.IsReply, e.HasAttachment = false, false
-	e.Structure = &Part{}
+	e.Structure = &message.Part{}
 	return e, n > 0
 }
 
-func (e *Extract) setFlags(flags uint64) {
+func setFlags(e *message.Extract, flags uint64) {
 	e.HeaderTruncated, e.IsReply, e.HasAttachment = flags&flagTruncated != 0, flags&flagReply != 0, flags&flagAttachment != 0
 }
 
 // parseHead reads up to and with the header block, and gives what follows.
-func parseHead(plain []byte) (e *Extract, rest []byte, ok bool) {
+func parseHead(plain []byte) (e *message.Extract, rest []byte, ok bool) {
 	version, n := binary.Uvarint(plain)
-	if n <= 0 || version != ExtractVersion {
+	if n <= 0 || version != message.ExtractVersion {
 		return nil, nil, false
 	}
-	e = &Extract{Version: uint32(version)}
+	e = &message.Extract{Version: uint32(version)}
 	plain = plain[n:]
 	size, n := binary.Uvarint(plain)
 	length, k := binary.Uvarint(plain[max(n, 0):])
@@ -232,24 +236,24 @@ func (d *extractParser) params() [][2]string {
 	return list
 }
 
-func (d *extractParser) envelope(e *Envelope) {
-	e.Present = Fields(d.byte())
+func (d *extractParser) envelope(e *message.Envelope) {
+	e.Present = message.Fields(d.byte())
 	e.Date, e.Subject, e.InReplyTo, e.MessageID = d.text(), d.text(), d.text(), d.text()
-	for _, list := range [...]*[]Address{&e.From, &e.Sender, &e.ReplyTo, &e.To, &e.Cc, &e.Bcc} {
+	for _, list := range [...]*[]message.Address{&e.From, &e.Sender, &e.ReplyTo, &e.To, &e.Cc, &e.Bcc} {
 		n := d.count(5)
 		if n == 0 {
 			continue
 		}
-		*list = make([]Address, n)
+		*list = make([]message.Address, n)
 		for i := range *list {
-			(*list)[i] = Address{Mark: Mark(d.byte()), Name: d.text(), Route: d.text(), Mailbox: d.text(), Host: d.text()}
+			(*list)[i] = message.Address{Mark: message.Mark(d.byte()), Name: d.text(), Route: d.text(), Mailbox: d.text(), Host: d.text()}
 		}
 	}
 }
 
-func (d *extractParser) part(base int64, depth int) *Part {
-	p := &Part{}
-	if depth > 2*MaxDepth {
+func (d *extractParser) part(base int64, depth int) *message.Part {
+	p := &message.Part{}
+	if depth > 2*message.MaxDepth {
 		d.fail()
 		return p
 	}
@@ -263,11 +267,11 @@ func (d *extractParser) part(base int64, depth int) *Part {
 	switch d.byte() {
 	case partLeaf:
 	case partMessage:
-		p.Message = &Message{}
+		p.Message = &message.Enclosed{}
 		d.envelope(&p.Message.Envelope)
 		p.Message.Structure = d.part(p.Offset, depth+1)
 	case partMultipart:
-		p.Parts = make([]*Part, d.count(16))
+		p.Parts = make([]*message.Part, d.count(16))
 		for i := range p.Parts {
 			p.Parts[i] = d.part(p.Offset, depth+1)
 		}

@@ -2,14 +2,16 @@ package body
 
 import (
 	"bytes"
-	"rookery/storage/keys"
 	"testing"
+
+	"rookery/storage/keys"
+	"rookery/storage/message/messagetest"
 )
 
 func TestOpenHeader(t *testing.T) {
 	key := keys.NewMessageKey()
 	for _, truncated := range []bool{false, true} {
-		e := extractString(t, string(sampleMail(4<<10)))
+		e := extractText(t, string(messagetest.Sample(4<<10)))
 		e.HeaderTruncated = truncated
 		sealed := Seal(e, key)
 		got, err := OpenHeader(sealed, key)
@@ -17,7 +19,7 @@ func TestOpenHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Another one overwrites what the first was read from.
-		if _, err := OpenHeader(Seal(extractString(t, "Subject: other\r\n\r\n"), key), key); err != nil {
+		if _, err := OpenHeader(Seal(extractText(t, "Subject: other\r\n\r\n"), key), key); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got.Header, e.Header) || got.Size != e.Size || got.HeaderTruncated != truncated || got.Structure == nil {

@@ -8,9 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"rookery/storage/keys"
 
 	"rookery"
+	"rookery/storage/keys"
+	"rookery/storage/message"
 )
 
 // Source gives the encoded bytes of a body.
@@ -188,7 +189,7 @@ func (r *Reader) checked(ctx context.Context, p []byte, off int64, open func([]b
 }
 
 // WriteSection writes a range, cut to the message, to w, chunk by chunk.
-func (r *Reader) WriteSection(ctx context.Context, w io.Writer, s Section) (int64, error) {
+func (r *Reader) WriteSection(ctx context.Context, w io.Writer, s message.Section) (int64, error) {
 	off, end := r.cut(s)
 	var done int64
 	for off < end {
@@ -206,13 +207,13 @@ func (r *Reader) WriteSection(ctx context.Context, w io.Writer, s Section) (int6
 }
 
 // cut gives the bounds of a range inside the message.
-func (r *Reader) cut(s Section) (off, end int64) {
+func (r *Reader) cut(s message.Section) (off, end int64) {
 	off = min(max(s.Offset, 0), r.Size())
 	return off, off + min(max(s.Len, 0), r.Size()-off)
 }
 
 // ReadSection reads a whole range into memory, cut to the message.
-func (r *Reader) ReadSection(ctx context.Context, s Section) ([]byte, error) {
+func (r *Reader) ReadSection(ctx context.Context, s message.Section) ([]byte, error) {
 	if r.bad != nil {
 		return nil, r.bad
 	}
@@ -226,7 +227,7 @@ func (r *Reader) ReadSection(ctx context.Context, s Section) ([]byte, error) {
 
 // Section reads a range, cut to the message. Its Read may be mixed with the
 // Reader's other methods, all on one goroutine.
-func (r *Reader) Section(ctx context.Context, s Section) io.Reader {
+func (r *Reader) Section(ctx context.Context, s message.Section) io.Reader {
 	off, end := r.cut(s)
 	return &sectionReader{ctx: ctx, r: r, off: off, end: end}
 }
@@ -259,7 +260,7 @@ func (s *sectionReader) Read(p []byte) (int, error) {
 }
 
 func (s *sectionReader) WriteTo(w io.Writer) (int64, error) {
-	n, err := s.r.WriteSection(s.ctx, w, Section{s.off, s.end - s.off})
+	n, err := s.r.WriteSection(s.ctx, w, message.Section{Offset: s.off, Len: s.end - s.off})
 	s.off += n
 	return n, err
 }
@@ -270,7 +271,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 		return r.bad
 	}
 	sum := sha256.New()
-	if _, err := r.WriteSection(ctx, sum, Section{0, r.Size()}); err != nil {
+	if _, err := r.WriteSection(ctx, sum, message.Section{Offset: 0, Len: r.Size()}); err != nil {
 		return err
 	}
 	want := keyedDigest(r.key, [32]byte(sum.Sum(nil)))
@@ -285,7 +286,7 @@ func (r *Reader) HoldsExtract() bool { return r.layout.ExtractLen > 0 }
 
 // Extract opens the sealed extract that trails the encoded body.
 // KindDamaged if there is none: then it should have been in state.
-func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
+func (r *Reader) Extract(ctx context.Context) (*message.Extract, error) {
 	const op = "read extract"
 	if r.bad != nil {
 		return nil, r.bad
@@ -296,7 +297,7 @@ func (r *Reader) Extract(ctx context.Context) (*Extract, error) {
 	if r.layout.ExtractLen > maxExtract {
 		return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("the layout claims an extract of %d bytes", r.layout.ExtractLen))
 	}
-	var x *Extract
+	var x *message.Extract
 	err := r.checked(ctx, make([]byte, r.layout.ExtractLen), r.layout.ExtractOffset(), func(sealed []byte) (err error) {
 		x, err = Open(sealed, r.key)
 		return err

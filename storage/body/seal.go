@@ -6,9 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"rookery/storage/keys"
 
 	"rookery"
+	"rookery/storage/keys"
+	"rookery/storage/message"
 )
 
 const (
@@ -27,7 +28,7 @@ func extractCipher(key keys.MessageKey) cipher.AEAD { return key.Cipher("rookery
 // Seal serialises, compresses and encrypts an extract under a key derived from
 // the message key. Sealing twice gives different bytes: the nonce is random,
 // since a message may be extracted again under its old key.
-func Seal(e *Extract, key keys.MessageKey) []byte {
+func Seal(e *message.Extract, key keys.MessageKey) []byte {
 	buf := buffers.Get().(*chunkBuffer)
 	defer buffers.Put(buf)
 	plain := appendExtract(buf[:0], e)
@@ -53,22 +54,22 @@ func sealHead(sealed []byte) (n int, id DictionaryID) {
 // Open is the inverse of Seal. KindDamaged if a check fails; KindUnavailable if
 // its dictionary comes with a newer program only. The Extract's Header shares no
 // memory with sealed.
-func Open(sealed []byte, key keys.MessageKey) (*Extract, error) {
+func Open(sealed []byte, key keys.MessageKey) (*message.Extract, error) {
 	return open(sealed, key, parseExtract)
 }
 
 // OpenHeader opens no more of an extract than Version, Size, Header and
 // HeaderTruncated; Structure is an empty part. It costs less than Open, which
 // builds the rest. The errors are those of Open.
-func OpenHeader(sealed []byte, key keys.MessageKey) (*Extract, error) {
+func OpenHeader(sealed []byte, key keys.MessageKey) (*message.Extract, error) {
 	return open(sealed, key, parseHeader)
 }
 
 // open gives what parse makes of the serialised extract, which is overwritten
 // afterwards.
-func open(sealed []byte, key keys.MessageKey, parse func(plain []byte) (*Extract, bool)) (*Extract, error) {
+func open(sealed []byte, key keys.MessageKey, parse func(plain []byte) (*message.Extract, bool)) (*message.Extract, error) {
 	const op = "open extract"
-	damaged := func(why string) (*Extract, error) {
+	damaged := func(why string) (*message.Extract, error) {
 		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the extract "+why+": extract the message again"))
 	}
 	if len(sealed) == 0 {

@@ -9,10 +9,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"rookery/internal/durable"
 	"slices"
 
 	"rookery"
+	"rookery/internal/durable"
 )
 
 // keyFile is the keyring's file: JSON, so that an operator can see which

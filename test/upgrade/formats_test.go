@@ -31,8 +31,9 @@ var onDisk = []struct{ dir, listed, names string }{
 	{"storage/mailbox", "", `table\w+|countersSize|rowFixed|Pack(Live|Dead|Deleted)`},
 	{"storage/system", "", `table\w+`},
 	{"storage/pack", "", `formatVersion|(head|tail)Magic|trailerLen`},
-	{"storage/body", "", `(Layout|Extract)Version|sealFormat|codec(Raw|Zstd)|flag\w+|part(Leaf|Message|Multipart)|MaxInlineExtract|Generic`},
+	{"storage/body", "", `LayoutVersion|sealFormat|codec(Raw|Zstd)|flag\w+|part(Leaf|Message|Multipart)|MaxInlineExtract|Generic`},
 	{"storage/keys", "storage/body", `wrapFormat|Token[A-Z]\w*|WrappedMessageKeyLen`},
+	{"storage/message", "storage/body", `ExtractVersion`},
 	{"storage/command", "", `Flag[A-Z]\w*|Store[A-Z]\w*|newest`},
 }
 

@@ -269,7 +269,7 @@ func (n *Node) Deliver(t testing.TB, a *account.Account, m rookery.MailboxID, me
 	}
 	c := &command.Deliver{Email: email, Size: e.Size, Extract: e.Sealed, Layout: layout, Payload: encoded,
 		Deliveries: []command.Delivery{{Account: a.ID(), Mailbox: m, WrappedKey: key.WrapMessage(email, mk),
-			Threads: e.Extract.ThreadTokens(key)}}}
+			Threads: body.ThreadTokens(e.Extract, key)}}}
 	if len(encoded) > command.MaxChunk {
 		c.Payload, c.Staged = nil, n.stage(t, a.Group(), encoded)
 	}

@@ -1,4 +1,4 @@
-package body
+package message
 
 // Envelope holds the fields of ENVELOPE (RFC 9051 7.5.2) as the message has
 // them: unfolded, RFC 2047 words not decoded, bytes above 127 untouched, NUL

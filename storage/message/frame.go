@@ -1,4 +1,4 @@
-package body
+package message
 
 // frame is an open part. A frame without a boundary whose header is done is a
 // leaf, an enclosed message, or a multipart whose delimiters count no more.
@@ -7,14 +7,14 @@ type frame struct {
 	env       *Envelope // set for the root and enclosed messages
 	digest    bool      // children default to message/rfc822
 	boundary  string
-	bodyLines int64 // scanner.lines where the body began
+	bodyLines int64 // Scanner.lines where the body began
 	limit     int   // of its header, in bytes
 	inHeader  bool
 	preview   bool
 }
 
 // push opens a part at the current position, in its header.
-func (s *scanner) push(p *Part, env *Envelope, limit int) *frame {
+func (s *Scanner) push(p *Part, env *Envelope, limit int) *frame {
 	p.Offset = s.pos
 	f := &frame{part: p, env: env, limit: limit, inHeader: true}
 	s.stack = append(s.stack, f)
@@ -22,11 +22,11 @@ func (s *scanner) push(p *Part, env *Envelope, limit int) *frame {
 	return f
 }
 
-func (s *scanner) top() *frame { return s.stack[len(s.stack)-1] }
+func (s *Scanner) top() *frame { return s.stack[len(s.stack)-1] }
 
 // popTo closes the frames above index i, at the line end before the current
 // line.
-func (s *scanner) popTo(i int) {
+func (s *Scanner) popTo(i int) {
 	end := s.lineStart - s.prevEOL
 	lines := s.lines
 	if s.prevEOL > 0 {
@@ -39,7 +39,7 @@ func (s *scanner) popTo(i int) {
 // lie so many LFs. Where a delimiter follows a header at once, the line end
 // between them is both: it stays with the header of the delimiter's own part,
 // and is cut from what that part encloses, which must not be longer than sent.
-func (s *scanner) closeFrames(i int, end, lines int64) {
+func (s *Scanner) closeFrames(i int, end, lines int64) {
 	if i == len(s.stack) {
 		return
 	}
@@ -72,7 +72,7 @@ func (p *Part) cutAt(end int64) {
 }
 
 // cutHeader ends a header that has no blank line at the current line.
-func (s *scanner) cutHeader(f *frame) {
+func (s *Scanner) cutHeader(f *frame) {
 	f.inHeader = false
 	f.part.HeaderLen = s.lineStart - f.part.Offset
 	f.part.BodyOffset = s.lineStart
@@ -84,7 +84,7 @@ func (s *scanner) cutHeader(f *frame) {
 }
 
 // finishPart gives a closed part what a valid structure needs.
-func (s *scanner) finishPart(f *frame) {
+func (s *Scanner) finishPart(f *frame) {
 	if f.boundary != "" {
 		s.boundaries--
 	}
@@ -105,7 +105,7 @@ func emptyPart(at int64) *Part {
 }
 
 // endHeader acts on the blank line that ended the top frame's header.
-func (s *scanner) endHeader() {
+func (s *Scanner) endHeader() {
 	f := s.top()
 	f.inHeader = false
 	p := f.part
@@ -132,7 +132,7 @@ func (s *scanner) endHeader() {
 }
 
 // readHeader parses the header in s.head into the frame's part.
-func (s *scanner) readHeader(f *frame) {
+func (s *Scanner) readHeader(f *frame) {
 	s.parts++
 	text := string(s.head)
 	if f == s.root {
@@ -154,7 +154,7 @@ func (s *scanner) readHeader(f *frame) {
 	}
 	f.part.readFields(text, rich, inDigest)
 	if f.part.isMessage() {
-		f.part.Message = &Message{}
+		f.part.Message = &Enclosed{}
 	}
 }
 

@@ -1,18 +1,18 @@
-package body
+package message
 
 import (
 	"bytes"
 	"sync"
 )
 
-// scanner takes a message in pieces and finds its structure. It works line by
+// Scanner takes a message in pieces and finds its structure. It works line by
 // line in headers and from one possible delimiter line to the next in bodies,
 // and remembers of a body only what a preview needs.
 //
 // Every byte belongs to exactly one place: a delimiter line and the line end
 // before it belong to the multipart (RFC 2046 5.1.1), all else to the
 // innermost open part.
-type scanner struct {
+type Scanner struct {
 	pos   int64 // bytes taken so far
 	lines int64 // LFs among them
 	prev  byte  // the last byte taken
@@ -47,11 +47,11 @@ const (
 	partBudget = 2 << 20
 )
 
-var scanners = sync.Pool{New: func() any { return new(scanner) }}
+var scanners = sync.Pool{New: func() any { return new(Scanner) }}
 
-func newScanner() *scanner {
-	s := scanners.Get().(*scanner)
-	*s = scanner{
+func NewScanner() *Scanner {
+	s := scanners.Get().(*Scanner)
+	*s = Scanner{
 		line: s.line[:0], head: s.head[:0], stack: s.stack[:0], preview: s.preview.reset(),
 		atStart: true, budget: partBudget, addresses: MaxAddresses, extract: &Extract{Version: ExtractVersion},
 	}
@@ -60,8 +60,8 @@ func newScanner() *scanner {
 	return s
 }
 
-// close gives the scanner's memory back.
-func (s *scanner) close() {
+// Close gives the scanner's memory back.
+func (s *Scanner) Close() {
 	if cap(s.head) > maxPartHeader || cap(s.line) > maxPartHeader {
 		return // grown by a monster: let it go
 	}
@@ -70,21 +70,21 @@ func (s *scanner) close() {
 	scanners.Put(s)
 }
 
-// write takes the next piece of the message.
-func (s *scanner) write(p []byte) {
+// Write takes the next piece of the message. It never fails.
+func (s *Scanner) Write(p []byte) (int, error) {
+	n := len(p)
 	for len(p) > 0 {
-		var n int
 		if s.top().inHeader {
-			n = s.header(p)
+			p = p[s.header(p):]
 		} else {
-			n = s.body(p)
+			p = p[s.body(p):]
 		}
-		p = p[n:]
 	}
+	return n, nil
 }
 
 // take moves over bytes that end no line or exactly one, at their end.
-func (s *scanner) take(p []byte) {
+func (s *Scanner) take(p []byte) {
 	if len(p) > 0 {
 		s.prev = p[len(p)-1]
 		s.pos += int64(len(p))
@@ -92,7 +92,7 @@ func (s *scanner) take(p []byte) {
 }
 
 // endLine notes that a line has ended at the current position.
-func (s *scanner) endLine(eol int64) {
+func (s *Scanner) endLine(eol int64) {
 	s.lines++
 	s.lineStart, s.prevEOL = s.pos, eol
 	s.line, s.atStart, s.maybe = s.line[:0], true, false
@@ -107,7 +107,7 @@ func eolLen(line []byte) int64 {
 }
 
 // header takes one line, or the beginning of one, of the top frame's header.
-func (s *scanner) header(p []byte) int {
+func (s *Scanner) header(p []byte) int {
 	i := bytes.IndexByte(p, '\n')
 	if i < 0 {
 		s.holdHeader(p)
@@ -146,14 +146,14 @@ func (s *scanner) header(p []byte) int {
 
 // holdHeader keeps the beginning of a header line that spans pieces: as much
 // as the header has room for, and at least what a delimiter may have.
-func (s *scanner) holdHeader(p []byte) {
+func (s *Scanner) holdHeader(p []byte) {
 	room := max(s.top().limit-len(s.head), maxDelimiter) - len(s.line)
 	s.line = append(s.line, p[:min(len(p), max(room, 0))]...)
 }
 
 // body takes bytes of the innermost body up to, or of, a line that may be a
 // delimiter.
-func (s *scanner) body(p []byte) int {
+func (s *Scanner) body(p []byte) int {
 	if s.boundaries == 0 {
 		s.content(p)
 		return len(p)
@@ -177,7 +177,7 @@ func (s *scanner) body(p []byte) int {
 var newlineDashes = []byte("\n--")
 
 // candidate takes more of a line that begins like a delimiter.
-func (s *scanner) candidate(p []byte) int {
+func (s *Scanner) candidate(p []byte) int {
 	i := bytes.IndexByte(p, '\n')
 	whole := i >= 0
 	n := i + 1
@@ -212,13 +212,13 @@ func (s *scanner) candidate(p []byte) int {
 }
 
 // held gives a held line, already counted in pos, to the body it belongs to.
-func (s *scanner) held() {
+func (s *Scanner) held() {
 	s.preview.write(s.line)
 	s.line = s.line[:0]
 }
 
 // content takes bytes that are surely the innermost body's.
-func (s *scanner) content(p []byte) {
+func (s *Scanner) content(p []byte) {
 	if len(p) == 0 {
 		return
 	}
@@ -247,7 +247,7 @@ var newline = []byte{'\n'}
 
 // delimiter looks whether line, ended by eol bytes and already taken, is a
 // delimiter of an open multipart, and acts on it.
-func (s *scanner) delimiter(line []byte, eol int64) bool {
+func (s *Scanner) delimiter(line []byte, eol int64) bool {
 	if len(line) < 3 || line[0] != '-' || line[1] != '-' {
 		return false
 	}
@@ -274,7 +274,7 @@ func (s *scanner) delimiter(line []byte, eol int64) bool {
 
 // openPart acts on a delimiter of the multipart at index i of the stack. Beyond
 // MaxParts delimiters are content.
-func (s *scanner) openPart(i int, eol int64) bool {
+func (s *Scanner) openPart(i int, eol int64) bool {
 	if s.parts >= MaxParts {
 		return false
 	}
@@ -288,7 +288,7 @@ func (s *scanner) openPart(i int, eol int64) bool {
 }
 
 // closePart acts on the last delimiter of the multipart at index i.
-func (s *scanner) closePart(i int, eol int64) bool {
+func (s *Scanner) closePart(i int, eol int64) bool {
 	s.popTo(i)
 	s.stack[i].boundary = ""
 	s.boundaries--
@@ -296,8 +296,8 @@ func (s *scanner) closePart(i int, eol int64) bool {
 	return true
 }
 
-// finish ends the message and gives what was found.
-func (s *scanner) finish() *Extract {
+// Finish ends the message and gives what was found.
+func (s *Scanner) Finish() *Extract {
 	for {
 		f := s.top()
 		if f.inHeader && s.pos > s.lineStart {
@@ -323,7 +323,7 @@ func (s *scanner) finish() *Extract {
 }
 
 // endOfHeader ends a last line that lies in a header and lacks its line end.
-func (s *scanner) endOfHeader() {
+func (s *Scanner) endOfHeader() {
 	line := s.line
 	if s.boundaries > 0 && s.pos-s.lineStart <= maxDelimiter && s.delimiter(line, 0) {
 		s.lines--

@@ -1,4 +1,4 @@
-package body
+package message
 
 import "strings"
 
@@ -40,12 +40,12 @@ type Part struct {
 	// Parts are the children of a multipart.
 	Parts []*Part
 	// Message is set for message/rfc822 and message/global.
-	Message *Message
+	Message *Enclosed
 }
 
-// Message is a message inside a message. Its Structure begins at the part's
+// Enclosed is a message inside a message. Its Structure begins at the part's
 // BodyOffset.
-type Message struct {
+type Enclosed struct {
 	Envelope  Envelope
 	Structure *Part
 }

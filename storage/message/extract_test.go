@@ -1,10 +1,9 @@
-package body
+package message
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"rookery/storage/keys"
+	"io"
 	"strings"
 	"testing"
 
@@ -14,9 +13,26 @@ import (
 // crlf turns a readable message into a canonical one.
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
+// extractFrom reads a message in pieces of 64 KiB.
+func extractFrom(r io.Reader) (*Extract, error) {
+	s := NewScanner()
+	defer s.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		s.Write(buf[:n])
+		if err == io.EOF {
+			return s.Finish(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
 func extractString(t testing.TB, msg string) *Extract {
 	t.Helper()
-	e, err := ExtractFrom(context.Background(), strings.NewReader(msg))
+	e, err := extractFrom(strings.NewReader(msg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,14 +199,14 @@ func TestStructure(t *testing.T) {
 func inPieces(t testing.TB, msg string, want *Extract) {
 	t.Helper()
 	for _, size := range []int{1, 2, 3, 5, 7, 16} {
-		s := newScanner()
+		s := NewScanner()
 		for rest := []byte(msg); len(rest) > 0; {
 			n := min(size, len(rest))
-			s.write(bytes.Clone(rest[:n]))
+			s.Write(bytes.Clone(rest[:n]))
 			rest = rest[n:]
 		}
-		got := s.finish()
-		s.close()
+		got := s.Finish()
+		s.Close()
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("in pieces of %d: %s\nmessage: %q", size, diff, msg)
 		}
@@ -210,14 +226,6 @@ func TestLimits(t *testing.T) {
 		e := extractString(t, "Content-Type: multipart/mixed; boundary=b\r\n\r\n"+strings.Repeat("--b\r\n\r\nx\r\n", 3*MaxParts)+"--b--\r\n")
 		if n := len(e.Structure.Parts); n < MaxParts-2 || n > MaxParts {
 			t.Errorf("%d parts", n)
-		}
-		sealed := Seal(e, keys.MessageKey{})
-		back, err := Open(sealed, keys.MessageKey{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(e, back); diff != "" {
-			t.Error(diff)
 		}
 	})
 	t.Run("header", func(t *testing.T) {

@@ -1,4 +1,4 @@
-package body
+package message
 
 import "strings"
 
@@ -54,7 +54,7 @@ func unfold(value string) string {
 }
 
 // messageFields reads the envelope out of a header block.
-func (s *scanner) messageFields(block string, env *Envelope) {
+func (s *Scanner) messageFields(block string, env *Envelope) {
 	once := func(f Fields, dst *string, value string) {
 		if env.Present&f == 0 {
 			env.Present |= f

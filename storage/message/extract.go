@@ -1,9 +1,4 @@
-package body
-
-import (
-	"rookery/storage/keys"
-	"strings"
-)
+package message
 
 // ExtractVersion is the version of extraction this code writes. A raised
 // version means that extracting again gives more or better fields.
@@ -48,30 +43,4 @@ type Section struct {
 	Offset int64
 	// Len is the length in bytes.
 	Len int64
-}
-
-// ThreadTokens are the keyed tokens by which the message's conversation is
-// found: of its References, In-Reply-To and Message-ID; and, when it refers to
-// no other message, of its base subject.
-func (e *Extract) ThreadTokens(k *keys.AccountKey) [][8]byte {
-	out := make([][8]byte, 0, len(e.References)+len(e.InReplyTo)+2)
-	seen := make(map[string]bool, cap(out))
-	add := func(id string) {
-		if id != "" && !seen[id] {
-			seen[id] = true
-			out = append(out, k.ThreadToken(keys.TokenMessageID, id))
-		}
-	}
-	for _, id := range e.References {
-		add(id)
-	}
-	for _, id := range e.InReplyTo {
-		add(id)
-	}
-	refers := len(out) > 0
-	add(e.MessageID)
-	if !refers && e.BaseSubject != "" {
-		out = append(out, k.ThreadToken(keys.TokenSubject, strings.ToLower(e.BaseSubject)))
-	}
-	return out
 }
