@@ -202,27 +202,12 @@ func (m *reading) header(p *message.Part, own bool) (content, error) {
 // with the blank line that ends every header (RFC 9051 6.4.5).
 func selectFields(ctx context.Context, block []byte, named map[string]bool, not bool) ([]byte, error) {
 	out := make([]byte, 0, 256)
-	err := eachField(ctx, block, func(name, field, _ []byte) {
+	err := message.EachField(ctx, block, func(name, field, _ []byte) {
 		if named[string(name)] != not {
 			out = append(out, field...)
 		}
 	})
 	return append(out, '\r', '\n'), err
-}
-
-// fieldEnd is the length of the first field of a block with its continuation
-// lines.
-func fieldEnd(b []byte) int {
-	for i := 0; ; {
-		n := bytes.IndexByte(b[i:], '\n')
-		if n < 0 {
-			return len(b)
-		}
-		i += n + 1
-		if i >= len(b) || b[i] != ' ' && b[i] != '\t' {
-			return i
-		}
-	}
 }
 
 // open streams the octets from off on.

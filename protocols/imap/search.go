@@ -1,13 +1,13 @@
 package imap
 
 import (
-	"slices"
 	"strings"
 	"time"
 
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/search"
 )
 
 // searchFamily holds SEARCH and UID SEARCH (RFC 9051 6.4.4) with ESEARCH (RFC
@@ -27,63 +27,18 @@ func searchFamily() family {
 type savedSearch struct{ uids mailbox.UIDs }
 
 type searchArgs struct {
-	key *searchKey
+	key  *search.Key
+	sets []searchSet // keys that want to know which messages their sets name
 	// what RETURN asks for; extended: RETURN was given.
 	extended, min, max, all, count, save bool
 	modseq                               bool // a MODSEQ key is among them
 }
 
-// searchOp is what a key tests.
-type searchOp uint8
-
-const (
-	opAnd searchOp = iota
-	opOr
-	opNot
-	opAll
-	opNone
-	opSeq
-	opUID
-	opFlag
-	opKeyword
-	opLarger
-	opSmaller
-	opModSeq
-	opEmailID
-	opThreadID
-	opDate  // INTERNALDATE within [from, to)
-	opSaved // SAVEDATE within
-	opSent  // Date field within
-	opHeader
-	opBody
-	opText
-)
-
-// cost is what a key needs: 0 the row, 1 the extract, 2 the body.
-func (o searchOp) cost() int {
-	switch o {
-	case opSent, opHeader:
-		return 1
-	case opBody, opText:
-		return 2
-	}
-	return 0
-}
-
-// searchKey is one node of the tree.
-type searchKey struct {
-	op   searchOp
-	kids []*searchKey
-	cost int
-
-	set      wire.NumSet
-	uids     mailbox.UIDs // set, as the session resolves it
-	flag     command.Flags
-	str      string // keyword, field name, id
-	needle   needle
-	slot     int // of the field or the needle in the plan
-	n        uint64
-	from, to int64 // unix seconds
+// searchSet is a key on messages that the session names by a set.
+type searchSet struct {
+	key   *search.Key
+	set   wire.NumSet
+	byUID bool
 }
 
 // searchParser reads keys within bounds.
@@ -93,36 +48,49 @@ type searchParser struct {
 	args *searchArgs
 	left int
 	now  time.Time
-	// the keys so far that read bodies, read headers and hold sets
-	texts, headers, sets int
+	// the keys so far that read bodies and read headers
+	texts, headers int
 }
 
 // count refuses a key that is one too many of its class.
 func (p *searchParser) count(n *int, limit int, what string) {
-	if *n++; *n > limit {
+	*n++
+	p.bound(*n, limit, what)
+}
+
+func (p *searchParser) bound(n, limit int, what string) {
+	if n > limit {
 		p.l.Fail(no("LIMIT", "SEARCH has more than %d %s; split it into several", limit, what))
 	}
 }
 
-func (p *searchParser) numSet() wire.NumSet {
-	p.count(&p.sets, p.srv.limits.SearchSets, "sets of messages")
-	return p.l.NumSet()
+// set takes a set of message numbers or UIDs.
+func (p *searchParser) set(byUID bool) *search.Key {
+	p.bound(len(p.args.sets)+1, p.srv.limits.SearchSets, "sets of messages")
+	k := search.UIDs()
+	p.args.sets = append(p.args.sets, searchSet{k, p.l.NumSet(), byUID})
+	return k
 }
 
 // text takes a key's string.
-func (p *searchParser) text(op searchOp, field string) *searchKey {
-	if op == opHeader {
-		p.count(&p.headers, p.srv.limits.SearchHeaders, "keys on header fields")
-	} else {
-		p.count(&p.texts, p.srv.limits.SearchTexts, "BODY and TEXT keys")
-	}
+func (p *searchParser) text() string {
 	p.l.SP()
 	text := p.l.AString()
 	if limit := p.srv.limits.SearchString; p.l.OK() && len(text) > limit {
 		p.l.Fail(no("LIMIT", "SEARCH looks for a string longer than %d octets", limit))
-		return nil
+		return ""
 	}
-	return &searchKey{op: op, cost: op.cost(), str: field, needle: newNeedle(text)}
+	return text
+}
+
+func (p *searchParser) header(field string) *search.Key {
+	p.count(&p.headers, p.srv.limits.SearchHeaders, "keys on header fields")
+	return search.Header(field, p.text())
+}
+
+func (p *searchParser) content(key func(text string) *search.Key) *search.Key {
+	p.count(&p.texts, p.srv.limits.SearchTexts, "BODY and TEXT keys")
+	return key(p.text())
 }
 
 func parseSearch(s *session, l *wire.Lexer) searchArgs {
@@ -141,7 +109,7 @@ func parseSearch(s *session, l *wire.Lexer) searchArgs {
 		l.SP()
 		word = p.keyword()
 	}
-	keys := []*searchKey{p.key(word, 0)}
+	keys := []*search.Key{p.key(word, 0)}
 	for l.OK() && l.Accept(' ') {
 		if l.AtEnd() {
 			break
@@ -150,7 +118,7 @@ func parseSearch(s *session, l *wire.Lexer) searchArgs {
 	}
 	l.End()
 	if l.OK() {
-		a.key = and(keys)
+		a.key = search.And(keys...)
 	}
 	return a
 }
@@ -200,7 +168,7 @@ func (p *searchParser) keyword() string {
 }
 
 // key reads the key whose name has been taken.
-func (p *searchParser) key(word string, depth int) *searchKey {
+func (p *searchParser) key(word string, depth int) *search.Key {
 	l := p.l
 	if p.left--; p.left < 0 {
 		l.Fail(no("LIMIT", "SEARCH has more than %d keys", p.srv.limits.SearchKeys))
@@ -214,17 +182,17 @@ func (p *searchParser) key(word string, depth int) *searchKey {
 	switch word {
 	case "":
 		if l.Accept('(') {
-			keys := []*searchKey{p.key(p.keyword(), depth+1)}
+			keys := []*search.Key{p.key(p.keyword(), depth+1)}
 			for l.OK() && !l.Accept(')') {
 				l.SP()
 				keys = append(keys, p.key(p.keyword(), depth+1))
 			}
-			return and(keys)
+			return search.And(keys...)
 		}
-		return &searchKey{op: opSeq, set: p.numSet()}
+		return p.set(false)
 	case "NOT":
 		l.SP()
-		return not(p.key(p.keyword(), depth+1))
+		return search.Not(p.key(p.keyword(), depth+1))
 	case "OR":
 		l.SP()
 		a := p.key(p.keyword(), depth+1)
@@ -233,10 +201,10 @@ func (p *searchParser) key(word string, depth int) *searchKey {
 		if !l.OK() {
 			return nil
 		}
-		return combine(opOr, []*searchKey{a, b})
+		return search.Or(a, b)
 	case "UID":
 		l.SP()
-		return &searchKey{op: opUID, set: p.numSet()}
+		return p.set(true)
 	}
 	if k := flagKey(word); k != nil {
 		return k
@@ -248,77 +216,68 @@ func (p *searchParser) key(word string, depth int) *searchKey {
 }
 
 // flagKey is a key without an argument.
-func flagKey(word string) *searchKey {
-	flag := func(f command.Flags) *searchKey { return &searchKey{op: opFlag, flag: f} }
+func flagKey(word string) *search.Key {
 	switch word {
 	case "ALL", "OLD", "SAVEDATESUPPORTED":
-		return &searchKey{op: opAll}
+		return search.All()
 	case "NEW", "RECENT": // \Recent is never set
-		return &searchKey{op: opNone}
+		return search.None()
 	case "ANSWERED":
-		return flag(command.FlagAnswered)
+		return search.Flag(command.FlagAnswered)
 	case "DELETED":
-		return flag(command.FlagDeleted)
+		return search.Flag(command.FlagDeleted)
 	case "DRAFT":
-		return flag(command.FlagDraft)
+		return search.Flag(command.FlagDraft)
 	case "FLAGGED":
-		return flag(command.FlagFlagged)
+		return search.Flag(command.FlagFlagged)
 	case "SEEN":
-		return flag(command.FlagSeen)
+		return search.Flag(command.FlagSeen)
 	case "UNANSWERED":
-		return not(flag(command.FlagAnswered))
+		return search.Not(search.Flag(command.FlagAnswered))
 	case "UNDELETED":
-		return not(flag(command.FlagDeleted))
+		return search.Not(search.Flag(command.FlagDeleted))
 	case "UNDRAFT":
-		return not(flag(command.FlagDraft))
+		return search.Not(search.Flag(command.FlagDraft))
 	case "UNFLAGGED":
-		return not(flag(command.FlagFlagged))
+		return search.Not(search.Flag(command.FlagFlagged))
 	case "UNSEEN":
-		return not(flag(command.FlagSeen))
+		return search.Not(search.Flag(command.FlagSeen))
 	}
 	return nil
 }
 
-// forever is a bound no date reaches.
-const forever = 1 << 62
-
 // dateKey is a key with a date or an age. Dates are days of UTC.
-func (p *searchParser) dateKey(word string) *searchKey {
-	op := opDate
-	base := word
+func (p *searchParser) dateKey(word string) *search.Key {
+	within, base := search.Received, word
 	switch {
 	case strings.HasPrefix(word, "SENT"):
-		op, base = opSent, word[4:]
+		within, base = search.Sent, word[4:]
 	case strings.HasPrefix(word, "SAVED"):
-		op, base = opSaved, word[5:]
+		within, base = search.Saved, word[5:]
 	}
 	switch base {
 	case "BEFORE", "ON", "SINCE":
-		if op == opSent {
+		if strings.HasPrefix(word, "SENT") {
 			p.count(&p.headers, p.srv.limits.SearchHeaders, "keys on header fields")
 		}
 		p.l.SP()
 		day := p.date()
-		k := &searchKey{op: op, cost: op.cost(), from: -forever, to: forever}
-		if base != "BEFORE" {
-			k.from = day
+		switch base {
+		case "BEFORE":
+			return within(-search.Forever, day)
+		case "ON":
+			return within(day, day+86400)
 		}
-		if base == "BEFORE" {
-			k.to = day
-		} else if base == "ON" {
-			k.to = day + 86400
-		}
-		return k
+		return within(day, search.Forever)
+	}
+	switch word {
 	case "OLDER", "YOUNGER":
-		if op != opDate {
-			return nil
-		}
 		p.l.SP()
 		at := p.now.Unix() - int64(p.l.Number())
-		if base == "OLDER" {
-			return &searchKey{op: opDate, from: -forever, to: at + 1}
+		if word == "OLDER" {
+			return search.Received(-search.Forever, at+1)
 		}
-		return &searchKey{op: opDate, from: at, to: forever}
+		return search.Received(at, search.Forever)
 	}
 	return nil
 }
@@ -334,23 +293,22 @@ func (p *searchParser) date() int64 {
 }
 
 // valueKey is a key with another argument.
-func (p *searchParser) valueKey(word string) *searchKey {
+func (p *searchParser) valueKey(word string) *search.Key {
 	l := p.l
 	switch word {
 	case "KEYWORD", "UNKEYWORD":
 		l.SP()
-		k := &searchKey{op: opKeyword, str: l.Atom()}
+		k := search.Keyword(l.Atom())
 		if word == "UNKEYWORD" {
-			return not(k)
+			return search.Not(k)
 		}
 		return k
-	case "LARGER", "SMALLER":
+	case "LARGER":
 		l.SP()
-		op := opLarger
-		if word == "SMALLER" {
-			op = opSmaller
-		}
-		return &searchKey{op: op, n: l.Digits()}
+		return search.Larger(l.Digits())
+	case "SMALLER":
+		l.SP()
+		return search.Smaller(l.Digits())
 	case "MODSEQ":
 		p.args.modseq = true
 		l.SP()
@@ -360,66 +318,23 @@ func (p *searchParser) valueKey(word string) *searchKey {
 			l.Atom()
 			l.SP()
 		}
-		return &searchKey{op: opModSeq, n: l.Digits()}
-	case "EMAILID", "THREADID":
+		return search.ModSeq(l.Digits())
+	case "EMAILID":
 		l.SP()
-		op := opEmailID
-		if word == "THREADID" {
-			op = opThreadID
-		}
-		return &searchKey{op: op, str: l.AString()}
+		return search.EmailID(l.AString())
+	case "THREADID":
+		l.SP()
+		return search.ThreadID(l.AString())
 	case "HEADER":
 		l.SP()
-		field := l.AString()
-		return p.text(opHeader, field)
+		return p.header(l.AString())
 	case "SUBJECT", "FROM", "TO", "CC", "BCC":
-		return p.text(opHeader, word)
+		return p.header(word)
 	case "BODY":
-		return p.text(opBody, "")
+		return p.content(search.Body)
 	case "TEXT":
-		return p.text(opText, "")
+		return p.content(search.Text)
 	}
 	l.Syntax("the SEARCH key %.40q is unknown", word)
-	return nil
-}
-
-func not(k *searchKey) *searchKey {
-	if k == nil {
-		return nil
-	}
-	return &searchKey{op: opNot, kids: []*searchKey{k}, cost: k.cost}
-}
-
-func and(keys []*searchKey) *searchKey {
-	if len(keys) == 1 {
-		return keys[0]
-	}
-	return combine(opAnd, keys)
-}
-
-// combine sorts keys so that the cheap ones decide first.
-func combine(op searchOp, keys []*searchKey) *searchKey {
-	k := &searchKey{op: op, kids: keys}
-	if !slices.Contains(keys, nil) {
-		slices.SortStableFunc(keys, func(a, b *searchKey) int { return a.cost - b.cost })
-	}
-	for _, kid := range keys {
-		if kid != nil {
-			k.cost = max(k.cost, kid.cost)
-		}
-	}
-	return k
-}
-
-// walk calls fn for a key and all below it.
-func (k *searchKey) walk(fn func(*searchKey) error) error {
-	if err := fn(k); err != nil {
-		return err
-	}
-	for _, kid := range k.kids {
-		if err := kid.walk(fn); err != nil {
-			return err
-		}
-	}
 	return nil
 }

@@ -2,12 +2,14 @@ package imap
 
 import (
 	"context"
-	"strings"
+	"errors"
 
 	"rookery"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/message"
+	"rookery/storage/search"
 )
 
 func runSearch(byUID bool) func(*session, context.Context, searchArgs) error {
@@ -29,8 +31,7 @@ func runSearch(byUID bool) func(*session, context.Context, searchArgs) error {
 type searcher struct {
 	*session
 	ctx   context.Context
-	key   *searchKey
-	plan  *searchPlan
+	key   *search.Key
 	found command.UIDsBuilder
 	// high is the greatest MODSEQ of those found; first and last are those of
 	// the first and the last.
@@ -39,7 +40,7 @@ type searcher struct {
 }
 
 func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
-	candidates, err := s.bind(ctx, a.key)
+	candidates, err := s.bind(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -101,37 +102,25 @@ func (a *searchArgs) kept(found mailbox.UIDs) mailbox.UIDs {
 
 // bind resolves the sets among the keys, and narrows the messages looked at
 // to what the sets on the tree's conjunctions allow.
-func (s *session) bind(ctx context.Context, k *searchKey) (mailbox.UIDs, error) {
+func (s *session) bind(ctx context.Context, a *searchArgs) (mailbox.UIDs, error) {
 	if s.sel.gone {
 		return mailbox.UIDs{}, errGone
 	}
-	err := k.walk(func(k *searchKey) (err error) {
+	for _, k := range a.sets {
 		if err := ctx.Err(); err != nil {
-			return err
+			return mailbox.UIDs{}, err
 		}
-		switch {
-		case k.op == opUID:
-			k.uids, err = s.resolve(k.set, true)
-		case k.op == opSeq:
-			k.uids = s.present(k.set)
+		if !k.byUID {
+			k.key.SetUIDs(s.present(k.set))
+			continue
 		}
-		return err
-	})
-	return narrow(k, s.sel.uids), err
-}
-
-func narrow(k *searchKey, uids mailbox.UIDs) mailbox.UIDs {
-	switch k.op {
-	case opSeq, opUID:
-		return uids.Intersect(k.uids)
-	case opAnd:
-		for _, kid := range k.kids {
-			uids = narrow(kid, uids)
+		uids, err := s.resolve(k.set, true)
+		if err != nil {
+			return mailbox.UIDs{}, err
 		}
-	case opNone:
-		return mailbox.UIDs{}
+		k.key.SetUIDs(uids)
 	}
-	return uids
+	return a.key.Narrow(s.sel.uids), nil
 }
 
 // searchBatch is how many messages are looked at through one view, where more
@@ -139,9 +128,9 @@ func narrow(k *searchKey, uids mailbox.UIDs) mailbox.UIDs {
 const searchBatch = 100
 
 func (r *searcher) run(uids mailbox.UIDs) error {
-	r.plan = newSearchPlan(r.key)
+	matcher := search.NewMatcher(r.key)
 	for !uids.Empty() {
-		last, err := r.batch(uids)
+		last, err := r.batch(matcher, uids)
 		if err != nil || last == 0 {
 			return err
 		}
@@ -150,7 +139,7 @@ func (r *searcher) run(uids mailbox.UIDs) error {
 	return nil
 }
 
-func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
+func (r *searcher) batch(matcher *search.Matcher, uids mailbox.UIDs) (last rookery.UID, err error) {
 	v, err := r.sel.store.View()
 	if err != nil {
 		return 0, err
@@ -158,15 +147,16 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 	defer v.Close()
 	n, done := 0, false
 	var failed error
+	var m searched
 	err = v.RowsIn(r.sel.id, uids, func(row mailbox.Row) bool {
-		if n++; n%256 == 0 || r.key.cost > 0 {
+		if n++; n%256 == 0 || r.key.NeedsContent() {
 			if failed = r.ctx.Err(); failed != nil {
 				return false
 			}
 		}
-		m := candidate{reading: reading{session: r.session, ctx: r.ctx, view: v, row: &row}, plan: r.plan}
+		m.reading = reading{session: r.session, ctx: r.ctx, view: v, row: &row}
 		var ok bool
-		ok, failed = m.matches(r.key)
+		ok, failed = matcher.Match(r.ctx, &row, &m)
 		m.close()
 		if failed != nil {
 			return false
@@ -181,7 +171,7 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 				return false
 			}
 		}
-		if r.key.cost > 0 && n >= searchBatch {
+		if r.key.NeedsContent() && n >= searchBatch {
 			last = row.UID
 			return false
 		}
@@ -193,53 +183,21 @@ func (r *searcher) batch(uids mailbox.UIDs) (last rookery.UID, err error) {
 	return last, err
 }
 
-// matches tests one message.
-func (m *candidate) matches(k *searchKey) (bool, error) {
-	row := m.row
-	switch k.op {
-	case opAll:
-		return true, nil
-	case opNone:
-		return false, nil
-	case opAnd, opOr:
-		for _, kid := range k.kids {
-			ok, err := m.matches(kid)
-			if err != nil || ok != (k.op == opAnd) {
-				return ok, err
-			}
-		}
-		return k.op == opAnd, nil
-	case opNot:
-		ok, err := m.matches(k.kids[0])
-		return !ok, err
-	case opSeq, opUID:
-		return k.uids.Contains(row.UID), nil
-	case opFlag:
-		return row.Flags.Has(k.flag), nil
-	case opKeyword:
-		for _, w := range row.Keywords {
-			if strings.EqualFold(w, k.str) {
-				return true, nil
-			}
-		}
-		return false, nil
-	case opLarger:
-		return uint64(row.Size) > k.n, nil
-	case opSmaller:
-		return uint64(row.Size) < k.n, nil
-	case opModSeq:
-		return uint64(row.ModSeq) >= k.n, nil
-	case opEmailID:
-		return row.Email.String() == k.str, nil
-	case opThreadID:
-		return row.Thread.String() == k.str, nil
-	case opDate:
-		return k.from <= row.InternalDate && row.InternalDate < k.to, nil
-	case opSaved:
-		return k.from <= row.SaveDate && row.SaveDate < k.to, nil
+// searched is a message as storage/search reads it.
+type searched struct{ reading }
+
+// Extract implements search.Content.
+func (m *searched) Extract() (*message.Extract, error) {
+	x, err := m.extract()
+	var r *reply
+	if errors.As(err, &r) && r.code == "EXPUNGEISSUED" {
+		return nil, rookery.E("search", rookery.KindNotFound, err)
 	}
-	return m.matchesContent(k)
+	return x, err
 }
+
+// Body implements search.Content.
+func (m *searched) Body() (search.Reader, error) { return m.body() }
 
 // writeSearch sends SEARCH (RFC 3501 7.2.5).
 func (s *session) writeSearch(a *searchArgs, found mailbox.UIDs, high rookery.ModSeq, byUID bool) {

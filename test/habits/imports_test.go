@@ -74,6 +74,7 @@ var rules = []rule{
 	{"rookery", "github.com/minio/", []string{"rookery/storage/blob/s3", "rookery/test/harness"}, "only one driver touches a network"},
 	{"rookery", "github.com/cockroachdb/pebble", []string{"rookery/storage/state", "rookery/cluster/log", "rookery/cmd/node", "rookery/test/faultdisk"}, "one package owns the database; the log shares its file system seam"},
 	{"rookery", "github.com/prometheus/", []string{"rookery/cmd/node"}, "packages count in their own terms; the node names the metrics"},
+	{"rookery/storage/search", "rookery/storage/body", nil, "what matches is decided without keys: who searches hands the contents in"},
 	{"rookery/storage/message", "rookery/storage", nil, "what a message says is read without knowing where it lies or how it is encrypted"},
 	{"rookery/storage/keys", "rookery/storage", nil, "keys are made, wrapped and kept without knowing what they open"},
 	{"rookery/storage/mailbox", "time", nil, "a state machine has no clock of its own"},

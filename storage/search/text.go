@@ -1,4 +1,4 @@
-package imap
+package search
 
 import (
 	"bytes"
@@ -57,39 +57,10 @@ func (f *fieldText) has(n needle) bool {
 	return f.there && strings.IndexByte(string(n), 0) < 0 && strings.Contains(f.text.String(), string(n))
 }
 
-// eachField gives the fields of a header block with the name in lower case,
-// which is valid during the call. It looks at ctx now and then.
-func eachField(ctx context.Context, block []byte, fn func(name, field, value []byte)) error {
-	var lower []byte
-	for n := 0; len(block) > 0; n++ {
-		if n%256 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		end := fieldEnd(block)
-		field := block[:end]
-		block = block[end:]
-		colon := bytes.IndexByte(field, ':')
-		if colon < 0 {
-			continue
-		}
-		lower = lower[:0]
-		for _, c := range bytes.TrimRight(field[:colon], " \t") {
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			lower = append(lower, c)
-		}
-		fn(lower, field, field[colon+1:])
-	}
-	return nil
-}
-
 // wholeHeader is the text of all fields with their names.
 func wholeHeader(ctx context.Context, block []byte) (*fieldText, error) {
 	var f fieldText
-	err := eachField(ctx, block, func(_, field, _ []byte) { f.add(field) })
+	err := message.EachField(ctx, block, func(_, field, _ []byte) { f.add(field) })
 	return &f, err
 }
 
