@@ -24,12 +24,6 @@ type Network interface {
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// packetNetwork is a Network that carries packets too, UDP. Over one that does
-// not, nodes notice each other's failures by calls alone.
-type packetNetwork interface {
-	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
-}
-
 // systemNetwork is the operating system's.
 type systemNetwork struct{}
 
@@ -51,7 +45,8 @@ func (systemNetwork) Dial(ctx context.Context, network, address string) (net.Con
 	return d.DialContext(ctx, network, address)
 }
 
-// ListenPacket implements packetNetwork.
+// ListenPacket is for gossip, whose packets are UDP: over a Network without it
+// nodes notice each other's failures by calls alone.
 func (systemNetwork) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	return (&net.ListenConfig{}).ListenPacket(ctx, network, address)
 }
