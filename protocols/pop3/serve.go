@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"time"
 
 	"rookery"
 )
@@ -40,12 +39,3 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 // have marked with DELE stays, as RFC 1939 6 wants without QUIT. When ctx ends
 // first the rest is cut and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"rookery/protocols/proxy"
 	"rookery/protocols/signin"
@@ -96,13 +95,4 @@ func (s *session) signInFailed(err error) Reply {
 		return say(454, enhanced{4, 7, 0}, "Too many failed sign-ins, try again later")
 	}
 	return answer(err)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
