@@ -56,7 +56,9 @@ func TestRecoverOneOfThree(t *testing.T) {
 	checkNode(t, d, conf, d.Facts.Nodes[0], l)
 	before := boxes(t, d, 0) // what the survivor holds for certain
 	stop = load(0, 1, 2)
+	known := l.ids(true)
 	kill("node1")
+	begun := l.ids(false)
 	at := acked()
 	waitUntil(t, time.Minute, "no mail is accepted by the majority", func() bool { return acked() > at+60 })
 	stop()
@@ -99,7 +101,14 @@ func TestRecoverOneOfThree(t *testing.T) {
 			}
 		}
 		for uid, id := range dead[login].uids {
-			if got := now.uids[uid]; got != "" && got != id {
+			got := now.uids[uid]
+			if got != "" && got != id && begun[got] && !known[got] {
+				// Known, and open (decision 8): the survivor led the group and
+				// died with this entry in its log, which nobody had agreed on.
+				t.Logf("%s: UID %d was %s on a dead node and is %s, which was on its way when the survivor died", login, uid, id, got)
+				continue
+			}
+			if got != "" && got != id {
 				t.Errorf("%s: UID %d was %s on a dead node and is %s now", login, uid, id, got)
 			}
 		}
