@@ -74,7 +74,8 @@ type Deliverer struct {
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	fanout *fanout
-	spools *Budget
+	spools *Budget // bytes of all spools
+	spare  *Budget // and of those what is in memory beyond each one's first
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
@@ -82,9 +83,12 @@ type Deliverer struct {
 	marks   map[markKey]time.Time    // since when a finished item is known
 }
 
-// maxSpooled is how many bytes of messages arrive at once at most, in memory
-// and in temporary files together.
-const maxSpooled = 4 << 30
+// How many bytes of messages arrive at once at most, in memory and in temporary
+// files together, and how much memory they take beyond 32 KiB each.
+const (
+	maxSpooled = 4 << 30
+	maxSpare   = 64 << 20
+)
 
 // MaxMessage is the default size limit in bytes.
 const MaxMessage = 64 << 20
@@ -95,11 +99,7 @@ func (d *Deliverer) Spool(lines Lines, limit int64) *Spool {
 	if limit <= 0 {
 		limit = d.MaxSize()
 	}
-	o := SpoolOptions{Dir: d.o.TempDir, Limit: limit, Lines: lines, Budget: d.spools}
-	if lines == Refuse { // it comes from anybody
-		o.Memory = memoryOnPort
-	}
-	return NewSpool(o)
+	return NewSpool(SpoolOptions{Dir: d.o.TempDir, Limit: limit, Lines: lines, Budget: d.spools, Spare: d.spare})
 }
 
 // MaxSize is the largest message accepted, in bytes.
@@ -157,6 +157,7 @@ func New(o Options) *Deliverer {
 		times:   defaultTimes,
 		fanout:  newFanout(),
 		spools:  NewBudget(maxSpooled),
+		spare:   NewBudget(maxSpare),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
 		marks:   make(map[markKey]time.Time),
 		staging: make(map[command.StageID]bool),

@@ -14,12 +14,11 @@ import (
 	"rookery"
 )
 
-// How much of a message stays in memory, in bytes: of one from a signed-in
-// user, and of one from anybody. What is beyond goes to an encrypted temporary
-// file.
+// How much of a message stays in memory, in bytes: of each, and at most while
+// there is spare memory. What is beyond goes to an encrypted temporary file.
 const (
+	memoryOfEach = 32 << 10
 	MemorySpool  = 256 << 10
-	memoryOnPort = 32 << 10
 )
 
 // spoolChunk is the plaintext of one sealed piece of the temporary file.
@@ -58,8 +57,11 @@ type SpoolOptions struct {
 	Limit int64
 	// Lines is the line-ending policy.
 	Lines Lines
-	// Memory is how many bytes stay in memory; 0 is MemorySpool.
+	// Memory is how many bytes stay in memory at most; 0 is MemorySpool.
 	Memory int
+	// Spare is the memory that spools share beyond their first 32 KiB; nil is no
+	// bound.
+	Spare *Budget
 	// Budget is shared with other spools; nil is no bound.
 	Budget *Budget
 }
@@ -80,6 +82,7 @@ type Spool struct {
 	lines  lineState
 	done   bool
 	closed bool
+	spare  int64 // taken of SpoolOptions.Spare
 	err    error
 }
 
@@ -148,6 +151,7 @@ func (s *Spool) Close() error {
 	if !s.closed {
 		s.closed = true
 		s.o.Budget.give(s.size)
+		s.o.Spare.give(s.spare)
 	}
 	s.head, s.tail, s.aead, s.done = nil, nil, nil, true
 	if s.err == nil {
@@ -172,7 +176,7 @@ func (s *Spool) store(p []byte) error {
 	}
 	s.size += int64(len(p))
 	if room := s.o.Memory - len(s.head); room > 0 {
-		n := min(room, len(p))
+		n := s.inMemory(min(room, len(p)))
 		s.head = append(s.head, p[:n]...)
 		p = p[n:]
 	}
@@ -187,6 +191,22 @@ func (s *Spool) store(p []byte) error {
 		}
 	}
 	return nil
+}
+
+// inMemory says how many of n bytes go to memory. Where the spare memory is used
+// up, what is there is the last.
+func (s *Spool) inMemory(n int) int {
+	had := max(len(s.head), memoryOfEach)
+	more := int64(len(s.head) + n - had)
+	if more <= 0 {
+		return n
+	}
+	if s.o.Spare.take(more) {
+		s.spare += more
+		return n
+	}
+	s.o.Memory = had
+	return had - len(s.head)
 }
 
 // seal writes the unfinished chunk to the file. Only the last chunk of a

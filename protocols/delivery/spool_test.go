@@ -207,3 +207,26 @@ func TestBudget(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSpareMemory has two spools share what one of them wants alone.
+func TestSpareMemory(t *testing.T) {
+	spare := NewBudget(100 << 10)
+	text := bytes.Repeat([]byte("twenty bytes of it\r\n"), 20_000)
+	var all []*Spool
+	for _, want := range []int{132 << 10, 32 << 10} {
+		s := NewSpool(SpoolOptions{Dir: t.TempDir(), Spare: spare, Memory: 132 << 10})
+		if err := fill(t, s, text, 7919); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Head()) > want || len(s.Head()) < 32<<10 || !bytes.Equal(contents(t, s), text) {
+			t.Errorf("%d bytes in memory, want %d", len(s.Head()), want)
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.Close()
+	}
+	if used := spare.used.Load(); used != 0 {
+		t.Errorf("%d bytes are still counted", used)
+	}
+}
