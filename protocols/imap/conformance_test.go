@@ -1,13 +1,17 @@
 package imap
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/storage/mailbox"
+	"rookery/storage/message"
 )
 
 // TestSelectNamesTheFirstUnseen has it at the front, at the end, in the middle
@@ -133,16 +137,29 @@ func TestNoRoomOnTheDisk(t *testing.T) {
 	c.ok("MOVE 1 Archive")
 }
 
-// TestBodyNeedsNoExtract fetches a message whose extract cannot be opened.
+// noExtracts is a store whose extracts cannot be opened.
+type noExtracts struct{ readOnly }
+
+func (noExtracts) Header(context.Context, mailbox.Email) (*message.Extract, error) {
+	return nil, rookery.E("open extract", rookery.KindDamaged, nil)
+}
+
+func (noExtracts) Extract(context.Context, mailbox.Email) (*message.Extract, error) {
+	return nil, rookery.E("open extract", rookery.KindDamaged, nil)
+}
+
+// TestBodyNeedsNoExtract fetches messages whose extracts cannot be opened.
 func TestBodyNeedsNoExtract(t *testing.T) {
-	if new(fetchItem).needsExtract() {
-		t.Error("an item of nothing needs the extract")
-	}
-	it := fetchItem{"BODY.PEEK[]", &section{peek: true}}
-	if it.needsExtract() || !it.needsBody() {
-		t.Errorf("BODY[]: extract %v, body %v", it.needsExtract(), it.needsBody())
-	}
-	c := fetched(t, nested, hello)
-	got := c.ok("FETCH 1:2 BODY.PEEK[]<5.10>")
-	has(t, got, "* 1 FETCH (BODY[]<5> {10}", "* 2 FETCH (BODY[]<5> {10}")
+	var s *stack
+	s = newStack(t, func(o *Options) {
+		o.Mounts = func(context.Context, rookery.AccountID) ([]Mount, error) {
+			return []Mount{{"Backups", noExtracts{readOnly{s.account("yesterday"), &atomic.Bool{}}}}}, nil
+		}
+	})
+	s.file("yesterday", "INBOX", "Subject: one\r\n\r\nold text\r\n")
+	c := s.signIn("ann")
+	c.ok("SELECT Backups/INBOX")
+	has(t, c.ok("FETCH 1 (RFC822.SIZE BODY.PEEK[])"), "RFC822.SIZE 26", "BODY[] {26}", "old text")
+	has(t, c.ok("FETCH 1 BODY.PEEK[]<9.3>"), "BODY[]<9> {3}", "one")
+	c.fails("FETCH 1 ENVELOPE", "NO [SERVERBUG]")
 }

@@ -259,8 +259,11 @@ func Addr(a net.Addr) netip.Addr {
 
 // Client is what counts as one client: an IPv4 address, or the /64 of an IPv6
 // address, which one customer has for himself.
-func Client(a net.Addr) netip.Prefix {
-	ip := Addr(a).WithZone("")
+func Client(a net.Addr) netip.Prefix { return Network(Addr(a)) }
+
+// Network is Client for an address without a port.
+func Network(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := 64
 	if ip.Is4() {
 		bits = 32

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"rookery/protocols/listen"
 )
 
 // Budget is how many failures are tolerated at once, and how long it takes
@@ -124,16 +126,10 @@ func (d *delays) forget(key string) {
 	d.keys.Remove(key)
 }
 
-// network is what counts as one client: an IPv4 address, or the /64 of an IPv6
-// one, within which a site chooses addresses as it likes (RFC 4291 2.5.1).
+// network is what counts as one client, as the listeners count it.
 func network(client netip.AddrPort) string {
-	addr, bits := client.Addr().Unmap(), 64
-	if addr.Is4() {
-		bits = 32
-	}
-	if !addr.IsValid() {
+	if !client.Addr().IsValid() {
 		return "unknown"
 	}
-	p, _ := addr.Prefix(bits) // fails for too many bits only
-	return p.String()
+	return listen.Network(client.Addr()).String()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -107,9 +108,20 @@ func (c *conn) woke() (draining bool) {
 	return c.draining
 }
 
-// serve talks to the client until the end of the connection.
+// serve talks to the client until the end of the connection. A fault in it is
+// this connection's: it must not end the node.
 func (c *conn) serve() {
 	defer c.close()
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.server.o.Logger.Error("smtp: a session failed; please report this", "client", c.ip, "fault", fault, "stack", string(debug.Stack()))
+			c.send(say(421, enhanced{4, 3, 0}, "The server failed, closing the connection; try again later"))
+			c.hangUp()
+		}
+		if c.session != nil {
+			c.session.end()
+		}
+	}()
 	if c.listener.mode == Submissions && c.handshake() != nil {
 		return
 	}
@@ -126,9 +138,6 @@ func (c *conn) serve() {
 			break
 		}
 		c.command(line, err)
-	}
-	if c.session != nil {
-		c.session.end()
 	}
 }
 

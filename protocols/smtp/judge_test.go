@@ -108,3 +108,23 @@ func TestVerdictsAreReplies(t *testing.T) {
 		}
 	}
 }
+
+// faulty is a filter with a fault.
+type faulty struct{ policy.Base }
+
+func (f faulty) Begin(policy.Connection) policy.Transaction { return f }
+func (faulty) OnMail(context.Context, policy.Sender) policy.Verdict {
+	panic("a fault")
+}
+
+// TestAFaultEndsOneConnection has a filter panic: the client is told to come
+// back, and others are served.
+func TestAFaultEndsOneConnection(t *testing.T) {
+	r := newRig(t, MX, func(o *Options) { o.Policy.MX = policy.Chain{faulty{}} })
+	bystander, c := r.dial(), r.dial()
+	bystander.hello()
+	c.hello()
+	c.do("MAIL FROM:<x@example.org>", "421 4.3.0 ")
+	c.closed()
+	bystander.do("NOOP", "250 ")
+}
