@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rookery"
@@ -31,6 +32,8 @@ const (
 type sessions struct {
 	node  *Node
 	slots chan struct{}
+	// adopted counts the sessions of other nodes' clients served here.
+	adopted atomic.Int64
 
 	mu   sync.Mutex
 	open map[*tunnel]struct{}
@@ -210,6 +213,11 @@ func (s *sessions) serve() {
 		if err == nil {
 			err = s.admit(ctx, p)
 		}
+		if err == nil {
+			if err = s.enter(s.node.limits.Load().Connections); err == nil {
+				defer s.adopted.Add(-1)
+			}
+		}
 		if err != nil {
 			proxy.WriteAnswer(conn, "", rookery.E("adopt session", 0, err))
 			return
@@ -224,6 +232,17 @@ func (s *sessions) serve() {
 			proxy.WriteAnswer(conn, "", rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("protocol %q is not served", p.Protocol)))
 		}
 	})
+}
+
+// enter counts a session of another node's client in, of which a node serves as
+// many as a listener has connections. KindUnavailable: it has no room for one
+// more, but another replica may.
+func (s *sessions) enter(most int) error {
+	if s.adopted.Add(1) > int64(most) {
+		s.adopted.Add(-1)
+		return rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("this node serves %d sessions of other nodes' clients already (limits.connections)", most))
+	}
+	return nil
 }
 
 // admit refuses what this node does not serve, and accounts that it knows as
