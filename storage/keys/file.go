@@ -32,29 +32,44 @@ type fileKey struct {
 // KindDenied if others than its owner may read it, KindDamaged if it is not a
 // whole keyring.
 func LoadKeyring(path string) (*Keyring, error) {
+	for {
+		k, replaced, err := loadKeyring(path)
+		if err == nil || !replaced {
+			return k, err
+		}
+	}
+}
+
+// loadKeyring reads the file once. It may be replaced meanwhile, and then Save
+// overwrites the one that is being read: what came of that says nothing.
+func loadKeyring(path string) (k *Keyring, replaced bool, err error) {
 	const op = "load keyring"
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, rookery.E(op, rookery.KindNotFound, err)
+		return nil, false, rookery.E(op, rookery.KindNotFound, err)
 	}
 	if err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, err)
+		return nil, false, rookery.E(op, rookery.KindUnavailable, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, err)
+		return nil, false, rookery.E(op, rookery.KindUnavailable, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, rookery.E(op, rookery.KindDenied,
+		return nil, false, rookery.E(op, rookery.KindDenied,
 			fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm()))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxKeyring))
 	if err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, err)
+		return nil, false, rookery.E(op, rookery.KindUnavailable, err)
 	}
 	defer clear(data)
-	return ParseKeyring(data, path)
+	k, err = ParseKeyring(data, path)
+	if now, serr := os.Stat(path); err != nil && serr == nil {
+		replaced = !os.SameFile(info, now)
+	}
+	return k, replaced, err
 }
 
 // MaxKeyring bounds an encoded keyring in bytes.

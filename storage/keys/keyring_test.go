@@ -125,6 +125,39 @@ func TestKeyringFile(t *testing.T) {
 	}
 }
 
+// Whoever reads the file while it is replaced gets one ring or the other: Save
+// overwrites the file that a reader may have open.
+func TestKeyringIsReadWhileItChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	ring := GenerateKeyring()
+	if err := ring.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() {
+		defer close(over)
+		for range 50 {
+			if err := ring.Save(path); err != nil {
+				over <- err
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case err := <-over:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+			if _, err := LoadKeyring(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestKeysAreNotPrinted(t *testing.T) {
 	ring := GenerateKeyring()
 	acct, _, err := ring.NewAccountKey(rookery.NewAccountID())
