@@ -13,13 +13,6 @@ import (
 	"rookery/storage/command"
 )
 
-// Linked implements system.LinkEvents.
-func (n *Node) Linked() {
-	if a := n.bodies.accounts.Load(); a != nil {
-		a.Linked()
-	}
-}
-
 // ownerNow is what a directory entry is called now.
 func (n *Node) ownerNow(ctx context.Context, key string) (rookery.Owner, error) {
 	e, err := n.people.ByKey(ctx, key)
@@ -73,7 +66,7 @@ func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err
 		}
 		l.Left = own.Account.String()
 	}
-	_, err = n.propose(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, Other: own.Account})
+	_, err = n.groups.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, Other: own.Account})
 	if err == nil {
 		err = n.groups.Barrier(ctx, rookery.SystemGroup)
 	}

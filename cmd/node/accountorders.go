@@ -117,7 +117,7 @@ func (n *Node) accountOrders(t *routes) {
 			return
 		}
 		n.changeMove(w, r, func(id rookery.AccountID) error {
-			_, err := n.propose(r.Context(), &command.BeginMove{Account: id, To: in.To})
+			_, err := n.groups.ProposeSystem(r.Context(), &command.BeginMove{Account: id, To: in.To})
 			return err
 		})
 	})
@@ -128,7 +128,7 @@ func (n *Node) accountOrders(t *routes) {
 			if err != nil {
 				return err
 			}
-			_, err = n.propose(r.Context(), &command.AbandonMove{Account: id, Move: x.Move, Reason: "the operator gave it up"})
+			_, err = n.groups.ProposeSystem(r.Context(), &command.AbandonMove{Account: id, Move: x.Move, Reason: "the operator gave it up"})
 			return err
 		})
 	})

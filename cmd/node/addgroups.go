@@ -96,7 +96,7 @@ func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
 	if err != nil {
 		return adminapi.AddedGroup{}, err
 	}
-	_, err = n.propose(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
+	_, err = n.groups.ProposeSystem(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
 	if err != nil {
 		if rookery.Is(err, rookery.KindExists) { // not yet applied here
 			return adminapi.AddedGroup{}, errors.Join(err, n.groups.Barrier(ctx, rookery.SystemGroup))

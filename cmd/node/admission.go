@@ -30,7 +30,7 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 	if err := n.refuseTwin(q, info, key); err != nil {
 		return a, err
 	}
-	_, err = n.propose(ctx, &command.Admit{
+	_, err = n.groups.ProposeSystem(ctx, &command.Admit{
 		ID: q.Token.ID, Hash: q.Token.Hash(), Node: q.Node, Key: key,
 		Name: info.Name, Address: info.Address, Zone: info.Zone, Version: info.Version,
 	})
@@ -40,10 +40,10 @@ func (n *Node) admit(ctx context.Context, q transport.JoinRequest) (a transport.
 	if err != nil {
 		return a, err
 	}
-	if err := n.learnMembers(); err != nil {
+	if err := n.groups.LearnMembers(); err != nil {
 		return a, err
 	}
-	ring, err := n.tenant.ring.Encode()
+	ring, err := n.rings.Tenant.Keys.Encode()
 	if err != nil {
 		return a, err
 	}

@@ -13,26 +13,22 @@ import (
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
-	"rookery/storage/account"
-	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
-	"rookery/storage/propose"
 )
 
 // bodies is the node's way to message bodies: the object store, the cache in
 // front of it, and the packers.
 type bodies struct {
-	node     *Node
-	accounts atomic.Pointer[account.Store]
-	store    *objects.Store
-	tried    *objects.Trial
-	reader   *pack.Bodies
-	cache    *pack.Cache
-	packers  sync.Map // of *packing by rookery.GroupID
-	garbage  atomic.Pointer[settings.Garbage]
-	budget   *pack.Budget // of rewriting
-	totals   sync.Map     // of garbageStatus by rookery.GroupID
+	node    *Node
+	store   *objects.Store
+	tried   *objects.Trial
+	reader  *pack.Bodies
+	cache   *pack.Cache
+	packers sync.Map // of *packing by rookery.GroupID
+	garbage atomic.Pointer[settings.Garbage]
+	budget  *pack.Budget // of rewriting
+	totals  sync.Map     // of garbageStatus by rookery.GroupID
 }
 
 // packing is a group's packer at work.
@@ -101,7 +97,7 @@ func (b *bodies) addPacker(g *replicas.Replicas, id rookery.GroupID) {
 		return
 	}
 	p := pack.NewPacker(b.node.deps.tuning.pack(pack.Options{
-		Group: id, Source: g.Machine(id), Log: g.ReadChecked, Store: b.store, Propose: b.propose, Logger: b.node.deps.Logger,
+		Group: id, Source: g.Machine(id), Log: g.ReadChecked, Store: b.store, Propose: g.Commit, Logger: b.node.deps.Logger,
 		Packed:    func() { b.release(g, id) },
 		Deletable: b.deletable(id),
 		Clock:     b.packTime(g.Machine(id)), Age: func() (time.Time, error) { return b.node.jobTime(id) }, Repack: b.repack, Budget: b.budget,
@@ -122,17 +118,6 @@ func (b *bodies) removePacker(id rookery.GroupID) {
 		w.(*packing).stop()
 		<-w.(*packing).done
 	}
-}
-
-func (b *bodies) propose(ctx context.Context, id rookery.GroupID, c command.Command) error {
-	_, index, err := propose.Command(ctx, b.node.groups, id, c)
-	if err != nil {
-		return err
-	}
-	if b.node.groups.Machine(id) == nil {
-		return nil // agreed on by replicas elsewhere; there is none here that would show it
-	}
-	return b.node.groups.Wait(ctx, id, index)
 }
 
 // release lets the log recycle what lies below the oldest unpacked body.

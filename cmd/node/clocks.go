@@ -10,6 +10,7 @@ import (
 	"rookery/cluster/consensus"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
+	"rookery/storage/system"
 )
 
 // Every report says what time it is on its node; skews tells by that whose clock
@@ -96,7 +97,7 @@ func (n *Node) agreedTime() (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		all := members(nodes)
+		all := system.MemberIDs(nodes)
 		n.seeClocks(n.reports.All(all), len(all))
 	}
 	if skew := time.Duration(n.skew.Load()); skew != 0 {

@@ -42,7 +42,7 @@ func newForgetting(n *Node) *forgetting {
 }
 
 func (f *forgetting) run(ctx context.Context) error {
-	return f.node.topics.follow(ctx, forgetEvery, func() {
+	return f.node.groups.Follow(ctx, forgetEvery, func() {
 		if err := f.look(ctx); err != nil && ctx.Err() == nil {
 			f.node.deps.Logger.Warn("what nodes have left in the groups led here could not all be dropped; trying again", "error", err)
 		}
@@ -111,7 +111,7 @@ func (f *forgetting) forget(ctx context.Context, group rookery.GroupID, removed 
 		}
 		done, err := forgotten(id)
 		if err == nil && !done {
-			err = f.node.bodies.propose(ctx, group, cmd(id))
+			err = f.node.groups.Commit(ctx, group, cmd(id))
 		}
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (f *forgetting) dropStages(ctx context.Context, group rookery.GroupID, m *m
 			}
 		}
 		for _, s := range left {
-			if err := f.node.bodies.propose(ctx, group, &command.Abandon{Stage: s}); err != nil {
+			if err := f.node.groups.Commit(ctx, group, &command.Abandon{Stage: s}); err != nil {
 				errs = append(errs, err)
 				break
 			}

@@ -87,7 +87,7 @@ const holdsEvery = 30 * time.Second
 // spreadHolds brings the operators' holds to the groups this node leads, those
 // that were added since included, and takes lifted ones off.
 func (n *Node) spreadHolds(ctx context.Context) error {
-	return n.topics.follow(ctx, holdsEvery, func() {
+	return n.groups.Follow(ctx, holdsEvery, func() {
 		n.groups.EachLed(ctx, "the holds on stored bytes cannot be brought to a group; it deletes nothing until this works", n.spreadTo)
 	})
 }
@@ -102,7 +102,7 @@ func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {
 		return err
 	}
 	for _, h := range missing {
-		if err := n.bodies.propose(ctx, id, holdOf(h)); err != nil {
+		if err := n.groups.Commit(ctx, id, holdOf(h)); err != nil {
 			return err
 		}
 	}
@@ -124,7 +124,7 @@ func (n *Node) spreadTo(ctx context.Context, id rookery.GroupID) error {
 			return err
 		}
 		if !slices.ContainsFunc(want, func(x system.Hold) bool { return x.Name == h.Name }) {
-			if err := n.bodies.propose(ctx, id, &command.Release{Kind: h.Kind, Name: h.Name}); err != nil {
+			if err := n.groups.Commit(ctx, id, &command.Release{Kind: h.Kind, Name: h.Name}); err != nil {
 				return err
 			}
 		}

@@ -47,7 +47,7 @@ func (d *cleared) work(ctx context.Context, n *Node) error {
 			if m := n.groups.Machine(id); m != nil {
 				all, _ := m.Purgeable(n.deps.Clock().UnixNano(), rookery.AccountID{}, 1000)
 				for _, a := range all {
-					n.bodies.propose(ctx, id, &command.PurgeExpunged{Account: a, Before: n.deps.Clock().UnixNano()})
+					n.groups.Commit(ctx, id, &command.PurgeExpunged{Account: a, Before: n.deps.Clock().UnixNano()})
 				}
 			}
 		}

@@ -169,7 +169,7 @@ func TestHoldThroughANode(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// One group loses it, as one that was added later lacks it.
-	if err := c.bodies.propose(t.Context(), 3, &command.Release{Kind: command.HoldOperator, Name: "case 7"}); err != nil {
+	if err := c.groups.Commit(t.Context(), 3, &command.Release{Kind: command.HoldOperator, Name: "case 7"}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := c.client().Holds(t.Context())

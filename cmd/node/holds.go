@@ -35,7 +35,7 @@ func (n *Node) placeHold(ctx context.Context, o adminapi.HoldOrder) (a adminapi.
 	if !o.To.IsZero() {
 		h.To = o.To.UnixNano()
 	}
-	if _, err := n.propose(ctx, &command.PlaceHold{Hold: h, Time: now.UnixNano()}); err != nil {
+	if _, err := n.groups.ProposeSystem(ctx, &command.PlaceHold{Hold: h, Time: now.UnixNano()}); err != nil {
 		return a, err
 	}
 	n.deps.Logger.Info("a hold was placed", "name", o.Name, "reason", o.Reason)
@@ -58,7 +58,7 @@ func (n *Node) liftHold(ctx context.Context, name string) (a adminapi.HoldAnswer
 	if !known {
 		return a, rookery.E("release hold", rookery.KindNotFound, fmt.Errorf("there is no hold %q; see: rookery storage hold list", name))
 	}
-	if _, err := n.propose(ctx, &command.LiftHold{Name: name}); err != nil {
+	if _, err := n.groups.ProposeSystem(ctx, &command.LiftHold{Name: name}); err != nil {
 		return a, err
 	}
 	n.deps.Logger.Info("a hold was released", "name", name)
@@ -67,7 +67,7 @@ func (n *Node) liftHold(ctx context.Context, name string) (a adminapi.HoldAnswer
 
 // everyGroup proposes a command to each mail group and says which took it.
 func (n *Node) everyGroup(ctx context.Context, c command.Command) (a adminapi.HoldAnswer, err error) {
-	ids, err := n.placedMail()
+	ids, err := n.groups.Placed()
 	if err != nil {
 		return a, err
 	}
@@ -117,7 +117,7 @@ func (n *Node) listHolds(ctx context.Context) (l adminapi.HoldList, err error) {
 	if err != nil {
 		return l, err
 	}
-	ids, err := n.placedMail()
+	ids, err := n.groups.Placed()
 	if err != nil {
 		return l, err
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"rookery/cmd/node/settings"
 	"strings"
 	"sync"
 	"time"
+
+	"rookery/cmd/node/replicas"
+	"rookery/cmd/node/settings"
 )
 
 // triesSettings is how often a node tries settings again that it could not use.
@@ -86,7 +88,7 @@ func (n *Node) firstSettings() (settings.Cluster, uint64, error) {
 // the next start. Those that cannot be used leave the former ones in force, and
 // are tried again: a file may be put where they name it.
 func (n *Node) followSettings(ctx context.Context) error {
-	return n.topics.follow(ctx, triesSettings, func() {
+	return n.groups.Follow(ctx, triesSettings, func() {
 		set, version, err := n.usable()
 		if err == nil && version == n.inForce.at() && n.inForce.trouble() == "" {
 			return
@@ -102,7 +104,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 		n.inForce.use(version)
 		n.keepSettings(version)
 		n.deps.Logger.Info("settings are in force", "version", version)
-	}, topicSettings)
+	}, replicas.TopicSettings)
 }
 
 func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
@@ -70,7 +71,7 @@ func (n *Node) impose(t *testing.T, edit func(*settings.Cluster)) {
 	if doc, err = set.Document(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.propose(t.Context(), &command.SetSettings{Version: version, Document: doc}); err != nil {
+	if _, err := n.groups.ProposeSystem(t.Context(), &command.SetSettings{Version: version, Document: doc}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -154,7 +155,7 @@ func TestFileOfTheSettingsGoesAway(t *testing.T) {
 	if err := os.WriteFile(file, pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.Settings(2) // instead of the next try
+	n.groups.Publish(replicas.TopicSettings) // instead of the next try
 	until(t, "the settings are in force again", func() bool { return n.inForce.trouble() == "" })
 	if p := n.problemWith("not in force"); p != "" {
 		t.Errorf("the status still says %q", p)

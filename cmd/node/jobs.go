@@ -7,10 +7,6 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
-	"rookery/storage/command"
-	"rookery/storage/mailbox"
-	"rookery/storage/propose"
-	"rookery/storage/queue"
 )
 
 // purgeEvery is how often expunged messages past their time are looked for;
@@ -28,43 +24,6 @@ const (
 	squeezeEvery = 5 * time.Second
 )
 
-// mailEvents are what one mail group's machine reports.
-type mailEvents struct {
-	node  *Node
-	group rookery.GroupID
-}
-
-// Changed implements mailbox.Events: sessions wake.
-func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq rookery.ModSeq) {
-	if a := e.node.bodies.accounts.Load(); a != nil {
-		a.Changed(id, box, modseq)
-	}
-}
-
-// Unpacked implements mailbox.Events: the group's packer has work. What is
-// replayed before there is one it finds by itself.
-func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
-	if p, ok := e.node.bodies.packers.Load(e.group); ok {
-		p.(*packing).Unpacked(bytes)
-	}
-}
-
-// Queued implements mailbox.QueueEvents: the leader files the message.
-func (e mailEvents) Queued(rows []queue.Due) {
-	if d := e.node.deliver; d != nil {
-		d.Queued(e.group, rows)
-	}
-}
-
-// Settings implements system.Events.
-func (n *Node) Settings(uint64) { n.topics.publish(topicSettings) }
-
-// Nodes implements system.Events.
-func (n *Node) Nodes() { n.Groups() }
-
-// Groups implements system.Events.
-func (n *Node) Groups() { n.topics.publish(topicPlacement) }
-
 // startJobs runs what goes on in the background until Close.
 func (n *Node) startJobs() {
 	n.job("delivery to further groups", n.deliver.Run)
@@ -78,12 +37,9 @@ func (n *Node) startJobs() {
 	n.job("forgetting of nodes", newForgetting(n).run)
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("placement", n.place)
-	n.job("tenant keys", n.followKeys)
-	n.job("rewrapping of keys", n.rewrapKeys)
-	n.job("erasure of accounts", n.eraseJob)
+	n.job("keys", n.keys.Run)
 	n.job("moves of accounts", n.movers.run)
 	n.job("holds", n.spreadHolds)
-	n.job("settings key", n.followSettingsKey)
 	n.job("trying the object store", n.bodies.tried.Run)
 	n.job("orphan sweep", n.sweepRegularly)
 }
@@ -120,7 +76,7 @@ func (n *Node) fetchMissing(ctx context.Context) error {
 // where another node leads and packs.
 func (n *Node) releaseLog(ctx context.Context) error {
 	i := 0
-	return n.topics.follow(ctx, squeezeEvery, func() {
+	return n.groups.Follow(ctx, squeezeEvery, func() {
 		short := n.groups.Log().Stats().Short
 		if short || i%int(releaseEvery/squeezeEvery) == 0 {
 			for _, id := range n.groups.Here() {
@@ -135,7 +91,7 @@ func (n *Node) releaseLog(ctx context.Context) error {
 // purge removes expunged messages whose time is over, in the groups this node
 // leads.
 func (n *Node) purge(ctx context.Context) error {
-	return n.topics.follow(ctx, n.deps.tuning.purgeTime(), func() {
+	return n.groups.Follow(ctx, n.deps.tuning.purgeTime(), func() {
 		n.groups.EachLed(ctx, "purge of expunged messages failed; trying again later", n.purgeGroup)
 	})
 }
@@ -166,21 +122,10 @@ func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
 			return err
 		}
 		for _, a := range some {
-			if err := n.purgeAccount(ctx, id, a, before); err != nil {
+			if err := n.accounts.Purge(ctx, id, a, before); err != nil {
 				return err
 			}
 		}
 		after = some[len(some)-1]
-	}
-}
-
-// purgeAccount purges what an account expunged before a time, and what its
-// deleted mailboxes, or the account where it was erased, left.
-func (n *Node) purgeAccount(ctx context.Context, id rookery.GroupID, a rookery.AccountID, before int64) error {
-	for {
-		r, _, err := propose.As[*command.PurgeResult](ctx, n.groups, id, &command.PurgeExpunged{Account: a, Before: before})
-		if err != nil || !r.More {
-			return err
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
 	"rookery/internal/durable"
 
 	"rookery"

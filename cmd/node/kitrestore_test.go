@@ -76,7 +76,7 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 		return kit
 	}
 	old := kitOf(cfg.DataDir, "old")
-	if _, err := n.rotateTenant(t.Context()); err != nil {
+	if _, err := n.keys.Rotate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	kit := kitOf(cfg.DataDir, "kit")

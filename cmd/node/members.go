@@ -11,27 +11,13 @@ import (
 	"rookery/cluster/consensus"
 	"rookery/cluster/placement"
 	"rookery/cluster/transport"
-	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
-	"rookery/storage/propose"
 	"rookery/storage/system"
 )
 
 // CommandVersion is the highest version of commands this binary reads.
 var CommandVersion = command.Version
-
-// propose has the system group agree on a command.
-func (n *Node) propose(ctx context.Context, c command.Command) (command.Result, error) {
-	result, _, err := propose.Command(ctx, n.groups, rookery.SystemGroup, c)
-	return result, err
-}
-
-// proposeAt gives the command's place in the log as well.
-func (n *Node) proposeAt(ctx context.Context, c command.Command) (rookery.LogIndex, command.Result, error) {
-	result, index, err := propose.Command(ctx, n.groups, rookery.SystemGroup, c)
-	return index, result, err
-}
 
 // enlist writes this node into the registry, and on the first node of a new
 // cluster the groups it begins with.
@@ -52,7 +38,7 @@ func (n *Node) enlist(ctx context.Context) error {
 	}
 	key := n.peers.Certificate().KeyHash()
 	if have.Key != key || have.Address != n.peers.Address() || have.Name != n.cfg.Name || have.Zone != n.cfg.Cluster.Zone || have.Version != CommandVersion {
-		if _, err := n.propose(ctx, &command.RegisterNode{
+		if _, err := n.groups.ProposeSystem(ctx, &command.RegisterNode{
 			Node: n.id.Node, Name: n.cfg.Name, Address: n.peers.Address(), Zone: n.cfg.Cluster.Zone, Version: CommandVersion, Key: key,
 		}); err != nil {
 			return err
@@ -71,7 +57,7 @@ func (n *Node) enlist(ctx context.Context) error {
 		if _, err := n.system.Group(id); err == nil {
 			continue
 		}
-		_, err := n.propose(ctx, &command.CreateGroup{Group: id, Members: []rookery.NodeID{n.id.Node}})
+		_, err := n.groups.ProposeSystem(ctx, &command.CreateGroup{Group: id, Members: []rookery.NodeID{n.id.Node}})
 		if err != nil && !rookery.Is(err, rookery.KindExists) {
 			return err
 		}
@@ -133,11 +119,11 @@ const clusterEvery = 10 * time.Second
 // followCluster keeps the mesh and the groups of this node up with the
 // registry and the placement.
 func (n *Node) followCluster(ctx context.Context) error {
-	return n.topics.follow(ctx, clusterEvery, func() {
+	return n.groups.Follow(ctx, clusterEvery, func() {
 		if err := n.enlist(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Warn("this node could not be written into the registry yet", "error", err)
 		}
-		if err := n.learnMembers(); err != nil {
+		if err := n.groups.LearnMembers(); err != nil {
 			n.deps.Logger.Error("the registry of nodes cannot be read", "error", err)
 		}
 		if err := n.stopFull(ctx); err != nil && ctx.Err() == nil {
@@ -155,20 +141,7 @@ func (n *Node) followCluster(ctx context.Context) error {
 		if err := n.eraseLeft(ctx); err != nil && ctx.Err() == nil {
 			n.deps.Logger.Error("what is here of a group that has left this node cannot be freed; trying again", "error", err)
 		}
-	}, topicPlacement)
-}
-
-func (n *Node) learnMembers() error {
-	nodes, err := n.system.Nodes()
-	if err != nil || len(nodes) == 0 {
-		return err
-	}
-	members := map[rookery.NodeID]peers.Member{}
-	for _, x := range nodes {
-		members[x.ID] = peers.Member{Address: x.Address, Key: x.Key, Removed: !x.Member()}
-	}
-	n.peers.Learn(members)
-	return nil
+	}, replicas.TopicPlacement)
 }
 
 // MintToken makes a token with which one node may join within a time, and the
@@ -181,7 +154,7 @@ func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string
 		now, err = n.deps.Clock(), nil // too few nodes say what time it is: the token is how more come
 	}
 	if err == nil {
-		_, err = n.propose(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: now.Add(valid).UnixNano()})
+		_, err = n.groups.ProposeSystem(ctx, &command.Invite{ID: t.ID, Hash: t.Hash(), Expires: now.Add(valid).UnixNano()})
 	}
 	if err != nil {
 		return "", nil, err
@@ -215,11 +188,12 @@ func (n *Node) setState(ctx context.Context, name string, to command.NodeState) 
 				return err
 			}
 		}
-		index, _, err := n.proposeAt(ctx, &command.SetNodeState{Node: found[0], State: to})
-		if err != nil || to == command.NodeRemoved && found[0] == n.id.Node { // whom nobody tells
+		set := &command.SetNodeState{Node: found[0], State: to}
+		if to == command.NodeRemoved && found[0] == n.id.Node { // whom nobody tells
+			_, err := n.groups.ProposeSystem(ctx, set)
 			return err
 		}
-		return n.groups.Wait(ctx, rookery.SystemGroup, index)
+		return n.groups.Commit(ctx, rookery.SystemGroup, set)
 	}
 	return rookery.E("change node", rookery.KindConflict, fmt.Errorf("several nodes are called %q; name one by its id: %v", name, found))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/accountmove"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -57,13 +58,13 @@ func (m *movers) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	searched := time.Now()
-	return m.node.topics.follow(ctx, movesEvery, func() {
+	return m.node.groups.Follow(ctx, movesEvery, func() {
 		m.look(ctx, &wg)
 		if time.Since(searched) >= leftoversEvery {
 			searched = time.Now()
 			m.leftovers(ctx)
 		}
-	}, topicPlacement)
+	}, replicas.TopicPlacement)
 }
 
 // look begins what is to be done here, the oldest first, and ends what is not
@@ -159,7 +160,7 @@ func (m *movers) moving(at *mailbox.Machine) []mailbox.Moving {
 }
 
 func (m *movers) propose(ctx context.Context, group rookery.GroupID, c command.Command) {
-	if err := m.node.bodies.propose(ctx, group, c); err != nil && ctx.Err() == nil {
+	if err := m.node.groups.Commit(ctx, group, c); err != nil && ctx.Err() == nil {
 		m.node.deps.Logger.Warn("a move of an account cannot be settled yet", "group", group, "error", err)
 	}
 }

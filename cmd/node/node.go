@@ -16,6 +16,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
@@ -77,45 +78,43 @@ const startWithin = 30 * time.Second
 
 // Node is one running node.
 type Node struct {
-	cfg          settings.Node
-	deps         Deps
-	dir          datadir.Dir
-	id           datadir.Identity
-	lock         *os.File
-	tenant       *keyRing
-	settingsRing *keyRing
-	groups       *replicas.Replicas
-	system       *system.Machine
-	settings     *settingsStore
-	inForce      inForce
-	people       *people
-	bodies       *bodies
-	accounts     *account.Store
-	deliver      *delivery.Deliverer
-	servers      *servers
-	onward       *sessions
-	movers       *movers
-	health       *health
-	peers        *peers.Peers
-	admin        *adminServer
-	limits       atomic.Pointer[settings.Limits]
-	topics       topics
-	lives        *peers.Liveness
-	reports      *peers.Reports
-	questions    questions
-	serving      atomic.Pointer[servers] // when its listeners are open
-	full         atomic.Bool             // no mail group runs here until the disk has room
-	replication  atomic.Int32
-	clocks       atomic.Pointer[clockLook]
-	skew         atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
-	deadAfter    atomic.Int64 // a time.Duration
+	cfg         settings.Node
+	deps        Deps
+	dir         datadir.Dir
+	id          datadir.Identity
+	lock        *os.File
+	stored      keyring.Stored
+	rings       *keyring.Rings
+	keys        *keyring.Service
+	hears       events
+	groups      *replicas.Replicas
+	system      *system.Machine
+	settings    *settingsStore
+	inForce     inForce
+	people      *people
+	bodies      *bodies
+	accounts    *account.Store
+	deliver     *delivery.Deliverer
+	servers     *servers
+	onward      *sessions
+	movers      *movers
+	health      *health
+	peers       *peers.Peers
+	admin       *adminServer
+	limits      atomic.Pointer[settings.Limits]
+	lives       *peers.Liveness
+	reports     *peers.Reports
+	questions   questions
+	serving     atomic.Pointer[servers] // when its listeners are open
+	full        atomic.Bool             // no mail group runs here until the disk has room
+	replication atomic.Int32
+	clocks      atomic.Pointer[clockLook]
+	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
+	deadAfter   atomic.Int64 // a time.Duration
 
 	// current is that since the start the placement was read behind a barrier
 	// once. Open sets it, then the following of the cluster.
 	current bool
-
-	rewraps       sync.Map // of true by the rookery.GroupID whose keys to look at
-	eraseProgress progress
 
 	over over // why the node cannot go on
 
@@ -198,10 +197,7 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 	if n.id, err = n.dir.Start(n.deps.FS); err != nil {
 		return err
 	}
-	if n.tenant, err = openTenantRing(ctx, n); err != nil {
-		return err
-	}
-	n.settingsRing, err = openSettingsRing(ctx, n)
+	n.stored, err = keyring.Load(ctx, n.dir, n.cfg.Keys.Command)
 	return err
 }
 
@@ -222,19 +218,20 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.system = n.groups.System()
 	n.warnOfOwnKey()
 	n.questions.facts = replicas.NewQuestion(n.groups, peers.AccountFacts, askWait, n.factsHere)
-	n.tenant.serve()
-	n.settingsRing.serve()
+	n.rings = keyring.New(n.stored, keyring.Options{
+		Self: n.id.Node, DataDir: n.cfg.DataDir, Replicas: n.groups, Peers: n.peers, Logger: n.deps.Logger, TenantMoved: n.hears.keysMoved,
+	})
 	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
-	if err := n.settingsRing.find(ctx); err != nil {
+	if err := n.rings.Settings.Find(ctx); err != nil {
 		return err
 	}
-	keys, err := gossipKeys(n.settingsRing.ring)
+	keys, err := keyring.GossipKeys(n.rings.Settings.Keys)
 	if err != nil {
 		return err
 	}
-	if n.lives, err = n.peers.OpenLiveness(ctx, keys, n.Groups); err != nil {
+	if n.lives, err = n.peers.OpenLiveness(ctx, keys, func() { n.groups.Publish(replicas.TopicPlacement) }); err != nil {
 		return err
 	}
 	n.reports = n.peers.NewReports(n.jobs, n.lives.Alive, n.report) // which say how long it is alive
@@ -244,7 +241,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if err := n.awaitSystem(ctx); err != nil {
 		return err
 	}
-	return n.learnMembers()
+	return n.groups.LearnMembers()
 }
 
 // openReplicas opens the groups of this node.
@@ -252,7 +249,7 @@ func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 	return replicas.Open(ctx, replicas.Options{
 		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
 		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.Done(), Go: n.job,
-		System: n, Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: func(id rookery.GroupID) { n.deliver.Led(id) },
+		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing, Linked: n.hears.linked,
 		Committed: n.metrics.committed, Waited: n.metrics.barriers.Observe, NoBarrier: noBarrier,
 		Tune: replicas.Tuning{Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply, Erasing: n.deps.tuning.erasing},
 	})
@@ -318,7 +315,7 @@ func (n *Node) begun() error {
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	n.settings = &settingsStore{groups: n.groups, system: n.system, sealer: n.newSealer(), on: machine{n.cfg.DataDir}}
+	n.settings = &settingsStore{groups: n.groups, system: n.system, sealer: n.rings.Sealer(n.jobs), force: &n.inForce, on: machine{n.cfg.DataDir}}
 	version, _, err := n.system.Settings()
 	if err != nil {
 		return err
@@ -336,7 +333,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.tenant.find(ctx); err != nil {
+	if err := n.rings.Tenant.Find(ctx); err != nil {
 		return err
 	}
 	n.limits.Store(&set.Limits)
@@ -356,16 +353,21 @@ func (n *Node) openMail(ctx context.Context) error {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.tenant.ring, Fetch: n.fetchKeys, Bodies: n.bodies.reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.bodies.reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
-	n.bodies.accounts.Store(n.accounts)
+	n.hears.accounts.Store(n.accounts)
+	n.keys = n.rings.Work(keyring.Work{
+		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
+	n.hears.deliver.Store(n.deliver)
 	n.movers = newMovers(n)
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
@@ -384,12 +386,11 @@ func (n *Node) openMail(ctx context.Context) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
-	n.serveProgress()
 	n.openQuestions()
 	n.serveStages()
 	n.serveChecks()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.propose}, orders: n.adminOrders(), logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}

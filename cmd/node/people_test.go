@@ -1,9 +1,10 @@
 package node
 
 import (
-	"rookery/cmd/node/settings"
 	"slices"
 	"testing"
+
+	"rookery/cmd/node/settings"
 )
 
 // TestDirectoriesOutliveOtherSettings: connections and what is remembered,

@@ -9,7 +9,9 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/placement"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
+	"rookery/storage/system"
 )
 
 // reconcileAt is how often the placement is looked at.
@@ -19,7 +21,7 @@ const reconcileAt = time.Second
 func (n *Node) place(ctx context.Context) error {
 	r := placement.New(placement.Options{Node: n.id.Node, View: placer{n}, Registry: placer{n}, Groups: placer{n}, Policy: n.policy, Logger: n.deps.Logger})
 	n.job("wake of the placement", func(ctx context.Context) error {
-		return n.topics.follow(ctx, time.Hour, r.Wake, topicPlacement)
+		return n.groups.Follow(ctx, time.Hour, r.Wake, replicas.TopicPlacement)
 	})
 	return r.Run(ctx, reconcileAt)
 }
@@ -41,7 +43,7 @@ type placer struct{ *Node }
 // Nodes implements placement.View.
 func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	nodes, err := p.system.Nodes()
-	all := members(nodes)
+	all := system.MemberIDs(nodes)
 	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reports.All(all)
 	if err == nil {
 		wrong = p.seeClocks(reports, len(all))
@@ -86,13 +88,13 @@ func (p placer) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, er
 
 // Place implements placement.Registry.
 func (p placer) Place(ctx context.Context, group rookery.GroupID, members []rookery.NodeID, version uint64) error {
-	_, err := p.propose(ctx, &command.PlaceGroup{Group: group, Members: members, Version: version})
+	_, err := p.groups.ProposeSystem(ctx, &command.PlaceGroup{Group: group, Members: members, Version: version})
 	return err
 }
 
 // Confirm implements placement.Registry.
 func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error {
-	_, err := p.propose(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters, Open: !settled})
+	_, err := p.groups.ProposeSystem(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters, Open: !settled})
 	return err
 }
 

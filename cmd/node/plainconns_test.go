@@ -9,9 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"rookery/cmd/node/settings"
 	"testing"
 	"time"
+
+	"rookery/cmd/node/settings"
 )
 
 // portNetwork listens anywhere and says where.

@@ -130,7 +130,7 @@ func settle(ctx context.Context, n *Node, i int) (rookery.AccountID, error) {
 		return rookery.AccountID{}, err
 	}
 	to := firstMail()[i%mailGroups]
-	if _, err := n.propose(ctx, &command.EnsureAccount{DirectoryKey: e.Key, Account: rookery.NewAccountID(), Group: to}); err != nil {
+	if _, err := n.groups.ProposeSystem(ctx, &command.EnsureAccount{DirectoryKey: e.Key, Account: rookery.NewAccountID(), Group: to}); err != nil {
 		return rookery.AccountID{}, err
 	}
 	return ensure(ctx, n, login(i))

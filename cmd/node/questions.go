@@ -19,7 +19,6 @@ const askWait = replicas.AskWait
 type questions struct {
 	facts     *replicas.Question[rookery.AccountID, account.Facts]
 	items     *replicas.Question[peers.ItemsAfter, []command.ItemID]
-	census    *replicas.Question[peers.Nothing, mailbox.KeyCensus]
 	strangers *replicas.Question[[]command.PackID, []command.PackID]
 	holds     *replicas.Question[peers.Nothing, []mailbox.Hold]
 }
@@ -28,7 +27,6 @@ type questions struct {
 func (n *Node) openQuestions() {
 	q, g := &n.questions, n.groups
 	q.items = replicas.NewQuestion(g, peers.OpenItems, replicas.AskBarrierWait, n.itemsHere)
-	q.census = replicas.NewQuestion(g, peers.KeyCensus, replicas.AskBarrierWait, n.censusHere)
 	q.strangers = replicas.NewQuestion(g, peers.Strangers, replicas.AskBarrierWait, n.strangersHere)
 	q.holds = replicas.NewQuestion(g, peers.Holds, replicas.AskBarrierWait, n.holdsHere)
 }

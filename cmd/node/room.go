@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/replicas"
 )
 
 // roomEvery is how often the room on the disk is looked at.
@@ -37,7 +38,7 @@ func roomOn(state rlog.DiskState) error {
 // followDisk notes when the mail groups have to stop and may run again, and
 // wakes who does it.
 func (n *Node) followDisk(ctx context.Context) error {
-	return n.topics.follow(ctx, roomEvery, func() {
+	return n.groups.Follow(ctx, roomEvery, func() {
 		none := n.noRoom()
 		if !n.full.CompareAndSwap(!none, none) {
 			return
@@ -48,7 +49,7 @@ func (n *Node) followDisk(ctx context.Context) error {
 		} else {
 			n.deps.Logger.Info("the disk has room again: the mail groups run on this node", "free", s.DiskFree)
 		}
-		n.topics.publish(topicPlacement)
+		n.groups.Publish(replicas.TopicPlacement)
 	})
 }
 

@@ -184,7 +184,7 @@ func (s *sessions) dial(ctx context.Context, to rookery.NodeID, p proxy.Session)
 // machine may have died without a word.
 func (s *sessions) watch(ctx context.Context) error {
 	silent := map[rookery.NodeID]time.Time{}
-	return s.node.topics.follow(ctx, time.Second, func() {
+	return s.node.groups.Follow(ctx, time.Second, func() {
 		for _, t := range s.lost(silent, time.Now()) {
 			s.node.deps.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
 			t.Close()

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 
 	"rookery"
+	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
@@ -19,7 +19,8 @@ import (
 type settingsStore struct {
 	groups *replicas.Replicas
 	system *system.Machine
-	sealer *sealer
+	sealer *keyring.Sealer
+	force  *inForce
 	on     settings.Checker // of this node's machine
 }
 
@@ -50,16 +51,16 @@ func (s *settingsStore) open(doc []byte) (settings.Cluster, error) {
 	}
 	err = set.EachSecret(func(key string, v *string) (err error) {
 		if *v != "" {
-			*v, err = s.sealer.open(key, *v)
+			*v, err = s.sealer.Open(key, *v)
 		}
 		return err
 	})
 	return set, err
 }
 
-// sealedAnew reports whether all secrets are sealed under the version of the
+// SealedAnew reports whether all secrets are sealed under the version of the
 // settings key in use here.
-func (s *settingsStore) sealedAnew() (bool, error) {
+func (s *settingsStore) SealedAnew() (bool, error) {
 	version, doc, err := s.system.Settings()
 	if err != nil || version == 0 {
 		return err == nil, err
@@ -70,8 +71,7 @@ func (s *settingsStore) sealedAnew() (bool, error) {
 	}
 	anew := true
 	err = set.EachSecret(func(_ string, v *string) error {
-		under, _ := sealedUnder(*v)
-		anew = anew && (*v == "" || under >= s.sealer.ring.Current())
+		anew = anew && (*v == "" || s.sealer.IsCurrent(*v))
 		return nil
 	})
 	return anew, err
@@ -101,8 +101,8 @@ func (s *settingsStore) write(ctx context.Context, next settings.Cluster, versio
 	}
 	next.MakeIDs()
 	err = next.EachSecret(func(key string, v *string) (err error) {
-		if *v != "" && !strings.HasPrefix(*v, sealedPrefix) {
-			*v, err = s.sealer.seal(key, *v)
+		if *v != "" && !keyring.IsSealed(*v) {
+			*v, err = s.sealer.Seal(key, *v)
 		}
 		return err
 	})
@@ -118,3 +118,15 @@ func (s *settingsStore) write(ctx context.Context, next settings.Cluster, versio
 	}
 	return version + 1, nil
 }
+
+// SealAnew seals all secrets under the version of the settings key in use here.
+func (s *settingsStore) SealAnew(ctx context.Context) error {
+	set, version, err := s.read(ctx)
+	if err == nil {
+		_, err = s.write(ctx, set, version)
+	}
+	return err
+}
+
+// Trouble is why the stored settings are not in force, empty where they are.
+func (s *settingsStore) Trouble() string { return s.force.trouble() }

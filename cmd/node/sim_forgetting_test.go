@@ -75,7 +75,7 @@ func (c *sim) mustGo(o open, first rookery.LogIndex, within time.Duration, xs ..
 		c.until(within, "the stage is gone from "+x.cfg.Name, func() bool { return !x.holds(o) })
 	}
 	for range 300 { // Raft itself keeps the newest entries
-		if err := xs[0].bodies.propose(c.t.Context(), o.group, &command.ItemForget{}); err != nil {
+		if err := xs[0].groups.Commit(c.t.Context(), o.group, &command.ItemForget{}); err != nil {
 			c.t.Fatal(err)
 		}
 	}

@@ -126,7 +126,7 @@ func (c *sim) thief() *thief {
 	th := &thief{t: c.t, files: map[string][]byte{}}
 	for _, x := range c.nodes {
 		if x.Node != nil {
-			th.rings = append(th.rings, x.tenant.ring)
+			th.rings = append(th.rings, x.rings.Tenant.Keys)
 			c.takeImages(th, x)
 		}
 		if ring, err := datadir.Dir(x.cfg.DataDir).TenantKeys(x.cfg.Keys.Command).Load(context.Background()); err == nil {
@@ -283,15 +283,15 @@ func TestSimErasureLeavesNothingThatOpens(t *testing.T) {
 
 		// All steps but the last: bar, rotate, rewrap.
 		for _, v := range victims {
-			if err := n.proposeTo(ctx, v.group, &command.BarAccount{Account: v.id}); err != nil {
+			if err := n.groups.Commit(ctx, v.group, &command.BarAccount{Account: v.id}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := n.rotateTenant(ctx); err != nil {
+		if _, err := n.keys.Rotate(ctx); err != nil {
 			t.Fatal(err)
 		}
 		c.until(time.Minute, "everything is rewrapped", func() bool {
-			s, err := n.keyStatus(ctx)
+			s, err := n.keys.Status(ctx)
 			return err == nil && len(s.Problems) == 0 && accountsUnder(s, 1) == 0
 		})
 		th := c.thief()
@@ -303,7 +303,7 @@ func TestSimErasureLeavesNothingThatOpens(t *testing.T) {
 			}
 		}
 
-		ids, err := n.beginErasure(ctx, names(victims))
+		ids, err := n.keys.Erase(ctx, names(victims))
 		if err != nil || len(ids) != len(victims) {
 			t.Fatal(ids, err)
 		}
@@ -329,7 +329,7 @@ func TestSimErasureLeavesNothingThatOpens(t *testing.T) {
 		if found != len(c.ledger.people) {
 			t.Errorf("the search finds the keys of %d of %d living accounts", found, len(c.ledger.people))
 		}
-		s, err := n.keyStatus(ctx)
+		s, err := n.keys.Status(ctx)
 		if err != nil || len(s.Problems) > 0 {
 			t.Errorf("%+v %v", s, err)
 		}
@@ -359,11 +359,11 @@ func TestSimErasingManyCostsOneRotation(t *testing.T) {
 			}
 			all = append(all, id.String())
 		}
-		if _, err := n.beginErasure(c.t.Context(), all); err != nil {
+		if _, err := n.keys.Erase(c.t.Context(), all); err != nil {
 			t.Fatal(err)
 		}
 		c.awaitErased(2 * time.Minute)
-		if v := n.tenant.ring.Versions(); !slices.Equal(v, []uint32{2}) {
+		if v := n.rings.Tenant.Keys.Versions(); !slices.Equal(v, []uint32{2}) {
 			t.Errorf("the ring has versions %v", v)
 		}
 	})
@@ -379,29 +379,29 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 		n := c.nodes[0].Node
 		ctx := c.t.Context()
 		c.until(time.Minute, "a rotation without a dead node", func() bool {
-			r, err := n.rotateTenant(ctx)
+			r, err := n.keys.Rotate(ctx)
 			return err == nil && slices.Equal(r.Without, []string{away.cfg.Name})
 		})
-		use := n.tenant.ring.Current()
+		use := n.rings.Tenant.Keys.Current()
 		c.until(time.Minute, "everything is rewrapped", func() bool {
-			s, err := n.keyStatus(ctx)
+			s, err := n.keys.Status(ctx)
 			return err == nil && accountsUnder(s, use) == testPeople
 		})
-		if _, err := n.destroyTenant(ctx); !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), away.cfg.Name) {
+		if _, err := n.keys.Destroy(ctx); !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), away.cfg.Name) {
 			t.Errorf("destroyed while a node is away: %v", err)
 		}
-		if len(n.tenant.ring.Versions()) < 2 {
+		if len(n.rings.Tenant.Keys.Versions()) < 2 {
 			t.Error("the old key is gone")
 		}
 		c.on(away)
 		c.mustCheck()
-		if got := away.tenant.ring.Current(); got != use {
+		if got := away.rings.Tenant.Keys.Current(); got != use {
 			t.Errorf("it uses %d", got)
 		}
 		// The connection to the node that was down is tried again within half a
 		// second; until then it does not answer, which is temporary.
 		c.until(time.Minute, "the old key is destroyed", func() bool {
-			_, err := n.destroyTenant(ctx)
+			_, err := n.keys.Destroy(ctx)
 			if err != nil && !rookery.Is(err, rookery.KindUnavailable) {
 				t.Fatal(err)
 			}
@@ -411,7 +411,7 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 			return err == nil
 		})
 		for _, x := range c.nodes {
-			if v := x.tenant.ring.Versions(); !slices.Equal(v, []uint32{use}) {
+			if v := x.rings.Tenant.Keys.Versions(); !slices.Equal(v, []uint32{use}) {
 				t.Errorf("%s holds %v", x.cfg.Name, v)
 			}
 		}
@@ -424,19 +424,18 @@ func TestSimNodeIsDownWhileKeysRotate(t *testing.T) {
 func TestSimRotationWaitsForTheLiving(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		n, stuck := c.nodes[0].Node, c.nodes[2]
-		good := stuck.tenant.source
-		stuck.tenant.source = stuck.dir.TenantKeys([]string{"/bin/false"})
+		good := stuck.rings.Tenant.UseSource(stuck.dir.TenantKeys([]string{"/bin/false"}))
 		for range 3 {
-			_, err := n.rotateTenant(c.t.Context())
+			_, err := n.keys.Rotate(c.t.Context())
 			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
 				t.Errorf("the rotation went on: %v", err)
 			}
-			if n.tenant.ring.Current() != 1 || len(n.tenant.ring.Versions()) > 2 {
-				t.Errorf("the ring is %v", n.tenant.ring)
+			if n.rings.Tenant.Keys.Current() != 1 || len(n.rings.Tenant.Keys.Versions()) > 2 {
+				t.Errorf("the ring is %v", n.rings.Tenant.Keys)
 			}
 		}
-		stuck.tenant.source = good
-		if r, err := c.nodes[1].rotateTenant(c.t.Context()); err != nil || r.Version != 2 {
+		stuck.rings.Tenant.UseSource(good)
+		if r, err := c.nodes[1].keys.Rotate(c.t.Context()); err != nil || r.Version != 2 {
 			t.Errorf("%+v %v", r, err)
 		}
 		c.mustCheck()
@@ -449,7 +448,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
 		c.sendFor(time.Second)
 		n := c.nodes[0].Node
-		if _, err := n.rotateTenant(c.t.Context()); err != nil {
+		if _, err := n.keys.Rotate(c.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		c.add(3, nil)
@@ -461,12 +460,12 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := n.rotateTenant(c.t.Context()); err != nil || !slices.Equal(r.Without, []string{joiner.cfg.Name}) {
+		if r, err := n.keys.Rotate(c.t.Context()); err != nil || !slices.Equal(r.Without, []string{joiner.cfg.Name}) {
 			t.Errorf("a rotation between joining and starting: %+v %v", r, err)
 		}
 		c.on(joiner)
-		if a, b := joiner.tenant.ring.Fingerprints(), n.tenant.ring.Fingerprints(); !maps.Equal(a, b) || joiner.tenant.ring.Current() != n.tenant.ring.Current() {
-			t.Errorf("the joiner holds %v, the others %v", joiner.tenant.ring, n.tenant.ring)
+		if a, b := joiner.rings.Tenant.Keys.Fingerprints(), n.rings.Tenant.Keys.Fingerprints(); !maps.Equal(a, b) || joiner.rings.Tenant.Keys.Current() != n.rings.Tenant.Keys.Current() {
+			t.Errorf("the joiner holds %v, the others %v", joiner.rings.Tenant.Keys, n.rings.Tenant.Keys)
 		}
 
 		lost := c.nodes[1]
@@ -476,10 +475,10 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.on(lost)
-		if a, b := lost.tenant.ring.Fingerprints(), n.tenant.ring.Fingerprints(); !maps.Equal(a, b) {
-			t.Errorf("it holds %v, the others %v", lost.tenant.ring, n.tenant.ring)
+		if a, b := lost.rings.Tenant.Keys.Fingerprints(), n.rings.Tenant.Keys.Fingerprints(); !maps.Equal(a, b) {
+			t.Errorf("it holds %v, the others %v", lost.rings.Tenant.Keys, n.rings.Tenant.Keys)
 		}
-		if ring, err := keys.LoadKeyring(file); err != nil || ring.Current() != n.tenant.ring.Current() {
+		if ring, err := keys.LoadKeyring(file); err != nil || ring.Current() != n.rings.Tenant.Keys.Current() {
 			t.Errorf("its file holds %v: %v", ring, err)
 		}
 		c.nodes = c.nodes[:3] // the joiner has no replicas yet
@@ -509,7 +508,7 @@ func TestSimPowerCutsWhileErasing(t *testing.T) {
 		victims := c.victims(3)
 		l, stop := c.send(1)
 		for round, v := range victims {
-			if _, err := c.nodes[round].beginErasure(c.t.Context(), []string{v.id.String()}); err != nil {
+			if _, err := c.nodes[round].keys.Erase(c.t.Context(), []string{v.id.String()}); err != nil {
 				t.Fatal(err)
 			}
 			for range 4 {

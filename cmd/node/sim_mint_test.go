@@ -69,9 +69,9 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			})
 		}
 		hear(peers.AskReport.Name(), peers.Report{})
-		hear(first.tenant.calls.Held.Name(), peers.HeldKeys{})
-		hear(first.tenant.calls.Put.Name(), peers.HeldKeys{})
-		hear(first.tenant.calls.Sync.Name(), peers.HeldKeys{})
+		hear(peers.Ring("tenant").Held.Name(), peers.HeldKeys{})
+		hear(peers.Ring("tenant").Put.Name(), peers.HeldKeys{})
+		hear(peers.Ring("tenant").Sync.Name(), peers.HeldKeys{})
 		ln, err := lost.deps.Network.Listen(c.t.Context(), "tcp", lost.cfg.Cluster.Listen)
 		if err == nil {
 			err = thief.Start(ln)
@@ -80,7 +80,7 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.until(time.Minute, "a rotation without the node that is down", func() bool {
-			r, err := first.rotateTenant(c.t.Context())
+			r, err := first.keys.Rotate(c.t.Context())
 			return err == nil && slices.Equal(r.Without, []string{lost.cfg.Name})
 		})
 		mu.Lock()
@@ -88,12 +88,12 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 			t.Errorf("a minted certificate was called: %v", heard)
 		}
 		mu.Unlock()
-		b, err := cbor.Marshal(peers.Key{Version: first.tenant.ring.Current()})
+		b, err := cbor.Marshal(peers.Key{Version: first.rings.Tenant.Keys.Current()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range c.nodes[:2] {
-			if _, err := thief.Call(c.t.Context(), x.id.Node, x.tenant.calls.Get.Name(), b); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := thief.Call(c.t.Context(), x.id.Node, peers.Ring("tenant").Get.Name(), b); !rookery.Is(err, rookery.KindUnavailable) {
 				t.Errorf("%s answers a minted certificate of %s: %v", x.cfg.Name, victim, err)
 			}
 		}
@@ -102,7 +102,7 @@ func TestSimMintedCertificateOpensNothing(t *testing.T) {
 		}
 		c.on(lost) // the node itself is let in as ever, and gets the key
 		c.until(time.Minute, "the node has the new key", func() bool {
-			return lost.tenant.ring.Current() == first.tenant.ring.Current()
+			return lost.rings.Tenant.Keys.Current() == first.rings.Tenant.Keys.Current()
 		})
 	})
 }

@@ -43,7 +43,7 @@ func (c *sim) beginMove(person int) (from, to rookery.GroupID) {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			_, err := x.propose(ctx, &command.BeginMove{Account: c.ledger.people[person].account, To: to})
+			_, err := x.groups.ProposeSystem(ctx, &command.BeginMove{Account: c.ledger.people[person].account, To: to})
 			cancel()
 			return err == nil
 		}
@@ -269,7 +269,7 @@ func TestSimMoveIsGivenUp(t *testing.T) {
 		<-reached
 		x, err := leader.system.Move(c.ledger.people[0].account)
 		if err == nil {
-			_, err = leader.propose(c.t.Context(), &command.AbandonMove{Account: x.Account, Move: x.Move, Reason: "test"})
+			_, err = leader.groups.ProposeSystem(c.t.Context(), &command.AbandonMove{Account: x.Account, Move: x.Move, Reason: "test"})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
@@ -49,7 +50,7 @@ func (c *sim) secrets(x *simNode) map[string]string {
 // nobody gives it the new key.
 func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 	bubble(t, nil, func(c *sim) {
-		time.Sleep(2 * rekeyCalm)
+		time.Sleep(2 * keyring.RekeyCalm)
 		removed := c.leader(rookery.SystemGroup)
 		var stay []*simNode
 		for _, x := range c.nodes {
@@ -57,14 +58,14 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 				stay = append(stay, x)
 			}
 		}
-		old := removed.settingsRing.ring.Current()
+		old := removed.rings.Settings.Keys.Current()
 		c.setState(stay[0], removed, command.NodeRemoved)
 		c.powerCut(stay[1])
 		time.Sleep(time.Second)
 		c.on(stay[1])
 		c.until(3*time.Minute, "the others use another key and no older one", func() bool {
 			for _, x := range stay {
-				if v := x.settingsRing.ring.Versions(); len(v) != 1 || v[0] <= old {
+				if v := x.rings.Settings.Keys.Versions(); len(v) != 1 || v[0] <= old {
 					return false
 				}
 			}
@@ -74,20 +75,20 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		his, err := gossipKeys(kept)
+		his, err := keyring.GossipKeys(kept)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range stay {
 			for place, secret := range c.secrets(x) {
-				if _, err := (&sealer{ring: kept}).open(place, secret); err == nil {
+				if _, err := keyring.NewSealer(kept).Open(place, secret); err == nil {
 					t.Errorf("the removed node opens %s", place)
 				}
 			}
 			if _, _, err := x.settings.local(); err != nil {
 				t.Errorf("%s cannot read the settings: %v", x.cfg.Name, err)
 			}
-			keys, err := gossipKeys(x.settingsRing.ring)
+			keys, err := keyring.GossipKeys(x.rings.Settings.Keys)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,11 +109,11 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ghost.Close(context.Background())
-		b, err := cbor.Marshal(peers.Key{Version: stay[1].settingsRing.ring.Current()})
+		b, err := cbor.Marshal(peers.Key{Version: stay[1].rings.Settings.Keys.Current()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ghost.Call(c.t.Context(), stay[1].id.Node, stay[1].settingsRing.calls.Get.Name(), b); err == nil {
+		if _, err := ghost.Call(c.t.Context(), stay[1].id.Node, peers.Ring("settings").Get.Name(), b); err == nil {
 			t.Error("the removed node is given the key")
 		}
 	})

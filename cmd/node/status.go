@@ -41,8 +41,8 @@ func (n *Node) status() adminapi.Status {
 		names[x.ID] = x.Name
 	}
 	twins(nodes, problem)
-	reports := n.reports.All(members(nodes))
-	s.SettingsKey = n.settingsKeyStatus(nodes, reports, problem)
+	reports := n.reports.All(system.MemberIDs(nodes))
+	s.SettingsKey = n.keys.SettingsKeyStatus(nodes, reports, problem)
 	wrong := wrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {
@@ -169,16 +169,6 @@ func (n *Node) spare(from rookery.NodeID) bool {
 		}
 	}
 	return false
-}
-
-// members are the ids of nodes that are not removed.
-func members(nodes []system.Node) (ids []rookery.NodeID) {
-	for _, x := range nodes {
-		if x.Member() {
-			ids = append(ids, x.ID)
-		}
-	}
-	return ids
 }
 
 func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.GroupStatus {

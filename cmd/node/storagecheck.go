@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"rookery"
@@ -24,7 +23,7 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	ids, err := n.placedMail()
+	ids, err := n.groups.Placed()
 	if err != nil {
 		return err
 	}
@@ -47,18 +46,6 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 		}
 	}
 	return nil
-}
-
-// placedMail are all mail groups, in order.
-func (n *Node) placedMail() (ids []rookery.GroupID, err error) {
-	placed, err := n.system.Groups()
-	for _, p := range placed {
-		if p.Group != rookery.SystemGroup {
-			ids = append(ids, p.Group)
-		}
-	}
-	slices.Sort(ids)
-	return ids, err
 }
 
 func (n *Node) checkGroup(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {

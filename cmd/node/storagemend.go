@@ -129,7 +129,7 @@ func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.M
 		readers[id] = g.read
 	}
 	mended, err := pack.Mend(ctx, n.deps.tuning.pack(pack.Options{
-		Group: group, Source: m, Store: n.bodies.store, Propose: n.bodies.propose, Clock: n.bodies.packTime(m), NameLife: nameLife, Logger: n.deps.Logger,
+		Group: group, Source: m, Store: n.bodies.store, Propose: n.groups.Commit, Clock: n.bodies.packTime(m), NameLife: nameLife, Logger: n.deps.Logger,
 	}), bodies, readers)
 	for _, id := range mended {
 		if terr := event(adminapi.CheckEvent{Mended: &adminapi.MendedBody{Group: group, Body: id, From: good[id].from}}); terr != nil {

@@ -26,7 +26,7 @@ type rebuilding struct {
 // indexes, then goes through all packs for what is sought.
 func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, event func(any) error) error {
 	tell := func(e adminapi.CheckEvent) error { return event(adminapi.RebuildEvent{CheckEvent: e}) }
-	ids, err := n.placedMail()
+	ids, err := n.groups.Placed()
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil { // so that no group is taken for foreign
 		return pack.Swept{}, err
 	}
-	ids, err := n.placedMail()
+	ids, err := n.groups.Placed()
 	if err != nil {
 		return pack.Swept{}, err
 	}
@@ -70,7 +70,7 @@ func (n *Node) sweepOrphans(ctx context.Context, act bool, found func(pack.Orpha
 		},
 	})
 	if err == nil && act && !done.More {
-		_, err = n.propose(ctx, &command.Swept{Time: began.UnixNano(), Objects: uint64(done.Deleted), Bytes: done.Bytes})
+		_, err = n.groups.ProposeSystem(ctx, &command.Swept{Time: began.UnixNano(), Objects: uint64(done.Deleted), Bytes: done.Bytes})
 	}
 	return done, err
 }

@@ -54,7 +54,7 @@ func TestALostFoundersGroupIsReplaced(t *testing.T) {
 		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: CommandVersion},
 		&command.FoundGroup{Group: lost, Founder: "ghost-id"},
 	} {
-		if _, err := n.propose(ctx, c); err != nil {
+		if _, err := n.groups.ProposeSystem(ctx, c); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,9 +30,5 @@ func (n *Node) finalize(ctx context.Context) error {
 			version = max(version, x.Version)
 		}
 	}
-	index, _, err := n.proposeAt(ctx, &command.FinalizeVersion{Version: version})
-	if err != nil {
-		return err
-	}
-	return n.groups.Wait(ctx, rookery.SystemGroup, index)
+	return n.groups.Commit(ctx, rookery.SystemGroup, &command.FinalizeVersion{Version: version})
 }

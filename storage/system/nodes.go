@@ -155,3 +155,13 @@ func (w *work) forgetMember(c *command.ForgetMember) (command.Result, error) {
 
 // Forgot reports whether the group has forgotten a removed node.
 func (m *Machine) Forgot(id rookery.NodeID) (bool, error) { return m.group.Forgotten(id) }
+
+// MemberIDs are the ids of those nodes that are not removed.
+func MemberIDs(nodes []Node) (ids []rookery.NodeID) {
+	for _, x := range nodes {
+		if x.Member() {
+			ids = append(ids, x.ID)
+		}
+	}
+	return ids
+}

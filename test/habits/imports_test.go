@@ -61,6 +61,8 @@ var rules = []rule{
 	{"rookery/cmd/node/objects", "rookery/directory", nil, "the object store knows no users"},
 	{"rookery/cmd/node/objects", "rookery/protocols", nil, "the object store knows no sessions"},
 	{"rookery/cmd/node/objects", "rookery/cluster", nil, "the object store is opened, tried and indexed without a cluster"},
+	{"rookery/cmd/node/keyring", "rookery/protocols", nil, "keys are held and changed without knowing who is served"},
+	{"rookery/cmd/node/keyring", "rookery/cmd/node/objects", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},
 	{"rookery/cmd/node/replicas", "rookery/protocols", nil, "groups agree on commands without knowing who sends them"},
 	{"rookery/cmd/node/peers", "rookery/directory", nil, "who the other nodes are is not decided by a directory"},

@@ -39,11 +39,15 @@ type Options struct {
 	// OnStall is called when the disk fails, or is full where what it did not
 	// take cannot be written again.
 	OnStall func(error)
-	// System and Mail hear what the state machines report, Led that this node
-	// has come to lead a group.
-	System system.Events
-	Mail   func(rookery.GroupID) mailbox.Events
-	Led    func(rookery.GroupID)
+	// Mail hears what the mail groups' machines report, Led that this node has
+	// come to lead a group.
+	Mail func(rookery.GroupID) mailbox.Events
+	Led  func(rookery.GroupID)
+	// Erasing hears of accounts whose erasure has begun, Linked that accounts
+	// may belong to other directory entries than before. Both are called by the
+	// system group's machine and return at once.
+	Erasing func([]rookery.AccountID)
+	Linked  func()
 	// Go runs a job until the node closes.
 	Go func(name string, job func(context.Context) error)
 	// Committed and Waited hear how long commands and reads waited.
@@ -72,6 +76,7 @@ type Way func(ctx context.Context, entry []byte) (rookery.LogIndex, []byte, erro
 // this node. It is account.Log: commands and barriers go to any group.
 type Replicas struct {
 	*proposer
+	Topics
 	opts   Options
 	log    *rlog.Log
 	state  *state.Store
@@ -105,7 +110,7 @@ func Open(ctx context.Context, o Options) (r *Replicas, err error) {
 		return r, err
 	}
 	sys, err := r.state.Group(rookery.SystemGroup, func(sg *state.Group) state.Machine {
-		r.system = system.New(o.System)(sg)
+		r.system = system.New(systemEvents{r})(sg)
 		return r.system
 	})
 	if err != nil {

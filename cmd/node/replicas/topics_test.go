@@ -1,4 +1,4 @@
-package node
+package replicas
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 // others sleep until their time.
 func TestTopicsWakeWhoFollowsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var x topics
+		var x Topics
 		ctx, cancel := context.WithCancel(t.Context())
 		keys, placement := 0, 0
 		ended := make(chan struct{}, 2)
 		go func() {
-			x.follow(ctx, time.Hour, func() {
+			x.Follow(ctx, time.Hour, func() {
 				if keys++; keys == 2 {
-					x.publish(topicKeys) // as another job would, meanwhile
+					x.Publish(TopicKeys) // as another job would, meanwhile
 				}
-			}, topicKeys, topicAccountKeys)
+			}, TopicKeys, TopicAccountKeys)
 			ended <- struct{}{}
 		}()
 		go func() {
-			x.follow(ctx, time.Hour, func() { placement++ }, topicPlacement)
+			x.Follow(ctx, time.Hour, func() { placement++ }, TopicPlacement)
 			ended <- struct{}{}
 		}()
 		for _, step := range []struct {
@@ -32,9 +32,9 @@ func TestTopicsWakeWhoFollowsThem(t *testing.T) {
 			keys, placement int
 		}{
 			{func() {}, 1, 1},
-			{func() { x.publish(topicKeys) }, 3, 1},
-			{func() { x.publish(topicAccountKeys) }, 4, 1},
-			{func() { x.publish(topicPlacement, topicSettings) }, 4, 2},
+			{func() { x.Publish(TopicKeys) }, 3, 1},
+			{func() { x.Publish(TopicAccountKeys) }, 4, 1},
+			{func() { x.Publish(TopicPlacement, TopicSettings) }, 4, 2},
 			{func() { time.Sleep(time.Hour + time.Second) }, 5, 3},
 		} {
 			step.do()

@@ -1,0 +1,78 @@
+package node
+
+import (
+	"sync/atomic"
+
+	"rookery"
+	"rookery/protocols/delivery"
+	"rookery/storage/account"
+	"rookery/storage/mailbox"
+	"rookery/storage/queue"
+)
+
+// events passes on what the state machines report to whoever is open by then.
+type events struct {
+	accounts atomic.Pointer[account.Store]
+	deliver  atomic.Pointer[delivery.Deliverer]
+}
+
+// erasing ends what is remembered of accounts whose erasure has begun.
+func (e *events) erasing(ids []rookery.AccountID) {
+	if a := e.accounts.Load(); a != nil {
+		for _, id := range ids {
+			a.Forget(id)
+		}
+	}
+}
+
+// keysMoved has accounts compared with the keys again.
+func (e *events) keysMoved() {
+	if a := e.accounts.Load(); a != nil {
+		a.KeysChanged()
+	}
+}
+
+// linked has accounts looked up by their directory entries again.
+func (e *events) linked() {
+	if a := e.accounts.Load(); a != nil {
+		a.Linked()
+	}
+}
+
+// led has deliveries to further groups looked through where this node leads.
+func (e *events) led(id rookery.GroupID) {
+	if d := e.deliver.Load(); d != nil {
+		d.Led(id)
+	}
+}
+
+// mailEvents are what one mail group's machine reports.
+type mailEvents struct {
+	node  *Node
+	group rookery.GroupID
+}
+
+// Changed implements mailbox.Events: sessions wake.
+func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq rookery.ModSeq) {
+	if a := e.node.hears.accounts.Load(); a != nil {
+		a.Changed(id, box, modseq)
+	}
+}
+
+// Unpacked implements mailbox.Events: the group's packer has work. What is
+// replayed before there is one it finds by itself.
+func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
+	if p, ok := e.node.bodies.packers.Load(e.group); ok {
+		p.(*packing).Unpacked(bytes)
+	}
+}
+
+// Queued implements mailbox.QueueEvents: the leader files the message.
+func (e mailEvents) Queued(rows []queue.Due) {
+	if d := e.node.hears.deliver.Load(); d != nil {
+		d.Queued(e.group, rows)
+	}
+}
+
+// KeyChanged implements mailbox.KeyEvents.
+func (e mailEvents) KeyChanged(rookery.AccountID) { e.node.hears.keysMoved() }
