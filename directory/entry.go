@@ -14,6 +14,9 @@ type Entry struct {
 	// hex>". It survives renames and moves, of the directory in the settings
 	// too, and a re-created user gets another one.
 	Key string
+	// DN is the entry's distinguished name as the directory gave it, for
+	// display: it changes with moves. Empty where it has none.
+	DN string
 	// Login is the entry's canonical user name, for logs and for display.
 	Login string
 	// Name is the display name; may be empty.
@@ -46,7 +49,7 @@ func (e Entry) Has(addr rookery.Address) bool {
 }
 
 // Owner is what the storage remembers of the entry.
-func (e Entry) Owner() rookery.Owner { return rookery.NewOwner(e.Key, e.Login, e.Addresses) }
+func (e Entry) Owner() rookery.Owner { return rookery.NewOwner(e.Key, e.Login, e.DN, e.Addresses) }
 
 // Base is the address without its +detail (RFC 5233), the local part as it
 // was written. Directories hold base addresses only.

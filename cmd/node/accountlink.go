@@ -66,7 +66,7 @@ func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err
 		}
 		l.Left = own.Account.String()
 	}
-	_, err = n.groups.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, Other: own.Account})
+	_, err = n.groups.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN, Other: own.Account})
 	if err == nil {
 		err = n.groups.Barrier(ctx, rookery.SystemGroup)
 	}

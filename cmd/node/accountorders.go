@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
@@ -31,6 +32,9 @@ func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, erro
 		return rookery.AccountID{}, rookery.E("find account", rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", who))
 	}
 	entry, err := n.people.Recipient(ctx, addr)
+	if rookery.Is(err, rookery.KindNotFound) {
+		return n.formerly(addr, err)
+	}
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
@@ -38,14 +42,32 @@ func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, erro
 	return place.Account, err
 }
 
+// formerly is the one account whose owner was last known with an address that
+// the directory has no more; unknown is the error where there is none.
+func (n *Node) formerly(addr rookery.Address, unknown error) (rookery.AccountID, error) {
+	holders, err := n.system.Holders([]string{addr.Key()})
+	switch {
+	case err != nil:
+		return rookery.AccountID{}, err
+	case len(holders) == 0:
+		return rookery.AccountID{}, unknown
+	case len(holders) > 1:
+		return rookery.AccountID{}, rookery.E("find account", rookery.KindConflict, fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), addr, holders))
+	}
+	return holders[0], nil
+}
+
 // accountStatus is one account.
 func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 	s := adminapi.AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
 	if o, err := n.system.Owner(p.Account); err == nil {
-		s.Login = o.Login
+		s.Login, s.DN = o.Login, o.DN
 		if len(o.Addresses) > 0 {
 			s.Address = o.Addresses[0]
 		}
+	}
+	if at, err := n.signIns.last(p.Account); err == nil && at.Time > 0 {
+		s.SignIn = &adminapi.SignIn{Time: time.Unix(0, at.Time).UTC(), Protocol: at.Protocol}
 	}
 	m := n.groups.Machine(p.Group)
 	if m == nil {
@@ -54,9 +76,41 @@ func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 	if v, err := m.View(p.Account); err == nil {
 		defer v.Close()
 		x := v.Account()
-		s.Messages, s.Bytes = &x.UsedMessages, &x.UsedBytes
+		s.Messages, s.Bytes, s.Quota = &x.UsedMessages, &x.UsedBytes, &x.Quota
 	}
 	return s
+}
+
+// accountDetails is one account, wherever it is, with what the directory says.
+func (n *Node) accountDetails(ctx context.Context, id rookery.AccountID) (d adminapi.AccountDetails, err error) {
+	place, err := n.system.Account(id)
+	if err != nil {
+		return d, err
+	}
+	d = adminapi.AccountDetails{AccountStatus: n.accountStatus(place), State: "present", Addresses: []string{}}
+	if o, err := n.system.Owner(id); err == nil && len(o.Addresses) > 0 {
+		d.Addresses = o.Addresses
+	}
+	if d.Messages == nil {
+		if a, err := n.accounts.Open(ctx, id); err == nil {
+			if f, err := a.Facts(ctx); err == nil {
+				d.Messages, d.Bytes, d.Quota = &f.Messages, &f.Used, &f.Quota
+			}
+		}
+	}
+	entry, err := n.people.ByKey(ctx, place.DirectoryKey)
+	switch {
+	case rookery.Is(err, rookery.KindNotFound):
+		d.State = "gone"
+	case err != nil:
+		d.State, d.Trouble = "unknown", err.Error()
+	case entry.Disabled:
+		d.State = "disabled"
+	}
+	if err == nil {
+		d.DN = entry.DN
+	}
+	return d, nil
 }
 
 // moveStatuses are the moves under way.
@@ -98,15 +152,15 @@ func (n *Node) accountOrders(t *routes) {
 	t.reads("GET /v1/accounts", n.getAccounts)
 	t.reads("GET /v1/accounts/{who}", func(w http.ResponseWriter, r *http.Request) {
 		id, err := n.account(r.Context(), r.PathValue("who"))
-		var place system.Place
+		var d adminapi.AccountDetails
 		if err == nil {
-			place, err = n.system.Account(id)
+			d, err = n.accountDetails(r.Context(), id)
 		}
 		if err != nil {
 			replyError(w, err)
 			return
 		}
-		reply(w, n.accountStatus(place))
+		reply(w, d)
 	})
 	t.changes("POST /v1/accounts/{who}/move", "account move", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {

@@ -36,6 +36,7 @@ func (n *Node) startJobs() {
 	n.job("missing bodies", n.fetchMissing)
 	n.job("forgetting of nodes", newForgetting(n).run)
 	n.job("sessions on other nodes", n.onward.watch)
+	n.job("last sign-ins", n.signIns.run)
 	n.job("placement", n.place)
 	n.job("keys", n.keys.Run)
 	n.job("moves of accounts", n.movers.run)

@@ -97,6 +97,7 @@ type Node struct {
 	deliver     *delivery.Deliverer
 	servers     *servers
 	onward      *sessions
+	signIns     *signIns
 	movers      *movers
 	health      *health
 	peers       *peers.Peers
@@ -375,11 +376,12 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.mailCertificate = cert
 	n.onward = newSessions(n)
+	n.signIns = newSignIns(n)
 	n.servers = newServers(edge{
 		nodes: n.onward,
 		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
 		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
-		metrics: n.metrics,
+		metrics: n.metrics, signedIn: n.signIns.saw,
 	})
 	return nil
 }

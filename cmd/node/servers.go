@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/settings"
+	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/imap"
 	"rookery/protocols/listen"
@@ -47,6 +48,8 @@ type edge struct {
 	logger   *slog.Logger
 	clock    func() time.Time
 	metrics  *metrics
+	// signedIn hears of each sign-in.
+	signedIn func(protocol string, e directory.Entry)
 }
 
 func newServers(e edge) *servers {
@@ -57,7 +60,7 @@ func newServers(e edge) *servers {
 		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
 	}
 	s.signIn = signin.New(signin.Options{
-		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, Logger: e.logger, Clock: e.clock,
+		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, SignedIn: e.signedIn, Logger: e.logger, Clock: e.clock,
 	})
 	s.smtp = smtp.New(smtp.Options{
 		SignIn: s.signIn, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,

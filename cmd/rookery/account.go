@@ -23,21 +23,22 @@ UIDs and flags; mail that comes meanwhile is filed once. Any node may be killed
 meanwhile: another one goes on. A move that cannot get on while the account is
 out of service is given up after 20 seconds, and the account serves as before.
 
-An account is named by an address, or by its id as rookery account list gives it.`
+An account is named by an address, also one that its owner was last known with and
+the directory has no more, or by its id as rookery account list gives it.`
 
 func accountVerb(s *shell) *cobra.Command {
 	v := &cobra.Command{
-		Use: "account", Short: "list accounts, move them between mail groups, link or erase them", Long: accountLong,
-		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
+		Use: "account", Short: "list and show accounts, move them between mail groups, link or erase them", Long: accountLong,
+		Example: "  rookery account show alice@example.com\n  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 	}
 	a := s.ask(v.PersistentFlags())
-	return family(v, accountListVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a), accountEraseVerb(a))
+	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a), accountEraseVerb(a))
 }
 
 func accountListVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: exits(),
-		Long:    "Lists accounts with their group, what they use where this node knows, the\nprimary address their owner was last seen with, and the directory entry they\nbelong to.",
+		Long:    "Lists accounts with the primary address, login and distinguished name that their\ndirectory entry was last seen with (also when it is gone), their group, what they\nuse of their quota where this node knows, and the last sign-in, to the hour.",
 		Example: "  rookery account list -group 2",
 	}
 	group := v.Flags().Uint("group", 0, "only accounts of this group")
@@ -96,13 +97,10 @@ func accountList(ctx context.Context, c *asking, group rookery.GroupID) error {
 		return c.print(all)
 	}
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tGROUP\tMESSAGES\tKIB\tADDRESS\tDIRECTORY ENTRY")
+	fmt.Fprintln(w, "ADDRESS\tLOGIN\tACCOUNT\tGROUP\tMESSAGES\tUSED\tQUOTA\tLAST SIGN-IN\tDIRECTORY ENTRY")
 	for _, a := range all {
-		messages, kib := "?", "?"
-		if a.Messages != nil {
-			messages, kib = fmt.Sprint(*a.Messages), fmt.Sprint(*a.Bytes>>10)
-		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", a.Account, a.Group, messages, kib, cmp.Or(a.Address, a.Login, "?"), a.Entry)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(a.Address, "?"), cmp.Or(a.Login, "?"), a.Account, a.Group,
+			sayMessages(a.Messages), sayUsed(a.Bytes), sayQuota(a.Quota), saySignIn(a.SignIn), cmp.Or(a.DN, a.Entry))
 	}
 	return w.Flush()
 }

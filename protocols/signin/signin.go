@@ -52,9 +52,12 @@ type Options struct {
 	// DefaultQuota is the quota in bytes of entries that name none; 0 is no
 	// limit.
 	DefaultQuota int64
-	Limits       Limits
-	Logger       *slog.Logger
-	Clock        func() time.Time
+	// SignedIn hears of each sign-in that succeeds, and must return at once; nil:
+	// nobody does.
+	SignedIn func(protocol string, e directory.Entry)
+	Limits   Limits
+	Logger   *slog.Logger
+	Clock    func() time.Time
 }
 
 // Attempt says who tries to sign in.
@@ -220,6 +223,9 @@ func (a *Authenticator) end(ctx context.Context, at Attempt, user string, began 
 	switch {
 	case err == nil:
 		a.delays.forget(key)
+		if a.o.SignedIn != nil {
+			a.o.SignedIn(at.Protocol, r.Entry)
+		}
 	case errors.Is(err, ErrOverdrawn):
 		a.wait(ctx, max(a.delays.next(key, now), a.delays.most))
 	case Failed(err):

@@ -104,7 +104,7 @@ func (s *Store) place(ctx context.Context, owner rookery.Owner) (rookery.Account
 	}
 	id := rookery.NewAccountID()
 	groups := s.o.Groups()
-	c := &command.EnsureAccount{DirectoryKey: owner.Key, Account: id, Login: owner.Login, Addresses: owner.Addresses,
+	c := &command.EnsureAccount{DirectoryKey: owner.Key, Account: id, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN,
 		Group: groups[binary.BigEndian.Uint32(id[:])%uint32(len(groups))]}
 	for range tries {
 		if err := s.free(ctx, owner); err != nil {

@@ -14,11 +14,13 @@ type Facts struct {
 	// Quota and Used are in bytes; a quota of 0 is no limit.
 	Quota int64 `cbor:"2,keyasint"`
 	Used  int64 `cbor:"3,keyasint"`
+	// Messages are those in its mailboxes.
+	Messages uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // FactsOf are the facts in an account's record.
 func FactsOf(x mailbox.Account) Facts {
-	return Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes}
+	return Facts{Key: x.Key, Quota: x.Quota, Used: x.UsedBytes, Messages: x.UsedMessages}
 }
 
 // Facts reads an account's facts from the replica here, else from a node that

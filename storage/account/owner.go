@@ -48,7 +48,7 @@ func (s *Store) note(ctx context.Context, id rookery.AccountID, owner rookery.Ow
 }
 
 func (s *Store) noteOwner(ctx context.Context, id rookery.AccountID, owner rookery.Owner) error {
-	_, _, err := s.apply(ctx, rookery.SystemGroup, &command.NoteOwner{Account: id, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses})
+	_, _, err := s.apply(ctx, rookery.SystemGroup, &command.NoteOwner{Account: id, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN})
 	return err
 }
 

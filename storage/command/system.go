@@ -14,6 +14,7 @@ type EnsureAccount struct {
 	// Login and Addresses are those of rookery.Owner.
 	Login     string   `cbor:"4,keyasint,omitempty"`
 	Addresses []string `cbor:"5,keyasint,omitempty"`
+	DN        string   `cbor:"6,keyasint,omitempty"`
 }
 
 // NoteOwner replaces what is known of an account's owner. It is KindConflict
@@ -23,6 +24,7 @@ type NoteOwner struct {
 	DirectoryKey string            `cbor:"2,keyasint"`
 	Login        string            `cbor:"3,keyasint,omitempty"`
 	Addresses    []string          `cbor:"4,keyasint,omitempty"`
+	DN           string            `cbor:"5,keyasint,omitempty"`
 }
 
 // LinkAccount binds a directory entry to an account that another entry had. It
@@ -35,6 +37,7 @@ type LinkAccount struct {
 	// Other is the account that the entry may have had before, or zero. The
 	// former entry gets it: what may have come into it meanwhile is not lost.
 	Other rookery.AccountID `cbor:"5,keyasint"`
+	DN    string            `cbor:"6,keyasint,omitempty"`
 }
 
 // Touches implements Command.

@@ -118,6 +118,7 @@ var table = []Row{
 
 	system[NoteOwner, Done](72, 1),
 	system[LinkAccount, Done](73, 1),
+	system[NoteSignIns, Done](74, 1),
 }
 
 type commandPointer[C any] interface {

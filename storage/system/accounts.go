@@ -132,7 +132,7 @@ func (w *work) ensureAccount(c *command.EnsureAccount) (command.Result, error) {
 	if w.Get(accountKey(c.Account)) != nil {
 		return nil, refuse(rookery.KindConflict, "account %s belongs to another directory entry; propose a new id", c.Account)
 	}
-	owner := ownerRecord{c.Login, c.Addresses}
+	owner := ownerRecord{c.Login, c.Addresses, c.DN}
 	if err := owner.check(); err != nil {
 		return nil, err
 	}

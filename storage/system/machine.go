@@ -26,6 +26,7 @@ const (
 	tableRecovery    byte = 0x17 // generation (8): record
 	tableOwner       byte = 0x18 // account: record
 	tableAddress     byte = 0x19 // address | 0 | account: nothing
+	tableSignIn      byte = 0x1a // account: record
 	tableHold        byte = 0x20 // name: record
 	tableSwept       byte = 0x21 // one row: record
 	tableTenant      byte = 0x40 // tenant key version (4): record
@@ -86,7 +87,7 @@ type work struct {
 
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
-		settingsPart, accountPart, ownerPart, nodePart, admissionPart, groupPart, gatePart,
+		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
 		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart, archivePart,
 	)
 }

@@ -32,6 +32,7 @@ var ownerRows = tables.Records[ownerRecord]{Table: tableOwner, What: "owner of a
 type ownerRecord struct {
 	Login     string   `cbor:"1,keyasint,omitempty"`
 	Addresses []string `cbor:"2,keyasint,omitempty"`
+	DN        string   `cbor:"3,keyasint,omitempty"`
 }
 
 func ownerKey(a rookery.AccountID) tables.Key { return tables.AccountKey(tableOwner, a) }
@@ -46,6 +47,9 @@ func (o *ownerRecord) check() error {
 		return refuse(rookery.KindInvalid, "a login of %d bytes and %d addresses, at most %d and %d",
 			len(o.Login), len(o.Addresses), rookery.MaxOwnerName, rookery.MaxOwnerAddresses)
 	}
+	if len(o.DN) > rookery.MaxOwnerDN {
+		return refuse(rookery.KindInvalid, "a distinguished name of %d bytes, at most %d", len(o.DN), rookery.MaxOwnerDN)
+	}
 	for i, a := range o.Addresses {
 		if len(a) == 0 || len(a) > rookery.MaxOwnerName || strings.Contains(a, "\x00") || slices.Contains(o.Addresses[:i], a) {
 			return refuse(rookery.KindInvalid, "%.80q is given twice, or is not an address of at most %d bytes", a, rookery.MaxOwnerName)
@@ -57,7 +61,7 @@ func (o *ownerRecord) check() error {
 // know replaces what is known of an account's owner, nil: nothing.
 func (w *work) know(id rookery.AccountID, now *ownerRecord) {
 	old := w.Get(ownerKey(id))
-	if now == nil || now.Login == "" && len(now.Addresses) == 0 {
+	if now == nil || now.Login == "" && now.DN == "" && len(now.Addresses) == 0 {
 		w.followOwner(id, ownerKey(id), old, nil)
 		w.Delete(ownerKey(id))
 		return
@@ -125,7 +129,7 @@ func (m *Machine) Owner(id rookery.AccountID) (rookery.Owner, error) {
 	o := rookery.Owner{Key: p.DirectoryKey}
 	rerr := m.read(func(r state.Reader) error {
 		rec, _, err := ownerRows.Find(r, ownerKey(id))
-		o.Login, o.Addresses = rec.Login, rec.Addresses
+		o.Login, o.Addresses, o.DN = rec.Login, rec.Addresses, rec.DN
 		return err
 	})
 	if rerr != nil {
@@ -135,7 +139,7 @@ func (m *Machine) Owner(id rookery.AccountID) (rookery.Owner, error) {
 }
 
 func (w *work) noteOwner(c *command.NoteOwner) (command.Result, error) {
-	owner := ownerRecord{c.Login, c.Addresses}
+	owner := ownerRecord{c.Login, c.Addresses, c.DN}
 	if err := owner.check(); err != nil {
 		return nil, err
 	}
@@ -153,7 +157,7 @@ func (w *work) noteOwner(c *command.NoteOwner) (command.Result, error) {
 // linkAccount binds an entry to an account. An account that the entry had
 // before goes to the account's former entry.
 func (w *work) linkAccount(c *command.LinkAccount) (command.Result, error) {
-	owner := ownerRecord{c.Login, c.Addresses}
+	owner := ownerRecord{c.Login, c.Addresses, c.DN}
 	if err := owner.check(); err != nil {
 		return nil, err
 	}

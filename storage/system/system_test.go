@@ -80,6 +80,7 @@ func TestAnErasureLeavesNothing(t *testing.T) {
 		must2(f.apply(&command.ConfirmGroup{Group: g, Voters: ids("n"), Version: 1}))
 	}
 	must2(f.apply(&command.EnsureAccount{DirectoryKey: "corp/1", Account: a, Group: 2, Login: "anna", Addresses: []string{"anna@x", "a@x"}}))
+	must2(f.apply(&command.NoteSignIns{SignIns: []command.SignIn{{Account: a, Time: 1}}}))
 	moved := must2(f.apply(&command.BeginMove{Account: a, To: 3})).(*command.BegunMove)
 	must2(f.apply(&command.EraseAccounts{Accounts: []rookery.AccountID{a}}))
 	has := f.of(a)
@@ -213,6 +214,7 @@ func FuzzApply(f *testing.F) {
 		&command.EnsureAccount{DirectoryKey: "a", Account: rookery.AccountID{1}, Group: 2, Login: "l", Addresses: []string{"a@x", "b@x"}},
 		&command.NoteOwner{Account: rookery.AccountID{1}, DirectoryKey: "a", Addresses: []string{"c@x"}},
 		&command.LinkAccount{Account: rookery.AccountID{1}, DirectoryKey: "b", Addresses: []string{"c@x"}},
+		&command.NoteSignIns{SignIns: []command.SignIn{{Account: rookery.AccountID{1}, Time: 1, Protocol: "imap"}}},
 		&command.SetSettings{Document: []byte("x")},
 		&command.RegisterNode{Node: "n"},
 		&command.Invite{ID: "i", Hash: hash, Expires: 1 << 60},

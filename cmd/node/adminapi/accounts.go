@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"rookery"
 )
@@ -25,10 +26,33 @@ type AccountStatus struct {
 	Entry   string `json:"directory_entry"`
 	Login   string `json:"login"`
 	Address string `json:"address"`
+	// DN is the entry's distinguished name, as ldapsearch takes it for -b.
+	DN string `json:"dn"`
 	// Messages and Bytes are used; null where the node holds no replica of the
-	// group or the account is on its way.
+	// group or the account is on its way. A Quota of 0 is no limit.
 	Messages *uint64 `json:"messages"`
 	Bytes    *int64  `json:"bytes"`
+	Quota    *int64  `json:"quota"`
+	// SignIn is the last sign-in, as far as is known here: to the hour.
+	SignIn *SignIn `json:"last_sign_in"`
+}
+
+// SignIn is a sign-in that succeeded.
+type SignIn struct {
+	Time     time.Time `json:"time"`
+	Protocol string    `json:"protocol"`
+}
+
+// AccountDetails is one account with what the directory says of it now.
+type AccountDetails struct {
+	AccountStatus
+	// Addresses are all that the entry was last known with, the primary one
+	// first.
+	Addresses []string `json:"addresses"`
+	// State is present, disabled, gone, or unknown where the directory cannot
+	// say; Trouble is why it cannot.
+	State   string `json:"directory_state"`
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // MoveStatus is an account on its way to another group.
@@ -65,8 +89,9 @@ func (c *Client) Accounts(ctx context.Context, group rookery.GroupID) (all []Acc
 	}
 }
 
-// Account is one account, by an address or its id.
-func (c *Client) Account(ctx context.Context, who string) (a AccountStatus, err error) {
+// Account is one account, by an address, an address that its owner was last
+// known with, or its id.
+func (c *Client) Account(ctx context.Context, who string) (a AccountDetails, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/accounts/"+url.PathEscape(who), nil, &a)
 	return a, err
 }
