@@ -83,10 +83,10 @@ func (n *Node) firstSettings() (settings.Cluster, uint64, error) {
 	return former, at, nil
 }
 
-// followSettings puts changed settings into force. Directories, domains, the
-// way to the object store and limits of connections change at once; the rest at
-// the next start. Those that cannot be used leave the former ones in force, and
-// are tried again: a file may be put where they name it.
+// followSettings puts changed settings into force: at once, where the tag
+// "effect" of a setting's field says nothing else. Those that cannot be used
+// leave the former ones in force, and are tried again: a file may be put where
+// they name it.
 func (n *Node) followSettings(ctx context.Context) error {
 	return n.groups.Follow(ctx, triesSettings, func() {
 		set, version, err := n.usable()
@@ -111,7 +111,7 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	if err := errors.Join(n.people.use(ctx, set), n.bodies.reopenStore(set.Store)); err != nil {
 		return err
 	}
-	n.limits.Store(&set.Limits)
+	n.live.use(set)
 	n.bodies.useGarbage(&set.Garbage)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.DeadAfter()))

@@ -98,7 +98,7 @@ func (n *Node) purge(ctx context.Context) error {
 }
 
 func (n *Node) purgeGroup(ctx context.Context, id rookery.GroupID) error {
-	days := time.Duration(n.limits.Load().ExpungedDays)
+	days := time.Duration(n.live.limits().ExpungedDays)
 	m := n.groups.Machine(id)
 	if m == nil {
 		return nil // it has just left

@@ -102,7 +102,7 @@ type Node struct {
 	health      *health
 	peers       *peers.Peers
 	admin       *adminServer
-	limits      atomic.Pointer[settings.Limits]
+	live        live
 	lives       *peers.Liveness
 	reports     *peers.Reports
 	questions   questions
@@ -337,7 +337,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	if err := n.rings.Tenant.Find(ctx); err != nil {
 		return err
 	}
-	n.limits.Store(&set.Limits)
+	n.live.use(&set)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.DeadAfter()))
 	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
@@ -364,7 +364,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
-		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: set.Limits.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.live.messageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
@@ -380,7 +380,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.servers = newServers(edge{
 		nodes: n.onward,
 		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
-		settings: &set, logger: n.deps.Logger, clock: n.deps.Clock,
+		live: &n.live, logger: n.deps.Logger, clock: n.deps.Clock,
 		metrics: n.metrics, signedIn: n.signIns.saw,
 	})
 	return nil
@@ -396,7 +396,7 @@ func (n *Node) serve(ctx context.Context) error {
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}
-	if err := n.servers.start(n.cfg, n.deps.Network, func() settings.Limits { return *n.limits.Load() }); err != nil {
+	if err := n.servers.start(n.cfg, n.deps.Network, n.live.limits); err != nil {
 		return err
 	}
 	n.serving.Store(n.servers)

@@ -37,8 +37,9 @@ type people struct {
 // the last of them.
 type generation struct {
 	*directory.Set
-	opened []*opened
-	users  sync.WaitGroup
+	members []directory.Member
+	opened  []*opened
+	users   sync.WaitGroup
 }
 
 // opened is one directory with its connections and what it remembers. It stays
@@ -85,7 +86,6 @@ func (p *people) use(ctx context.Context, s *settings.Cluster) error {
 		}
 		return err
 	}
-	var members []directory.Member
 	for _, name := range s.DirectoryNames() {
 		d, err := p.open(ctx, was, ldapConfig(name, s))
 		if err != nil {
@@ -93,9 +93,9 @@ func (p *people) use(ctx context.Context, s *settings.Cluster) error {
 		}
 		next.opened = append(next.opened, d)
 		set := s.Directories[name]
-		members = append(members, directory.Member{Name: name, Directory: d.cache, Prefixes: set.Prefixes, Realms: set.Realms})
+		next.members = append(next.members, directory.Member{Name: name, Directory: d.cache, Prefixes: set.Prefixes, Realms: set.Realms})
 	}
-	set, err := directory.NewSet(p.logger, members...)
+	set, err := directory.NewSet(p.logger, next.members...)
 	if err != nil {
 		return fail(err)
 	}

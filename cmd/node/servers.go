@@ -44,7 +44,7 @@ type edge struct {
 	nodes    proxy.Nodes
 	deliver  *delivery.Deliverer
 	cert     *certificate
-	settings *settings.Cluster
+	live     *live
 	logger   *slog.Logger
 	clock    func() time.Time
 	metrics  *metrics
@@ -53,27 +53,21 @@ type edge struct {
 }
 
 func newServers(e edge) *servers {
-	s := &servers{logger: e.logger}
-	set := e.settings
-	var postmaster rookery.Address
-	if set.Postmaster != "" {
-		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
-	}
+	s, set := &servers{logger: e.logger}, e.live
 	s.signIn = signin.New(signin.Options{
-		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.Limits.Quota, SignedIn: e.signedIn, Logger: e.logger, Clock: e.clock,
+		Directory: e.people, Accounts: e.accounts, Nodes: e.nodes, DefaultQuota: set.quota, SignedIn: e.signedIn, Logger: e.logger, Clock: e.clock,
 	})
 	s.smtp = smtp.New(smtp.Options{
 		SignIn: s.signIn, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
-		Router:     &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: postmaster, DefaultQuota: set.Limits.Quota},
-		Postmaster: postmaster,
-		Policy:     policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.Limits.CheckSender, Clock: e.clock}),
-		Logger:     e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
-		Limits: smtp.Limits{Recipients: set.Limits.Recipients},
+		Router:     &delivery.Router{Directory: e.people, Accounts: e.accounts, Postmaster: set.postmaster, DefaultQuota: set.quota},
+		Postmaster: set.postmaster, Recipients: set.recipients,
+		Policy: policy.New(policy.Options{Hostname: e.cfg.Hostname, CheckSender: set.checkSender, Clock: e.clock}),
+		Logger: e.logger, Clock: e.clock, Observe: e.metrics.smtpCommand,
 	})
 	s.imap = imap.New(imap.Options{
 		SignIn: s.signIn, Accounts: e.accounts, Deliver: e.deliver, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,
 		Logger: e.logger, Clock: e.clock, Observe: e.metrics.imapCommand,
-		Limits: imap.Limits{PerAccountIP: set.Limits.SessionsPerUser},
+		SessionsPerUser: set.sessionsPerUser,
 	})
 	s.pop3 = pop3.New(pop3.Options{
 		SignIn: s.signIn, Accounts: e.accounts, TLS: e.cert.tlsConfig(), Hostname: e.cfg.Hostname,

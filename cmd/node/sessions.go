@@ -214,7 +214,7 @@ func (s *sessions) serve() {
 			err = s.admit(ctx, p)
 		}
 		if err == nil {
-			if err = s.enter(s.node.limits.Load().Connections); err == nil {
+			if err = s.enter(s.node.live.limits().Connections); err == nil {
 				defer s.adopted.Add(-1)
 			}
 		}

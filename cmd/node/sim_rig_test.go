@@ -120,7 +120,7 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	x := &simNode{host: fmt.Sprintf("10.0.0.%d", k+1), cfg: testConfig(c.t), deps: testDeps(c.t, c.dir)}
 	x.cfg.Name = fmt.Sprintf("node%d", k+1)
 	x.cfg.Cluster = settings.Peering{Listen: x.host + ":7717", Advertise: x.host + ":7717"}
-	x.cfg.Listen = settings.Listen{SMTP: []string{x.host + ":25"}, IMAPS: []string{x.host + ":993"}, POP3S: []string{x.host + ":995"}}
+	x.cfg.Listen = settings.Listen{SMTP: []string{x.host + ":25"}, IMAPS: []string{x.host + ":993"}, POP3S: []string{x.host + ":995"}, Submissions: []string{x.host + ":465"}}
 	x.mem = emptyDisk(c.t, x.cfg.DataDir)
 	x.deps.Network = simHost{c.net, x.host}
 	x.deps.Clock = func() time.Time { return time.Now().Add(time.Duration(x.ahead.Load())) }

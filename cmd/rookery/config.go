@@ -27,7 +27,7 @@ func configVerb(s *shell) *cobra.Command {
 	}
 	c := configCall{s.ask(v.PersistentFlags())}
 	const changed = "4 somebody changed the settings meanwhile"
-	return family(v, configSampleVerb(s),
+	return family(v, configSampleVerb(s), configHelpVerb(s),
 		&cobra.Command{
 			Use: "get [KEY]", Short: "print all settings, or one key", Args: cobra.MaximumNArgs(1), RunE: c.get,
 			Example: "  rookery config get domains", Annotations: exits("3 there is no such key"),

@@ -51,8 +51,9 @@ type Options struct {
 	Epoch uint64
 	// TempDir holds spool overflow; "" is the system's.
 	TempDir string
-	// MaxSize is the largest message in bytes; 0 is MaxMessage.
-	MaxSize int64
+	// MaxSize is the largest message in bytes, asked for with each message;
+	// nil is always MaxMessage.
+	MaxSize func() int64
 	// Room says why no new message is taken for now, and nil while it is. nil:
 	// there is always room.
 	Room func() error
@@ -103,7 +104,7 @@ func (d *Deliverer) Spool(lines Lines, limit int64) *Spool {
 }
 
 // MaxSize is the largest message accepted, in bytes.
-func (d *Deliverer) MaxSize() int64 { return d.o.MaxSize }
+func (d *Deliverer) MaxSize() int64 { return d.o.MaxSize() }
 
 // Recipient is one envelope recipient that has an account here.
 type Recipient struct {
@@ -140,8 +141,8 @@ type Filed struct {
 
 // New makes a Deliverer. It does no I/O.
 func New(o Options) *Deliverer {
-	if o.MaxSize <= 0 {
-		o.MaxSize = MaxMessage
+	if o.MaxSize == nil {
+		o.MaxSize = func() int64 { return MaxMessage }
 	}
 	if o.Leader == nil {
 		o.Leader = func(rookery.GroupID) bool { return true }

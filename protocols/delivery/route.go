@@ -50,11 +50,11 @@ type Router struct {
 	Directory directory.Directory
 	Accounts  Ensurer
 	// Postmaster gets the mail for postmaster@ each local domain where the
-	// directory has no such address (RFC 5321 4.5.1); zero refuses it.
-	Postmaster rookery.Address
-	// DefaultQuota is the quota in bytes of entries that have none; 0 is no
-	// limit.
-	DefaultQuota int64
+	// directory has no such address (RFC 5321 4.5.1); zero, or nil, refuses it.
+	Postmaster func() rookery.Address
+	// DefaultQuota is the quota in bytes of entries that have none; 0, or nil,
+	// is no limit.
+	DefaultQuota func() int64
 }
 
 // Route says where mail for an address goes; an account is minted on first
@@ -67,8 +67,10 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		return route, nil
 	}
 	entry, err := r.Directory.Recipient(ctx, addr)
-	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && r.Postmaster != (rookery.Address{}) {
-		entry, err = r.Directory.Recipient(ctx, r.Postmaster)
+	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && r.Postmaster != nil {
+		if p := r.Postmaster(); p != (rookery.Address{}) {
+			entry, err = r.Directory.Recipient(ctx, p)
+		}
 	}
 	switch {
 	case rookery.Is(err, rookery.KindNotFound):
@@ -83,8 +85,8 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		return route, nil
 	}
 	quota := entry.Quota
-	if quota == 0 {
-		quota = r.DefaultQuota
+	if quota == 0 && r.DefaultQuota != nil {
+		quota = r.DefaultQuota()
 	}
 	if route.Account, err = r.Accounts.Ensure(ctx, entry.Owner(), quota); err != nil {
 		return route, rookery.E("route", rookery.KindUnknown, err)

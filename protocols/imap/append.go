@@ -20,7 +20,7 @@ func appendFamily(srv *Server) family {
 	c.openEnded, c.long = true, true // the clock starts when the message is here
 	f := family{commands: []*cmd{c}}
 	if srv.o.Deliver != nil {
-		f.caps = caps(signedIn, "APPENDLIMIT="+utoa(uint64(srv.o.Deliver.MaxSize())))
+		f.caps = []capability{{name: "APPENDLIMIT=", in: signedIn, value: func() string { return utoa(uint64(srv.o.Deliver.MaxSize())) }}}
 	}
 	return f
 }

@@ -37,6 +37,11 @@ type Options struct {
 	TLS *tls.Config
 	// Hostname names the server in its greeting.
 	Hostname string
+	// SessionsPerUser is how many connections one account may have from one
+	// address, asked for at each sign-in; nil is 64. Only the newest is refused.
+	// Microsoft's cloud serves all its users from few addresses, so there is no
+	// limit by address alone.
+	SessionsPerUser func() int
 	// Limits with zero fields take the defaults.
 	Limits Limits
 	Logger *slog.Logger

@@ -8,11 +8,6 @@ import (
 
 // Limits bound what clients may cost. Zero fields take the default given.
 type Limits struct {
-	// PerAccountIP is how many connections one account may have from one
-	// address (64). Only the newest is refused. Microsoft's cloud serves all
-	// its users from few addresses, so there is no limit by address alone.
-	PerAccountIP int
-
 	// Handshake is the time for the TLS handshake (20 s).
 	Handshake time.Duration
 	// SignIn is the time from the greeting until a client has signed in
@@ -63,7 +58,6 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	def(&l.PerAccountIP, 64)
 	def(&l.Handshake, 20*time.Second)
 	def(&l.SignIn, time.Minute)
 	def(&l.Inactive, 31*time.Minute)

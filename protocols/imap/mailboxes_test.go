@@ -99,7 +99,7 @@ func TestStatusAndQuota(t *testing.T) {
 	c.fails(`GETQUOTA ""`, "NO [NONEXISTENT]")
 	c.fails("GETQUOTA other", "NO [NONEXISTENT]")
 
-	s = newStackSigning(t, signin.Options{DefaultQuota: 2048})
+	s = newStackSigning(t, signin.Options{DefaultQuota: func() int64 { return 2048 }})
 	c = s.signIn("ann")
 	c.append("INBOX", "", hello)
 	has(t, c.ok(`GETQUOTA ""`), `* QUOTA "" (STORAGE 1 2)`)

@@ -29,7 +29,7 @@ func TestMemoryPerConnection(t *testing.T) {
 	floor := measure(t, connections, func(ln net.Listener) func() int {
 		return bareServer(ln)
 	}, "bare")
-	s := newStack(t, func(o *Options) { o.Limits.PerAccountIP = 10_000 })
+	s := newStack(t, func(o *Options) { o.SessionsPerUser = func() int { return 10_000 } })
 	a := s.signIn("ann")
 	for range 1000 {
 		s.file("ann", "INBOX", hello)

@@ -83,6 +83,8 @@ type capability struct {
 	in   states
 	// when, where set, decides by the session.
 	when func(*session) bool
+	// value, where set, is what follows the name now.
+	value func() string
 }
 
 func caps(in states, names ...string) []capability {
@@ -139,6 +141,9 @@ func (r *registry) capabilities(s *session) string {
 			b.WriteByte(' ')
 		}
 		b.WriteString(c.name)
+		if c.value != nil {
+			b.WriteString(c.value())
+		}
 	}
 	return b.String()
 }

@@ -24,10 +24,10 @@ func signInFamily() family {
 			waiting(define("AUTHENTICATE", notAuthenticated, tellNothing, parseAuthenticate, (*session).runAuthenticate)),
 		},
 		caps: []capability{
-			{"STARTTLS", notAuthenticated, func(s *session) bool { return !s.secure && s.srv.o.TLS != nil }},
-			{"LOGINDISABLED", notAuthenticated, func(s *session) bool { return !s.secure }},
-			{"AUTH=PLAIN", notAuthenticated, open},
-			{"AUTH=LOGIN", notAuthenticated, open},
+			{name: "STARTTLS", in: notAuthenticated, when: func(s *session) bool { return !s.secure && s.srv.o.TLS != nil }},
+			{name: "LOGINDISABLED", in: notAuthenticated, when: func(s *session) bool { return !s.secure }},
+			{name: "AUTH=PLAIN", in: notAuthenticated, when: open},
+			{name: "AUTH=LOGIN", in: notAuthenticated, when: open},
 		},
 	}
 }

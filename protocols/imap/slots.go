@@ -10,9 +10,13 @@ type slot struct {
 
 // acquire counts a session's connection; false: there are too many.
 func (srv *Server) acquire(s *session, k slot) bool {
+	most := 64
+	if srv.o.SessionsPerUser != nil {
+		most = srv.o.SessionsPerUser()
+	}
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.slots[k] >= srv.limits.PerAccountIP {
+	if srv.slots[k] >= most {
 		return false
 	}
 	srv.slots[k]++

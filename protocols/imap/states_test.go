@@ -191,7 +191,7 @@ func TestSignInFailuresEnd(t *testing.T) {
 }
 
 func TestConnectionCap(t *testing.T) {
-	s := newStack(t, func(o *Options) { o.Limits.PerAccountIP = 2 })
+	s := newStack(t, func(o *Options) { o.SessionsPerUser = func() int { return 2 } })
 	a := s.signIn("ann")
 	s.signIn("ann")
 	c := s.dial(true)

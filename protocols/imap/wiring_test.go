@@ -134,7 +134,7 @@ func TestSessionsAgree(t *testing.T) {
 // Commands that name or list mailboxes see what any node has acknowledged;
 // reading in the selected state asks nobody.
 func TestBarriers(t *testing.T) {
-	s := newStackSigning(t, signin.Options{DefaultQuota: 1 << 20})
+	s := newStackSigning(t, signin.Options{DefaultQuota: func() int64 { return 1 << 20 }})
 	c := s.signIn("ann")
 	c.append("INBOX", "", hello)
 	for command, want := range map[string]bool{

@@ -15,9 +15,10 @@ const DateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
 type Options struct {
 	// Hostname is in the ids of messages that bring none.
 	Hostname string
-	// CheckSender wants the reverse path and the From field of a signed-in
-	// user to be the user's own.
-	CheckSender bool
+	// CheckSender reports, asked for with each message, whether the reverse
+	// path and the From field of a signed-in user must be the user's own. nil:
+	// they need not.
+	CheckSender func() bool
 	// Clock dates messages that have no date; nil is time.Now.
 	Clock func() time.Time
 }
@@ -34,8 +35,8 @@ func New(o Options) Chains {
 		o.Clock = time.Now
 	}
 	c := Chains{MX: Chain{loops{}, noRelaying{}}, Submission: Chain{loops{}, wholeHeader{}}}
-	if o.CheckSender {
-		c.Submission = append(c.Submission, ownSender{})
+	if o.CheckSender != nil {
+		c.Submission = append(c.Submission, ownSender{on: o.CheckSender})
 	}
 	c.Submission = append(c.Submission, completion{hostname: o.Hostname, clock: o.Clock})
 	return c
@@ -88,21 +89,27 @@ func (wholeHeader) OnMessage(_ context.Context, m *Message) Verdict {
 	return Verdict{}
 }
 
-// ownSender keeps users from writing in the name of others.
-type ownSender struct{ Base }
+// ownSender keeps users from writing in the name of others while it is on.
+type ownSender struct {
+	Base
+	on func() bool
+}
 
 // Begin implements Filter.
-func (ownSender) Begin(Connection) Transaction { return &ownSenderOf{} }
+func (f ownSender) Begin(Connection) Transaction { return &ownSenderOf{on: f.on} }
 
 // ownSenderOf is ownSender for one session.
 type ownSenderOf struct {
 	Base
-	user *directory.Entry
+	on   func() bool
+	user *directory.Entry // nil where anybody may be named
 }
 
 // OnMail implements Transaction.
 func (f *ownSenderOf) OnMail(_ context.Context, s Sender) Verdict {
-	f.user = s.User
+	if f.user = s.User; !f.on() {
+		f.user = nil
+	}
 	if f.user != nil && s.Address.Domain != "" && !f.user.Has(s.Address) {
 		return refuse(553, 5, 7, 1, "Not an address of yours: use one of your own as sender")
 	}

@@ -49,9 +49,9 @@ type Options struct {
 	// Nodes hands sessions of accounts that are not served here to nodes that
 	// serve them; nil: every account is served here.
 	Nodes proxy.Nodes
-	// DefaultQuota is the quota in bytes of entries that name none; 0 is no
-	// limit.
-	DefaultQuota int64
+	// DefaultQuota is the quota in bytes of entries that name none, asked for
+	// at each sign-in; 0, or nil, is no limit.
+	DefaultQuota func() int64
 	// SignedIn hears of each sign-in that succeeds, and must return at once; nil:
 	// nobody does.
 	SignedIn func(protocol string, e directory.Entry)
@@ -174,8 +174,8 @@ func (a *Authenticator) signIn(ctx context.Context, at Attempt, c Credentials) (
 		return r, err
 	}
 	quota := r.Entry.Quota
-	if quota == 0 {
-		quota = a.o.DefaultQuota
+	if quota == 0 && a.o.DefaultQuota != nil {
+		quota = a.o.DefaultQuota()
 	}
 	id, err := a.o.Accounts.Ensure(ctx, r.Entry.Owner(), quota)
 	if err != nil {

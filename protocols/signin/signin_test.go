@@ -99,7 +99,7 @@ func TestDisabledStandsShortly(t *testing.T) {
 func TestSignInGivesTheAccount(t *testing.T) {
 	s, c := oneUser(), &cluster{}
 	s.people["bob"] = directory.Entry{Key: "x/2", Login: "bob", Quota: 5, Primary: rookery.Address{Local: "bob", Domain: "a.test"}}
-	a := New(Options{Directory: s, Accounts: c, Nodes: c, DefaultQuota: 99, Limits: Limits{Delay: -1}})
+	a := New(Options{Directory: s, Accounts: c, Nodes: c, DefaultQuota: func() int64 { return 99 }, Limits: Limits{Delay: -1}})
 	sign := func(login string) (Result, error) {
 		return a.SignIn(t.Context(), from("192.0.2.1"), Credentials{login, "secret"})
 	}

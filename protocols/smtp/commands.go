@@ -126,7 +126,7 @@ func (c *conn) extensions() []string {
 	if m := c.session.mechanisms(); len(m) > 0 {
 		lines = append(lines, "AUTH "+strings.Join(m, " "))
 	}
-	lines = append(lines, fmt.Sprintf("SIZE %d", o.Deliver.MaxSize()), fmt.Sprintf("LIMITS RCPTMAX=%d", o.Limits.Recipients))
+	lines = append(lines, fmt.Sprintf("SIZE %d", o.Deliver.MaxSize()), fmt.Sprintf("LIMITS RCPTMAX=%d", o.recipients()))
 	return lines
 }
 

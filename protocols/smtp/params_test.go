@@ -93,7 +93,9 @@ func TestParameters(t *testing.T) {
 
 // TestPostmaster sends to the one address that has no domain.
 func TestPostmaster(t *testing.T) {
-	r := newRig(t, MX, func(o *Options) { o.Postmaster = rookery.Address{Local: "anna", Domain: "example.com"} })
+	r := newRig(t, MX, func(o *Options) {
+		o.Postmaster = func() rookery.Address { return rookery.Address{Local: "anna", Domain: "example.com"} }
+	})
 	c := r.dial()
 	c.hello()
 	c.envelope("Postmaster")

@@ -141,14 +141,14 @@ func (s *session) mail(arg string) Reply {
 
 // rcpt is RCPT: it adds a recipient.
 func (s *session) rcpt(arg string) Reply {
-	tx := s.tx
+	tx, most := s.tx, s.server.o.recipients()
 	switch {
 	case tx == nil:
 		return say(503, enhanced{5, 5, 1}, "Give the sender first")
 	case s.chunks != nil:
 		return say(503, enhanced{5, 5, 1}, "Not between the chunks of a message")
-	case len(tx.recipients) >= s.server.o.Limits.Recipients:
-		return say(452, enhanced{4, 5, 3}, fmt.Sprintf("A message has at most %d recipients; send it to the others once more", s.server.o.Limits.Recipients))
+	case len(tx.recipients) >= most:
+		return say(452, enhanced{4, 5, 3}, fmt.Sprintf("A message has at most %d recipients; send it to the others once more", most))
 	}
 	path, text, err := cutPath(arg, "TO:")
 	if err != nil {
@@ -188,7 +188,7 @@ func (s *session) rcpt(arg string) Reply {
 // recipient reads the path of RCPT: Postmaster stands without a domain too (RFC
 // 5321 4.1.1.3).
 func (s *session) recipient(path string) (rookery.Address, error) {
-	if p := s.server.o.Postmaster; strings.EqualFold(path, "postmaster") && p != (rookery.Address{}) {
+	if p := s.server.o.Postmaster(); strings.EqualFold(path, "postmaster") && p != (rookery.Address{}) {
 		return p, nil
 	}
 	return parseAddress(path, s.tx.params.utf8)

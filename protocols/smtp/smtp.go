@@ -72,8 +72,11 @@ type Options struct {
 	// Hostname names this server in greetings and trace fields.
 	Hostname string
 	// Postmaster gets what is sent to <Postmaster> without a domain (RFC 5321
-	// 4.1.1.3); zero refuses it.
-	Postmaster rookery.Address
+	// 4.1.1.3); zero, or nil, refuses it.
+	Postmaster func() rookery.Address
+	// Recipients is how many recipients a message may have, asked for with each
+	// of them; nil, and anything above, is 1,000.
+	Recipients func() int
 	Limits     Limits
 	Logger     *slog.Logger
 	// Clock stamps trace fields; default time.Now.
@@ -86,7 +89,6 @@ type Options struct {
 
 // Limits bound what a client costs. Zero values mean the defaults given.
 type Limits struct {
-	Recipients    int           // of one message; 1,000, which is also the most
 	Unknown       int           // unknown recipients before the connection closes; 100
 	LineLength    int           // of a command line or a response of AUTH, in bytes; 4 KiB
 	GreetingDelay time.Duration // how long MX waits for clients that talk too early; 0 does not look
@@ -102,13 +104,12 @@ func (l Limits) withDefaults() Limits {
 		v   *int
 		def int
 	}{
-		{&l.Recipients, delivery.MaxRecipients}, {&l.Unknown, 100}, {&l.LineLength, 4 << 10},
+		{&l.Unknown, 100}, {&l.LineLength, 4 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
 	}
-	l.Recipients = min(l.Recipients, delivery.MaxRecipients)
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration
@@ -134,6 +135,14 @@ type Server struct {
 // copyBuffer is how much of a message is moved at once, in bytes.
 const copyBuffer = 64 << 10
 
+// recipients is how many recipients a message may have now.
+func (o *Options) recipients() int {
+	if o.Recipients == nil {
+		return delivery.MaxRecipients
+	}
+	return min(o.Recipients(), delivery.MaxRecipients)
+}
+
 // New makes a Server. It does no I/O.
 func New(o Options) *Server {
 	o.Limits = o.Limits.withDefaults()
@@ -142,6 +151,9 @@ func New(o Options) *Server {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Postmaster == nil {
+		o.Postmaster = func() rookery.Address { return rookery.Address{} }
 	}
 	return &Server{
 		o:       o,

@@ -160,7 +160,7 @@ func newRig(t testing.TB, mode Mode, change func(*Options)) *rig {
 	r := &rig{t: t, people: &people{}, store: &store{}, served: make(chan error, 1)}
 	router := &delivery.Router{Directory: r.people, Accounts: r.store}
 	o := Options{SignIn: signIn(r.people, signin.Limits{}), Router: router, Deliver: r.store, TLS: testTLS(), Hostname: "mail.example.com",
-		Policy: policy.New(policy.Options{Hostname: "mail.example.com", CheckSender: true}),
+		Policy: policy.New(policy.Options{Hostname: "mail.example.com", CheckSender: func() bool { return true }}),
 		Limits: Limits{Stall: time.Minute}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
@@ -298,8 +298,8 @@ func TestReceive(t *testing.T) {
 
 func TestRecipients(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) {
-		o.Limits.Recipients = 100
-		o.Router.(*delivery.Router).Postmaster = rookery.Address{Local: "anna", Domain: "example.com"}
+		o.Recipients = func() int { return 100 }
+		o.Router.(*delivery.Router).Postmaster = func() rookery.Address { return rookery.Address{Local: "anna", Domain: "example.com"} }
 	})
 	c := r.dial()
 	c.hello()
@@ -482,7 +482,7 @@ func TestChunks(t *testing.T) {
 // TestMostRecipients gives one recipient more than a message can have, however
 // many the options allow.
 func TestMostRecipients(t *testing.T) {
-	r := newRig(t, MX, func(o *Options) { o.Limits.Recipients = 5000 })
+	r := newRig(t, MX, func(o *Options) { o.Recipients = func() int { return 5000 } })
 	c := r.dial()
 	if got := c.hello(); !strings.Contains(got, "LIMITS RCPTMAX=1000\r\n") {
 		t.Errorf("EHLO says %q", got)

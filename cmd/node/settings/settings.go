@@ -35,7 +35,7 @@ type Cluster struct {
 	Postmaster string `toml:"postmaster"`
 	// Replication is on how many nodes each mail group lives, 1, 3 or 5; fewer
 	// where there are not so many nodes.
-	Replication int `toml:"replication"`
+	Replication int `toml:"replication" effect:"at once; replicas are built and given up in the background"`
 	// ReplaceAfter is for how long a node must be dead before its replicas are
 	// built anew on a spare node, like "10m"; 5s to 720h. Without a spare
 	// nothing is done and the status says so.
@@ -58,16 +58,16 @@ type Limits struct {
 	// Recipients is the most recipients of one SMTP transaction, 100 to 1000: the log takes no more in one entry.
 	Recipients int `toml:"recipients"`
 	// Quota is the size in bytes of an account whose entry names none; 0 is unlimited.
-	Quota int64 `toml:"quota"`
+	Quota int64 `toml:"quota" effect:"with the next message or sign-in of each account"`
 	// Connections is the most connections of one listener on one node.
-	Connections int `toml:"connections"`
+	Connections int `toml:"connections" effect:"at once; connections that are open stay"`
 	// ConnectionsPerAddress is the most connections of one client on one
 	// listener: an IPv4 address, or an IPv6 network of 64 bits.
-	ConnectionsPerAddress int `toml:"connections_per_address"`
+	ConnectionsPerAddress int `toml:"connections_per_address" effect:"at once; connections that are open stay"`
 	// SessionsPerUser is the most IMAP sessions of one user from one address.
-	SessionsPerUser int `toml:"sessions_per_user"`
+	SessionsPerUser int `toml:"sessions_per_user" effect:"at once; sessions that are open stay"`
 	// ExpungedDays is how many days expunged messages can be recovered.
-	ExpungedDays int `toml:"expunged_days"`
+	ExpungedDays int `toml:"expunged_days" effect:"within 10 minutes"`
 	// CheckSender refuses a submission whose sender is not an address of the
 	// user who signed in.
 	CheckSender bool `toml:"check_sender"`
@@ -76,14 +76,14 @@ type Limits struct {
 // Store is an object store.
 type Store struct {
 	// Kind is "dir" (a directory, for one machine or a shared file system) or "s3".
-	Kind string `toml:"kind"`
+	Kind string `toml:"kind" effect:"when a node starts"`
 	// Path of the directory for kind "dir"; empty means objects in data_dir, a
 	// relative one begins at data_dir.
-	Path string `toml:"path"`
+	Path string `toml:"path" effect:"when a node starts"`
 	// Endpoint is the URL of the S3 service, https://host[:port].
 	Endpoint string `toml:"endpoint"`
 	// Bucket must exist.
-	Bucket string `toml:"bucket"`
+	Bucket string `toml:"bucket" effect:"when a node starts"`
 	// Region as the service calls it; may be empty.
 	Region string `toml:"region"`
 	// AccessKey names the identity at the service.

@@ -1,0 +1,266 @@
+package node
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rookery/cmd/node/settings"
+)
+
+// changeCase is a value of a key that is not its test's default, and how one
+// sees at a node that it counts. Cases that only a later start can see are
+// nil where the key's effect says so.
+type changeCase struct {
+	value string
+	holds func(c *sim, x *simNode) bool
+	with  [][2]string // what must change with it
+}
+
+// TestEverySettingChangesOnARunningCluster changes each key on three nodes that
+// run, and looks on each of them whether it counts. A key without a case fails:
+// what cannot be shown to change is not to be offered.
+func TestEverySettingChangesOnARunningCluster(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		cases := changeCases()
+		for _, s := range settings.All() {
+			key := strings.Replace(s.Name, ".NAME.", ".main.", 1)
+			k, have := cases[key]
+			if !have {
+				t.Errorf("%s has no case: say how one sees that it changed", key)
+				continue
+			}
+			c.changeAndLook(key, s.Effect, k)
+			delete(cases, key)
+		}
+		for key := range cases {
+			t.Errorf("%s is no key", key)
+		}
+	})
+}
+
+// changeAndLook gives a key a value for as long as it takes to look.
+func (c *sim) changeAndLook(key, effect string, k changeCase) {
+	c.t.Helper()
+	before, _, err := c.nodes[0].settings.read(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	doc, err := before.Document()
+	for _, kv := range append(k.with, [2]string{key, k.value}) {
+		if err == nil {
+			doc, err = settings.SetKey(doc, kv[0], kv[1])
+		}
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	next, err := settings.Parse(doc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if reflect.DeepEqual(next, before) {
+		c.t.Errorf("%s is %s already", key, k.value)
+	}
+	c.put(key, next)
+	starts := strings.HasPrefix(effect, "when a node starts")
+	if starts != (k.holds == nil) {
+		c.t.Errorf("%s: its effect is %q; has it a check on running nodes: %v", key, effect, k.holds != nil)
+	}
+	for _, x := range c.nodes {
+		if k.holds != nil && !k.holds(c, x) {
+			c.t.Errorf("%s = %s is in force and does not count on %s", key, k.value, x.cfg.Name)
+		}
+	}
+	c.put(key, before)
+}
+
+// put writes settings past the questions to other machines and waits for every
+// node to work by them.
+func (c *sim) put(key string, set settings.Cluster) {
+	c.t.Helper()
+	_, at, err := c.nodes[0].settings.read(c.t.Context())
+	if err == nil {
+		at, err = c.nodes[0].settings.write(c.t.Context(), set, at)
+	}
+	if err != nil {
+		c.t.Fatalf("%s: %v", key, err)
+	}
+	c.until(time.Minute, key+" is in force everywhere", func() bool {
+		for _, x := range c.nodes {
+			if x.inForce.at() != at {
+				return false
+			}
+		}
+		return true
+	})
+	synctest.Wait()
+}
+
+// converse is a session of lines with a port of a node: what it answers to each.
+func (c *sim) converse(x *simNode, port int, lines ...string) (answers []string) {
+	c.t.Helper()
+	conn, err := c.net.Dialer(simClient+":0")(c.t.Context(), fmt.Sprintf("%s:%d", x.host, port))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if port != 25 {
+		conn = net.Conn(tls.Client(conn, &tls.Config{InsecureSkipVerify: true}))
+	}
+	r := bufio.NewReader(conn)
+	for i := range len(lines) + 1 {
+		if i > 0 {
+			fmt.Fprintf(conn, "%s\r\n", lines[i-1])
+		}
+		var answer strings.Builder
+		for {
+			line, err := r.ReadString('\n')
+			answer.WriteString(line)
+			if err != nil || len(line) < 4 || line[3] != '-' {
+				break
+			}
+		}
+		answers = append(answers, answer.String())
+	}
+	return answers
+}
+
+// smtpSays looks for a text in the answer to the last line of an SMTP session.
+func smtpSays(text string, lines ...string) func(*sim, *simNode) bool {
+	return func(c *sim, x *simNode) bool {
+		all := c.converse(x, 25, lines...)
+		return strings.Contains(all[len(all)-1], text)
+	}
+}
+
+// second is what a second connection is told while a first one is open.
+func second(c *sim, x *simNode) bool {
+	first, err := c.net.Dialer(simClient+":0")(c.t.Context(), x.host+":25")
+	if err != nil {
+		return false
+	}
+	defer first.Close()
+	if _, err := bufio.NewReader(first).ReadString('\n'); err != nil {
+		return false
+	}
+	return strings.HasPrefix(c.converse(x, 25)[0], "421 4.7.0")
+}
+
+// quotaOf gives the account of a recipient of a message the quota that counts.
+func quotaOf(want int64) func(*sim, *simNode) bool {
+	return func(c *sim, x *simNode) bool {
+		c.converse(x, 25, "EHLO a.example", "MAIL FROM:<>", "RCPT TO:<"+login(1)+">")
+		a, err := x.accounts.Open(c.t.Context(), c.ledger.people[1].account)
+		if err != nil {
+			return false
+		}
+		f, err := a.Facts(c.t.Context())
+		return err == nil && f.Quota == want
+	}
+}
+
+// sessionsOf counts how many sessions of one person a node takes.
+func sessionsOf(want int) func(*sim, *simNode) bool {
+	return func(c *sim, x *simNode) bool {
+		taken := 0
+		for range want + 1 {
+			raw, err := c.net.Dialer(simClient+":0")(c.t.Context(), x.host+":993")
+			if err != nil {
+				return false
+			}
+			conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			lines := bufio.NewScanner(conn)
+			lines.Scan()
+			fmt.Fprintf(conn, "a LOGIN %s secret\r\n", login(2))
+			for lines.Scan() && !strings.HasPrefix(lines.Text(), "a ") {
+			}
+			if strings.HasPrefix(lines.Text(), "a OK") {
+				taken++
+			}
+		}
+		return taken == want
+	}
+}
+
+func mayWriteAsOthers(c *sim, x *simNode) bool {
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + login(0) + "\x00secret"))
+	all := c.converse(x, 465, "EHLO a.example", "AUTH PLAIN "+plain, "MAIL FROM:<"+login(1)+">")
+	return strings.HasPrefix(all[len(all)-1], "250 ")
+}
+
+// openedBy looks at what the directory was opened by.
+func openedBy(field string, want any) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool {
+		by := reflect.ValueOf(x.people.now().opened[0].by)
+		return reflect.DeepEqual(by.FieldByName(field).Interface(), want)
+	}
+}
+
+func storeBy(field, want string) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool {
+		return reflect.ValueOf(x.bodies.store.Settings()).FieldByName(field).String() == want
+	}
+}
+
+func changeCases() map[string]changeCase {
+	const ca = "/etc/ssl/certs/ca-certificates.crt"
+	rcpt := []string{"EHLO a.example", "MAIL FROM:<>"}
+	return map[string]changeCase{
+		"domains":       {value: `["example.test", "second.test"]`, holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<nobody@second.test>")...)},
+		"postmaster":    {value: login(1), holds: smtpSays("250 ", append(rcpt, "RCPT TO:<Postmaster>")...)},
+		"replication":   {value: "5", holds: func(_ *sim, x *simNode) bool { return x.replication.Load() == 5 }},
+		"replace_after": {value: "15m", holds: func(_ *sim, x *simNode) bool { return time.Duration(x.deadAfter.Load()) == 15*time.Minute }},
+
+		"limits.message_size":            {value: "70000", holds: smtpSays("SIZE 70000", "EHLO a.example")},
+		"limits.recipients":              {value: "123", holds: smtpSays("RCPTMAX=123", "EHLO a.example")},
+		"limits.quota":                   {value: "123456789", holds: quotaOf(123456789)},
+		"limits.connections":             {value: "1", holds: second},
+		"limits.connections_per_address": {value: "1", holds: second},
+		"limits.sessions_per_user":       {value: "2", holds: sessionsOf(2)},
+		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.live.limits().ExpungedDays == 3 }},
+		"limits.check_sender":            {value: "false", holds: mayWriteAsOthers},
+
+		"store.kind":       {value: "s3", with: [][2]string{{"store.endpoint", "http://127.0.0.1:1"}, {"store.bucket", "b"}, {"store.access_key", "a"}, {"store.secret_key", "s"}}},
+		"store.path":       {value: "/tmp/elsewhere"},
+		"store.bucket":     {value: "other"},
+		"store.endpoint":   {value: "https://s3.example.test", holds: storeBy("Endpoint", "https://s3.example.test")},
+		"store.region":     {value: "here", holds: storeBy("Region", "here")},
+		"store.access_key": {value: "me", holds: storeBy("AccessKey", "me")},
+		"store.secret_key": {value: "hush", holds: storeBy("SecretKey", "hush")},
+		"store.ca_file":    {value: ca, holds: storeBy("CAFile", ca)},
+
+		"garbage.repack_below":        {value: "50", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().Below == 50 }},
+		"garbage.repack_after":        {value: "48h", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().After == 48*time.Hour }},
+		"garbage.merge_after":         {value: "2h", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().Merge == 2*time.Hour }},
+		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.bodies.garbage.Load().RepackRate == 77 }},
+		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.bodies.garbage.Load().SweepEvery == "24h" }},
+
+		"directories.main.urls":        {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`, holds: func(_ *sim, x *simNode) bool { return len(x.people.stats().servers) == 2 }},
+		"directories.main.start_tls":   {value: "true", holds: openedBy("StartTLS", true)},
+		"directories.main.ca_file":     {value: ca, holds: openedBy("CAFile", ca)},
+		"directories.main.fingerprint": {value: strings.Repeat("ab", 32), holds: openedBy("Fingerprints", []string{strings.Repeat("ab", 32)})},
+		"directories.main.bind_dn":     {value: "uid=user0,ou=people,dc=example,dc=test", holds: openedBy("BindDN", "uid=user0,ou=people,dc=example,dc=test")},
+		"directories.main.password":    {value: "another", holds: openedBy("Password", "another")},
+		"directories.main.base":        {value: "ou=people,dc=example,dc=test", holds: openedBy("Base", "ou=people,dc=example,dc=test")},
+		"directories.main.profile":     {value: "389", holds: openedBy("Profile", "389")},
+		"directories.main.user_filter": {value: "(uid=user0)", holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<"+login(3)+">")...)},
+		"directories.main.domains":     {value: `["example.test"]`, holds: func(_ *sim, x *simNode) bool { return x.people.Local(testDomain) }},
+		"directories.main.prefixes":    {value: `["CORP"]`, holds: openedBy("Prefixes", []string{"CORP"})},
+		"directories.main.realms": {value: `["corp.local"]`, holds: func(_ *sim, x *simNode) bool {
+			return slices.Contains(x.people.now().members[0].Realms, "corp.local")
+		}},
+		"directories.main.timeout": {value: "7s", holds: openedBy("OperationTimeout", 7*time.Second)},
+	}
+}
