@@ -52,7 +52,7 @@ func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 // Store implements Checker, by opening it. That asks no service, and makes the
 // directory of a store of kind dir.
 func (m machine) Store(s *settings.Cluster, bad func(key, problem string)) {
-	store, err := objects.Open(&s.Store, m.data, slog.New(slog.DiscardHandler))
+	store, err := objects.OpenStore(&s.Store, m.data, slog.New(slog.DiscardHandler))
 	var e *rookery.Error
 	switch {
 	case err == nil:

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"rookery"
+	"rookery/cmd/node/objects"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/mailbox"
@@ -13,6 +14,7 @@ import (
 // events passes on what the state machines report to whoever is open by then.
 type events struct {
 	accounts atomic.Pointer[account.Store]
+	objects  atomic.Pointer[objects.Service]
 	deliver  atomic.Pointer[delivery.Deliverer]
 }
 
@@ -62,8 +64,8 @@ func (e mailEvents) Changed(id rookery.AccountID, box rookery.MailboxID, modseq 
 // Unpacked implements mailbox.Events: the group's packer has work. What is
 // replayed before there is one it finds by itself.
 func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
-	if p, ok := e.node.bodies.packers.Load(e.group); ok {
-		p.(*packing).Unpacked(bytes)
+	if o := e.node.hears.objects.Load(); o != nil {
+		o.Unpacked(e.group, bytes)
 	}
 }
 

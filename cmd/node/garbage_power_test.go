@@ -51,19 +51,18 @@ func (d *cleared) work(ctx context.Context, n *Node) error {
 				}
 			}
 		}
-		s, _ := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })
+		s, _ := n.objects.SweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil })
 		d.orphans.Add(int64(s.Deleted))
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
-	n.bodies.packers.Range(func(_, p any) bool {
-		s := p.(*packing).Stats()
+	for _, id := range n.groups.Here() {
+		s, _ := n.objects.PackStats(id)
 		d.deleted.Add(int64(s.Deleted))
 		d.rewritten.Add(int64(s.Rewritten))
-		return true
-	})
+	}
 	return nil
 }
 
@@ -117,7 +116,7 @@ func (n *Node) onlyLive(ctx context.Context) error {
 
 // storeIsExact sweeps, then wants each pack that a group knows and no other.
 func (n *Node) storeIsExact(ctx context.Context) error {
-	if _, err := n.sweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil }); err != nil {
+	if _, err := n.objects.SweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil }); err != nil {
 		return err
 	}
 	known := map[string]bool{}
@@ -132,21 +131,21 @@ func (n *Node) storeIsExact(ctx context.Context) error {
 			}
 		}
 	}
-	err := n.bodies.store.List(ctx, "b/", func(i blob.Info) error {
+	err := n.objects.Store.List(ctx, "b/", func(i blob.Info) error {
 		if !known[i.Key] {
 			return fmt.Errorf("%s is left, and no group knows it", i.Key)
 		}
 		delete(known, i.Key)
 		return nil
 	})
-	err = errors.Join(err, pack.Rebuild(ctx, n.bodies.store, func(r pack.Rebuilt) error {
+	err = errors.Join(err, pack.Rebuild(ctx, n.objects.Store, func(r pack.Rebuilt) error {
 		if r.Err != nil || r.Salvaged {
 			return fmt.Errorf("%s is no sound pack (salvaged: %v): %w", r.Key, r.Salvaged, r.Err)
 		}
 		return nil
 	}))
 	for key := range known {
-		if _, serr := n.bodies.store.Stat(ctx, key); serr != nil {
+		if _, serr := n.objects.Store.Stat(ctx, key); serr != nil {
 			err = errors.Join(err, fmt.Errorf("%s is missing: %w", key, serr))
 		}
 	}

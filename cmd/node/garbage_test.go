@@ -28,7 +28,7 @@ func (c *crowd) client() *adminapi.Client { return adminapi.New(c.cfg.AdminSocke
 
 func (c *crowd) keys() (keys []string) {
 	c.t.Helper()
-	if err := c.bodies.store.List(c.t.Context(), "b/", func(i blob.Info) error { keys = append(keys, i.Key); return nil }); err != nil {
+	if err := c.objects.Store.List(c.t.Context(), "b/", func(i blob.Info) error { keys = append(keys, i.Key); return nil }); err != nil {
 		c.t.Fatal(err)
 	}
 	return keys
@@ -39,7 +39,7 @@ func (c *crowd) moveClock(ahead *atomic.Int64, by time.Duration) {
 	c.t.Helper()
 	ahead.Store(int64(by))
 	c.until("jobs go by the clock", func() bool {
-		now, err := c.agreedTime()
+		now, err := c.clocks.Now()
 		return err == nil && c.deps.Clock().Sub(now) < time.Minute
 	})
 }
@@ -52,7 +52,7 @@ func TestSweepThroughANode(t *testing.T) {
 	c.settle()
 	known := len(c.keys())
 	for g := rookery.GroupID(2); g < 8; g++ { // 6 and 7 are no groups of this cluster
-		if err := c.bodies.store.Put(t.Context(), pack.Key(g, pack.NewID(c.deps.Clock())), bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
+		if err := c.objects.Store.Put(t.Context(), pack.Key(g, pack.NewID(c.deps.Clock())), bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestSweepThroughANode(t *testing.T) {
 		}
 	}
 	// Another cluster in the same place keeps everything.
-	if err := pack.Claim(t.Context(), c.bodies.store, "another"); err != nil {
+	if err := pack.Claim(t.Context(), c.objects.Store, "another"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.client().SweepStorage(t.Context(), adminapi.SweepOrder{Delete: true}, func(adminapi.SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
@@ -108,7 +108,7 @@ func TestScheduledSweep(t *testing.T) {
 	var ahead atomic.Int64
 	c := garbageNode(t, &ahead)
 	lost := pack.Key(2, pack.NewID(c.deps.Clock()))
-	if err := c.bodies.store.Put(t.Context(), lost, bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
+	if err := c.objects.Store.Put(t.Context(), lost, bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.until("names expire in every group", func() bool {
@@ -120,19 +120,19 @@ func TestScheduledSweep(t *testing.T) {
 		return true
 	})
 	c.moveClock(&ahead, 25*time.Hour)
-	c.sweepIfDue(t.Context())
+	c.objects.SweepIfDue(t.Context())
 	if len(c.keys()) != 0 {
 		t.Errorf("%v are left", c.keys())
 	}
-	if err := c.bodies.store.Put(t.Context(), lost, bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
+	if err := c.objects.Store.Put(t.Context(), lost, bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.sweepIfDue(t.Context())
+	c.objects.SweepIfDue(t.Context())
 	if len(c.keys()) != 1 {
 		t.Error("it was swept again at once")
 	}
 	c.moveClock(&ahead, 25*time.Hour+168*time.Hour)
-	c.sweepIfDue(t.Context())
+	c.objects.SweepIfDue(t.Context())
 	if len(c.keys()) != 0 {
 		t.Error("it was not swept after a week")
 	}
@@ -187,12 +187,12 @@ func TestHoldThroughANode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range packs {
-			if ok, err := c.bodies.deletable(id)(t.Context(), p); ok || err != nil {
+			if ok, err := c.objects.Deletable(id, p); ok || err != nil {
 				t.Errorf("group %d would let pack %s go: %v", id, p.ID, err)
 			}
 		}
 	}
-	if err := c.spreadTo(t.Context(), 3); err != nil {
+	if err := c.objects.SpreadHolds(t.Context(), 3); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := c.client().Holds(t.Context()); err != nil || len(l.Holds[0].Missing) != 0 {

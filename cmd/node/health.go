@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 )
 
@@ -127,8 +128,8 @@ func (h *health) ready(protocol string) Verdict {
 	if 2*reached < members {
 		return Verdict{Reason: fmt.Sprintf("this node reaches only %d of %d nodes", reached, members)}
 	}
-	if skew := time.Duration(n.skew.Load()); skew != 0 {
-		return Verdict{Reason: sayClock(skew)}
+	if skew := n.clocks.Skew(); skew != 0 {
+		return Verdict{Reason: peers.SayClock(skew)}
 	}
 	disk := n.groups.Log().Disk().String()
 	if (protocol == "" || protocol == "smtp") && disk != "ok" && h.roomier(others) {

@@ -108,11 +108,11 @@ func (n *Node) followSettings(ctx context.Context) error {
 }
 
 func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
-	if err := errors.Join(n.people.use(ctx, set), n.bodies.reopenStore(set.Store)); err != nil {
+	if err := errors.Join(n.people.use(ctx, set), n.objects.Reopen(set.Store)); err != nil {
 		return err
 	}
 	n.live.use(set)
-	n.bodies.useGarbage(&set.Garbage)
+	n.objects.UseGarbage(&set.Garbage)
 	n.replication.Store(int32(set.Replication))
 	n.deadAfter.Store(int64(set.DeadAfter()))
 	return nil

@@ -60,6 +60,6 @@ func (n *Node) stopGroup(ctx context.Context, id rookery.GroupID) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	n.groups.Hide(id)
-	n.bodies.removePacker(id)
+	n.objects.RemovePacker(id)
 	return n.groups.Stop(ctx, id)
 }

@@ -90,7 +90,7 @@ func (n *Node) startPlaced(ctx context.Context) error {
 		if err := n.groups.Start(ctx, p.Group, founders); err != nil {
 			return err
 		}
-		n.bodies.addPacker(n.groups, p.Group)
+		n.objects.AddPacker(p.Group)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (n *Node) startLeaving(ctx context.Context, p system.GroupPlacement) {
 	if err != nil {
 		n.deps.Logger.Error("a group that moves away from this node cannot be started", "group", p.Group, "error", err)
 	} else if held {
-		n.bodies.addPacker(n.groups, p.Group)
+		n.objects.AddPacker(p.Group)
 	}
 }
 
@@ -149,8 +149,8 @@ func (n *Node) followCluster(ctx context.Context) error {
 func (n *Node) MintToken(ctx context.Context, valid time.Duration) (token string, addresses []string, err error) {
 	ident := n.peers.Certificate()
 	t := transport.MintToken(ident.Cluster, ident.Issuer())
-	now, err := n.agreedTime()
-	if err != nil && n.skew.Load() == 0 {
+	now, err := n.clocks.Now()
+	if err != nil && n.clocks.Skew() == 0 {
 		now, err = n.deps.Clock(), nil // too few nodes say what time it is: the token is how more come
 	}
 	if err == nil {

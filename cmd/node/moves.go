@@ -48,7 +48,7 @@ type carrying struct {
 
 func newMovers(n *Node) *movers {
 	m := &movers{node: n, running: map[command.MoveID]*carrying{}}
-	m.mover = accountmove.New(accountmove.Options{Log: n.groups, Machine: n.groups.Machine, System: n.system, ReadBody: n.bodies.reader.ReadChecked,
+	m.mover = accountmove.New(accountmove.Options{Log: n.groups, Machine: n.groups.Machine, System: n.system, ReadBody: n.objects.Reader.ReadChecked,
 		Node: n.id.Node, Epoch: n.id.Epoch, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock})
 	return m
 }

@@ -17,6 +17,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/keyring"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
@@ -92,7 +93,9 @@ type Node struct {
 	settings    *settingsStore
 	inForce     inForce
 	people      *people
-	bodies      *bodies
+	objects     *objects.Service
+	upkeep      *objects.Upkeep
+	clocks      *peers.Clocks
 	accounts    *account.Store
 	deliver     *delivery.Deliverer
 	servers     *servers
@@ -109,8 +112,6 @@ type Node struct {
 	serving     atomic.Pointer[servers] // when its listeners are open
 	full        atomic.Bool             // no mail group runs here until the disk has room
 	replication atomic.Int32
-	clocks      atomic.Pointer[clockLook]
-	skew        atomic.Int64 // of this node's clock, where it is wrong; a time.Duration
 	deadAfter   atomic.Int64 // a time.Duration
 
 	// current is that since the start the placement was read behind a barrier
@@ -203,7 +204,6 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 }
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
-	n.bodies = newBodies(n)
 	if n.peers, err = peers.Open(peers.Options{
 		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.admit, Removed: n.removedBy,
 	}); err != nil {
@@ -236,6 +236,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.reports = n.peers.NewReports(n.jobs, n.lives.Alive, n.report) // which say how long it is alive
+	n.clocks = peers.NewClocks(n.reports, n.groups.MemberIDs)
 	n.job("gossip", n.lives.Run)
 	n.job("unknown members", n.peers.Meet)
 	n.job("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
@@ -346,24 +347,28 @@ func (n *Node) openMail(ctx context.Context) error {
 			return err
 		}
 	}
-	n.bodies.useGarbage(&set.Garbage)
-	if err := n.bodies.open(&set.Store); err != nil {
+	if n.objects, err = objects.Open(objects.Options{
+		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Go: n.job, Observe: n.metrics.stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
+	}); err != nil {
 		return err
 	}
+	n.hears.objects.Store(n.objects)
 	if version > 0 && n.inForce.trouble() == "" {
 		n.keepSettings(version)
 	}
 	n.accounts = account.New(account.Options{
-		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.bodies.reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
 		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
+	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.live.limits().ExpungedDays }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
 		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.bodies.reader.ReadChecked,
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.live.messageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
@@ -390,7 +395,6 @@ func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.openQuestions()
 	n.serveStages()
-	n.serveChecks()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
@@ -442,8 +446,8 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.peers != nil {
 		note("transport", n.peers.Close(ctx))
 	}
-	if n.bodies != nil {
-		note("object store", n.bodies.close())
+	if n.objects != nil {
+		note("object store", n.objects.Close())
 	}
 	note("health", n.health.close())
 	note("metrics", n.scraped.close())

@@ -46,7 +46,7 @@ func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 	all := system.MemberIDs(nodes)
 	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reports.All(all)
 	if err == nil {
-		wrong = p.seeClocks(reports, len(all))
+		wrong = p.clocks.Note(reports, len(all))
 	}
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {

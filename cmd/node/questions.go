@@ -17,18 +17,14 @@ const askWait = replicas.AskWait
 
 // questions are those that nodes without a replica of a group ask.
 type questions struct {
-	facts     *replicas.Question[rookery.AccountID, account.Facts]
-	items     *replicas.Question[peers.ItemsAfter, []command.ItemID]
-	strangers *replicas.Question[[]command.PackID, []command.PackID]
-	holds     *replicas.Question[peers.Nothing, []mailbox.Hold]
+	facts *replicas.Question[rookery.AccountID, account.Facts]
+	items *replicas.Question[peers.ItemsAfter, []command.ItemID]
 }
 
 // openQuestions answers them from now on, but facts, which are asked earlier.
 func (n *Node) openQuestions() {
 	q, g := &n.questions, n.groups
 	q.items = replicas.NewQuestion(g, peers.OpenItems, replicas.AskBarrierWait, n.itemsHere)
-	q.strangers = replicas.NewQuestion(g, peers.Strangers, replicas.AskBarrierWait, n.strangersHere)
-	q.holds = replicas.NewQuestion(g, peers.Holds, replicas.AskBarrierWait, n.holdsHere)
 }
 
 // factsHere are an account's facts. Only after a barrier is an account said not

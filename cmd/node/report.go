@@ -14,16 +14,17 @@ func (n *Node) report() peers.Report {
 		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.inForce.trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
-	if n.bodies != nil {
-		r.Place = n.bodies.tried.Place()
+	stored := n.hears.objects.Load()
+	if stored != nil {
+		r.Place = stored.Place()
 	}
 	for _, id := range append(n.groups.Here(), rookery.SystemGroup) {
 		if g := n.groups.Group(id); g != nil {
 			r.Applied[id], _ = g.Machine().Applied()
 			if g.IsLeader() {
 				r.Leads = append(r.Leads, id)
-				if id != rookery.SystemGroup {
-					r.Packing[id] = n.bodies.packReport(id)
+				if id != rookery.SystemGroup && stored != nil {
+					r.Packing[id] = stored.Report(id)
 				}
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/pack"
-	"rookery/storage/state"
 )
 
 // scrape are the metrics that are looked up when somebody asks.
@@ -168,8 +167,7 @@ func (c scraper) groups(out samples, st *adminapi.Status) {
 		out.gauge(d.unpackedBodies, float64(g.Unpacked), label)
 		out.gauge(d.unpackedBytes, float64(g.Bytes), label)
 		out.gauge(d.unpackedAge, c.oldest(g.Group).Seconds(), label)
-		if p, ok := c.n.bodies.packers.Load(g.Group); ok {
-			ps := p.(*packing).Stats()
+		if ps, ok := c.n.objects.PackStats(g.Group); ok {
 			packed.Packs, packed.Bytes, packed.Failures = packed.Packs+ps.Packs, packed.Bytes+ps.Bytes, packed.Failures+ps.Failures
 		}
 	}
@@ -181,26 +179,11 @@ func (c scraper) groups(out samples, st *adminapi.Status) {
 // oldest is the age of a group's oldest unpacked body, told by the entry that
 // brought it.
 func (c scraper) oldest(id rookery.GroupID) time.Duration {
-	m := c.n.groups.Machine(id)
-	if m == nil {
+	at := c.n.objects.Oldest(id)
+	if at.IsZero() {
 		return 0
 	}
-	waits, err := m.Unpacked(0, 1)
-	if err != nil || len(waits) == 0 || len(waits[0].Log) == 0 {
-		return 0
-	}
-	first := waits[0].Log[0]
-	log, err := c.n.groups.Log().Group(id)
-	if err != nil {
-		return 0
-	}
-	var head [512]byte
-	n, _ := log.ReadAt(first.Index, first.Term, head[:], 0)
-	h, _, err := state.Unwrap(head[:n])
-	if err != nil {
-		return 0
-	}
-	return max(0, c.n.deps.Clock().Sub(time.Unix(0, h.Time)))
+	return max(0, c.n.deps.Clock().Sub(at))
 }
 
 func (c scraper) log(out samples) {
@@ -241,7 +224,7 @@ func (c scraper) caches(out samples) {
 	}
 	out.total(d.directoryHits, float64(p.hits))
 	out.total(d.directoryMisses, float64(p.misses))
-	s := c.n.bodies.cache.Stats()
+	s := c.n.objects.CacheStats()
 	out.total(d.bodyHits, float64(s.Hits))
 	out.total(d.bodyMisses, float64(s.Misses))
 	out.gauge(d.bodyCache, float64(s.Bytes))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 )
 
@@ -75,7 +76,7 @@ func TestSimTokensAreMintedWhileNodesAreStillToStart(t *testing.T) {
 			if err := x.join(c.t.Context(), x.cfg, token, addresses); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(2 * clockFresh) // what was known of the clocks is looked at anew
+			time.Sleep(2 * peers.ClocksFresh) // what was known of the clocks is looked at anew
 		}
 	})
 }

@@ -62,12 +62,12 @@ func TestSimFastLeaderPurgesNothing(t *testing.T) {
 				}
 				began := time.Now()
 				x.ahead.Store(int64(days15))
-				if x.skew.Load() != 0 {
+				if x.clocks.Skew() != 0 {
 					t.Error("it is known at once: the test looks at the wrong moment")
 				}
 				x.mustDecideNothing(c.t, g, began)
 				time.Sleep(20 * time.Second)
-				if known := x.skew.Load() != 0; known != told {
+				if known := x.clocks.Skew() != 0; known != told {
 					t.Errorf("that its clock is wrong is known: %v", known)
 				}
 				if !told && c.leader(g) != x {
@@ -95,25 +95,25 @@ func (x *simNode) mustDecideNothing(t *testing.T, g rookery.GroupID, since time.
 	late := func(at time.Time) bool { return at.After(time.Now().Add(2 * time.Second)) }
 	for job, wrong := range map[string]func() bool{
 		"time of jobs in a group": func() bool {
-			now, err := x.jobTime(g)
+			now, err := x.groups.JobTime(x.clocks, g)
 			return err == nil && late(now)
 		},
 		"purge of expunged messages": func() bool {
-			err := x.purgeGroup(ctx, g)
+			err := x.upkeep.PurgeGroup(ctx, g)
 			return err != nil && !rookery.Is(err, rookery.KindUnavailable)
 		},
 		"deletion of packs": func() bool {
-			gone, _ := x.bodies.deletable(g)(ctx, mailbox.Pack{ID: "x", Dead: since.UnixNano()})
+			gone, _ := x.objects.Deletable(g, mailbox.Pack{ID: "x", Dead: since.UnixNano()})
 			return gone
 		},
 		"orphan sweep": func() bool {
 			before, err := x.system.Swept()
-			x.sweepIfDue(ctx)
+			x.objects.SweepIfDue(ctx)
 			after, aerr := x.system.Swept()
 			return err != nil || aerr != nil || after.Time != before.Time && late(time.Unix(0, after.Time))
 		},
 		"beginning of a hold": func() bool {
-			_, err := x.placeHold(ctx, adminapi.HoldOrder{Name: "h", Reason: "test"})
+			_, err := x.objects.PlaceHold(ctx, adminapi.HoldOrder{Name: "h", Reason: "test"})
 			holds, herr := x.system.Holds()
 			for _, h := range holds {
 				if late(time.Unix(0, h.From)) {

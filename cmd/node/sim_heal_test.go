@@ -60,14 +60,14 @@ func TestSimDamageIsHealedFromAnotherNodesLog(t *testing.T) {
 		if temporary == 0 || damaged > 0 {
 			c.t.Errorf("alone: %d messages are answered as temporary, %d as damaged", temporary, damaged)
 		}
-		if s := hurt.bodies.reader.Stats(); s.Lost > 0 {
+		if s := hurt.objects.Reader.Stats(); s.Lost > 0 {
 			c.t.Errorf("alone: %+v", s)
 		}
 		c.part(hurt, false)
 		c.until(time.Minute, "it reaches the others", func() bool { return hurt.settled(c.t.Context()) == nil })
 
 		c.readsAlone(hurt)
-		if s := hurt.bodies.reader.Stats(); s.Healed == 0 || s.Lost > 0 {
+		if s := hurt.objects.Reader.Stats(); s.Healed == 0 || s.Lost > 0 {
 			c.t.Errorf("%+v", s)
 		} else {
 			c.t.Logf("%d reads healed, %d log entries repaired", s.Healed, hurt.groups.Log().Stats().Repaired)
@@ -163,7 +163,7 @@ func (c *sim) provesPacks(x *simNode, g rookery.GroupID) {
 	for _, b := range all {
 		for _, w := range owners {
 			if w.Body == b.ID {
-				if err := x.proves(context.Background(), b, []mailbox.Owner{w}, x.bodies.reader.Copy(g, b, 1)); err != nil {
+				if err := x.upkeep.Verify(context.Background(), b, []mailbox.Owner{w}, x.objects.Reader.Copy(g, b, 1)); err != nil {
 					c.t.Errorf("body %d of group %d in its pack: %v", b.ID, g, err)
 				}
 			}

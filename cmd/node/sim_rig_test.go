@@ -135,7 +135,10 @@ func (c *sim) add(k int, tune func(*tuning)) {
 		tune(&x.deps.tuning)
 	}
 	x.dark.Store(new(atomic.Bool))
-	around := x.deps.tuning.around
+	around := x.deps.tuning.store
+	if around == nil {
+		around = func(s blob.Store) blob.Store { return s }
+	}
 	x.deps.tuning.store = func(s blob.Store) blob.Store { return reached{around(s), x.dark.Load()} }
 	c.nodes = append(c.nodes, x)
 	c.t.Cleanup(func() { c.off(x) })

@@ -210,7 +210,7 @@ func openedBy(field string, want any) func(*sim, *simNode) bool {
 
 func storeBy(field, want string) func(*sim, *simNode) bool {
 	return func(_ *sim, x *simNode) bool {
-		return reflect.ValueOf(x.bodies.store.Settings()).FieldByName(field).String() == want
+		return reflect.ValueOf(x.objects.Store.Settings()).FieldByName(field).String() == want
 	}
 }
 
@@ -241,11 +241,11 @@ func changeCases() map[string]changeCase {
 		"store.secret_key": {value: "hush", holds: storeBy("SecretKey", "hush")},
 		"store.ca_file":    {value: ca, holds: storeBy("CAFile", ca)},
 
-		"garbage.repack_below":        {value: "50", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().Below == 50 }},
-		"garbage.repack_after":        {value: "48h", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().After == 48*time.Hour }},
-		"garbage.merge_after":         {value: "2h", holds: func(_ *sim, x *simNode) bool { return x.bodies.repack().Merge == 2*time.Hour }},
-		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.bodies.garbage.Load().RepackRate == 77 }},
-		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.bodies.garbage.Load().SweepEvery == "24h" }},
+		"garbage.repack_below":        {value: "50", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().Below == 50 }},
+		"garbage.repack_after":        {value: "48h", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().After == 48*time.Hour }},
+		"garbage.merge_after":         {value: "2h", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().Merge == 2*time.Hour }},
+		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().RepackRate == 77 }},
+		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().SweepEvery == "24h" }},
 
 		"directories.main.urls":        {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`, holds: func(_ *sim, x *simNode) bool { return len(x.people.stats().servers) == 2 }},
 		"directories.main.start_tls":   {value: "true", holds: openedBy("StartTLS", true)},

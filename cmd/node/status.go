@@ -29,7 +29,7 @@ func (n *Node) status() adminapi.Status {
 	if s.Gate, err = n.system.Gate(); err != nil {
 		problem("version gate: %v", err)
 	}
-	if s.Swept, err = n.lastSweep(); err != nil {
+	if s.Swept, err = n.objects.LastSweep(); err != nil {
 		problem("orphan sweep: %v", err)
 	}
 	nodes, err := n.system.Nodes()
@@ -43,12 +43,12 @@ func (n *Node) status() adminapi.Status {
 	twins(nodes, problem)
 	reports := n.reports.All(system.MemberIDs(nodes))
 	s.SettingsKey = n.keys.SettingsKeyStatus(nodes, reports, problem)
-	wrong := wrongClocks(reports)
+	wrong := peers.WrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {
 			s.Nodes = append(s.Nodes, n.nodeStatus(x, reports, problem))
 			if skew := wrong[x.ID]; skew != 0 {
-				problem("node %s: %s", x.Name, sayClock(skew))
+				problem("node %s: %s", x.Name, peers.SayClock(skew))
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func (n *Node) status() adminapi.Status {
 	}
 	thin(s.Groups, int(n.replication.Load()), problem)
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
-	s.Store = n.bodies.tried.Says(problem)
+	s.Store = n.objects.Tried(problem)
 	scattered(reports, names, problem)
 	n.waiting(s.Groups, reports)
 	n.storeTrouble(s.Groups, reports, problem)
@@ -73,7 +73,7 @@ func (n *Node) status() adminapi.Status {
 	for name, err := range n.people.trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}
-	s.Reads = n.bodies.reader.Stats()
+	s.Reads = n.objects.Reader.Stats()
 	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
 		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
 	}
@@ -204,7 +204,7 @@ func (n *Node) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, 
 			problem("group %d: %v", id, err)
 		}
 		gs.Unpacked, gs.Bytes = bodies, bytes
-		if t, err := n.bodies.packTotals(id, m); err == nil {
+		if t, err := n.objects.PackTotals(id, m); err == nil {
 			gs.Stored = &t
 		} else {
 			problem("group %d: %v", id, err)

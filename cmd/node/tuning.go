@@ -7,6 +7,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/replicas"
 	"rookery/storage/blob"
 	"rookery/storage/pack"
@@ -85,13 +86,6 @@ func (t tuning) raft(o consensus.Options) consensus.Options {
 	return o
 }
 
-func (t tuning) around(s blob.Store) blob.Store {
-	if t.store == nil {
-		return s
-	}
-	return t.store(s)
-}
-
 func (t tuning) pack(o pack.Options) pack.Options {
 	o.MaxAge, o.SweepEvery, o.RetryMax = t.packAge, t.packSweep, t.packRetry
 	o.NameLife = t.nameTime()
@@ -102,19 +96,19 @@ func (t tuning) purgeTime() time.Duration {
 	if t.purge > 0 {
 		return t.purge
 	}
-	return purgeEvery
+	return objects.PurgeEvery
 }
 
 func (t tuning) nameTime() time.Duration {
 	if t.packLife > 0 {
 		return t.packLife
 	}
-	return nameLife
+	return objects.NameLife
 }
 
 func (t tuning) deadTime() time.Duration {
 	if t.packDead > 0 {
 		return t.packDead
 	}
-	return deadFor
+	return objects.DeadFor
 }

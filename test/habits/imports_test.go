@@ -60,7 +60,7 @@ var rules = []rule{
 	{"rookery", "rookery/cluster/gossip", []string{"rookery/cluster/gossip", "rookery/cmd/node/peers"}, "who lives is judged in one place"},
 	{"rookery/cmd/node/objects", "rookery/directory", nil, "the object store knows no users"},
 	{"rookery/cmd/node/objects", "rookery/protocols", nil, "the object store knows no sessions"},
-	{"rookery/cmd/node/objects", "rookery/cluster", nil, "the object store is opened, tried and indexed without a cluster"},
+	{"rookery/cmd/node/objects", "rookery/cmd/node/keyring", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/keyring", "rookery/protocols", nil, "keys are held and changed without knowing who is served"},
 	{"rookery/cmd/node/keyring", "rookery/cmd/node/objects", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},

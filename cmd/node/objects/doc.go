@@ -1,10 +1,14 @@
-// Package objects opens the object store that the cluster's settings name, and
-// follows them while the node runs.
+// Package objects is the way of message bodies into the object store and back.
 //
-// It owns which driver is used and where a store of kind dir lies, the trial of
-// a store before it is relied on, the mark by which nodes notice that their
-// directories are not one, and the store in force, whose keys and endpoint may
-// change under those who use it. It never decides what is put into the store or
-// deleted from it, and it needs no node: a store is tried, and indexed after a
-// disaster, by the command line alone.
+// It opens the store that the cluster's settings name and follows them while
+// the node runs; it packs the bodies of the groups here, reads them back, and
+// deletes what is garbage: packs that are dead and kept by no hold, objects that
+// no group knows, and mail that was expunged long ago. It checks packs, and mends
+// them from other copies. It owns the holds on stored bytes, the cache on this
+// node's disk, and how far a group's log may be recycled. It never decides where
+// a body belongs, which is its group's machine's, and deletes nothing for its
+// age while the clocks of the cluster do not agree.
+//
+// What has no node works too: a store is tried (Try), and indexed after a
+// disaster (RebuildIndex), by the command line alone.
 package objects

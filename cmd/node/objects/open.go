@@ -13,10 +13,10 @@ import (
 	"rookery/storage/blob/s3"
 )
 
-// Open opens the store that settings name. It asks no service, and makes the
+// OpenStore opens the store that settings name. It asks no service, and makes the
 // directory of a store of kind dir; data is the data directory, where a
 // relative path begins.
-func Open(set *settings.Store, data string, logger *slog.Logger) (blob.Store, error) {
+func OpenStore(set *settings.Store, data string, logger *slog.Logger) (blob.Store, error) {
 	switch set.Kind {
 	case "dir":
 		return dir.Open(Path(set, data))

@@ -25,7 +25,7 @@ func Indexed(r pack.Rebuilt) *adminapi.IndexedPack {
 // RebuildIndex finds every body in a store that no node needs to serve: the
 // road back after a disaster.
 func RebuildIndex(ctx context.Context, set *settings.Store, data string, logger *slog.Logger, fn func(*adminapi.IndexedPack) error) error {
-	s, err := Open(set, data, logger)
+	s, err := OpenStore(set, data, logger)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func Try(ctx context.Context, s *settings.Store, data string) (found string, err
 	if s.Kind == "dir" {
 		return tryPath(ctx, s, data)
 	}
-	store, err := Open(s, data, slog.New(slog.DiscardHandler))
+	store, err := OpenStore(s, data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +49,7 @@ func Try(ctx context.Context, s *settings.Store, data string) (found string, err
 func tryPath(ctx context.Context, s *settings.Store, data string) (string, error) {
 	path := Path(s, data)
 	defer RemoveMade(path)()
-	store, err := Open(s, data, slog.New(slog.DiscardHandler))
+	store, err := OpenStore(s, data, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = errors.Join(tryObject(ctx, store), Close(store))
 	}

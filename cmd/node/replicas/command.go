@@ -3,8 +3,10 @@ package replicas
 import (
 	"context"
 	"slices"
+	"time"
 
 	"rookery"
+	"rookery/cluster/consensus"
 	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/propose"
@@ -66,4 +68,28 @@ func (r *Replicas) LearnMembers() error {
 	}
 	r.opts.Peers.Learn(members)
 	return nil
+}
+
+// JobTime is what time the clocks say it is, and no more than a second past the
+// time of a mail group that runs here. What an idle group lags behind, the entry
+// that each round of the purge commits makes up for.
+func (r *Replicas) JobTime(clocks *peers.Clocks, id rookery.GroupID) (time.Time, error) {
+	now, err := clocks.Now()
+	if err != nil {
+		return now, err
+	}
+	m := r.Machine(id)
+	if m == nil {
+		return now, NotHere(id)
+	}
+	if most := time.Unix(0, m.Time()).Add(consensus.MaxAhead); most.Before(now) {
+		now = most
+	}
+	return now, nil
+}
+
+// MemberIDs are the ids of the nodes of the cluster.
+func (r *Replicas) MemberIDs() ([]rookery.NodeID, error) {
+	nodes, err := r.system.Nodes()
+	return system.MemberIDs(nodes), err
 }

@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,4 +61,24 @@ func (r *Replicas) fetchRecord(ctx context.Context, id rookery.GroupID, lg *rlog
 	return lg.Read(ctx, rlog.Range{From: p.Index, To: p.Index, Term: p.Term}, otherLogs{r}, func(e rlog.Entry) error {
 		return lg.PutBody(e.Index, e.Term, e.Data)
 	})
+}
+
+// FetchMissing completes what a crash between the installing of an image and
+// the fetching of its bodies left undone.
+func (r *Replicas) FetchMissing(ctx context.Context) error {
+	for _, id := range r.Here() {
+		for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+			err := r.FetchBodies(ctx, id)
+			if err == nil {
+				break
+			}
+			r.opts.Logger.Warn("bodies of a group are missing here and cannot be fetched yet", "group", id, "error", err)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package node
+package objects
 
 import (
 	"context"
@@ -20,9 +20,9 @@ type goodCopy struct {
 	from string
 }
 
-// mend says whose mail the damaged bodies are and where copies of them are
+// repair says whose mail the damaged bodies are and where copies of them are
 // left, and packs them anew where that is ordered.
-func (n *Node) mend(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
+func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
 	if len(ids) == 0 {
 		return nil
@@ -49,24 +49,24 @@ func (n *Node) mend(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine,
 		if err != nil {
 			return err
 		}
-		g := n.findCopy(ctx, o.Group, b, owners[id], c)
+		g := u.findCopy(ctx, o.Group, b, owners[id], c)
 		if ctx.Err() != nil {
 			return rookery.E("check packs", rookery.KindUnavailable, ctx.Err())
 		}
 		if g.read != nil {
 			bodies, good[id] = append(bodies, b), g
 		}
-		if err := tellAffected(o.Group, b.ID, owners[id], g.from, event); err != nil {
+		if err := reportAffected(o.Group, b.ID, owners[id], g.from, event); err != nil {
 			return err
 		}
 	}
 	if !o.Repair {
 		return nil
 	}
-	return n.packAnew(ctx, o.Group, m, bodies, good, event)
+	return u.packAnew(ctx, o.Group, m, bodies, good, event)
 }
 
-func tellAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(adminapi.CheckEvent) error) error {
+func reportAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(adminapi.CheckEvent) error) error {
 	for _, w := range owners {
 		places := w.Places
 		if len(places) == 0 {
@@ -82,31 +82,31 @@ func tellAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Own
 	return nil
 }
 
-// findCopy looks for a copy that is good to the last byte. Without an owner,
+// findCopy finds a copy that is good to the last byte. Without an owner,
 // whose key could open it, only a log is believed, for its own checksums.
-func (n *Node) findCopy(ctx context.Context, group rookery.GroupID, b mailbox.Body, owners []mailbox.Owner, c *pack.Checker) goodCopy {
+func (u *Upkeep) findCopy(ctx context.Context, group rookery.GroupID, b mailbox.Body, owners []mailbox.Owner, c *pack.Checker) goodCopy {
 	var tries []goodCopy
 	if q, ok := c.Elsewhere(b.ID); ok {
 		moved := b
 		moved.Pack = []mailbox.PackPiece{q}
-		tries = append(tries, goodCopy{n.bodies.reader.Copy(group, moved, 1), "its pack, at another place"})
+		tries = append(tries, goodCopy{u.Reader.Copy(group, moved, 1), "its pack, at another place"})
 	}
 	for i := 1; i <= pack.Copies; i++ {
-		tries = append(tries, goodCopy{n.bodies.reader.Copy(group, b, i), pack.CopyName(i)})
+		tries = append(tries, goodCopy{u.Reader.Copy(group, b, i), pack.CopyName(i)})
 	}
 	if len(owners) == 0 {
 		tries = tries[len(tries)-pack.Copies+1:]
 	}
 	for _, g := range tries {
-		if ctx.Err() == nil && n.proves(ctx, b, owners, g.read) == nil {
+		if ctx.Err() == nil && u.Verify(ctx, b, owners, g.read) == nil {
 			return g
 		}
 	}
 	return goodCopy{}
 }
 
-// proves reads a copy whole.
-func (n *Node) proves(ctx context.Context, b mailbox.Body, owners []mailbox.Owner, read pack.BodyReader) error {
+// Verify reads a copy whole.
+func (u *Upkeep) Verify(ctx context.Context, b mailbox.Body, owners []mailbox.Owner, read pack.BodyReader) error {
 	if len(owners) == 0 {
 		p := make([]byte, 64<<10)
 		for off := int64(0); off < b.Encoded; off += int64(len(p)) {
@@ -116,28 +116,28 @@ func (n *Node) proves(ctx context.Context, b mailbox.Body, owners []mailbox.Owne
 		}
 		return nil
 	}
-	a, err := n.accounts.Open(ctx, owners[0].Account)
+	a, err := u.accounts.Open(ctx, owners[0].Account)
 	if err != nil {
 		return err
 	}
 	return a.Verify(ctx, b, owners[0].Email, owners[0].Key, body.Only(read))
 }
 
-func (n *Node) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(adminapi.CheckEvent) error) error {
+func (u *Upkeep) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(adminapi.CheckEvent) error) error {
 	readers := map[command.BodyID]pack.BodyReader{}
 	for id, g := range good {
 		readers[id] = g.read
 	}
-	mended, err := pack.Mend(ctx, n.deps.tuning.pack(pack.Options{
-		Group: group, Source: m, Store: n.bodies.store, Propose: n.groups.Commit, Clock: n.bodies.packTime(m), NameLife: nameLife, Logger: n.deps.Logger,
+	mended, err := pack.Mend(ctx, u.o.Tune(pack.Options{
+		Group: group, Source: m, Store: u.Store, Propose: u.o.Replicas.Commit, Clock: u.packTime(m), NameLife: NameLife, Logger: u.o.Logger,
 	}), bodies, readers)
 	for _, id := range mended {
-		if terr := event(adminapi.CheckEvent{Mended: &adminapi.MendedBody{Group: group, Body: id, From: good[id].from}}); terr != nil {
-			return terr
+		if rerr := event(adminapi.CheckEvent{Mended: &adminapi.MendedBody{Group: group, Body: id, From: good[id].from}}); rerr != nil {
+			return rerr
 		}
 	}
 	if len(mended) > 0 {
-		n.deps.Logger.Info("damaged bodies were packed anew", "group", group, "bodies", len(mended))
+		u.o.Logger.Info("damaged bodies were packed anew", "group", group, "bodies", len(mended))
 	}
 	if err != nil {
 		return rookery.E("repair packs", rookery.KindUnavailable, fmt.Errorf("%d of %d bodies were mended: %w", len(mended), len(bodies), err))

@@ -1,4 +1,4 @@
-package node
+package peers
 
 import (
 	"testing"
@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rookery"
-	"rookery/cmd/node/peers"
 )
 
 func TestSkews(t *testing.T) {
@@ -26,6 +25,8 @@ func TestSkews(t *testing.T) {
 		}
 	}
 }
+
+const days15 = 15 * 24 * time.Hour
 
 // What time it is for jobs is what a majority says, the earlier of two.
 func TestTimeOfAMajority(t *testing.T) {
@@ -46,11 +47,11 @@ func TestTimeOfAMajority(t *testing.T) {
 		"two of three are":      {ahead: []time.Duration{days15, days15, 0}, members: 3, want: days15},
 		"one of four is ahead":  {ahead: []time.Duration{days15, 3, 2, 1}, members: 5, want: 2},
 	} {
-		reports := map[rookery.NodeID]peers.Report{}
+		reports := map[rookery.NodeID]Report{}
 		for i, d := range c.ahead {
-			reports[rookery.NodeID(rune('a'+i))] = peers.Report{Clock: now.Add(d).UnixNano(), Heard: now}
+			reports[rookery.NodeID(rune('a'+i))] = Report{Clock: now.Add(d).UnixNano(), Heard: now}
 		}
-		l := look(reports, c.members)
+		l := read(reports, c.members)
 		if (l.err != nil) != c.none {
 			t.Errorf("%s: %v", name, l.err)
 			continue

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,50 +9,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
-	"rookery/storage/mailbox"
-	"rookery/storage/pack"
-	"rookery/storage/state"
 )
-
-// packReport is of a group that this node leads.
-func (b *bodies) packReport(id rookery.GroupID) (r peers.Packing) {
-	if w, ok := b.packers.Load(id); ok {
-		r = packingOf(w.(*packing).Stats())
-	}
-	if m := b.node.groups.Machine(id); m != nil {
-		if at, err := b.oldest(id, m); err == nil && !at.IsZero() {
-			r.Oldest = at.UnixNano()
-		}
-	}
-	return r
-}
-
-func packingOf(s pack.Stats) peers.Packing {
-	r := peers.Packing{Unreadable: s.Unreadable}
-	if s.LastError != "" {
-		r.Trouble, r.Since = s.LastError, s.Failing.UnixNano()
-	}
-	return r
-}
-
-// oldest is when the body that waits longest came into the log; the zero time
-// where none waits.
-func (b *bodies) oldest(id rookery.GroupID, m *mailbox.Machine) (time.Time, error) {
-	waiting, err := m.Unpacked(0, 1)
-	if err != nil || len(waiting) == 0 || len(waiting[0].Log) == 0 {
-		return time.Time{}, err
-	}
-	first := waiting[0].Log[0]
-	// The envelope comes first in an entry, before the body.
-	head := make([]byte, min(first.Off, 512))
-	if err := b.node.groups.ReadLog(context.Background(), id, first.Index, first.Term, head, 0); err != nil {
-		return time.Time{}, err
-	}
-	if nanos, ok := state.EntryTime(head); ok {
-		return time.Unix(0, nanos), nil
-	}
-	return time.Time{}, nil
-}
 
 // storeTrouble tells of groups whose bodies do not get into the object store.
 func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) {

@@ -1,4 +1,4 @@
-package node
+package objects
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
-	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -22,17 +21,17 @@ type rebuilding struct {
 	sought map[command.BodyID]bool
 }
 
-// rebuildStorage compares the state of the groups here with their packs'
+// RebuildIndex compares the state of the groups here with their packs'
 // indexes, then goes through all packs for what is sought.
-func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, event func(any) error) error {
-	tell := func(e adminapi.CheckEvent) error { return event(adminapi.RebuildEvent{CheckEvent: e}) }
-	ids, err := n.groups.Placed()
+func (u *Upkeep) RebuildIndex(ctx context.Context, o adminapi.RebuildOrder, event func(any) error) error {
+	report := func(e adminapi.CheckEvent) error { return event(adminapi.RebuildEvent{CheckEvent: e}) }
+	ids, err := u.o.Replicas.Placed()
 	if err != nil {
 		return err
 	}
 	groups := map[rookery.GroupID]*rebuilding{}
 	for _, id := range ids {
-		if groups[id], err = n.seek(ctx, id, tell); err != nil {
+		if groups[id], err = u.misplaced(ctx, id, report); err != nil {
 			return err
 		}
 		if groups[id] == nil {
@@ -42,11 +41,11 @@ func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, even
 			}
 		}
 	}
-	if err := pack.Rebuild(ctx, n.bodies.store, func(r pack.Rebuilt) error {
+	if err := pack.Rebuild(ctx, u.Store, func(r pack.Rebuilt) error {
 		if g := groups[r.Group]; g != nil {
 			g.c.Places(r, g.sought)
 		}
-		return event(adminapi.RebuildEvent{Pack: objects.Indexed(r)})
+		return event(adminapi.RebuildEvent{Pack: Indexed(r)})
 	}); err != nil {
 		return err
 	}
@@ -61,36 +60,36 @@ func (n *Node) rebuildStorage(ctx context.Context, o adminapi.RebuildOrder, even
 		if err := event(adminapi.RebuildEvent{Compared: &x}); err != nil {
 			return err
 		}
-		if err := n.mend(ctx, peers.GroupCheck{Group: id, CheckOrder: adminapi.CheckOrder{Repair: o.Repair}}, g.m, g.c, tell); err != nil {
+		if err := u.repair(ctx, peers.GroupCheck{Group: id, CheckOrder: adminapi.CheckOrder{Repair: o.Repair}}, g.m, g.c, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// seek finds the bodies of a group that are not where its state says, nil where
+// misplaced finds the bodies of a group that are not where its state says, nil where
 // the group has no replica here.
-func (n *Node) seek(ctx context.Context, id rookery.GroupID, tell func(adminapi.CheckEvent) error) (*rebuilding, error) {
-	m := n.groups.Machine(id)
+func (u *Upkeep) misplaced(ctx context.Context, id rookery.GroupID, report func(adminapi.CheckEvent) error) (*rebuilding, error) {
+	m := u.o.Replicas.Machine(id)
 	if m == nil {
 		return nil, nil
 	}
-	sync := func(ctx context.Context) error { return n.groups.Barrier(ctx, id) }
+	sync := func(ctx context.Context) error { return u.o.Replicas.Barrier(ctx, id) }
 	if err := sync(ctx); err != nil {
 		return nil, err
 	}
 	g := &rebuilding{m: m, sought: map[command.BodyID]bool{}}
 	g.c = pack.NewChecker(pack.CheckOptions{
-		Group: id, State: m, Store: n.bodies.store, Sync: sync, IndexOnly: true,
-		Found: func(f pack.Finding) error { return tell(adminapi.CheckEvent{Finding: &f}) },
+		Group: id, State: m, Store: u.Store, Sync: sync, IndexOnly: true,
+		Found: func(f pack.Finding) error { return report(adminapi.CheckEvent{Finding: &f}) },
 	})
-	var told time.Time
+	var reported time.Time
 	err := g.c.Run(ctx, "", true, func(mailbox.Pack) bool { return true }, func(p pack.Progress) error {
-		if time.Since(told) < progressEvery {
+		if time.Since(reported) < progressEvery {
 			return nil
 		}
-		told = time.Now()
-		return tell(adminapi.CheckEvent{Progress: &adminapi.CheckProgress{Group: id, Progress: p}})
+		reported = time.Now()
+		return report(adminapi.CheckEvent{Progress: &adminapi.CheckProgress{Group: id, Progress: p}})
 	})
 	for _, b := range g.c.Needed() {
 		g.sought[b] = true

@@ -1,4 +1,4 @@
-package node
+package objects
 
 import (
 	"bufio"
@@ -18,12 +18,12 @@ import (
 	"rookery/storage/pack"
 )
 
-// checkStorage checks group after group, each on a node that has a replica.
-func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event func(any) error) error {
+// Check checks group after group, each on a node that has a replica.
+func (u *Upkeep) Check(ctx context.Context, o adminapi.CheckOrder, event func(any) error) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	ids, err := n.groups.Placed()
+	ids, err := u.o.Replicas.Placed()
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 		if id != o.From {
 			g.After = ""
 		}
-		err := n.checkGroup(ctx, g, func(e adminapi.CheckEvent) error {
+		err := u.checkGroup(ctx, g, func(e adminapi.CheckEvent) error {
 			if e.Progress != nil {
 				e.Progress.Index, e.Progress.Groups = i, len(ids)
 			}
@@ -48,14 +48,14 @@ func (n *Node) checkStorage(ctx context.Context, o adminapi.CheckOrder, event fu
 	return nil
 }
 
-func (n *Node) checkGroup(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
-	if n.groups.Machine(o.Group) != nil {
-		return n.checkHere(ctx, o, event)
+func (u *Upkeep) checkGroup(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
+	if u.o.Replicas.Machine(o.Group) != nil {
+		return u.checkHere(ctx, o, event)
 	}
-	nodes, err := n.groups.Nodes(o.Group)
+	nodes, err := u.o.Replicas.Nodes(o.Group)
 	last := rookery.E("check packs", rookery.KindUnavailable, fmt.Errorf("no node holds group %d", o.Group))
 	for _, to := range nodes {
-		r, err := peers.CheckPacks.Open(ctx, n.peers, to, o)
+		r, err := peers.CheckPacks.Open(ctx, u.o.Peers, to, o)
 		if err != nil {
 			last = err
 			continue
@@ -82,14 +82,14 @@ func relayCheck(r io.Reader, event func(adminapi.CheckEvent) error) error {
 }
 
 // serveChecks checks groups here for nodes that have no replica of them.
-func (n *Node) serveChecks() {
-	peers.CheckPacks.Serve(n.peers, func(ctx context.Context, o peers.GroupCheck, w io.Writer) error {
+func (u *Upkeep) serveChecks() {
+	peers.CheckPacks.Serve(u.o.Peers, func(ctx context.Context, o peers.GroupCheck, w io.Writer) error {
 		if err := o.Validate(); err != nil {
 			return err
 		}
 		b := bufio.NewWriter(w)
 		enc := json.NewEncoder(b)
-		err := n.checkHere(ctx, o, func(e adminapi.CheckEvent) error {
+		err := u.checkHere(ctx, o, func(e adminapi.CheckEvent) error {
 			return errors.Join(enc.Encode(e), b.Flush())
 		})
 		return errors.Join(err, b.Flush())
@@ -100,37 +100,37 @@ func (n *Node) serveChecks() {
 const progressEvery = 250 * time.Millisecond
 
 // checkHere checks a group by the state of its replica here.
-func (n *Node) checkHere(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
-	m := n.groups.Machine(o.Group)
+func (u *Upkeep) checkHere(ctx context.Context, o peers.GroupCheck, event func(adminapi.CheckEvent) error) error {
+	m := u.o.Replicas.Machine(o.Group)
 	if m == nil {
 		return replicas.NotHere(o.Group)
 	}
-	sync := func(ctx context.Context) error { return n.groups.Barrier(ctx, o.Group) }
+	sync := func(ctx context.Context) error { return u.o.Replicas.Barrier(ctx, o.Group) }
 	if err := sync(ctx); err != nil {
 		return err
 	}
 	c := pack.NewChecker(pack.CheckOptions{
-		Group: o.Group, State: m, Store: n.bodies.store, Sync: sync, Rate: o.Rate,
+		Group: o.Group, State: m, Store: u.Store, Sync: sync, Rate: o.Rate,
 		Found: func(f pack.Finding) error { return event(adminapi.CheckEvent{Finding: &f}) },
 	})
 	var last pack.Progress
-	var told time.Time
-	tell := func(done bool) error {
-		told = time.Now()
+	var reported time.Time
+	report := func(done bool) error {
+		reported = time.Now()
 		return event(adminapi.CheckEvent{Progress: &adminapi.CheckProgress{Group: o.Group, Done: done, Progress: last}})
 	}
 	pick := func(mailbox.Pack) bool { return o.Sample >= 1 || rand.Float64() < o.Sample }
 	err := c.Run(ctx, o.After, o.Sample >= 1, pick, func(p pack.Progress) error {
-		if last = p; time.Since(told) < progressEvery {
+		if last = p; time.Since(reported) < progressEvery {
 			return nil
 		}
-		return tell(false)
+		return report(false)
 	})
 	if err == nil {
-		err = n.mend(ctx, o, m, c, event)
+		err = u.repair(ctx, o, m, c, event)
 	}
 	if err != nil {
 		return err
 	}
-	return tell(true)
+	return report(true)
 }

@@ -1,0 +1,42 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"rookery"
+	"rookery/cmd/node/adminapi"
+)
+
+// holdOrders adds rookery storage hold to the administration socket.
+func (n *Node) holdOrders(t *routes) {
+	t.reads("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
+		l, err := n.objects.Holds(r.Context())
+		if err != nil {
+			replyError(w, err)
+			return
+		}
+		reply(w, l)
+	})
+	order := func(do func(context.Context, adminapi.HoldOrder) (adminapi.HoldAnswer, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var o adminapi.HoldOrder
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder)).Decode(&o); err != nil || o.Name == "" {
+				replyError(w, rookery.E("read order", rookery.KindInvalid, errors.Join(errors.New("a hold needs a name"), err)))
+				return
+			}
+			a, err := do(r.Context(), o)
+			if err != nil {
+				replyError(w, err)
+				return
+			}
+			reply(w, a)
+		}
+	}
+	t.changes("POST /v1/storage/hold", "storage hold add", order(n.objects.PlaceHold))
+	t.changes("POST /v1/storage/release", "storage hold release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+		return n.objects.LiftHold(ctx, o.Name)
+	}))
+}
