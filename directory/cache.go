@@ -21,7 +21,9 @@ type CacheOptions struct {
 	// mail for known people flowing through an outage, at the price of not
 	// deferring at once for an address that a second entry has claimed.
 	Stale time.Duration
-	Now   func() time.Time
+	// Strangers bounds the searches for addresses that nobody has.
+	Strangers Budget
+	Now       func() time.Time
 }
 
 func (o CacheOptions) withDefaults() CacheOptions {
@@ -45,13 +47,15 @@ func (o CacheOptions) withDefaults() CacheOptions {
 
 // Cache is a Directory that remembers the answers of Recipient for a short
 // while, so that a RCPT does not cost a search each. Concurrent look-ups of
-// one address share one. It never remembers KindUnavailable, and passes
+// one address share one. What clients ask for, by ForClient, is bounded: beyond
+// the budget the answer is KindUnavailable. It never remembers that, and passes
 // Authenticate through untouched.
 type Cache struct {
 	inner   Directory
 	opts    CacheOptions
 	answers *lru.Cache[string, answer]
 	flights singleflight.Group
+	unknown *strangers
 	hits    atomic.Uint64
 	misses  atomic.Uint64
 }
@@ -69,22 +73,43 @@ type answer struct {
 func NewCache(inner Directory, opts CacheOptions) *Cache {
 	opts = opts.withDefaults()
 	answers, _ := lru.New[string, answer](opts.Size) // fails for a size below 1 only
-	return &Cache{inner: inner, opts: opts, answers: answers}
+	return &Cache{inner: inner, opts: opts, answers: answers, unknown: newStrangers(opts.Strangers)}
 }
 
 // Recipient is Directory.Recipient, at most TTL old.
 func (c *Cache) Recipient(ctx context.Context, addr rookery.Address) (Entry, error) {
 	addr = Base(addr)
 	key := addr.Key()
-	if a, ok := c.answers.Get(key); ok && c.opts.Now().Before(a.expires) {
+	a, remembered := c.answers.Get(key)
+	if remembered && c.opts.Now().Before(a.expires) {
 		c.hits.Add(1)
 		return a.entry, a.err
 	}
 	c.misses.Add(1)
+	client, bounded := clientOf(ctx)
+	stranger := bounded && (!remembered || a.err != nil)
+	if stranger && !c.unknown.take(client, c.opts.Now()) {
+		return Entry{}, overBudget()
+	}
+	e, err := c.share(ctx, key, addr, bounded)
+	if stranger && err == nil {
+		c.unknown.giveBack(client)
+	}
+	return e, err
+}
+
+// share asks once for all who want an address at a time.
+func (c *Cache) share(ctx context.Context, key string, addr rookery.Address, bounded bool) (Entry, error) {
 	// The look-up outlives an impatient caller: others may wait for it too.
 	flight := c.flights.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
 		defer cancel()
+		if bounded {
+			if err := c.unknown.enter(ctx); err != nil {
+				return Entry{}, err
+			}
+			defer c.unknown.leave()
+		}
 		return c.ask(ctx, key, addr)
 	})
 	select {

@@ -68,9 +68,12 @@ type Config struct {
 	Deadline time.Duration
 	// HealthInterval is how often a server that is up is asked; 10 s.
 	HealthInterval time.Duration
-	// SearchConns are the search connections kept to each server, shared by
-	// all look-ups; 2.
+	// SearchConns are the connections kept to each server for looking up
+	// recipients, shared by all look-ups; 2.
 	SearchConns int
+	// SignInConns are those for looking up who signs in, so that no load of mail
+	// holds up sign-ins; 1.
+	SignInConns int
 	// BindConns are the most connections to each server for checking
 	// passwords; 16.
 	BindConns int
@@ -91,6 +94,7 @@ func Default() Config {
 		Deadline:         10 * time.Second,
 		HealthInterval:   10 * time.Second,
 		SearchConns:      2,
+		SignInConns:      1,
 		BindConns:        16,
 		PageSize:         500,
 	}
@@ -114,7 +118,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	for _, f := range []struct{ have, want *int }{
-		{&c.SearchConns, &d.SearchConns}, {&c.BindConns, &d.BindConns}, {&c.PageSize, &d.PageSize},
+		{&c.SearchConns, &d.SearchConns}, {&c.SignInConns, &d.SignInConns}, {&c.BindConns, &d.BindConns}, {&c.PageSize, &d.PageSize},
 	} {
 		if *f.have == 0 {
 			*f.have = *f.want
@@ -195,7 +199,7 @@ func (c Config) checkNumbers(bad func(key, format string, a ...any)) {
 			bad(key, "%v: use more than nothing and at most 5m", d)
 		}
 	}
-	for key, n := range map[string]int{"search_conns": c.SearchConns, "bind_conns": c.BindConns} {
+	for key, n := range map[string]int{"search_conns": c.SearchConns, "sign_in_conns": c.SignInConns, "bind_conns": c.BindConns} {
 		if n < 1 || n > 1000 {
 			bad(key, "%d: use 1 to 1000", n)
 		}

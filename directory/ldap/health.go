@@ -60,7 +60,7 @@ func (s *server) fail(err error) {
 	if (was == nil || errors.Is(was, errNotProbed)) && s.d.ctx.Err() == nil {
 		s.d.logger.Warn("directory server does not answer", "server", s.url, "error", err)
 	}
-	for _, sl := range s.slots {
+	for _, sl := range slices.Concat(s.slots[:]...) {
 		if c := sl.c.Load(); c != nil && c.bad.Load() {
 			sl.c.CompareAndSwap(c, nil)
 		}
@@ -73,14 +73,14 @@ func (s *server) fail(err error) {
 func (s *server) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.d.cfg.DialTimeout+s.d.cfg.OperationTimeout)
 	defer cancel()
-	root, err := s.searchAs(ctx, baseRequest("", rootAttributes...), true)
+	root, err := s.searchAs(ctx, forSignIns, baseRequest("", rootAttributes...), true)
 	if err != nil {
 		return explainResult(err)
 	}
 	if len(root.Entries) != 1 {
 		return errors.New("the server shows no rootDSE")
 	}
-	base, err := s.searchAs(ctx, baseRequest(s.d.cfg.Base, "1.1"), true)
+	base, err := s.searchAs(ctx, forSignIns, baseRequest(s.d.cfg.Base, "1.1"), true)
 	if err != nil || len(base.Entries) != 1 {
 		if err == nil {
 			err = errors.New("it is not shown")
@@ -118,7 +118,7 @@ func (s *server) detect(ctx context.Context, root *goldap.Entry) error {
 func (s *server) netbiosNames(ctx context.Context, root *goldap.Entry) []string {
 	partitions := "CN=Partitions," + root.GetAttributeValue("configurationNamingContext")
 	filter := "(&(objectClass=crossRef)(nCName=" + goldap.EscapeFilter(root.GetAttributeValue("defaultNamingContext")) + "))"
-	res, err := s.searchAs(ctx, goldap.NewSearchRequest(partitions, goldap.ScopeSingleLevel, goldap.NeverDerefAliases, 10, 5, false,
+	res, err := s.searchAs(ctx, forSignIns, goldap.NewSearchRequest(partitions, goldap.ScopeSingleLevel, goldap.NeverDerefAliases, 10, 5, false,
 		filter, []string{"nETBIOSName"}, nil), true)
 	if err != nil {
 		s.d.logger.Warn(`cannot learn the domain's NetBIOS name: DOMAIN\user logins need the prefixes setting`, "error", err)

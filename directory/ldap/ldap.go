@@ -133,7 +133,7 @@ func (d *Directory) Recipient(ctx context.Context, addr rookery.Address) (direct
 	if !d.Local(addr.Domain) {
 		return directory.Entry{}, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s is not a domain of directory %q", addr.Domain, d.cfg.Name))
 	}
-	f, err := d.lookup(ctx, op, addr.String(), func(p *profile) string { return p.addressFilter(addr) },
+	f, err := d.lookup(ctx, forRecipients, op, addr.String(), func(p *profile) string { return p.addressFilter(addr) },
 		func(f *found) bool { return f.entry.Has(addr) })
 	return f.entry, err
 }
@@ -158,13 +158,13 @@ func (d *Directory) ByKey(ctx context.Context, key string) (directory.Entry, err
 	if id != or(d.cfg.ID, d.cfg.Name) || name == "" {
 		return directory.Entry{}, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%.200q is no entry of directory %q", key, d.cfg.Name))
 	}
-	f, err := d.lookup(ctx, op, key, func(p *profile) string { return p.keyFilter(name) },
+	f, err := d.lookup(ctx, forSignIns, op, key, func(p *profile) string { return p.keyFilter(name) },
 		func(f *found) bool { return f.entry.Key == key })
 	return f.entry, err
 }
 
 func (d *Directory) locate(ctx context.Context, op string, l directory.Login) (found, error) {
-	return d.lookup(ctx, op, l.Text, func(p *profile) string { return p.loginFilter(l) },
+	return d.lookup(ctx, forSignIns, op, l.Text, func(p *profile) string { return p.loginFilter(l) },
 		func(f *found) bool { return f.answersTo(l) })
 }
 
@@ -208,7 +208,7 @@ func (d *Directory) deadline(ctx context.Context) (context.Context, context.Canc
 // lookup searches for exactly one entry that truly is what was asked for:
 // servers match more loosely than mail does (Active Directory ignores
 // accents), so each hit is checked.
-func (d *Directory) lookup(ctx context.Context, op, what string, filter func(*profile) string, fits func(*found) bool) (found, error) {
+func (d *Directory) lookup(ctx context.Context, of share, op, what string, filter func(*profile) string, fits func(*found) bool) (found, error) {
 	ctx, cancel := d.deadline(ctx)
 	defer cancel()
 	var hits []found
@@ -223,7 +223,7 @@ func (d *Directory) lookup(ctx context.Context, op, what string, filter func(*pr
 			return nil
 		}
 		start := d.now()
-		res, err := s.search(ctx, p.request(d.cfg.Base, f, d.cfg.OperationTimeout))
+		res, err := s.search(ctx, of, p.request(d.cfg.Base, f, d.cfg.OperationTimeout))
 		d.watchSpeed(s, p, d.now().Sub(start))
 		if err != nil {
 			return err

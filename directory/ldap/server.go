@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,16 +27,25 @@ type server struct {
 	tls      *tls.Config // nil: unencrypted
 	startTLS bool
 
-	slots  []*slot       // search connections, bound as the service account
-	turn   atomic.Uint32 // which slot is next
-	bindOK chan struct{} // one token for each connection in the bind pool
-	kick   chan struct{} // asks for a probe at once
+	slots  [shares][]*slot // search connections, bound as the service account
+	turn   atomic.Uint32   // which slot is next
+	bindOK chan struct{}   // one token for each connection in the bind pool
+	kick   chan struct{}   // asks for a probe at once
 
 	mu   sync.Mutex
 	idle []*conn // bind connections, used last at the end
 	err  error   // why the server is down; nil when it is up
 	fell time.Time
 }
+
+// share is what search connections are kept apart for.
+type share int
+
+const (
+	forRecipients share = iota
+	forSignIns          // and for what is asked about the server itself
+	shares
+)
 
 // slot holds one shared search connection.
 type slot struct {
@@ -63,8 +73,10 @@ func newServer(d *Directory, raw string) (*server, error) {
 			return nil, err
 		}
 	}
-	for range d.cfg.SearchConns {
-		s.slots = append(s.slots, &slot{lock: make(chan struct{}, 1)})
+	for k, n := range [shares]int{d.cfg.SearchConns, d.cfg.SignInConns} {
+		for range n {
+			s.slots[k] = append(s.slots[k], &slot{lock: make(chan struct{}, 1)})
+		}
 	}
 	return s, nil
 }
@@ -113,8 +125,8 @@ func (s *server) revive() {
 
 // service gives a search connection, bound as the service account. Callers
 // that waited for one dial do not each try another when it has failed.
-func (s *server) service(ctx context.Context, probing bool) (c *conn, fresh bool, err error) {
-	sl := s.slots[int(s.turn.Add(1))%len(s.slots)]
+func (s *server) service(ctx context.Context, of share, probing bool) (c *conn, fresh bool, err error) {
+	sl := s.slots[of][int(s.turn.Add(1))%len(s.slots[of])]
 	if c := sl.c.Load(); c.usable() {
 		return c, false, nil
 	}
@@ -164,14 +176,14 @@ func (s *server) dialService(ctx context.Context) (*conn, error) {
 
 // search runs one request on a shared connection. A connection that died
 // while it lay idle is replaced once.
-func (s *server) search(ctx context.Context, req *goldap.SearchRequest) (*goldap.SearchResult, error) {
-	return s.searchAs(ctx, req, false)
+func (s *server) search(ctx context.Context, of share, req *goldap.SearchRequest) (*goldap.SearchResult, error) {
+	return s.searchAs(ctx, of, req, false)
 }
 
 // searchAs is search; probing goes ahead although the server is down.
-func (s *server) searchAs(ctx context.Context, req *goldap.SearchRequest, probing bool) (*goldap.SearchResult, error) {
+func (s *server) searchAs(ctx context.Context, of share, req *goldap.SearchRequest, probing bool) (*goldap.SearchResult, error) {
 	for {
-		c, fresh, err := s.service(ctx, probing)
+		c, fresh, err := s.service(ctx, of, probing)
 		if err != nil {
 			return nil, err
 		}
@@ -294,7 +306,7 @@ func (s *server) drop() {
 	for _, c := range idle {
 		c.discard()
 	}
-	for _, sl := range s.slots {
+	for _, sl := range slices.Concat(s.slots[:]...) {
 		if c := sl.c.Swap(nil); c != nil {
 			c.discard()
 		}

@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 )
 
@@ -163,7 +164,7 @@ func (s *session) rcpt(arg string) Reply {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	route, err := s.server.o.Router.Route(ctx, addr)
+	route, err := s.server.o.Router.Route(s.asking(ctx), addr)
 	refusal := s.routed(route, err)
 	if err == nil {
 		// Also where no road of ours goes: that mail may not be sent there
@@ -179,10 +180,16 @@ func (s *session) rcpt(arg string) Reply {
 	case refusal == nil:
 		tx.recipients = append(tx.recipients, delivery.Recipient{Address: addr, Account: route.Account})
 		return say(250, enhanced{2, 1, 5}, "Recipient OK")
-	case refusal.Code == 550:
+	case refusal.Code == 550, errors.Is(err, directory.ErrOverBudget):
 		return s.refuseUnknown(tx, addr, *refusal)
 	}
 	return *refusal
+}
+
+// asking is a context in which the directory looks up for this client, within
+// the client's budget.
+func (s *session) asking(ctx context.Context) context.Context {
+	return directory.ForClient(ctx, listen.Client(s.conn.socket.RemoteAddr()))
 }
 
 // recipient reads the path of RCPT: Postmaster stands without a domain too (RFC
@@ -200,6 +207,8 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 	case rookery.Is(err, rookery.KindNotFound):
 		r := answer(err)
 		return &r
+	case errors.Is(err, directory.ErrOverBudget):
+		return refuse(451, enhanced{4, 7, 0}, "Too many unknown recipients; try again later")
 	case errors.Is(err, delivery.ErrDirectory):
 		s.logger.Warn("smtp: recipient look-up failed", "to", r.Address.String(), "error", err)
 		r := lookup(err)
