@@ -9,8 +9,6 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
-	"rookery/cmd/node/datadir"
-	"rookery/storage/system"
 )
 
 // TestAddedGroupsTakeAccounts adds groups to a running node, sees new accounts
@@ -23,8 +21,8 @@ func TestAddedGroupsTakeAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := n.mailGroups()
-	added, err := n.addGroups(ctx, 2)
+	before := n.registry.MailGroups()
+	added, err := n.registry.AddGroups(ctx, 2)
 	if err != nil || len(added) != 2 {
 		t.Fatal(added, err)
 	}
@@ -33,7 +31,7 @@ func TestAddedGroupsTakeAccounts(t *testing.T) {
 			t.Errorf("added %+v after %v", g, before)
 		}
 	}
-	if _, err := n.addGroups(ctx, 0); !rookery.Is(err, rookery.KindInvalid) {
+	if _, err := n.registry.AddGroups(ctx, 0); !rookery.Is(err, rookery.KindInvalid) {
 		t.Error("no groups were added:", err)
 	}
 	if len(n.status().Groups) != 1+len(before)+2 {
@@ -63,8 +61,8 @@ func TestAddedGroupsTakeAccounts(t *testing.T) {
 		}
 		v.Close()
 	}
-	if n.mailGroups(); len(n.mailGroups()) != len(before)+2 {
-		t.Errorf("groups after the restart: %v", n.mailGroups())
+	if n.registry.MailGroups(); len(n.registry.MailGroups()) != len(before)+2 {
+		t.Errorf("groups after the restart: %v", n.registry.MailGroups())
 	}
 }
 
@@ -93,29 +91,4 @@ func accountsIn(ctx context.Context, t *testing.T, n *Node, groups []adminapi.Ad
 		}
 	}
 	return in
-}
-
-func TestOneNodeFoundsAGroup(t *testing.T) {
-	me := rookery.NodeID("me")
-	one := []rookery.NodeID{me}
-	for _, c := range []struct {
-		name    string
-		created bool
-		p       system.GroupPlacement
-		want    bool
-	}{
-		{"its founder", false, system.GroupPlacement{Members: one, Version: 1, Founder: me}, true},
-		{"its founder, placed further meanwhile", false, system.GroupPlacement{Members: []rookery.NodeID{me, "b", "c"}, Version: 2, Founder: me}, true},
-		{"its founder, once it has begun", false, system.GroupPlacement{Members: one, Version: 1, Founder: me, Voters: one}, false},
-		{"another's", true, system.GroupPlacement{Members: one, Version: 1, Founder: "b"}, false},
-		{"a first group on the first node", true, system.GroupPlacement{Members: one, Version: 1}, true},
-		{"a first group later", false, system.GroupPlacement{Members: one, Version: 1}, false},
-		{"a first group that has moved", true, system.GroupPlacement{Members: one, Version: 2}, false},
-		{"a first group elsewhere", true, system.GroupPlacement{Members: []rookery.NodeID{"b"}, Version: 1}, false},
-	} {
-		n := &Node{id: datadir.Identity{Node: me, Created: c.created}}
-		if got := n.founds(c.p); got != c.want {
-			t.Errorf("%s: founds is %v", c.name, got)
-		}
-	}
 }

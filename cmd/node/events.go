@@ -1,9 +1,13 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"sync/atomic"
 
 	"rookery"
+	"rookery/cluster/transport"
+	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
@@ -13,9 +17,19 @@ import (
 
 // events passes on what the state machines report to whoever is open by then.
 type events struct {
+	registry atomic.Pointer[members.Registry]
 	accounts atomic.Pointer[account.Store]
 	objects  atomic.Pointer[objects.Service]
 	deliver  atomic.Pointer[delivery.Deliverer]
+}
+
+// admit is the transport's JoinHandler.
+func (e *events) admit(ctx context.Context, q transport.JoinRequest) (transport.JoinAnswer, error) {
+	r := e.registry.Load()
+	if r == nil {
+		return transport.JoinAnswer{}, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
+	}
+	return r.Admit(ctx, q)
 }
 
 // erasing ends what is remembered of accounts whose erasure has begun.

@@ -113,7 +113,6 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	}
 	n.live.use(set)
 	n.objects.UseGarbage(&set.Garbage)
-	n.replication.Store(int32(set.Replication))
-	n.deadAfter.Store(int64(set.DeadAfter()))
+	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	return nil
 }

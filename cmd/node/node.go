@@ -17,6 +17,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/keyring"
+	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
@@ -24,6 +25,7 @@ import (
 	"rookery/internal/durable"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
+	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
@@ -79,44 +81,39 @@ const startWithin = 30 * time.Second
 
 // Node is one running node.
 type Node struct {
-	cfg         settings.Node
-	deps        Deps
-	dir         datadir.Dir
-	id          datadir.Identity
-	lock        *os.File
-	stored      keyring.Stored
-	rings       *keyring.Rings
-	keys        *keyring.Service
-	hears       events
-	groups      *replicas.Replicas
-	system      *system.Machine
-	settings    *settingsStore
-	inForce     inForce
-	people      *people
-	objects     *objects.Service
-	upkeep      *objects.Upkeep
-	clocks      *peers.Clocks
-	accounts    *account.Store
-	deliver     *delivery.Deliverer
-	servers     *servers
-	onward      *sessions
-	signIns     *signIns
-	movers      *movers
-	health      *health
-	peers       *peers.Peers
-	admin       *adminServer
-	live        live
-	lives       *peers.Liveness
-	reports     *peers.Reports
-	questions   questions
-	serving     atomic.Pointer[servers] // when its listeners are open
-	full        atomic.Bool             // no mail group runs here until the disk has room
-	replication atomic.Int32
-	deadAfter   atomic.Int64 // a time.Duration
-
-	// current is that since the start the placement was read behind a barrier
-	// once. Open sets it, then the following of the cluster.
-	current bool
+	cfg       settings.Node
+	deps      Deps
+	dir       datadir.Dir
+	id        datadir.Identity
+	lock      *os.File
+	stored    keyring.Stored
+	rings     *keyring.Rings
+	keys      *keyring.Service
+	hears     events
+	groups    *replicas.Replicas
+	system    *system.Machine
+	settings  *settingsStore
+	inForce   inForce
+	people    *people
+	objects   *objects.Service
+	upkeep    *objects.Upkeep
+	clocks    *peers.Clocks
+	accounts  *account.Store
+	deliver   *delivery.Deliverer
+	servers   *servers
+	onward    *sessions
+	signIns   *signIns
+	movers    *movers
+	health    *health
+	peers     *peers.Peers
+	admin     *adminServer
+	live      live
+	lives     *peers.Liveness
+	reports   *peers.Reports
+	questions questions
+	serving   atomic.Pointer[servers] // when its listeners are open
+	registry  *members.Registry
+	host      *members.Host
 
 	over over // why the node cannot go on
 
@@ -156,7 +153,7 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 	defer cancel()
 	stop := n.over.cancels(cancel)
 	defer stop()
-	for _, step := range []func(context.Context) error{n.openIdentity, n.openGroups, n.openSettings, n.openMail, n.openMailGroups, n.serve} {
+	for _, step := range []func(context.Context) error{n.openIdentity, n.openGroups, n.openSettings, n.openMail, n.startGroups, n.serve} {
 		err := step(ctx)
 		if why := n.over.why(); why != nil {
 			err = why // what ended the step
@@ -205,7 +202,7 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.peers, err = peers.Open(peers.Options{
-		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.admit, Removed: n.removedBy,
+		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit, Removed: n.removedBy,
 	}); err != nil {
 		return err
 	}
@@ -217,7 +214,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 		return err
 	}
 	n.system = n.groups.System()
-	n.warnOfOwnKey()
+	members.WarnOfKey(n.groups, n.peers, n.id.Node, n.deps.Logger)
 	n.questions.facts = replicas.NewQuestion(n.groups, peers.AccountFacts, askWait, n.factsHere)
 	n.rings = keyring.New(n.stored, keyring.Options{
 		Self: n.id.Node, DataDir: n.cfg.DataDir, Replicas: n.groups, Peers: n.peers, Logger: n.deps.Logger, TenantMoved: n.hears.keysMoved,
@@ -240,7 +237,12 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.job("gossip", n.lives.Run)
 	n.job("unknown members", n.peers.Meet)
 	n.job("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
-	if err := n.awaitSystem(ctx); err != nil {
+	n.registry = members.New(members.Options{
+		Config: n.cfg, ID: n.id, Dir: n.dir, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks,
+		TenantKeys: n.rings.Tenant.Keys, QuorumWait: n.deps.tuning.quorumWait(), End: n.over.end, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
+	n.hears.registry.Store(n.registry)
+	if err := n.registry.Enter(ctx); err != nil {
 		return err
 	}
 	return n.groups.LearnMembers()
@@ -257,62 +259,7 @@ func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 	})
 }
 
-// awaitSystem waits for the system group. A node that knows the settings from
-// before starts without a quorum: what needs one is answered as temporary
-// until it is back. One that has just joined has to wait for its first copy.
-func (n *Node) awaitSystem(ctx context.Context) error {
-	for {
-		wait, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
-		err := n.groups.Ready(wait, rookery.SystemGroup)
-		cancel()
-		if err == nil {
-			n.current = true
-			return n.enlist(ctx)
-		}
-		if version, _, serr := n.system.Settings(); serr == nil && version > 0 {
-			n.deps.Logger.Warn("the system group has no quorum; starting with the settings known before", "error", err)
-			return nil
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		n.deps.Logger.Info("waiting for the cluster to bring its state to this node", "node", n.id.Node)
-	}
-}
-
-// openMailGroups starts the groups placed here and waits for those that have
-// everything they need to serve.
-func (n *Node) openMailGroups(ctx context.Context) error {
-	n.full.Store(n.noRoom())
-	if err := n.startPlaced(ctx); err != nil {
-		return err
-	}
-	if n.full.Load() {
-		n.deps.Logger.Warn("the disk is below its hard limit: only mail groups with bodies to store run on this node until there is room")
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, n.deps.tuning.quorumWait())
-	defer cancel()
-	for _, id := range n.groups.Here() {
-		if err := n.groups.Ready(ctx, id); err != nil {
-			n.deps.Logger.Warn("a group cannot serve yet; its mail is answered as temporary", "group", id, "error", err)
-			return nil
-		}
-	}
-	return n.begun()
-}
-
-// begun notes that this node holds groups, and ends the time in which it may
-// begin them: all have begun. A node whose log and state are missing later must
-// not begin them anew, for it has voted before.
-func (n *Node) begun() error {
-	placed, err := n.system.Groups()
-	if err != nil || len(placed) == 0 || n.id.Held && !n.id.Created {
-		return err
-	}
-	n.id.Created, n.id.Held = false, true
-	return n.dir.SaveIdentity(n.id)
-}
+func (n *Node) startGroups(ctx context.Context) error { return n.host.Start(ctx) }
 
 // openSettings reads the settings, after writing the first ones where there
 // are none.
@@ -339,8 +286,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.live.use(&set)
-	n.replication.Store(int32(set.Replication))
-	n.deadAfter.Store(int64(set.DeadAfter()))
+	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
 	if version > 0 {
 		if err := n.people.use(ctx, &set); err != nil {
@@ -359,7 +305,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.accounts = account.New(account.Options{
 		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
-		Groups: n.mailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
 	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.live.limits().ExpungedDays }, n.deps.tuning.purgeTime())
@@ -368,7 +314,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.mailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.live.messageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
@@ -382,6 +328,10 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.mailCertificate = cert
 	n.onward = newSessions(n)
 	n.signIns = newSignIns(n)
+	n.host = n.registry.Host(members.Works{
+		Packers: n.objects, Sessions: n.onward,
+		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.movers.mover.Carries(s) },
+	})
 	n.servers = newServers(edge{
 		nodes: n.onward,
 		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
@@ -394,9 +344,8 @@ func (n *Node) openMail(ctx context.Context) error {
 func (n *Node) serve(ctx context.Context) error {
 	n.onward.serve()
 	n.openQuestions()
-	n.serveStages()
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.MintToken, state: n.setState, finalize: n.finalize, groups: n.addGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}

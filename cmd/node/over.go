@@ -2,16 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
+
+	"rookery/cmd/node/members"
 
 	"rookery"
 )
-
-// ErrRemoved is in the chain when the node was removed from the cluster, or is
-// of a generation that was recovered without it. It never serves again.
-var ErrRemoved = errors.New("this node was removed from the cluster")
 
 // over is why a node cannot go on, once it is known.
 type over struct {
@@ -57,10 +53,7 @@ func (n *Node) Ended() <-chan struct{} { return n.over.ended }
 // Err is why the node ended.
 func (n *Node) Err() error { return n.over.why() }
 
-func (n *Node) removedError(by string) error {
-	return rookery.E("serve", rookery.KindDenied, fmt.Errorf("%w (node %s, says %s); what it held is on the others: keep %s away from the cluster, or remove it and join as a new node",
-		ErrRemoved, n.id.Node, by, n.cfg.DataDir))
-}
-
 // removedBy is the transport's: a member refused this node for ever.
-func (n *Node) removedBy(by rookery.NodeID) { n.over.end(n.removedError("node " + string(by))) }
+func (n *Node) removedBy(by rookery.NodeID) {
+	n.over.end(members.Removed(n.id.Node, n.cfg.DataDir, "node "+string(by)))
+}

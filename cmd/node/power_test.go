@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/members"
 	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
@@ -129,7 +130,7 @@ func settle(ctx context.Context, n *Node, i int) (rookery.AccountID, error) {
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
-	to := firstMail()[i%mailGroups]
+	to := members.FirstMail()[i%members.FirstGroups]
 	if _, err := n.groups.ProposeSystem(ctx, &command.EnsureAccount{DirectoryKey: e.Key, Account: rookery.NewAccountID(), Group: to}); err != nil {
 		return rookery.AccountID{}, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/members"
 	"rookery/storage/pack"
 )
 
@@ -105,7 +106,7 @@ func yesNo(b bool) float64 {
 func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	out, n := samples(ch), c.n
 	d := &n.metrics.scrape
-	out.gauge(d.info, 1, BinaryVersion(), strconv.Itoa(int(CommandVersion)))
+	out.gauge(d.info, 1, BinaryVersion(), strconv.Itoa(int(members.CommandVersion)))
 	for _, p := range []string{"smtp", "imap", "pop3"} {
 		out.gauge(d.ready, yesNo(n.health.ready(p).Ready), p)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"rookery"
 	"rookery/cmd/node/peers"
 	"rookery/protocols/proxy"
-	"rookery/storage/system"
 )
 
 // Bounds on the handing over of sessions.
@@ -79,39 +77,11 @@ func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error)
 	if err != nil {
 		return false, rookery.E("find group", rookery.KindUnavailable, err)
 	}
-	return s.node.groups.Machine(group) != nil && s.votes(p) && !s.node.full.Load(), nil
+	return s.node.groups.Machine(group) != nil && p.Votes(s.node.id.Node) && !s.node.host.Full(), nil
 }
 
-func (s *sessions) votes(p system.GroupPlacement) bool { return votesIn(p, s.node.id.Node) }
-
-func votesIn(p system.GroupPlacement, id rookery.NodeID) bool {
-	votes := p.Voters
-	if len(votes) == 0 {
-		votes = p.Members
-	}
-	return slices.Contains(votes, id)
-}
-
-// leave ends the sessions here whose groups have left this node: their clients
-// connect again, and go on where the group is.
-func (s *sessions) leave() error {
-	placed, err := s.node.system.Groups()
-	if err != nil {
-		return err
-	}
-	left := map[rookery.GroupID]bool{}
-	for _, p := range placed {
-		// Also one that never was here: an account may have moved there.
-		if p.Group != rookery.SystemGroup && !s.votes(p) {
-			left[p.Group] = true
-		}
-	}
-	s.end(left)
-	return nil
-}
-
-// end ends the sessions here of accounts in these groups.
-func (s *sessions) end(left map[rookery.GroupID]bool) {
+// End implements members.Sessions: it ends the sessions here of accounts in these groups.
+func (s *sessions) End(left map[rookery.GroupID]bool) {
 	if len(left) == 0 {
 		return
 	}

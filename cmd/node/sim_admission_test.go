@@ -17,7 +17,7 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		first := c.nodes[0]
 		c.add(3, nil)
 		x := c.nodes[3]
-		token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
+		token, addresses, err := first.registry.MintToken(c.t.Context(), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestSimTokensAreMintedWhileNodesAreStillToStart(t *testing.T) {
 		for i := 3; i < 7; i++ {
 			c.add(i, nil)
 			x := c.nodes[i]
-			token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
+			token, addresses, err := first.registry.MintToken(c.t.Context(), time.Hour)
 			if err != nil {
 				t.Fatalf("with %d nodes that do not run: %v", i-3, err)
 			}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"rookery/cmd/node/members"
+
 	"rookery"
 )
 
@@ -18,7 +20,7 @@ func TestSimWrongClock(t *testing.T) {
 				x := c.leader(rookery.SystemGroup + 1)
 				x.ahead.Store(int64(skew))
 				time.Sleep(30 * time.Second)
-				for g := range rookery.GroupID(mailGroups + 1) {
+				for g := range rookery.GroupID(members.FirstGroups + 1) {
 					if c.leader(rookery.SystemGroup+g) == x {
 						t.Errorf("it still leads group %d", rookery.SystemGroup+g)
 					}

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery/cluster/consensus"
+	"rookery/cmd/node/members"
 	"rookery/storage/command"
 )
 
@@ -16,7 +17,7 @@ import (
 // the traces it has of earlier replicas.
 func (c *sim) heldHere(x *simNode) (held, traces int) {
 	c.t.Helper()
-	for _, id := range firstMail() {
+	for _, id := range members.FirstMail() {
 		h, err := x.groups.Holds(id)
 		if err != nil {
 			c.t.Fatal(err)
@@ -104,7 +105,7 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 		c.sendFor(5 * time.Second)
 		had := drained.groups.Log().Stats()
 		var bytes int64
-		for _, id := range firstMail() {
+		for _, id := range members.FirstMail() {
 			bytes += had.Groups[id].LiveBytes
 		}
 		if bytes == 0 {
@@ -119,11 +120,11 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 		c.until(10*time.Minute, "the groups have moved", func() bool { return c.votesOn(first, third, fourth) })
 		c.until(time.Minute, "the drained node holds none", func() bool {
 			held, traces := c.heldHere(drained)
-			return held == 0 && traces == mailGroups && drained.runs() == 0
+			return held == 0 && traces == members.FirstGroups && drained.runs() == 0
 		})
 		time.Sleep(10 * time.Second)
 		s := drained.groups.Log().Stats()
-		for _, id := range firstMail() {
+		for _, id := range members.FirstMail() {
 			if g := s.Groups[id]; g.Last != 0 || g.LiveBytes != 0 {
 				t.Errorf("group %d: %+v", id, g)
 			}
@@ -134,14 +135,14 @@ func TestSimNodeErasesGroupsThatLeft(t *testing.T) {
 		c.off(drained)
 		c.on(drained)
 		time.Sleep(30 * time.Second)
-		if held, traces := c.heldHere(drained); held != 0 || traces != mailGroups {
+		if held, traces := c.heldHere(drained); held != 0 || traces != members.FirstGroups {
 			t.Errorf("after a restart %d groups are held and %d traces are there", held, traces)
 		}
 		c.setState(first, drained, command.NodeActive)
 		c.setState(first, first, command.NodeDraining)
 		c.until(10*time.Minute, "the groups have moved back", func() bool { return c.votesOn(drained, third, fourth) })
 		c.until(time.Minute, "the other drained node holds none", func() bool { held, _ := c.heldHere(first); return held == 0 })
-		if held, traces := c.heldHere(drained); held != mailGroups || traces != 0 {
+		if held, traces := c.heldHere(drained); held != members.FirstGroups || traces != 0 {
 			t.Errorf("where the groups came back %d are held and %d traces are left", held, traces)
 		}
 		c.off(third) // its vote is needed, and what it holds

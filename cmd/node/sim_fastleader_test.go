@@ -123,7 +123,7 @@ func (x *simNode) mustDecideNothing(t *testing.T, g rookery.GroupID, since time.
 			return herr != nil || err == nil && len(holds) == 0
 		},
 		"expiry of an invitation": func() bool {
-			_, _, _ = x.MintToken(ctx, time.Hour)
+			_, _, _ = x.registry.MintToken(ctx, time.Hour)
 			all, err := x.system.Invitations()
 			for _, i := range all {
 				if late(time.Unix(0, i.Expires).Add(-time.Hour)) {

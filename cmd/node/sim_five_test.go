@@ -3,6 +3,8 @@ package node
 import (
 	"testing"
 	"time"
+
+	"rookery/cmd/node/members"
 )
 
 func (c *sim) setReplication(count int) {
@@ -42,7 +44,7 @@ func TestSimFiveReplicas(t *testing.T) {
 
 		c.setReplication(3)
 		c.until(10*time.Minute, "three vote in every group", func() bool {
-			for _, id := range firstMail() {
+			for _, id := range members.FirstMail() {
 				p, err := c.nodes[0].system.Group(id)
 				if err != nil || p.Confirmed != p.Version || len(p.Voters) != 3 || len(p.Members) != 3 {
 					return false

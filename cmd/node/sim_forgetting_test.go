@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/members"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
@@ -157,7 +158,7 @@ func TestSimStagesOfLostNodesGo(t *testing.T) {
 		o = c.leaveOpen(lost)
 		at = c.firstOf(o)
 		for _, x := range c.nodes {
-			x.deadAfter.Store(int64(45 * time.Second))
+			x.registry.UsePolicy(0, 45*time.Second)
 		}
 		c.powerCut(lost)
 		c.mustGo(o, at, 5*time.Minute, first, third)
@@ -180,13 +181,13 @@ func TestSimRemovedNodeIsForgotten(t *testing.T) {
 		c.until(3*time.Minute, "the node is removed", func() bool {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			return first.setState(ctx, lost.cfg.Name, command.NodeRemoved) == nil
+			return first.registry.SetState(ctx, lost.cfg.Name, command.NodeRemoved) == nil
 		})
 		c.until(5*time.Minute, "every group has forgotten the node", func() bool {
 			if is, err := first.system.Forgot(id); err != nil || !is {
 				return false
 			}
-			for _, g := range firstMail() {
+			for _, g := range members.FirstMail() {
 				for _, x := range []*simNode{first, third, fourth} {
 					m := x.groups.Machine(g)
 					if m == nil {

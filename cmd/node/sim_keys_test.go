@@ -19,6 +19,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/members"
 	"rookery/directory/embedded"
 	"rookery/protocols/delivery"
 	"rookery/storage/body"
@@ -141,7 +142,7 @@ func (c *sim) thief() *thief {
 
 func (c *sim) takeImages(th *thief, x *simNode) {
 	c.t.Helper()
-	for _, g := range append(firstMail(), rookery.SystemGroup) {
+	for _, g := range append(members.FirstMail(), rookery.SystemGroup) {
 		r := x.groups.Group(g)
 		if r == nil {
 			continue
@@ -453,7 +454,7 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 		}
 		c.add(3, nil)
 		joiner := c.nodes[3]
-		token, addresses, err := n.MintToken(c.t.Context(), time.Hour)
+		token, addresses, err := n.registry.MintToken(c.t.Context(), time.Hour)
 		if err == nil {
 			err = joiner.join(c.t.Context(), joiner.cfg, token, addresses)
 		}

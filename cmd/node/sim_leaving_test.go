@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/members"
 	"rookery/storage/command"
 )
 
@@ -19,7 +20,7 @@ func (c *sim) grow() *simNode {
 	c.t.Helper()
 	c.add(len(c.nodes), nil)
 	x := c.nodes[len(c.nodes)-1]
-	token, addresses, err := c.nodes[0].MintToken(c.t.Context(), time.Hour)
+	token, addresses, err := c.nodes[0].registry.MintToken(c.t.Context(), time.Hour)
 	if err == nil {
 		err = x.join(c.t.Context(), x.cfg, token, addresses)
 	}
@@ -32,7 +33,7 @@ func (c *sim) grow() *simNode {
 
 // runs counts the mail groups whose Raft runs on a machine.
 func (x *simNode) runs() (n int) {
-	for _, id := range firstMail() {
+	for _, id := range members.FirstMail() {
 		if x.groups.Group(id) != nil {
 			n++
 		}
@@ -43,7 +44,7 @@ func (x *simNode) runs() (n int) {
 // votesOn reports whether exactly these machines vote in every mail group, by
 // the confirmed placement that one of them has.
 func (c *sim) votesOn(xs ...*simNode) bool {
-	for _, id := range firstMail() {
+	for _, id := range members.FirstMail() {
 		p, err := xs[0].system.Group(id)
 		if err != nil || p.Confirmed != p.Version || len(p.Voters) != len(xs) {
 			return false
@@ -59,7 +60,7 @@ func (c *sim) votesOn(xs ...*simNode) bool {
 
 func (c *sim) setState(by, x *simNode, to command.NodeState) {
 	c.t.Helper()
-	if err := by.setState(c.t.Context(), x.cfg.Name, to); err != nil {
+	if err := by.registry.SetState(c.t.Context(), x.cfg.Name, to); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -96,8 +97,8 @@ func TestSimNodeStopsGroupsThatLeft(t *testing.T) {
 		c.setState(first, first, command.NodeDraining)
 		c.until(10*time.Minute, "the groups have moved back", func() bool { return c.votesOn(drained, third, fourth) })
 		c.until(time.Minute, "the other drained node runs none", func() bool { return first.runs() == 0 })
-		if n := drained.runs(); n != mailGroups {
-			t.Errorf("%d groups run where %d were placed again", n, mailGroups)
+		if n := drained.runs(); n != members.FirstGroups {
+			t.Errorf("%d groups run where %d were placed again", n, members.FirstGroups)
 		}
 		c.sendFor(3 * time.Second)
 		c.mustCheckOn(drained, third, fourth)
@@ -117,25 +118,25 @@ func TestSimNodeStartsGroupsThatAreLeaving(t *testing.T) {
 		leaver, comer := away.id.Node, fourth.id.Node
 		c.off(away)
 		c.off(fourth) // nobody can take over
-		for _, id := range firstMail() {
+		for _, id := range members.FirstMail() {
 			c.until(time.Minute, fmt.Sprintf("group %d is placed elsewhere", id), func() bool {
 				p, err := first.system.Group(id)
 				if err == nil && slices.Contains(p.Members, leaver) {
 					ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
 					defer cancel()
-					err = placer{first.Node}.Place(ctx, id, []rookery.NodeID{first.id.Node, third.id.Node, comer}, p.Version)
+					_, err = first.groups.ProposeSystem(ctx, &command.PlaceGroup{Group: id, Members: []rookery.NodeID{first.id.Node, third.id.Node, comer}, Version: p.Version})
 				}
 				return err == nil
 			})
 		}
 		c.on(away)
-		for _, id := range firstMail() {
+		for _, id := range members.FirstMail() {
 			if p, err := away.system.Group(id); err != nil || slices.Contains(p.Members, leaver) || p.Confirmed == p.Version {
 				t.Fatalf("the test's own premise: %+v, %v", p, err)
 			}
 		}
-		if n := away.runs(); n != mailGroups {
-			t.Fatalf("%d of %d groups run on a node whose votes count", n, mailGroups)
+		if n := away.runs(); n != members.FirstGroups {
+			t.Fatalf("%d of %d groups run on a node whose votes count", n, members.FirstGroups)
 		}
 		c.off(third)
 		time.Sleep(15 * time.Second)

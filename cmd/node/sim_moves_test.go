@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/members"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
@@ -34,7 +35,7 @@ func (c *sim) groupOf(person int) rookery.GroupID {
 // beginMove begins to move a person's account to the next mail group.
 func (c *sim) beginMove(person int) (from, to rookery.GroupID) {
 	c.t.Helper()
-	all := firstMail()
+	all := members.FirstMail()
 	from = c.groupOf(person)
 	to = all[(slices.Index(all, from)+1)%len(all)]
 	c.until(time.Minute, "a move begins", func() bool {
@@ -63,7 +64,7 @@ func (c *sim) movesEnd() {
 			if moves, err := x.system.Moves(); err != nil || len(moves) > 0 {
 				return false
 			}
-			for _, g := range firstMail() {
+			for _, g := range members.FirstMail() {
 				m := x.groups.Machine(g)
 				if m == nil {
 					continue

@@ -18,6 +18,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/members"
 )
 
 const simMargin = 5000
@@ -237,7 +238,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 		}
 		c.onAll(c.nodes)
 		c.until(3*time.Minute, "the survivors are one cluster", func() bool {
-			for _, g := range append(firstMail(), rookery.SystemGroup) {
+			for _, g := range append(members.FirstMail(), rookery.SystemGroup) {
 				for _, x := range c.nodes {
 					if r := x.groups.Group(g); r == nil || len(r.Servers()) != 2 { // one votes, one learns: two votes survive no more
 						return false

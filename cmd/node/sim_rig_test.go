@@ -25,6 +25,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport/transporttest"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/members"
 	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 	"rookery/storage/blob"
@@ -155,7 +156,7 @@ func (c *sim) begin() {
 	first := c.nodes[0]
 	c.on(first)
 	for _, x := range c.nodes[1:] {
-		token, addresses, err := first.MintToken(c.t.Context(), time.Hour)
+		token, addresses, err := first.registry.MintToken(c.t.Context(), time.Hour)
 		if err == nil {
 			err = x.join(c.t.Context(), x.cfg, token, addresses)
 		}
@@ -165,7 +166,7 @@ func (c *sim) begin() {
 		c.on(x)
 	}
 	c.until(3*time.Minute, "every group has three voters", func() bool {
-		for _, g := range append(firstMail(), rookery.SystemGroup) {
+		for _, g := range append(members.FirstMail(), rookery.SystemGroup) {
 			for _, x := range c.nodes {
 				if r := x.groups.Group(g); r == nil || len(r.Servers()) != 3 || slices.ContainsFunc(r.Servers(), isLearner) {
 					return false
@@ -449,7 +450,7 @@ func (c *sim) checkNode(x *simNode) error {
 
 // settled passes a barrier of each mail group.
 func (x *simNode) settled(ctx context.Context) error {
-	for _, id := range firstMail() {
+	for _, id := range members.FirstMail() {
 		if err := x.groups.Barrier(ctx, id); err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package node
 import (
 	"testing"
 	"time"
+
+	"rookery/cmd/node/members"
 )
 
 // A node whose disk falls below its hard limit stops its mail groups, but not
@@ -17,7 +19,7 @@ func TestSimHardLimitStopsGroups(t *testing.T) {
 		x.cfg.Disk.SoftFree, x.cfg.Disk.HardFree = 2*hard, hard
 		c.on(x)
 		x.disk.free.Store(1 << 40)
-		c.until(time.Minute, "the groups run", func() bool { return x.runs() == mailGroups })
+		c.until(time.Minute, "the groups run", func() bool { return x.runs() == members.FirstGroups })
 		c.sendFor(3 * time.Second)
 
 		x.disk.free.Store(hard - 1)
@@ -41,7 +43,7 @@ func TestSimHardLimitStopsGroups(t *testing.T) {
 			t.Errorf("%d groups run on a disk that is just above its limit", n)
 		}
 		x.disk.free.Store(1 << 40)
-		c.until(time.Minute, "the groups run again", func() bool { return x.runs() == mailGroups })
+		c.until(time.Minute, "the groups run again", func() bool { return x.runs() == members.FirstGroups })
 		c.catchesUp(x)
 		c.mustCheck()
 	})

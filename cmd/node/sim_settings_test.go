@@ -220,8 +220,8 @@ func changeCases() map[string]changeCase {
 	return map[string]changeCase{
 		"domains":       {value: `["example.test", "second.test"]`, holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<nobody@second.test>")...)},
 		"postmaster":    {value: login(1), holds: smtpSays("250 ", append(rcpt, "RCPT TO:<Postmaster>")...)},
-		"replication":   {value: "5", holds: func(_ *sim, x *simNode) bool { return x.replication.Load() == 5 }},
-		"replace_after": {value: "15m", holds: func(_ *sim, x *simNode) bool { return time.Duration(x.deadAfter.Load()) == 15*time.Minute }},
+		"replication":   {value: "5", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().Replication == 5 }},
+		"replace_after": {value: "15m", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().DeadAfter == 15*time.Minute }},
 
 		"limits.message_size":            {value: "70000", holds: smtpSays("SIZE 70000", "EHLO a.example")},
 		"limits.recipients":              {value: "123", holds: smtpSays("RCPTMAX=123", "EHLO a.example")},

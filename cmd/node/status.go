@@ -61,7 +61,7 @@ func (n *Node) status() adminapi.Status {
 			s.Groups = append(s.Groups, n.groupStatus(id, names, reports, problem))
 		}
 	}
-	thin(s.Groups, int(n.replication.Load()), problem)
+	thin(s.Groups, n.registry.Policy().Replication, problem)
 	s.Groups = append(s.Groups, n.groupsElsewhere(names, reports, problem)...)
 	s.Store = n.objects.Tried(problem)
 	scattered(reports, names, problem)
@@ -143,7 +143,7 @@ func (n *Node) serves(id rookery.NodeID) (count int) {
 		return 0
 	}
 	for _, g := range groups {
-		if g.Group != rookery.SystemGroup && votesIn(g, id) {
+		if g.Group != rookery.SystemGroup && g.Votes(id) {
 			count++
 		}
 	}

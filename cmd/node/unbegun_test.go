@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/members"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -49,9 +50,9 @@ func TestALostFoundersGroupIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close(context.WithoutCancel(ctx))
-	lost := slices.Max(n.mailGroups()) + 1
+	lost := slices.Max(n.registry.MailGroups()) + 1
 	for _, c := range []command.Command{
-		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: CommandVersion},
+		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: members.CommandVersion},
 		&command.FoundGroup{Group: lost, Founder: "ghost-id"},
 	} {
 		if _, err := n.groups.ProposeSystem(ctx, c); err != nil {
@@ -62,21 +63,21 @@ func TestALostFoundersGroupIsReplaced(t *testing.T) {
 	if !says("it waits for node ghost; start that node") {
 		t.Errorf("before the removal: %q", n.status().Problems)
 	}
-	if err := n.setState(ctx, "ghost", command.NodeRemoved); err != nil {
+	if err := n.registry.SetState(ctx, "ghost", command.NodeRemoved); err != nil {
 		t.Fatal(err)
 	}
 	never := fmt.Sprintf("group %d will never begin: node ghost", lost)
 	if !says(never) || says("it waits for node") {
 		t.Errorf("after the removal: %q", n.status().Problems)
 	}
-	added, err := n.addGroups(ctx, 1)
+	added, err := n.registry.AddGroups(ctx, 1)
 	if err != nil || len(added) != 1 || added[0].Group != lost+1 || !added[0].Begun {
 		t.Fatal(added, err)
 	}
 	if s := n.status(); says(never) || slices.ContainsFunc(s.Groups, func(g adminapi.GroupStatus) bool { return g.Group == lost }) {
 		t.Errorf("after another was added: %q, %+v", s.Problems, s.Groups)
 	}
-	if in := n.mailGroups(); slices.Contains(in, lost) || !slices.Contains(in, lost+1) {
+	if in := n.registry.MailGroups(); slices.Contains(in, lost) || !slices.Contains(in, lost+1) {
 		t.Errorf("accounts go to groups %v", in)
 	}
 }

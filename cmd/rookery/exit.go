@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"rookery/cmd/node/members"
+
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
 )
 
 // The exit codes. They are part of the interface: scripts rely on them.
@@ -53,7 +54,7 @@ func exitCode(err error) int {
 	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}
-	if errors.Is(err, node.ErrRemoved) {
+	if errors.Is(err, members.ErrRemoved) {
 		return exitRemoved
 	}
 	return exitOf[rookery.KindOf(err)]

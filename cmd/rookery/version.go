@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery/cmd/node"
+	"rookery/cmd/node/members"
 )
 
 func versionVerb(s *shell) *cobra.Command {
@@ -19,9 +20,9 @@ func versionVerb(s *shell) *cobra.Command {
 	v.RunE = func(*cobra.Command, []string) error {
 		version := node.BinaryVersion()
 		if *asJSON {
-			return s.line(map[string]any{"version": version, "go": runtime.Version(), "commands": node.CommandVersion})
+			return s.line(map[string]any{"version": version, "go": runtime.Version(), "commands": members.CommandVersion})
 		}
-		_, err := fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), node.CommandVersion)
+		_, err := fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), members.CommandVersion)
 		return err
 	}
 	return v

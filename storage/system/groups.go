@@ -66,6 +66,9 @@ func (p GroupPlacement) Awaits(node rookery.NodeID) bool {
 	return p.Founder != "" && p.Founder == node && !p.Begun() && !p.Void
 }
 
+// Votes reports whether a node's vote counts in the group, as far as is known.
+func (p GroupPlacement) Votes(node rookery.NodeID) bool { return slices.Contains(p.votes(), node) }
+
 // votes are the nodes whose majority the group needs, as far as is known.
 func (p GroupPlacement) votes() []rookery.NodeID {
 	if len(p.Voters) > 0 {

@@ -1,12 +1,10 @@
-package node
+package members
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -19,21 +17,12 @@ import (
 // beginWithin is how long an operator waits to see that added groups began.
 const beginWithin = 15 * time.Second
 
-// founds reports whether this node, and no other ever, begins a group that
-// has not begun (decisions 6 and 11).
-func (n *Node) founds(p system.GroupPlacement) bool {
-	if p.Founder != "" {
-		return p.Awaits(n.id.Node)
-	}
-	return n.id.Created && p.Version == 1 && len(p.Members) == 1 && p.Members[0] == n.id.Node
-}
-
-// mailGroups are the mail groups that take accounts: those that have begun,
+// MailGroups are the mail groups that take accounts: those that have begun,
 // or the cluster's first ones where none has said so yet.
-func (n *Node) mailGroups() []rookery.GroupID {
-	placed, err := n.system.Groups()
+func (r *Registry) MailGroups() []rookery.GroupID {
+	placed, err := r.system.Groups()
 	if err != nil {
-		n.deps.Logger.Error("the placement of groups cannot be read", "error", err)
+		r.o.Logger.Error("the placement of groups cannot be read", "error", err)
 	}
 	var begun, all []rookery.GroupID
 	for _, p := range placed {
@@ -53,21 +42,21 @@ func (n *Node) mailGroups() []rookery.GroupID {
 	case len(all) > 0:
 		return all
 	}
-	return firstMail()
+	return FirstMail()
 }
 
-// addGroups adds mail groups, each begun on the node with the fewest, from
+// AddGroups adds mail groups, each begun on the node with the fewest, from
 // where the placement spreads them, and waits a while until they have begun.
 // It returns what was added also beside an error.
-func (n *Node) addGroups(ctx context.Context, count int) (added []adminapi.AddedGroup, err error) {
+func (r *Registry) AddGroups(ctx context.Context, count int) (added []adminapi.AddedGroup, err error) {
 	if count < 1 || count > adminapi.MaxAddGroups {
 		return nil, rookery.E("add groups", rookery.KindInvalid, fmt.Errorf("%d groups at once; add 1 to %d", count, adminapi.MaxAddGroups))
 	}
-	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
+	if err := r.o.Replicas.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return nil, err
 	}
 	for len(added) < count {
-		g, err := n.addGroup(ctx)
+		g, err := r.addGroup(ctx)
 		if rookery.Is(err, rookery.KindExists) {
 			continue // another operator was faster: the next number
 		}
@@ -76,11 +65,11 @@ func (n *Node) addGroups(ctx context.Context, count int) (added []adminapi.Added
 		}
 		added = append(added, g)
 	}
-	return n.awaitBegun(ctx, added), nil
+	return r.awaitBegun(ctx, added), nil
 }
 
-func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
-	placed, err := n.system.Groups()
+func (r *Registry) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
+	placed, err := r.system.Groups()
 	if err != nil {
 		return adminapi.AddedGroup{}, err
 	}
@@ -92,33 +81,33 @@ func (n *Node) addGroup(ctx context.Context) (adminapi.AddedGroup, error) {
 			load[id]++
 		}
 	}
-	founder, err := n.founderFor(load)
+	founder, err := r.founderFor(load)
 	if err != nil {
 		return adminapi.AddedGroup{}, err
 	}
-	_, err = n.groups.ProposeSystem(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
+	_, err = r.o.Replicas.ProposeSystem(ctx, &command.FoundGroup{Group: next + 1, Founder: founder.ID})
 	if err != nil {
 		if rookery.Is(err, rookery.KindExists) { // not yet applied here
-			return adminapi.AddedGroup{}, errors.Join(err, n.groups.Barrier(ctx, rookery.SystemGroup))
+			return adminapi.AddedGroup{}, errors.Join(err, r.o.Replicas.Barrier(ctx, rookery.SystemGroup))
 		}
 		return adminapi.AddedGroup{}, err
 	}
-	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil { // the next number follows this one
+	if err := r.o.Replicas.Barrier(ctx, rookery.SystemGroup); err != nil { // the next number follows this one
 		return adminapi.AddedGroup{}, err
 	}
-	n.deps.Logger.Info("a group was added", "group", next+1, "founder", founder.ID)
+	r.o.Logger.Info("a group was added", "group", next+1, "founder", founder.ID)
 	return adminapi.AddedGroup{Group: next + 1, Founder: founder.Name}, nil
 }
 
 // founderFor is the node that begins the next group: an active one that
 // answers and has room, with the fewest groups.
-func (n *Node) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
-	nodes, err := n.system.Nodes()
+func (r *Registry) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
+	nodes, err := r.system.Nodes()
 	if err != nil {
 		return system.Node{}, err
 	}
 	nodes = slices.DeleteFunc(nodes, func(x system.Node) bool {
-		r, alive := n.reports.Of(x.ID)
+		r, alive := r.o.Reports.Of(x.ID)
 		return x.State != command.NodeActive || !alive || r.Disk != "ok"
 	})
 	if len(nodes) == 0 {
@@ -131,13 +120,13 @@ func (n *Node) founderFor(load map[rookery.NodeID]int) (system.Node, error) {
 
 // awaitBegun notes which groups have begun, as soon as all have or the wait is
 // over.
-func (n *Node) awaitBegun(ctx context.Context, added []adminapi.AddedGroup) []adminapi.AddedGroup {
+func (r *Registry) awaitBegun(ctx context.Context, added []adminapi.AddedGroup) []adminapi.AddedGroup {
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	for {
 		all := true
 		for i := range added {
-			p, err := n.system.Group(added[i].Group)
+			p, err := r.system.Group(added[i].Group)
 			added[i].Begun = err == nil && p.Begun()
 			all = all && added[i].Begun
 		}
@@ -152,20 +141,14 @@ func (n *Node) awaitBegun(ctx context.Context, added []adminapi.AddedGroup) []ad
 	}
 }
 
-func (a *adminServer) postGroups(w http.ResponseWriter, r *http.Request) {
-	var in adminapi.GroupsBody
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil {
-		replyError(w, rookery.E("add groups", rookery.KindInvalid, err))
-		return
+// FirstGroups is how many mail groups a new cluster begins with.
+const FirstGroups = 4
+
+// FirstMail are the mail groups a new cluster begins with.
+func FirstMail() []rookery.GroupID {
+	ids := make([]rookery.GroupID, FirstGroups)
+	for i := range ids {
+		ids[i] = rookery.SystemGroup + 1 + rookery.GroupID(i)
 	}
-	added, err := a.groups(r.Context(), in.Count)
-	if err != nil && len(added) == 0 {
-		replyError(w, err)
-		return
-	}
-	out := adminapi.GroupsBody{Added: added}
-	if err != nil {
-		out.Error, out.Kind = err.Error(), rookery.KindOf(err)
-	}
-	reply(w, out)
+	return ids
 }

@@ -1,4 +1,4 @@
-package node
+package members
 
 import (
 	"io"
@@ -48,17 +48,15 @@ func TestOldBinaryEnds(t *testing.T) {
 		t.Errorf("at its own version: %v", err)
 	}
 	above := CommandVersion + 1
-	n := &Node{id: datadir.Identity{Node: "me"}, system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above})}
-	n.over.ended = make(chan struct{})
-	if err := n.enlist(t.Context()); !rookery.Is(err, rookery.KindDenied) {
+	var ended error
+	r := &Registry{
+		o:      Options{ID: datadir.Identity{Node: "me"}, End: func(err error) { ended = err }},
+		system: registry(t, &command.RegisterNode{Node: "me", Version: above}, &command.FinalizeVersion{Version: above}),
+	}
+	if err := r.Enlist(t.Context()); !rookery.Is(err, rookery.KindDenied) {
 		t.Errorf("enlisted: %v", err)
 	}
-	select {
-	case <-n.Ended():
-	default:
-		t.Fatal("the node goes on")
-	}
-	if err := n.Err(); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "newer binary") {
-		t.Errorf("it ended with %v", err)
+	if !rookery.Is(ended, rookery.KindDenied) || !strings.Contains(ended.Error(), "newer binary") {
+		t.Errorf("it ended with %v", ended)
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package members
 
 import (
 	"context"
@@ -9,48 +9,24 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/placement"
-	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
 
-// reconcileAt is how often the placement is looked at.
-const reconcileAt = time.Second
-
-// place brings the groups to where the placement has them.
-func (n *Node) place(ctx context.Context) error {
-	r := placement.New(placement.Options{Node: n.id.Node, View: placer{n}, Registry: placer{n}, Groups: placer{n}, Policy: n.policy, Logger: n.deps.Logger})
-	n.job("wake of the placement", func(ctx context.Context) error {
-		return n.groups.Follow(ctx, time.Hour, r.Wake, replicas.TopicPlacement)
-	})
-	return r.Run(ctx, reconcileAt)
-}
-
-func (n *Node) policy() placement.Policy {
-	p := placement.Default()
-	if r := n.replication.Load(); r > 0 {
-		p.Replication = int(r)
-	}
-	if d := n.deadAfter.Load(); d > 0 {
-		p.DeadAfter = time.Duration(d)
-	}
-	return p
-}
-
-// placer is what the reconciler sees of the node.
-type placer struct{ *Node }
+// view is what the reconciler sees of the node and does through it.
+type view struct{ r *Registry }
 
 // Nodes implements placement.View.
-func (p placer) Nodes(context.Context) ([]placement.Node, error) {
-	nodes, err := p.system.Nodes()
+func (v view) Nodes(context.Context) ([]placement.Node, error) {
+	nodes, err := v.r.system.Nodes()
 	all := system.MemberIDs(nodes)
-	wrong, reports := map[rookery.NodeID]time.Duration(nil), p.reports.All(all)
+	wrong, reports := map[rookery.NodeID]time.Duration(nil), v.r.o.Reports.All(all)
 	if err == nil {
-		wrong = p.clocks.Note(reports, len(all))
+		wrong = v.r.o.Clocks.Note(reports, len(all))
 	}
 	out := make([]placement.Node, 0, len(nodes))
 	for _, x := range nodes {
-		alive := p.lives.Alive(x.ID)
+		alive := v.r.o.Lives.Alive(x.ID)
 		state := placement.NodeState(x.State)
 		if r, ok := reports[x.ID]; state == placement.Active && ok && r.Disk != "ok" {
 			state = placement.Draining // leaders move away from a full disk
@@ -61,8 +37,8 @@ func (p placer) Nodes(context.Context) ([]placement.Node, error) {
 }
 
 // Placements implements placement.View.
-func (p placer) Placements(context.Context) ([]placement.Placement, error) {
-	groups, err := p.system.Groups()
+func (v view) Placements(context.Context) ([]placement.Placement, error) {
+	groups, err := v.r.system.Groups()
 	out := make([]placement.Placement, 0, len(groups))
 	for _, g := range groups {
 		if g.Void {
@@ -74,10 +50,10 @@ func (p placer) Placements(context.Context) ([]placement.Placement, error) {
 }
 
 // Leaders implements placement.View.
-func (p placer) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, error) {
+func (v view) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, error) {
 	out := map[rookery.GroupID]rookery.NodeID{}
-	for _, id := range append(p.groups.Here(), rookery.SystemGroup) {
-		if g := p.groups.Group(id); g != nil {
+	for _, id := range append(v.r.o.Replicas.Here(), rookery.SystemGroup) {
+		if g := v.r.o.Replicas.Group(id); g != nil {
 			if leader, ok := g.Leader(); ok {
 				out[id] = leader
 			}
@@ -87,22 +63,22 @@ func (p placer) Leaders(context.Context) (map[rookery.GroupID]rookery.NodeID, er
 }
 
 // Place implements placement.Registry.
-func (p placer) Place(ctx context.Context, group rookery.GroupID, members []rookery.NodeID, version uint64) error {
-	_, err := p.groups.ProposeSystem(ctx, &command.PlaceGroup{Group: group, Members: members, Version: version})
+func (v view) Place(ctx context.Context, group rookery.GroupID, members []rookery.NodeID, version uint64) error {
+	_, err := v.r.o.Replicas.ProposeSystem(ctx, &command.PlaceGroup{Group: group, Members: members, Version: version})
 	return err
 }
 
 // Confirm implements placement.Registry.
-func (p placer) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error {
-	_, err := p.groups.ProposeSystem(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters, Open: !settled})
+func (v view) Confirm(ctx context.Context, group rookery.GroupID, version uint64, voters []rookery.NodeID, settled bool) error {
+	_, err := v.r.o.Replicas.ProposeSystem(ctx, &command.ConfirmGroup{Group: group, Version: version, Voters: voters, Open: !settled})
 	return err
 }
 
 // Led implements placement.Groups.
-func (p placer) Led() []rookery.GroupID {
+func (v view) Led() []rookery.GroupID {
 	var led []rookery.GroupID
-	for _, id := range append(p.groups.Here(), rookery.SystemGroup) {
-		if p.groups.Leads(id) {
+	for _, id := range append(v.r.o.Replicas.Here(), rookery.SystemGroup) {
+		if v.r.o.Replicas.Leads(id) {
 			led = append(led, id)
 		}
 	}
@@ -110,8 +86,8 @@ func (p placer) Led() []rookery.GroupID {
 }
 
 // State implements placement.Groups.
-func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, error) {
-	g := p.groups.Group(id)
+func (v view) State(_ context.Context, id rookery.GroupID) (placement.State, error) {
+	g := v.r.o.Replicas.Group(id)
 	if g == nil || !g.IsLeader() {
 		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("this node does not lead the group"))
 	}
@@ -119,14 +95,14 @@ func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, e
 		// What is confirmed lets nodes go: it must not be taken back.
 		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("a change of the group's members is not committed yet"))
 	}
-	s := placement.State{Leader: p.id.Node, Last: g.Stats().Last, Progress: map[rookery.NodeID]placement.Progress{}}
+	s := placement.State{Leader: v.r.o.ID.Node, Last: g.Stats().Last, Progress: map[rookery.NodeID]placement.Progress{}}
 	for _, m := range g.Servers() {
 		if m.Learner {
 			s.Learners = append(s.Learners, m.ID)
 		} else {
 			s.Voters = append(s.Voters, m.ID)
 		}
-		if r, ok := p.reports.Of(m.ID); ok {
+		if r, ok := v.r.o.Reports.Of(m.ID); ok {
 			s.Progress[m.ID] = placement.Progress{Applied: r.Applied[id]}
 		}
 	}
@@ -134,8 +110,8 @@ func (p placer) State(_ context.Context, id rookery.GroupID) (placement.State, e
 }
 
 // Do implements placement.Groups.
-func (p placer) Do(ctx context.Context, id rookery.GroupID, a placement.Action) error {
-	g := p.groups.Group(id)
+func (v view) Do(ctx context.Context, id rookery.GroupID, a placement.Action) error {
+	g := v.r.o.Replicas.Group(id)
 	if g == nil {
 		return rookery.E("change group", rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", id))
 	}
