@@ -76,42 +76,67 @@ func servers(c raft.Configuration) []Server {
 	return out
 }
 
+// Tail are the commands that a replica's log holds above keep, up to last.
+func Tail(log LogStore, keep, last rookery.LogIndex) (commands [][]byte, err error) {
+	for i := uint64(keep) + 1; i <= uint64(last); i++ {
+		var l raft.Log
+		if err := log.GetLog(i, &l); err != nil {
+			return nil, rookery.E("read the log's tail", 0, fmt.Errorf("entry %d: %w", i, err))
+		}
+		if l.Type == raft.LogCommand {
+			commands = append(commands, l.Data)
+		}
+	}
+	return commands, nil
+}
+
 // Rebuild makes a replica its group's only voter after the majority is lost
-// for ever: behind everything the log holds it writes a configuration with
-// the one server and the commands, in one write, in a new term. The tail that
-// was not known to be committed stays: the lost majority may have committed
-// it. It is done once: repeated with the same arguments it changes nothing.
-// from is the position at which it was decided; a log that has moved since is
-// KindConflict.
-func Rebuild(log LogStore, m Machine, from Position, term uint64, only Server, commands [][]byte) error {
+// for ever: behind the entry keep it writes a configuration with the one
+// server and the commands, in a new term, in place of what the log held there.
+// It can be repeated with the same arguments after a crash at any point, and
+// changes nothing when it was done. from is the position at which it was
+// decided; a log that has moved since is KindConflict. Nothing above keep may
+// have been applied; who wants entries above it to live on brings them among
+// the commands (see Tail) and keeps them safe until Rebuild returns.
+func Rebuild(log LogStore, m Machine, from Position, keep rookery.LogIndex, term uint64, only Server, commands [][]byte) error {
 	const op = "rebuild group"
 	if term <= from.Term {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("term %d is not above %d", term, from.Term))
 	}
-	next := uint64(from.Last) + 1
-	var l raft.Log
-	switch err := log.GetLog(next, &l); {
-	case err == nil && l.Term == term && l.Type == raft.LogConfiguration:
-		return nil
-	case err == nil:
-		return rookery.E(op, rookery.KindConflict, fmt.Errorf("the log has entry %d of term %d, which was not there when the recovery was decided; inspect again", next, l.Term))
-	case !errors.Is(err, raft.ErrLogNotFound):
-		return err
-	}
+	next := uint64(keep) + 1
 	now, err := Inspect(log, m)
 	if err != nil {
 		return err
 	}
-	if now.Last != from.Last || now.LastTerm != from.LastTerm {
+	begun := false
+	var l raft.Log
+	if err := log.GetLog(next, &l); err == nil {
+		begun = l.Term == term && l.Type == raft.LogConfiguration
+	} else if !errors.Is(err, raft.ErrLogNotFound) {
+		return err
+	}
+	switch {
+	case now.Applied > keep:
+		return rookery.E(op, rookery.KindConflict, fmt.Errorf("entry %d is applied, above %d", now.Applied, keep))
+	case begun && uint64(now.Last) == next+uint64(len(commands)):
+		return nil
+	case begun: // and cut off
+	case now.Last == keep: // what was there is cut off already
+	case now.Last != from.Last || now.LastTerm != from.LastTerm:
 		return rookery.E(op, rookery.KindConflict, fmt.Errorf("the log ends at entry %d of term %d and ended at %d of %d when the recovery was decided; inspect again",
 			now.Last, now.LastTerm, from.Last, from.LastTerm))
-	}
-	if err := dropOvertaken(log, next); err != nil {
-		return err
 	}
 	// The term first: a crash between leaves a node that waits in a newer
 	// term, and the next attempt goes on.
 	if err := log.SetUint64([]byte("CurrentTerm"), term); err != nil {
+		return err
+	}
+	if now.Last > keep {
+		if err := log.DeleteRange(next, uint64(now.Last)); err != nil {
+			return err
+		}
+	}
+	if err := dropOvertaken(log, next); err != nil {
 		return err
 	}
 	entries := []*raft.Log{{Index: next, Term: term, Type: raft.LogConfiguration, AppendedAt: time.Now(),

@@ -34,6 +34,17 @@ var recoveryFiles = []string{identityFile, lineageFile, recoveryFile, "recovered
 func (c *sim) filesOf(x *simNode) map[string]string {
 	c.t.Helper()
 	files := map[string]string{}
+	tails, err := filepath.Glob(filepath.Join(x.cfg.DataDir, "recovery-tail-*"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, path := range tails {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		files[filepath.Base(path)] = string(b)
+	}
 	for _, name := range recoveryFiles {
 		b, err := os.ReadFile(filepath.Join(x.cfg.DataDir, name))
 		if err == nil {
@@ -53,7 +64,11 @@ func (c *sim) diskOf(x *simNode) machineDisk {
 func (c *sim) place(x *simNode, d machineDisk) {
 	c.t.Helper()
 	x.mem = d.mem.CrashClone(vfs.CrashCloneCfg{})
-	for _, name := range recoveryFiles {
+	names := slices.Collect(maps.Keys(c.filesOf(x)))
+	for name := range d.files {
+		names = append(names, name)
+	}
+	for _, name := range append(names, recoveryFiles...) {
 		path := filepath.Join(x.cfg.DataDir, name)
 		b, there := d.files[name]
 		err := os.Remove(path)
@@ -124,9 +139,17 @@ func (c *sim) applyAgain(x *simNode, p datadir.RecoveryPlan, when string) {
 	}
 }
 
-// mustBeRecovered judges the disk of a machine after the recovery.
-func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string) {
+// mustBeRecovered judges the disk of a machine after the recovery. It returns
+// where the logs end that were rebuilt there, and wants them to end so where it
+// is given.
+func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string, want map[rookery.GroupID]rookery.LogIndex) (ends map[rookery.GroupID]rookery.LogIndex) {
 	c.t.Helper()
+	ends = map[rookery.GroupID]rookery.LogIndex{}
+	for name := range c.filesOf(x) {
+		if strings.HasPrefix(name, "recovery-tail") {
+			c.t.Fatalf("%s: %s is left", when, name)
+		}
+	}
 	if _, pending, err := datadir.Dir(x.cfg.DataDir).PendingRecovery(); pending || err != nil {
 		c.t.Fatalf("%s: still pending: %v", when, err)
 	}
@@ -146,10 +169,21 @@ func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string) {
 		if s.Seed != r.Node {
 			continue
 		}
-		if g.Last != s.From.Last+2 || g.LastTerm != s.Term || g.Term != s.Term || !slices.Equal(g.Servers, []consensus.Server{{ID: r.Node, Address: string(r.Node)}}) {
-			c.t.Fatalf("%s: group %d ends at %d of %d (term %d) with %v; it was at %d, and its term is to be %d", when, s.Group, g.Last, g.LastTerm, g.Term, g.Servers, s.From.Last, s.Term)
+		ends[s.Group] = g.Last
+		// The configuration and one jump, or two around the tail, of which what
+		// is no command is left out.
+		least, most := s.Keep+2, s.Keep+2
+		if s.From.Last > s.Keep && s.Group != rookery.SystemGroup {
+			most = s.From.Last + 3
+		}
+		if g.Last < least || g.Last > most || g.LastTerm != s.Term || g.Term != s.Term || !slices.Equal(g.Servers, []consensus.Server{{ID: r.Node, Address: string(r.Node)}}) {
+			c.t.Fatalf("%s: group %d ends at %d of %d (term %d) with %v; it was at %d and keeps %d, and its term is to be %d", when, s.Group, g.Last, g.LastTerm, g.Term, g.Servers, s.From.Last, s.Keep, s.Term)
 		}
 	}
+	if want != nil && !maps.Equal(ends, want) {
+		c.t.Fatalf("%s: the logs end at %v, and at %v without a cut", when, ends, want)
+	}
+	return ends
 }
 
 // highest is the highest UIDNEXT and MODSEQ that clients of a machine may see,
@@ -209,7 +243,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 			if len(steps) < 4 || x == seed && len(steps) < 6 {
 				t.Fatalf("the test's own premise: %v", steps)
 			}
-			c.mustBeRecovered(x, plan, "without a cut")
+			ends := c.mustBeRecovered(x, plan, "without a cut", nil)
 			cuts := map[string]func() bool{}
 			var opened int64 // what comes before is a start like any other
 			fmt.Sscan(steps[0], &opened)
@@ -226,7 +260,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 					t.Logf("%s: it was over before", when)
 				}
 				c.applyAgain(x, plan, when)
-				c.mustBeRecovered(x, plan, when)
+				c.mustBeRecovered(x, plan, when, ends)
 			}
 			// What serves was cut off twice, and was told once more than it needs.
 			c.place(x, start)
@@ -234,7 +268,7 @@ func TestSimRecoveryIsCutOff(t *testing.T) {
 				c.applyUntil(x, plan, 0, step)
 			}
 			c.applyAgain(x, plan, "in the end")
-			c.mustBeRecovered(x, plan, "in the end")
+			c.mustBeRecovered(x, plan, "in the end", ends)
 		}
 		c.onAll(c.nodes)
 		c.until(3*time.Minute, "the survivors are one cluster", func() bool {

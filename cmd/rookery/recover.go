@@ -178,9 +178,9 @@ func printPlan(s *shell, p datadir.RecoveryPlan) error {
 	for _, n := range p.Dead {
 		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", cmp.Or(n.Name, "name not known here"), n.Node, cmp.Or(n.Address, "address not known here"))
 	}
-	fmt.Fprint(w, "\nGROUP\tGOES ON FROM\tLAST ENTRY (TERM)\tAPPENDED\tKNOWN COMMITTED\tTAIL KEPT\n")
+	fmt.Fprint(w, "\nGROUP\tGOES ON FROM\tLAST ENTRY (TERM)\tAPPENDED\tKNOWN COMMITTED\tWRITTEN AGAIN\n")
 	for _, g := range p.Groups {
-		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm, stamp(g.From.LastTime), g.From.Applied, stamp(g.Time), g.From.Last-g.From.Applied)
+		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm, stamp(g.From.LastTime), g.Keep, stamp(g.Time), g.From.Last-g.Keep)
 	}
 	for _, id := range p.Unbegun {
 		fmt.Fprintf(w, "%d\thad not begun\t\t\t\t\n", id)
@@ -188,8 +188,9 @@ func printPlan(s *shell, p datadir.RecoveryPlan) error {
 	fmt.Fprintf(w, `
 What may be lost: everything the dead nodes acknowledged after these last
 entries. How much that is nobody can know: a majority needed no survivor for it.
-The tail above the known commit is kept whole, because the dead majority may
-have committed it.
+What lies above the known commit is not dropped, because the dead majority may
+have committed it. It is written again behind the jump: its messages get new
+UIDs, because the dead may have given the old ones to other messages.
 
 UIDNEXT jumps by %d in every mailbox, MODSEQ by %d in every account, so that no
 number clients may have seen is given again. UIDVALIDITY stays.

@@ -46,7 +46,7 @@ func samples() []Command {
 		&Invite{"id", [32]byte{1}, 5}, &Revoke{"id"}, &SetNodeState{"n", NodeDraining}, &FinalizeVersion{3},
 		&Admit{ID: "id", Hash: [32]byte{1}, Node: "n", Key: [32]byte{2}, Name: "a", Address: "h:1", Zone: "z", Version: 1},
 		&CreateGroup{2, []rookery.NodeID{"a"}}, &PlaceGroup{2, []rookery.NodeID{"a", "b"}, 1}, &ConfirmGroup{2, 1, []rookery.NodeID{"a"}, true},
-		&Jump{"r", 1, 2, 3}, &Recovered{1, "r", []RecoveredGroup{{2, "a", []rookery.NodeID{"a", "b"}}}, []RecoveredNode{{"a", "h:1", [32]byte{1}}}},
+		&Jump{"r", 1, 2, 3, true}, &Recovered{1, "r", []RecoveredGroup{{2, "a", []rookery.NodeID{"a", "b"}}}, []RecoveredNode{{"a", "h:1", [32]byte{1}}}},
 		&FoundGroup{7, "a"},
 		&Hold{HoldRestore, "h", 5, 9, "why"}, &Release{HoldPin, "h"}, &RestoreWindow{5}, &NamePacks{6},
 		&PlaceHold{Hold{HoldOperator, "h", 1, 0, ""}, 7}, &LiftHold{"h"}, &Swept{1, 2, 3},

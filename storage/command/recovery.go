@@ -14,6 +14,9 @@ type Jump struct {
 	UIDs      uint32 `cbor:"2,keyasint"`
 	ModSeqs   uint64 `cbor:"3,keyasint"`
 	Mailboxes uint32 `cbor:"4,keyasint"`
+	// CountersOnly leaves the moves under way as they are: entries follow that
+	// the lost majority may have committed, and may finish one of them.
+	CountersOnly bool `cbor:"5,keyasint,omitempty"`
 }
 
 // Recovered begins a new generation of the cluster with the nodes that

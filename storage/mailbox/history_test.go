@@ -210,7 +210,7 @@ func (h *history) rare(a *archived, id rookery.AccountID) {
 		h.propose(a, &command.CreateAccount{Account: id, Key: under(3, 9), Roles: command.DefaultRoles(), Validity: 1500})
 	case 4:
 		h.term++
-		h.propose(a, &command.Jump{Recovery: "r", UIDs: 100, ModSeqs: 1000, Mailboxes: 3})
+		h.propose(a, &command.Jump{Recovery: "r", UIDs: 100, ModSeqs: 1000, Mailboxes: 3, CountersOnly: h.rng.IntN(2) == 0})
 	case 5:
 		c := &command.RewrapAccounts{}
 		for i, id := range h.ids {

@@ -22,7 +22,7 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 		ids = append(ids, rookery.AccountID(k[1:17]))
 		return true
 	})
-	jumping := w.jumpMoves()
+	jumping := w.jumpMoves(!c.CountersOnly)
 	for _, id := range ids {
 		a, err := w.account(id)
 		must(err)
@@ -42,8 +42,8 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 // jumpMoves sees to the moves under way. What this log has not, the survivors
 // do not know: a copy elsewhere may have rows of the lost future, and a copy
 // here may lack some, so both are made anew. The accounts that are frozen or
-// sealed are to jump like all others.
-func (w *work) jumpMoves() (jumping []*openAccount) {
+// sealed are to jump like all others. Without anew they jump alone.
+func (w *work) jumpMoves(anew bool) (jumping []*openAccount) {
 	recs := map[rookery.AccountID]*moving{}
 	var ids []rookery.AccountID
 	w.Scan(newKey(tableMoving), func(k, v []byte) bool {
@@ -55,13 +55,12 @@ func (w *work) jumpMoves() (jumping []*openAccount) {
 	})
 	for _, id := range ids {
 		rec := recs[id]
-		switch rec.State {
-		case MoveCopying, MoveFrozen:
+		switch {
+		case !anew:
+		case rec.State == MoveCopying || rec.State == MoveFrozen:
 			rec.Shadow, rec.Cursor = 0, nil
-		case MoveShadow:
-			if rec.Shadow != 0 {
-				w.dropCopy(id, rec)
-			}
+		case rec.State == MoveShadow && rec.Shadow != 0:
+			w.dropCopy(id, rec)
 		}
 		w.setMoving(id, rec)
 		if rec.Account != nil {

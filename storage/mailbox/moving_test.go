@@ -167,6 +167,37 @@ func TestJumpSeesToMoves(t *testing.T) {
 	}
 }
 
+// A jump of counters alone leaves a copy as it is, so that entries behind it can
+// finish the move; what is frozen or sealed jumps.
+func TestJumpOfCountersLetsMovesEnd(t *testing.T) {
+	f, a, out := leavingFrom(t)
+	do[*command.Done](f, &command.MoveCopied{Account: a, Move: oneMove, Turn: out.Turn, Shadow: 33, Cursor: []byte{0xff}})
+	f.freeze(a, out.Turn)
+	uidnext := func() (n rookery.UID) {
+		do[*command.Done](f, &command.MoveStop{Account: a, Move: oneMove})
+		return f.mailbox(a, Inbox).UIDNext
+	}
+	b := accountID(9)
+	do[*command.ImportBegun](f, &command.ImportBegin{Account: b, Move: oneMove, Turn: 5, From: 3})
+	do[*command.Done](f, &command.Jump{Recovery: "r", UIDs: 100, ModSeqs: 1000, Mailboxes: 10, CountersOnly: true})
+
+	do[*command.Done](f, &command.ImportSeal{Account: b, Move: oneMove, Turn: 5, Record: (&account{Account: Account{ModSeq: 4}}).encode()})
+	again := do[*command.MoveOutResult](f, &command.MoveOut{Account: a, Move: oneMove, To: 3})
+	if again.Shadow != 33 || !again.Frozen {
+		t.Errorf("the jump changed the move: %+v", again)
+	}
+	do[*command.Done](f, &command.Jump{Recovery: "r", UIDs: 100, ModSeqs: 1000, Mailboxes: 10})
+	do[*command.Done](f, &command.Activate{Account: b, Move: oneMove})
+	v := f.view(b)
+	defer v.Close()
+	if got := v.Account().ModSeq; got != 1004 {
+		t.Errorf("MODSEQ %d of the account that was sealed between, want 1004", got)
+	}
+	if got := uidnext(); got < 201 {
+		t.Errorf("UIDNEXT %d of the frozen account, want two jumps", got)
+	}
+}
+
 // An item that was filed by a command of the time before accounts moved is
 // filed once, too.
 func TestEachKnowsOlderMarks(t *testing.T) {

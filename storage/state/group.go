@@ -151,6 +151,10 @@ func (g *Group) apply(entries []rookery.Entry, execute func(tx *txn, i int, pos 
 	g.check(g.store.putPosition(tx.batch, g.prefix, pos))
 	g.check(tx.batch.Commit(pebble.NoSync))
 	g.check(tx.batch.Close())
+	select {
+	case g.store.changed <- struct{}{}:
+	default: // it is known
+	}
 	g.mu.Lock()
 	g.applied = pos
 	if conf.index > 0 {

@@ -43,6 +43,9 @@ type Store struct {
 	fail     func(error)
 	readOnly bool
 
+	changed chan struct{} // something was applied; holds one
+	stop    func()        // ends syncing and waits for it
+
 	mu     sync.Mutex
 	groups map[rookery.GroupID]*Group
 }
@@ -64,6 +67,7 @@ func Open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	if err := s.openDB(s.pebbleOptions(opts)); err != nil {
 		return nil, err
 	}
+	s.startSyncing()
 	return s, nil
 }
 
@@ -87,7 +91,7 @@ func newStore(dir string, fs vfs.FS, opts *Options) *Store {
 		opts.OnFailure = func(err error) { panic(err) }
 	}
 	return &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
-		fail: opts.OnFailure, groups: map[rookery.GroupID]*Group{}}
+		fail: opts.OnFailure, changed: make(chan struct{}, 1), stop: func() {}, groups: map[rookery.GroupID]*Group{}}
 }
 
 func (s *Store) openDB(opts *pebble.Options) error {
@@ -201,6 +205,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.groups = nil
+	s.stop()
 	s.views.Wait()
 	var err error
 	if !s.readOnly {

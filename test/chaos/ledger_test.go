@@ -37,17 +37,6 @@ func (l *ledger) ack(id string) {
 	l.attempts[id].acked = true
 }
 
-// ids are the messages so far, or those of them that were acknowledged.
-func (l *ledger) ids(acked bool) map[string]bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := map[string]bool{}
-	for id, a := range l.attempts {
-		all[id] = a.acked || !acked
-	}
-	return all
-}
-
 func (l *ledger) counts() (acked, unanswered int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -35,12 +35,15 @@ type RecoveryPlan struct {
 
 // PlannedSeed is the copy a group goes on from.
 type PlannedSeed struct {
-	Group   rookery.GroupID    `json:"group"`
-	Seed    rookery.NodeID     `json:"seed"`
-	Members []rookery.NodeID   `json:"members"`
-	Term    uint64             `json:"term"` // the new one
-	From    consensus.Position `json:"from"`
-	Time    time.Time          `json:"time,omitzero"`
+	Group   rookery.GroupID  `json:"group"`
+	Seed    rookery.NodeID   `json:"seed"`
+	Members []rookery.NodeID `json:"members"`
+	Term    uint64           `json:"term"` // the new one
+	// Keep is the last entry that stays where it is. What the seed's log holds
+	// above it is written again behind the beginning of the generation.
+	Keep rookery.LogIndex   `json:"keep"`
+	From consensus.Position `json:"from"`
+	Time time.Time          `json:"time,omitzero"`
 }
 
 // termJump is how far a recovery's term lies above any that survivors know: a
@@ -86,7 +89,11 @@ func PlanRecovery(reports []Report, margin uint32) (p RecoveryPlan, err error) {
 	return p, p.dead()
 }
 
-// seeds chooses each group's newest copy.
+// seeds chooses each group's newest copy. Of its log what any survivor has
+// applied is known to be committed. The rest may be, or the lost majority may
+// have given the same numbers to something else: in a mail group it goes behind
+// the jump, which gives it numbers that nobody has seen. The system group gives
+// none.
 func (p *RecoveryPlan) seeds() error {
 	seeds := map[rookery.GroupID]*PlannedSeed{}
 	begun := map[rookery.GroupID]bool{}
@@ -102,7 +109,7 @@ func (p *RecoveryPlan) seeds() error {
 			if !g.Here || g.Damaged != "" {
 				continue
 			}
-			s.Members = append(s.Members, r.Node)
+			s.Members, s.Keep = append(s.Members, r.Node), max(s.Keep, g.Applied)
 			if s.Seed == "" || g.Newer(s.From) {
 				s.Seed, s.From, s.Time = r.Node, g.Position, g.Time
 			}
@@ -118,6 +125,9 @@ func (p *RecoveryPlan) seeds() error {
 				"no survivor has a usable copy of group %d: bring one more of its members' disks, or restore it from a backup", s.Group))
 		}
 		s.Term += termJump
+		if s.Group == rookery.SystemGroup {
+			s.Keep = s.From.Last
+		}
 		p.Groups = append(p.Groups, *s)
 	}
 	slices.Sort(p.Unbegun)
@@ -170,11 +180,23 @@ func (p RecoveryPlan) survivors(but rookery.NodeID) (seeds []Seed) {
 	return seeds
 }
 
-// command is what begins a group's new generation.
-func (p RecoveryPlan) command(id rookery.GroupID) command.Command {
-	if id != rookery.SystemGroup {
-		return &command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin}
+// commands are what begins a group's new generation, around the tail of its
+// log, which may finish moves that are under way: only then does the second
+// jump have those made anew that are not finished.
+func (p RecoveryPlan) commands(id rookery.GroupID, tail [][]byte) (before, after []command.Command) {
+	if id == rookery.SystemGroup {
+		return []command.Command{p.recovered()}, nil
 	}
+	jump := command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin}
+	if len(tail) == 0 {
+		return []command.Command{&jump}, nil
+	}
+	counters := jump
+	counters.CountersOnly = true
+	return []command.Command{&counters}, []command.Command{&jump}
+}
+
+func (p RecoveryPlan) recovered() *command.Recovered {
 	c := &command.Recovered{Generation: p.Number, Recovery: p.ID}
 	for _, s := range p.survivors("") {
 		c.Nodes = append(c.Nodes, command.RecoveredNode{Node: s.Node, Address: s.Address, Key: s.KeyHash()})

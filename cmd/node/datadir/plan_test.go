@@ -44,6 +44,26 @@ func TestPlanTakesTheNewestLog(t *testing.T) {
 	}
 }
 
+// What any survivor has applied stays where it is, whoever's log a group goes on
+// from; the system group's log stays whole.
+func TestPlanKeepsWhatIsCommitted(t *testing.T) {
+	a := reportOf("a", consensus.Position{Term: 3, LastTerm: 3, Last: 90, Applied: 80}, consensus.Position{Term: 3, LastTerm: 3, Last: 12, Applied: 8})
+	b := reportOf("b", consensus.Position{Term: 3, LastTerm: 3, Last: 85, Applied: 85}, consensus.Position{Term: 3, LastTerm: 3, Last: 10, Applied: 9})
+	p, err := PlanRecovery([]Report{a, b}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Groups[0].Keep != 90 || p.Groups[1].Seed != "a" || p.Groups[1].Keep != 9 {
+		t.Errorf("planned %+v", p.Groups)
+	}
+	if before, after := p.commands(2, nil); len(before) != 1 || len(after) != 0 || before[0].(*command.Jump).CountersOnly {
+		t.Errorf("without a tail: %v, %v", before, after)
+	}
+	if before, after := p.commands(2, [][]byte{{1}}); !before[0].(*command.Jump).CountersOnly || len(after) != 1 || after[0].(*command.Jump).CountersOnly {
+		t.Errorf("around a tail: %v, %v", before, after)
+	}
+}
+
 func TestPlanRefuses(t *testing.T) {
 	at := consensus.Position{Term: 1, LastTerm: 1, Last: 1}
 	a, b := reportOf("a", at), reportOf("b", at)

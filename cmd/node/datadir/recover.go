@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/fxamacker/cbor/v2"
 
 	"rookery"
 	"rookery/cluster/consensus"
@@ -94,8 +97,16 @@ func (d Dir) RecoverOn(disk vfs.FS, p RecoveryPlan, logger *slog.Logger, now tim
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
 	done("plan put aside")
+	if err := d.dropTails(); err != nil {
+		return err
+	}
 	return durable.SyncDir(string(d))
 }
+
+// recoveryProposer is whose commands a recovery writes, in the epoch of its
+// number: a survivor's own name would fence what the survivor proposed itself
+// and what is written again behind them.
+const recoveryProposer rookery.NodeID = "recovery"
 
 func (o *offline) rebuild(p RecoveryPlan, s PlannedSeed, now time.Time) error {
 	sg, err := o.group(s.Group)
@@ -106,7 +117,72 @@ func (o *offline) rebuild(p RecoveryPlan, s PlannedSeed, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	header := state.Header{Node: o.id.Node, Epoch: o.id.Epoch, Seq: 1, Low: 1, Time: now.UnixNano()}
-	entry := state.Wrap(header, command.Encode(p.command(s.Group)))
-	return consensus.Rebuild(lg, sg, s.From, s.Term, consensus.Server{ID: o.id.Node, Address: string(o.id.Node)}, [][]byte{entry})
+	tail, err := o.tail(lg, p, s)
+	if err != nil {
+		return err
+	}
+	header := state.Header{Node: recoveryProposer, Epoch: p.Number, Low: 1, Time: now.UnixNano()}
+	wrap := func(c command.Command) []byte {
+		header.Seq++
+		return state.Wrap(header, command.Encode(c))
+	}
+	var entries [][]byte
+	before, after := p.commands(s.Group, tail)
+	for _, c := range before {
+		entries = append(entries, wrap(c))
+	}
+	entries = append(entries, tail...)
+	for _, c := range after {
+		entries = append(entries, wrap(c))
+	}
+	return consensus.Rebuild(lg, sg, s.From, s.Keep, s.Term, consensus.Server{ID: o.id.Node, Address: string(o.id.Node)}, entries)
+}
+
+// tailPattern names the file of a group's tail while a recovery is under way,
+// by the plan and the group.
+const tailPattern = "recovery-tail-%s-%d"
+
+// tailDecoder takes as many entries as a log may hold.
+var tailDecoder, _ = cbor.DecOptions{MaxArrayElements: 1<<31 - 1}.DecMode()
+
+// tail is what is to be written again of a group's log. It is kept in a file
+// before the log is cut, until the recovery is over.
+func (o *offline) tail(lg consensus.LogStore, p RecoveryPlan, s PlannedSeed) (tail [][]byte, err error) {
+	const op = "keep the log's tail"
+	if s.Keep >= s.From.Last {
+		return nil, nil
+	}
+	path := o.dir.path(fmt.Sprintf(tailPattern, p.ID, s.Group))
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if err := tailDecoder.Unmarshal(b, &tail); err != nil {
+			return nil, rookery.E(op, rookery.KindDamaged, fmt.Errorf("%s: %w", path, err))
+		}
+		return tail, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	if tail, err = consensus.Tail(lg, s.Keep, s.From.Last); err != nil {
+		return nil, err
+	}
+	if b, err = cbor.Marshal(tail); err != nil {
+		return nil, rookery.E(op, rookery.KindInvalid, err)
+	}
+	if err := durable.WriteFile(path, b, 0o600); err != nil {
+		return nil, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	return tail, nil
+}
+
+// dropTails removes the files of recoveries that are over.
+func (d Dir) dropTails() error {
+	left, err := filepath.Glob(d.path(strings.ReplaceAll(strings.ReplaceAll(tailPattern, "%s", "*"), "%d", "*")))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return rookery.E("end recovery", rookery.KindUnavailable, err)
+	}
+	return nil
 }
