@@ -11,7 +11,6 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
-	"rookery/storage/command"
 	"rookery/storage/system"
 )
 
@@ -113,40 +112,6 @@ func (n *Node) accountDetails(ctx context.Context, id rookery.AccountID) (d admi
 	return d, nil
 }
 
-// moveStatuses are the moves under way.
-func (n *Node) moveStatuses() ([]adminapi.MoveStatus, error) {
-	moves, err := n.system.Moves()
-	all := make([]adminapi.MoveStatus, 0, len(moves))
-	for _, x := range moves {
-		all = append(all, n.moveStatus(x))
-	}
-	return all, err
-}
-
-func (n *Node) moveStatus(x system.AccountMove) adminapi.MoveStatus {
-	s := adminapi.MoveStatus{Account: x.Account.String(), From: x.From, To: x.To, State: x.State.String(), Since: x.Begun / 1e9, Trouble: x.Reason}
-	if err := n.movers.trouble(x.Move); err != nil && s.Trouble == "" {
-		s.Trouble = err.Error()
-	}
-	if m := n.groups.Machine(x.From); m != nil {
-		if v, err := m.View(x.Account); err == nil {
-			used := v.Account().UsedMessages
-			s.Messages = &used
-			v.Close()
-		} else if rookery.Is(err, rookery.KindMoved) && x.State == system.MoveCopying {
-			s.State = "frozen"
-		}
-	}
-	if m := n.groups.Machine(x.To); m != nil {
-		for _, y := range n.movers.moving(m) {
-			if y.Account == x.Account && y.Move == x.Move {
-				s.Copied = &y.Bodies
-			}
-		}
-	}
-	return s
-}
-
 // accountOrders adds the orders of rookery account.
 func (n *Node) accountOrders(t *routes) {
 	t.reads("GET /v1/accounts", n.getAccounts)
@@ -171,19 +136,13 @@ func (n *Node) accountOrders(t *routes) {
 			return
 		}
 		n.changeMove(w, r, func(id rookery.AccountID) error {
-			_, err := n.groups.ProposeSystem(r.Context(), &command.BeginMove{Account: id, To: in.To})
-			return err
+			return n.moves.Begin(r.Context(), id, in.To)
 		})
 	})
 	t.changes("POST /v1/accounts/{who}/link", "account link", n.postLink)
 	t.changes("POST /v1/accounts/{who}/abandon", "account abandon", func(w http.ResponseWriter, r *http.Request) {
 		n.changeMove(w, r, func(id rookery.AccountID) error {
-			x, err := n.system.Move(id)
-			if err != nil {
-				return err
-			}
-			_, err = n.groups.ProposeSystem(r.Context(), &command.AbandonMove{Account: id, Move: x.Move, Reason: "the operator gave it up"})
-			return err
+			return n.moves.Abandon(r.Context(), id)
 		})
 	})
 }
@@ -203,7 +162,7 @@ func (n *Node) changeMove(w http.ResponseWriter, r *http.Request, order func(roo
 	}
 	s := adminapi.MoveStatus{Account: id.String()}
 	if x, err := n.system.Move(id); err == nil {
-		s = n.moveStatus(x)
+		s = n.moves.Status(x)
 	}
 	reply(w, s)
 }

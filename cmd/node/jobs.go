@@ -16,7 +16,7 @@ func (n *Node) startJobs() {
 	n.job("sessions on other nodes", n.onward.watch)
 	n.job("last sign-ins", n.signIns.run)
 	n.job("keys", n.keys.Run)
-	n.job("moves of accounts", n.movers.run)
+	n.job("moves of accounts", n.moves.Run)
 	n.job("object store", n.objects.Run)
 }
 

@@ -18,6 +18,7 @@ import (
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
+	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
@@ -103,7 +104,7 @@ type Node struct {
 	servers   *servers
 	onward    *sessions
 	signIns   *signIns
-	movers    *movers
+	moves     *moves.Service
 	health    *health
 	peers     *peers.Peers
 	admin     *adminServer
@@ -320,7 +321,9 @@ func (n *Node) openMail(ctx context.Context) error {
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
 	n.hears.deliver.Store(n.deliver)
-	n.movers = newMovers(n)
+	n.moves = moves.New(moves.Options{
+		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
 	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
 	if err != nil {
 		return err
@@ -330,7 +333,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.signIns = newSignIns(n)
 	n.host = n.registry.Host(members.Works{
 		Packers: n.objects, Sessions: n.onward,
-		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.movers.mover.Carries(s) },
+		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
 	})
 	n.servers = newServers(edge{
 		nodes: n.onward,

@@ -275,7 +275,7 @@ func TestSimMoveIsGivenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := leader.moveStatus(x); s.State != system.MoveCopying.String() || s.Messages == nil || *s.Messages != 1 {
+		if s := leader.moves.Status(x); s.State != system.MoveCopying.String() || s.Messages == nil || *s.Messages != 1 {
 			t.Errorf("the status of a move is %+v", s)
 		}
 		leader.divertAll(func(ctx context.Context, data []byte, g group) (rookery.LogIndex, []byte, error) {

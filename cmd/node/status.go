@@ -67,7 +67,7 @@ func (n *Node) status() adminapi.Status {
 	scattered(reports, names, problem)
 	n.waiting(s.Groups, reports)
 	n.storeTrouble(s.Groups, reports, problem)
-	if s.Moves, err = n.moveStatuses(); err != nil {
+	if s.Moves, err = n.moves.Statuses(); err != nil {
 		problem("moves of accounts: %v", err)
 	}
 	for name, err := range n.people.trouble() {

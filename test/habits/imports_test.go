@@ -67,6 +67,8 @@ var rules = []rule{
 	{"rookery/cmd/node/members", "rookery/cmd/node/objects", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/members", "rookery/protocols", nil, "who belongs to the cluster is decided without knowing who is served"},
 	{"rookery/cmd/node/members", "rookery/directory", nil, "nodes are no people"},
+	{"rookery/cmd/node/moves", "rookery/cmd/node/members", nil, "services know the kernel and never each other"},
+	{"rookery/cmd/node/moves", "rookery/protocols", nil, "an account moves without knowing who has it open"},
 	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},
 	{"rookery/cmd/node/replicas", "rookery/protocols", nil, "groups agree on commands without knowing who sends them"},
 	{"rookery/cmd/node/peers", "rookery/directory", nil, "who the other nodes are is not decided by a directory"},
