@@ -71,9 +71,7 @@ func put(t *testing.T, n *Node, dir *embedded.Server, i int, key string, aliases
 	if err := dir.AddUser(u); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range n.people.now().opened { // as they do within half a minute
-		d.cache.Forget()
-	}
+	n.people.Forget() // as they do within half a minute
 }
 
 func mustEnsure(t *testing.T, n *Node, who string) rookery.AccountID {

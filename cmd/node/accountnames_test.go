@@ -54,9 +54,7 @@ func TestAccountsHaveNames(t *testing.T) {
 	}
 	want("present")
 	removeEntry(t, dir, "user0")
-	for _, d := range n.people.now().opened { // as they do within half a minute
-		d.cache.Forget()
-	}
+	n.people.Forget() // as they do within half a minute
 	want("gone")
 	dir.Close()
 	if d, err := admin.Account(t.Context(), id.String()); err != nil || d.State != "unknown" || d.Trouble == "" || d.DN != dir.UserDN("user0") {
@@ -81,7 +79,7 @@ func TestSignInsAreNotedSparingly(t *testing.T) {
 		signIn(t, n, login(1))
 	}
 	now := time.Now()
-	due := n.signIns.due(now)
+	due := n.edge.SignIns.Due(now)
 	if len(due) != 2 {
 		t.Fatalf("%+v", due)
 	}
@@ -89,11 +87,11 @@ func TestSignInsAreNotedSparingly(t *testing.T) {
 		t.Fatal(err)
 	}
 	signIn(t, n, login(0))
-	n.signIns.forget(due)
-	if due := n.signIns.due(now.Add(50 * time.Minute)); len(due) != 0 {
+	n.edge.SignIns.Noted(due)
+	if due := n.edge.SignIns.Due(now.Add(50 * time.Minute)); len(due) != 0 {
 		t.Errorf("noted again within the hour: %+v", due)
 	}
-	due = n.signIns.due(now.Add(time.Hour + time.Minute))
+	due = n.edge.SignIns.Due(now.Add(time.Hour + time.Minute))
 	if len(due) != 1 || due[0].Account != first {
 		t.Errorf("after the hour: %+v", due)
 	}

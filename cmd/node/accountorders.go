@@ -65,7 +65,7 @@ func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 			s.Address = o.Addresses[0]
 		}
 	}
-	if at, err := n.signIns.last(p.Account); err == nil && at.Time > 0 {
+	if at, err := n.edge.SignIns.Last(p.Account); err == nil && at.Time > 0 {
 		s.SignIn = &adminapi.SignIn{Time: time.Unix(0, at.Time).UTC(), Protocol: at.Protocol}
 	}
 	m := n.groups.Machine(p.Group)

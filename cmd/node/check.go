@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rookery"
+	"rookery/cmd/node/directories"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 	"rookery/directory"
@@ -31,7 +32,7 @@ func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
 		members = append(members, directory.Member{Name: name, Prefixes: d.Prefixes})
-		ldapConfig(name, s).Check(func(key, problem string) {
+		directories.Config(name, s).Check(func(key, problem string) {
 			switch {
 			case key == "domains" && len(s.Domains) == 0: // is told of by itself
 				return
@@ -97,7 +98,7 @@ func CheckSettings(ctx context.Context, s settings.Cluster, data string, logger 
 
 func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logger *slog.Logger) Check {
 	c := Check{What: "directory " + name}
-	d, err := ldap.Open(ctx, ldapConfig(name, s), logger)
+	d, err := ldap.Open(ctx, directories.Config(name, s), logger)
 	if err != nil {
 		c.Result, c.Err = "not usable", err
 		return c

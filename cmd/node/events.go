@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cmd/node/edge"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
 	"rookery/protocols/delivery"
@@ -20,6 +21,7 @@ type events struct {
 	registry atomic.Pointer[members.Registry]
 	accounts atomic.Pointer[account.Store]
 	objects  atomic.Pointer[objects.Service]
+	edge     atomic.Pointer[edge.Edge]
 	deliver  atomic.Pointer[delivery.Deliverer]
 }
 

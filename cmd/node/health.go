@@ -162,7 +162,7 @@ func (h *health) remark() string {
 	if why := n.inForce.trouble(); why != "" {
 		return "serving; " + why
 	}
-	for name := range n.people.trouble() {
+	for name := range n.people.Trouble() {
 		return fmt.Sprintf("serving; directory %s does not answer", name)
 	}
 	return "serving"

@@ -108,7 +108,7 @@ func (n *Node) followSettings(ctx context.Context) error {
 }
 
 func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
-	if err := errors.Join(n.people.use(ctx, set), n.objects.Reopen(set.Store)); err != nil {
+	if err := errors.Join(n.people.Use(ctx, set), n.objects.Reopen(set.Store)); err != nil {
 		return err
 	}
 	n.live.use(set)

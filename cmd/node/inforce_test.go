@@ -172,7 +172,7 @@ func TestUnusableSettingsLeaveTheFormerInForce(t *testing.T) {
 		if p := n.problemWith("not in force"); !strings.Contains(p, "version 2") || !strings.Contains(p, "version 1") {
 			t.Errorf("the status does not say which version: %q", p)
 		}
-		if !n.people.Local(testDomain) || n.live.limits().Connections == 7 {
+		if !n.people.Local(testDomain) || n.live.Limits().Connections == 7 {
 			t.Error("the former settings are not in force")
 		}
 		stopNode(t, n)
@@ -181,5 +181,5 @@ func TestUnusableSettingsLeaveTheFormerInForce(t *testing.T) {
 	if err := change(t, cfg, "domains", `["`+testDomain+`"]`); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "mended settings are in force", func() bool { return n.inForce.trouble() == "" && n.live.limits().Connections == 7 })
+	until(t, "mended settings are in force", func() bool { return n.inForce.trouble() == "" && n.live.Limits().Connections == 7 })
 }

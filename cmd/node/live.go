@@ -26,10 +26,10 @@ func (l *live) use(set *settings.Cluster) {
 	l.postmasterNow.Store(&postmaster)
 }
 
-func (l *live) limits() settings.Limits     { return *l.limitsNow.Load() }
-func (l *live) postmaster() rookery.Address { return *l.postmasterNow.Load() }
-func (l *live) messageSize() int64          { return l.limits().MessageSize }
-func (l *live) recipients() int             { return l.limits().Recipients }
-func (l *live) quota() int64                { return l.limits().Quota }
-func (l *live) sessionsPerUser() int        { return l.limits().SessionsPerUser }
-func (l *live) checkSender() bool           { return l.limits().CheckSender }
+// Limits are those in force.
+func (l *live) Limits() settings.Limits { return *l.limitsNow.Load() }
+
+// Postmaster takes what is for postmaster@ any domain.
+func (l *live) Postmaster() rookery.Address { return *l.postmasterNow.Load() }
+
+func (l *live) messageSize() int64 { return l.Limits().MessageSize }

@@ -98,7 +98,8 @@ func (m *metrics) command(protocol, command, result string, took time.Duration) 
 	}
 }
 
-func (m *metrics) imapCommand(name, status string, took time.Duration) {
+// IMAPCommand hears of a command of a client.
+func (m *metrics) IMAPCommand(name, status string, took time.Duration) {
 	result := "ok"
 	switch status {
 	case "NO":
@@ -109,7 +110,8 @@ func (m *metrics) imapCommand(name, status string, took time.Duration) {
 	m.command("imap", name, result, took)
 }
 
-func (m *metrics) pop3Command(name string, ok bool, took time.Duration) {
+// POP3Command hears of a command of a client.
+func (m *metrics) POP3Command(name string, ok bool, took time.Duration) {
 	result := "ok"
 	if !ok {
 		result = "err"
@@ -117,7 +119,8 @@ func (m *metrics) pop3Command(name string, ok bool, took time.Duration) {
 	m.command("pop3", name, result, took)
 }
 
-func (m *metrics) smtpCommand(name string, code int, took time.Duration) {
+// SMTPCommand hears of a command of a client.
+func (m *metrics) SMTPCommand(name string, code int, took time.Duration) {
 	result := "5xx"
 	switch code / 100 {
 	case 2, 3:

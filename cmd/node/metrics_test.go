@@ -208,7 +208,7 @@ func BenchmarkMetrics(b *testing.B) {
 	m := newMetrics()
 	b.Run("command", func(b *testing.B) {
 		for b.Loop() {
-			m.imapCommand("FETCH", "OK", time.Millisecond)
+			m.IMAPCommand("FETCH", "OK", time.Millisecond)
 		}
 	})
 	b.Run("commit", func(b *testing.B) {
@@ -223,7 +223,7 @@ func BenchmarkMetrics(b *testing.B) {
 	})
 	b.Run("smtp command", func(b *testing.B) {
 		for b.Loop() {
-			m.smtpCommand("RCPT", 250, time.Millisecond)
+			m.SMTPCommand("RCPT", 250, time.Millisecond)
 		}
 	})
 	b.Run("store", func(b *testing.B) {

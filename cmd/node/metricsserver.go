@@ -19,8 +19,6 @@ import (
 type metering struct {
 	metrics *metrics
 	scraped *metricsServer
-	// mailCertificate is of the mail listeners.
-	mailCertificate *certificate
 }
 
 // metricsServer answers monitoring on a listener of its own.

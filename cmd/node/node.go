@@ -9,13 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/directories"
+	"rookery/cmd/node/edge"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/moves"
@@ -95,15 +96,13 @@ type Node struct {
 	system    *system.Machine
 	settings  *settingsStore
 	inForce   inForce
-	people    *people
+	people    *directories.Directories
 	objects   *objects.Service
 	upkeep    *objects.Upkeep
 	clocks    *peers.Clocks
 	accounts  *account.Store
 	deliver   *delivery.Deliverer
-	servers   *servers
-	onward    *sessions
-	signIns   *signIns
+	edge      *edge.Edge
 	moves     *moves.Service
 	health    *health
 	peers     *peers.Peers
@@ -112,7 +111,6 @@ type Node struct {
 	lives     *peers.Liveness
 	reports   *peers.Reports
 	questions questions
-	serving   atomic.Pointer[servers] // when its listeners are open
 	registry  *members.Registry
 	host      *members.Host
 
@@ -288,9 +286,9 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.live.use(&set)
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
-	n.people = newPeople(n.deps.Network, n.deps.Logger, n.metrics.lookedUp)
+	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.lookedUp)
 	if version > 0 {
-		if err := n.people.use(ctx, &set); err != nil {
+		if err := n.people.Use(ctx, &set); err != nil {
 			return err
 		}
 	}
@@ -309,7 +307,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
-	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.live.limits().ExpungedDays }, n.deps.tuning.purgeTime())
+	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.live.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
 		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
@@ -324,43 +322,33 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.moves = moves.New(moves.Options{
 		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
-	cert, err := openCertificate(n.cfg.TLS, n.deps.Logger)
-	if err != nil {
+	if n.edge, err = edge.New(edge.Options{
+		Config: n.cfg, Self: n.id.Node, Settings: &n.live, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts, Deliver: n.deliver,
+		Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() }, Observer: n.metrics,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+	}); err != nil {
 		return err
 	}
-	n.mailCertificate = cert
-	n.onward = newSessions(n)
-	n.signIns = newSignIns(n)
+	n.hears.edge.Store(n.edge)
 	n.host = n.registry.Host(members.Works{
-		Packers: n.objects, Sessions: n.onward,
+		Packers: n.objects, Sessions: n.edge,
 		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
-	})
-	n.servers = newServers(edge{
-		nodes: n.onward,
-		cfg:   n.cfg, people: n.people, accounts: n.accounts, deliver: n.deliver, cert: cert,
-		live: &n.live, logger: n.deps.Logger, clock: n.deps.Clock,
-		metrics: n.metrics, signedIn: n.signIns.saw,
 	})
 	return nil
 }
 
 func (n *Node) serve(ctx context.Context) error {
-	n.onward.serve()
 	n.openQuestions()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}
-	if err := n.servers.start(n.cfg, n.deps.Network, n.live.limits); err != nil {
-		return err
-	}
-	n.serving.Store(n.servers)
-	return nil
+	return n.edge.Start()
 }
 
 // Addrs are the addresses the node listens on, by listener name.
-func (n *Node) Addrs() map[string][]string { return n.servers.addrs() }
+func (n *Node) Addrs() map[string][]string { return n.edge.Addrs() }
 
 // Close drains the protocols, then stops everything from the edge inwards.
 // What was acknowledged is on disk whether or not it is called.
@@ -375,8 +363,8 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.admin != nil {
 		note("administration socket", n.admin.close(ctx))
 	}
-	if n.servers != nil {
-		note("listeners", n.servers.drain(ctx))
+	if n.edge != nil {
+		note("listeners", n.edge.Drain(ctx))
 	}
 	n.stop()
 	if err := n.unlessFull(ctx, func() error { n.wg.Wait(); return nil }); err != nil {
@@ -386,7 +374,7 @@ func (n *Node) Close(ctx context.Context) error {
 		note("gossip", n.lives.Close(ctx))
 	}
 	if n.people != nil {
-		note("directories", n.people.close())
+		note("directories", n.people.Close())
 	}
 	if n.groups != nil {
 		err := n.unlessFull(ctx, func() error { return n.groups.Close(ctx) })

@@ -33,13 +33,9 @@ func (n *Node) report() peers.Report {
 }
 
 // sessions counts the clients' connections.
-func (n *Node) sessions() (count int) {
-	s := n.serving.Load()
-	if s == nil {
-		return 0
+func (n *Node) sessions() int {
+	if e := n.hears.edge.Load(); e != nil {
+		return e.Sessions()
 	}
-	for _, l := range s.listeners {
-		count += l.Stats().Open
-	}
-	return count
+	return 0
 }

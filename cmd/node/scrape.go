@@ -110,7 +110,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range []string{"smtp", "imap", "pop3"} {
 		out.gauge(d.ready, yesNo(n.health.ready(p).Ready), p)
 	}
-	if n.serving.Load() == nil {
+	if e := n.hears.edge.Load(); e == nil || e.Listeners() == nil {
 		return // what follows is not there yet
 	}
 	st := n.status()
@@ -125,7 +125,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	c.caches(out)
 	now := n.deps.Clock()
 	out.gauge(d.certificate, n.peers.Certificate().Expires().Sub(now).Seconds(), "node")
-	if end, ok := n.mailCertificate.ends(); ok {
+	if end, ok := n.edge.CertificateEnd(); ok {
 		out.gauge(d.certificate, end.Sub(now).Seconds(), "mail")
 	}
 }
@@ -206,7 +206,7 @@ func (c scraper) edges(out samples) {
 	d := &c.n.metrics.scrape
 	type counts struct{ open, admitted, refused float64 }
 	all := map[string]counts{}
-	for _, l := range c.n.serving.Load().listeners {
+	for _, l := range c.n.edge.Listeners() {
 		s, x := l.Stats(), all[l.Name()]
 		all[l.Name()] = counts{x.open + float64(s.Open), x.admitted + float64(s.Admitted), x.refused + float64(s.Refused)}
 	}
@@ -219,12 +219,12 @@ func (c scraper) edges(out samples) {
 
 func (c scraper) caches(out samples) {
 	d := &c.n.metrics.scrape
-	p := c.n.people.stats()
-	for _, s := range p.servers {
-		out.gauge(d.directoryUp, yesNo(s.up), s.directory, s.url)
+	p := c.n.people.Stats()
+	for _, s := range p.Servers {
+		out.gauge(d.directoryUp, yesNo(s.Up), s.Directory, s.URL)
 	}
-	out.total(d.directoryHits, float64(p.hits))
-	out.total(d.directoryMisses, float64(p.misses))
+	out.total(d.directoryHits, float64(p.Hits))
+	out.total(d.directoryMisses, float64(p.Misses))
 	s := c.n.objects.CacheStats()
 	out.total(d.bodyHits, float64(s.Hits))
 	out.total(d.bodyMisses, float64(s.Misses))

@@ -203,7 +203,7 @@ func mayWriteAsOthers(c *sim, x *simNode) bool {
 // openedBy looks at what the directory was opened by.
 func openedBy(field string, want any) func(*sim, *simNode) bool {
 	return func(_ *sim, x *simNode) bool {
-		by := reflect.ValueOf(x.people.now().opened[0].by)
+		by := reflect.ValueOf(x.people.Opened()[0].By)
 		return reflect.DeepEqual(by.FieldByName(field).Interface(), want)
 	}
 }
@@ -229,7 +229,7 @@ func changeCases() map[string]changeCase {
 		"limits.connections":             {value: "1", holds: second},
 		"limits.connections_per_address": {value: "1", holds: second},
 		"limits.sessions_per_user":       {value: "2", holds: sessionsOf(2)},
-		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.live.limits().ExpungedDays == 3 }},
+		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.live.Limits().ExpungedDays == 3 }},
 		"limits.check_sender":            {value: "false", holds: mayWriteAsOthers},
 
 		"store.kind":       {value: "s3", with: [][2]string{{"store.endpoint", "http://127.0.0.1:1"}, {"store.bucket", "b"}, {"store.access_key", "a"}, {"store.secret_key", "s"}}},
@@ -247,7 +247,7 @@ func changeCases() map[string]changeCase {
 		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().RepackRate == 77 }},
 		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().SweepEvery == "24h" }},
 
-		"directories.main.urls":        {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`, holds: func(_ *sim, x *simNode) bool { return len(x.people.stats().servers) == 2 }},
+		"directories.main.urls":        {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`, holds: func(_ *sim, x *simNode) bool { return len(x.people.Stats().Servers) == 2 }},
 		"directories.main.start_tls":   {value: "true", holds: openedBy("StartTLS", true)},
 		"directories.main.ca_file":     {value: ca, holds: openedBy("CAFile", ca)},
 		"directories.main.fingerprint": {value: strings.Repeat("ab", 32), holds: openedBy("Fingerprints", []string{strings.Repeat("ab", 32)})},
@@ -259,7 +259,7 @@ func changeCases() map[string]changeCase {
 		"directories.main.domains":     {value: `["example.test"]`, holds: func(_ *sim, x *simNode) bool { return x.people.Local(testDomain) }},
 		"directories.main.prefixes":    {value: `["CORP"]`, holds: openedBy("Prefixes", []string{"CORP"})},
 		"directories.main.realms": {value: `["corp.local"]`, holds: func(_ *sim, x *simNode) bool {
-			return slices.Contains(x.people.now().members[0].Realms, "corp.local")
+			return slices.Contains(x.people.Members()[0].Realms, "corp.local")
 		}},
 		"directories.main.timeout": {value: "7s", holds: openedBy("OperationTimeout", 7*time.Second)},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/directories"
 	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 )
@@ -265,9 +266,9 @@ func TestTakenPortEndsTheStart(t *testing.T) {
 // A request that has begun ends in the directory it began in, however often
 // the settings change meanwhile.
 func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
-	p := newPeople(systemNetwork{}, testDeps(t, nil).Logger, newMetrics().lookedUp)
+	p := directories.New(dialTCP(systemNetwork{}), testDeps(t, nil).Logger, newMetrics().lookedUp)
 	set := testSettings(directoryServer(t))
-	if err := p.use(t.Context(), set); err != nil {
+	if err := p.Use(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
 	done, failed := make(chan struct{}), make(chan error, 4)
@@ -288,7 +289,7 @@ func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
 		}()
 	}
 	for range 20 {
-		if err := p.use(t.Context(), set); err != nil {
+		if err := p.Use(t.Context(), set); err != nil {
 			t.Error(err)
 		}
 	}
@@ -298,7 +299,7 @@ func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := p.close(); err != nil {
+	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := p.Authenticate(t.Context(), login(1), "secret"); !rookery.Is(err, rookery.KindUnavailable) {

@@ -70,7 +70,7 @@ func (n *Node) status() adminapi.Status {
 	if s.Moves, err = n.moves.Statuses(); err != nil {
 		problem("moves of accounts: %v", err)
 	}
-	for name, err := range n.people.trouble() {
+	for name, err := range n.people.Trouble() {
 		problem("directory %s: no server answers: %v", name, err)
 	}
 	s.Reads = n.objects.Reader.Stats()

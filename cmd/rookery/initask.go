@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"rookery"
-	"rookery/cmd/node"
+	"rookery/cmd/node/directories"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 )
@@ -155,7 +155,7 @@ func (f *founding) servers() step {
 		},
 		ask: func(ctx context.Context) error {
 			return f.change(func(d *settings.Directory) error {
-				if node.Untrusted(failed) {
+				if directories.Untrusted(failed) {
 					return f.into(ctx, &d.CAFile, "PEM file with the authority of the certificate, at this path on every node", "")
 				}
 				text := strings.Join(d.URLs, ",")
@@ -169,7 +169,7 @@ func (f *founding) servers() step {
 			if len(f.set.Directories[theDirectory].URLs) == 0 {
 				return "", fmt.Errorf("at least one server is needed")
 			}
-			g, err := node.ReachDirectory(ctx, f.set, theDirectory)
+			g, err := directories.Reach(ctx, f.set, theDirectory)
 			if failed = err; err != nil {
 				return "", err
 			}
@@ -210,7 +210,7 @@ func (f *founding) account() step {
 			if !f.whole && (d.BindDN == "" || d.Password == "") {
 				return "", fmt.Errorf("both are needed: an empty password would be an anonymous bind")
 			}
-			_, err := node.SignInToDirectory(ctx, f.set, theDirectory)
+			_, err := directories.SignIn(ctx, f.set, theDirectory)
 			return "it signs in", err
 		},
 	}
@@ -222,7 +222,7 @@ func (f *founding) base() step {
 			return unless(f.set.Directories[theDirectory].Base != "", "-base (directories.main.base)")
 		},
 		ask: func(ctx context.Context) error {
-			g, err := node.SignInToDirectory(ctx, f.set, theDirectory)
+			g, err := directories.SignIn(ctx, f.set, theDirectory)
 			if err != nil {
 				f.term.say("  the directory does not say what it holds: %v", err)
 			}
@@ -245,7 +245,7 @@ func (f *founding) base() step {
 			if d.Base == "" {
 				return "", fmt.Errorf("a base is needed, like dc=example,dc=com")
 			}
-			return node.SearchDirectory(ctx, f.set, theDirectory)
+			return directories.Search(ctx, f.set, theDirectory)
 		},
 	}
 }
@@ -258,7 +258,7 @@ func (f *founding) store() step {
 			return unless(s.Kind == "s3" && s.Endpoint != "" || s.Kind == "dir" && (s.Path != "" || f.whole), "-store (store.endpoint, or store.path)")
 		},
 		ask: func(ctx context.Context) error {
-			if s.Kind == "s3" && node.Untrusted(failed) {
+			if s.Kind == "s3" && directories.Untrusted(failed) {
 				return f.into(ctx, &s.CAFile, "PEM file with the authority of the certificate, at this path on every node", "")
 			}
 			text := s.Endpoint + s.Path

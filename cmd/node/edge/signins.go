@@ -1,11 +1,13 @@
-package node
+package edge
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/replicas"
 	"rookery/directory"
 	"rookery/storage/command"
 	"rookery/storage/system"
@@ -22,37 +24,40 @@ const (
 	maxSignIns = 100_000
 )
 
-// signIns remembers the last sign-in of each account on this node until it is
+// SignIns remembers the last sign-in of each account on this node until it is
 // noted: at most once an hour for an account, so that sign-ins cost no entry of
 // the log each. What is not noted when the node stops is lost.
-type signIns struct {
-	node *Node
+type SignIns struct {
+	replicas *replicas.Replicas
+	system   *system.Machine
+	clock    func() time.Time
+	logger   *slog.Logger
 
 	mu   sync.Mutex
 	seen map[rookery.AccountID]system.SignIn
 }
 
-func newSignIns(n *Node) *signIns {
-	return &signIns{node: n, seen: map[rookery.AccountID]system.SignIn{}}
+func newSignIns(o Options) *SignIns {
+	return &SignIns{replicas: o.Replicas, system: o.Replicas.System(), clock: o.Clock, logger: o.Logger, seen: map[rookery.AccountID]system.SignIn{}}
 }
 
 // saw hears of a sign-in. One of an entry without an account, as at a submission
 // before the first mail, is of nobody.
-func (s *signIns) saw(protocol string, e directory.Entry) {
-	p, err := s.node.system.ByKey(e.Key)
+func (s *SignIns) saw(protocol string, e directory.Entry) {
+	p, err := s.system.ByKey(e.Key)
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.seen[p.Account]; known || len(s.seen) < maxSignIns {
-		s.seen[p.Account] = system.SignIn{Time: s.node.deps.Clock().UnixNano(), Protocol: protocol}
+		s.seen[p.Account] = system.SignIn{Time: s.clock().UnixNano(), Protocol: protocol}
 	}
 }
 
-// last is an account's last sign-in: as it is noted, or as this node has it since.
-func (s *signIns) last(id rookery.AccountID) (system.SignIn, error) {
-	noted, err := s.node.system.LastSignIn(id)
+// Last is an account's last sign-in: as it is noted, or as this node has it since.
+func (s *SignIns) Last(id rookery.AccountID) (system.SignIn, error) {
+	noted, err := s.system.LastSignIn(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if seen := s.seen[id]; seen.Time > noted.Time {
@@ -61,26 +66,26 @@ func (s *signIns) last(id rookery.AccountID) (system.SignIn, error) {
 	return noted, err
 }
 
-func (s *signIns) run(ctx context.Context) error {
-	return s.node.groups.Topics.Follow(ctx, signInsEvery, func() {
-		due := s.due(s.node.deps.Clock())
+func (s *SignIns) run(ctx context.Context) error {
+	return s.replicas.Follow(ctx, signInsEvery, func() {
+		due := s.Due(s.clock())
 		if len(due) == 0 {
 			return
 		}
-		if _, err := s.node.groups.ProposeSystem(ctx, &command.NoteSignIns{SignIns: due}); err != nil {
-			s.node.deps.Logger.Warn("sign-ins could not be noted; trying again in a minute", "accounts", len(due), "error", err)
+		if _, err := s.replicas.ProposeSystem(ctx, &command.NoteSignIns{SignIns: due}); err != nil {
+			s.logger.Warn("sign-ins could not be noted; trying again in a minute", "accounts", len(due), "error", err)
 			return
 		}
-		s.forget(due)
+		s.Noted(due)
 	})
 }
 
-// due are sign-ins to note: as many as one command takes.
-func (s *signIns) due(now time.Time) (due []command.SignIn) {
+// Due are sign-ins to note: as many as one command takes.
+func (s *SignIns) Due(now time.Time) (due []command.SignIn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, seen := range s.seen {
-		noted, err := s.node.system.LastSignIn(id)
+		noted, err := s.system.LastSignIn(id)
 		if err != nil || now.UnixNano()-noted.Time < int64(signInStands) {
 			continue
 		}
@@ -91,8 +96,8 @@ func (s *signIns) due(now time.Time) (due []command.SignIn) {
 	return due
 }
 
-// forget drops what is noted, but for accounts that have signed in again.
-func (s *signIns) forget(noted []command.SignIn) {
+// Noted drops what is noted, but for accounts that have signed in again.
+func (s *SignIns) Noted(noted []command.SignIn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range noted {

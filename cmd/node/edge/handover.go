@@ -1,4 +1,4 @@
-package node
+package edge
 
 import (
 	"context"
@@ -26,9 +26,9 @@ const (
 	lostAfter = 10 * time.Second
 )
 
-// sessions carries clients' sessions between nodes. It is proxy.Nodes.
-type sessions struct {
-	node  *Node
+// handover carries clients' sessions between nodes. It is proxy.Nodes.
+type handover struct {
+	edge  *Edge
 	slots chan struct{}
 	// adopted counts the sessions of other nodes' clients served here.
 	adopted atomic.Int64
@@ -41,7 +41,7 @@ type sessions struct {
 type tunnel struct {
 	net.Conn
 	to    rookery.NodeID
-	owner *sessions
+	owner *handover
 }
 
 // Close ends it.
@@ -61,47 +61,30 @@ func (t *tunnel) CloseWrite() error {
 	return c.CloseWrite()
 }
 
-func newSessions(n *Node) *sessions {
-	return &sessions{node: n, slots: make(chan struct{}, opening), open: map[*tunnel]struct{}{}}
-}
-
 // Here implements proxy.Nodes. A node serves an account while it runs a
 // replica with a vote: one that is only on its way in may be far behind. On a
 // full disk a replica may run to get rid of what is only there, and be stuck.
-func (s *sessions) Here(ctx context.Context, id rookery.AccountID) (bool, error) {
-	group, err := s.node.accounts.Group(ctx, id)
+func (s *handover) Here(ctx context.Context, id rookery.AccountID) (bool, error) {
+	group, err := s.edge.o.Accounts.Group(ctx, id)
 	if err != nil {
 		return false, err
 	}
-	p, err := s.node.system.Group(group)
+	p, err := s.edge.o.Replicas.System().Group(group)
 	if err != nil {
 		return false, rookery.E("find group", rookery.KindUnavailable, err)
 	}
-	return s.node.groups.Machine(group) != nil && p.Votes(s.node.id.Node) && !s.node.host.Full(), nil
-}
-
-// End implements members.Sessions: it ends the sessions here of accounts in these groups.
-func (s *sessions) End(left map[rookery.GroupID]bool) {
-	if len(left) == 0 {
-		return
-	}
-	gone := func(id rookery.AccountID) bool {
-		place, err := s.node.system.Account(id)
-		return err == nil && left[place.Group]
-	}
-	s.node.servers.imap.Leave(gone)
-	s.node.servers.pop3.Leave(gone)
+	return s.edge.o.Replicas.Machine(group) != nil && p.Votes(s.edge.o.Self) && !s.edge.o.Full(), nil
 }
 
 // Open implements proxy.Nodes: it tries the nodes that hold the account's
 // group, the live ones first.
-func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string, error) {
-	const op = "hand session on"
-	group, err := s.node.accounts.Group(ctx, p.Account)
+func (s *handover) Open(ctx context.Context, p proxy.Session) (net.Conn, string, error) {
+	const op = "hand session over"
+	group, err := s.edge.o.Accounts.Group(ctx, p.Account)
 	if err != nil {
 		return nil, "", err
 	}
-	nodes, err := s.node.groups.Nodes(group)
+	nodes, err := s.edge.o.Replicas.Nodes(group)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,10 +111,10 @@ func (s *sessions) Open(ctx context.Context, p proxy.Session) (net.Conn, string,
 	return nil, "", rookery.E(op, rookery.KindUnavailable, errors.Join(errs...))
 }
 
-func (s *sessions) dial(ctx context.Context, to rookery.NodeID, p proxy.Session) (net.Conn, string, error) {
+func (s *handover) dial(ctx context.Context, to rookery.NodeID, p proxy.Session) (net.Conn, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
-	c, err := peers.Session.Dial(ctx, s.node.peers, to, p)
+	c, err := peers.Session.Dial(ctx, s.edge.o.Peers, to, p)
 	if err != nil {
 		return nil, "", err
 	}
@@ -152,21 +135,21 @@ func (s *sessions) dial(ctx context.Context, to rookery.NodeID, p proxy.Session)
 
 // watch ends the sessions that a node serves which is silent for long: its
 // machine may have died without a word.
-func (s *sessions) watch(ctx context.Context) error {
+func (s *handover) watch(ctx context.Context) error {
 	silent := map[rookery.NodeID]time.Time{}
-	return s.node.groups.Follow(ctx, time.Second, func() {
+	return s.edge.o.Replicas.Follow(ctx, time.Second, func() {
 		for _, t := range s.lost(silent, time.Now()) {
-			s.node.deps.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
+			s.edge.o.Logger.Warn("a session is ended: the node that serves it is silent", "node", t.to)
 			t.Close()
 		}
 	})
 }
 
-func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (lost []*tunnel) {
+func (s *handover) lost(silent map[rookery.NodeID]time.Time, now time.Time) (lost []*tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t := range s.open {
-		if s.node.lives.Alive(t.to) {
+		if s.edge.o.Alive(t.to) {
 			delete(silent, t.to)
 		} else if since, known := silent[t.to]; !known {
 			silent[t.to] = now
@@ -178,13 +161,13 @@ func (s *sessions) lost(silent map[rookery.NodeID]time.Time, now time.Time) (los
 }
 
 // serve takes sessions from other nodes.
-func (s *sessions) serve() {
-	peers.Session.Serve(s.node.peers, func(ctx context.Context, p proxy.Session, err error, conn net.Conn) {
+func (s *handover) serve() {
+	peers.Session.Serve(s.edge.o.Peers, func(ctx context.Context, p proxy.Session, err error, conn net.Conn) {
 		if err == nil {
 			err = s.admit(ctx, p)
 		}
 		if err == nil {
-			if err = s.enter(s.node.live.limits().Connections); err == nil {
+			if err = s.enter(s.edge.o.Settings.Limits().Connections); err == nil {
 				defer s.adopted.Add(-1)
 			}
 		}
@@ -195,9 +178,9 @@ func (s *sessions) serve() {
 		c := proxy.NewConn(conn, p)
 		switch p.Protocol {
 		case proxy.IMAP:
-			s.node.servers.imap.Adopt(ctx, c, p)
+			s.edge.imap.Adopt(ctx, c, p)
 		case proxy.POP3:
-			s.node.servers.pop3.Adopt(ctx, c, p)
+			s.edge.pop3.Adopt(ctx, c, p)
 		default:
 			proxy.WriteAnswer(conn, "", rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("protocol %q is not served", p.Protocol)))
 		}
@@ -207,7 +190,7 @@ func (s *sessions) serve() {
 // enter counts a session of another node's client in, of which a node serves as
 // many as a listener has connections. KindUnavailable: it has no room for one
 // more, but another replica may.
-func (s *sessions) enter(most int) error {
+func (s *handover) enter(most int) error {
 	if s.adopted.Add(1) > int64(most) {
 		s.adopted.Add(-1)
 		return rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("this node serves %d sessions of other nodes' clients already (limits.connections)", most))
@@ -218,7 +201,7 @@ func (s *sessions) enter(most int) error {
 // admit refuses what this node does not serve, and accounts that it knows as
 // disabled. Where the directory cannot say, the word of the node that has just
 // checked the password stands.
-func (s *sessions) admit(ctx context.Context, p proxy.Session) error {
+func (s *handover) admit(ctx context.Context, p proxy.Session) error {
 	here, err := s.Here(ctx, p.Account)
 	if err != nil {
 		return err
@@ -226,7 +209,7 @@ func (s *sessions) admit(ctx context.Context, p proxy.Session) error {
 	if !here {
 		return rookery.E("adopt session", rookery.KindUnavailable, errors.New("this node does not serve the account"))
 	}
-	place, err := s.node.system.Account(p.Account)
+	place, err := s.edge.o.Replicas.System().Account(p.Account)
 	if err != nil || p.Address == "" {
 		return err
 	}
@@ -234,7 +217,7 @@ func (s *sessions) admit(ctx context.Context, p proxy.Session) error {
 	if err != nil {
 		return rookery.E("adopt session", rookery.KindInvalid, err)
 	}
-	entry, err := s.node.people.Recipient(ctx, addr)
+	entry, err := s.edge.o.Directory.Recipient(ctx, addr)
 	if err == nil && entry.Key == place.DirectoryKey && entry.Disabled {
 		return rookery.E("adopt session", rookery.KindDisabled, nil)
 	}

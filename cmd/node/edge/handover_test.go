@@ -1,4 +1,4 @@
-package node
+package edge
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 
 // TestAdoptedSessionsAreBounded has one more than there may be, and one gone.
 func TestAdoptedSessionsAreBounded(t *testing.T) {
-	s := &sessions{}
+	s := &handover{}
 	for range 2 {
 		if err := s.enter(2); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,113 @@
+package directories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"rookery"
+	"rookery/directory"
+)
+
+// begin is what serves a request that begins; the request must call
+// users.Done when it ends.
+func (p *Directories) begin() (*generation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		return nil, rookery.E("ask directory", rookery.KindUnavailable,
+			errors.New("no directory is set up; see: rookery config sample"))
+	}
+	p.current.users.Add(1)
+	return p.current, nil
+}
+
+// Recipient is directory.Directory's.
+func (p *Directories) Recipient(ctx context.Context, addr rookery.Address) (directory.Entry, error) {
+	d, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer d.users.Done()
+	began := time.Now()
+	e, err := d.Recipient(ctx, addr)
+	p.observe("recipient", err, time.Since(began))
+	return e, err
+}
+
+// ByKey gives an entry by its key, past every cache. KindNotFound: no directory
+// of the settings has it.
+func (p *Directories) ByKey(ctx context.Context, key string) (directory.Entry, error) {
+	g, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer g.users.Done()
+	for _, d := range g.opened {
+		if strings.HasPrefix(key, d.By.ID+"/") {
+			began := time.Now()
+			e, err := d.ByKey(ctx, key)
+			p.observe("entry", err, time.Since(began))
+			return e, err
+		}
+	}
+	return directory.Entry{}, rookery.E("look up entry", rookery.KindNotFound, fmt.Errorf("%.200q is no entry of a directory in the settings", key))
+}
+
+// Named gives the entry that an operator names by an address or a login, past
+// every cache.
+func (p *Directories) Named(ctx context.Context, who string) (e directory.Entry, err error) {
+	g, err := p.begin()
+	if err != nil {
+		return e, err
+	}
+	defer g.users.Done()
+	g.forget()
+	if addr, aerr := rookery.ParseAddress(who); aerr == nil && g.Local(addr.Domain) {
+		e, err = g.Recipient(ctx, addr)
+	} else {
+		e, err = g.Find(ctx, who)
+	}
+	if err != nil {
+		return e, err
+	}
+	return p.ByKey(ctx, e.Key)
+}
+
+// Authenticate is directory.Directory's.
+func (p *Directories) Authenticate(ctx context.Context, login, password string) (directory.Entry, error) {
+	d, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer d.users.Done()
+	began := time.Now()
+	e, err := d.Authenticate(ctx, login, password)
+	p.observe("sign-in", err, time.Since(began))
+	return e, err
+}
+
+// Find is directory.Finder's.
+func (p *Directories) Find(ctx context.Context, login string) (directory.Entry, error) {
+	d, err := p.begin()
+	if err != nil {
+		return directory.Entry{}, err
+	}
+	defer d.users.Done()
+	began := time.Now()
+	e, err := d.Find(ctx, login)
+	p.observe("login", err, time.Since(began))
+	return e, err
+}
+
+// Local is directory.Directory's.
+func (p *Directories) Local(domain string) bool {
+	d, err := p.begin()
+	if err != nil {
+		return false
+	}
+	defer d.users.Done()
+	return d.Local(domain)
+}

@@ -1,0 +1,33 @@
+package directories
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"rookery/cmd/node/settings"
+	"rookery/directory/ldap"
+)
+
+// Config is what the settings say of the directory with a name.
+func Config(name string, s *settings.Cluster) ldap.Config {
+	d := s.Directories[name]
+	c := ldap.Default()
+	c.Name, c.ID, c.URLs, c.Base, c.BindDN, c.Password = name, d.ID, d.URLs, d.Base, d.BindDN, d.Password
+	c.Profile, c.StartTLS, c.CAFile, c.Prefixes = d.Profile, d.StartTLS, d.CAFile, d.Prefixes
+	c.Attributes.UserFilter = d.UserFilter
+	c.Domains = d.Domains
+	if len(c.Domains) == 0 {
+		c.Domains = s.Domains
+	}
+	c.Domains = slices.DeleteFunc(slices.Clone(c.Domains), func(x string) bool {
+		return !slices.ContainsFunc(s.Domains, func(y string) bool { return strings.EqualFold(x, y) })
+	})
+	if d.Fingerprint != "" {
+		c.Fingerprints = []string{d.Fingerprint}
+	}
+	if t, err := time.ParseDuration(d.Timeout); err == nil {
+		c.OperationTimeout, c.DialTimeout = t, min(t, c.DialTimeout)
+	}
+	return c
+}
