@@ -33,7 +33,8 @@ type Directory interface {
 	// name or DOMAIN\user, as the source is set up to accept.
 	//
 	// Errors: KindCredentials for an unknown name or a wrong password;
-	// KindDisabled when the account is known as disabled, locked or expired;
+	// KindDisabled when the account is known as disabled, locked or expired,
+	// with a Refusal in its chain that says what may be told;
 	// KindUnavailable when the directory cannot say.
 	Authenticate(ctx context.Context, login, password string) (Entry, error)
 

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
+	goldap "github.com/go-ldap/ldap/v3"
 	"github.com/hashicorp/go-hclog"
 	"github.com/jimlambrt/gldap"
 	"rookery"
+	"rookery/directory"
 )
 
 // windows is a fake of what only Windows answers: it has one user, alice, and
@@ -145,6 +147,50 @@ func TestWindowsAnswers(t *testing.T) {
 		eventually(t, "up again", func() bool { return d.Health()[0].Up })
 		if _, err := d.Authenticate(t.Context(), `CORP\alice`, "secret"); kindOf(err) != c.want {
 			t.Errorf("%d %q: %v, want %s", c.code, c.text, err, c.want)
+		}
+	}
+}
+
+// TestCausesOfRefusals: what the servers say of an account, and which of it may
+// be told, because they say it after a right password only.
+func TestCausesOfRefusals(t *testing.T) {
+	w := startWindows(t)
+	d := openDirectory(t, w.config())
+	for _, c := range []struct {
+		code int
+		text string
+		told directory.Cause
+	}{
+		{49, "data 52e, v1", directory.CauseNone}, {49, "data 525, v1", directory.CauseNone},
+		{49, "data 530, v1", directory.CauseForbidden}, {49, "data 531, v1", directory.CauseForbidden},
+		{49, "data 532, v1", directory.CauseExpired}, {49, "data 773, v1", directory.CauseExpired},
+		{49, "data 533, v1", directory.CauseDisabled}, {49, "data 701, v1", directory.CauseDisabled},
+		{49, "data 775, v1", directory.CauseNone}, // to anybody
+		{53, "Account inactivated. Contact system administrator.", directory.CauseNone},
+		{19, "Exceed password retry limit. Please try later.", directory.CauseNone},
+	} {
+		w.bindCode.Store(int32(c.code))
+		w.bindText.Store(c.text)
+		if _, err := d.Authenticate(t.Context(), `CORP\alice`, "secret"); err == nil || directory.Told(err) != c.told {
+			t.Errorf("%d %q: %v tells cause %d, want %d", c.code, c.text, err, directory.Told(err), c.told)
+		}
+	}
+	behera := func(code int8) *goldap.SimpleBindResult {
+		return &goldap.SimpleBindResult{Controls: []goldap.Control{&goldap.ControlBeheraPasswordPolicy{Error: code}}}
+	}
+	vchu := &goldap.SimpleBindResult{Controls: []goldap.Control{&goldap.ControlVChuPasswordMustChange{MustChange: true}}}
+	refused := goldap.NewError(goldap.LDAPResultInvalidCredentials, errors.New("no"))
+	for _, c := range []struct {
+		res  *goldap.SimpleBindResult
+		err  error
+		told directory.Cause
+	}{
+		{behera(goldap.BeheraChangeAfterReset), nil, directory.CauseExpired}, {behera(goldap.BeheraPasswordExpired), refused, directory.CauseExpired},
+		{behera(goldap.BeheraAccountLocked), refused, directory.CauseNone}, {behera(goldap.BeheraAccountLocked), nil, directory.CauseLocked},
+		{vchu, nil, directory.CauseExpired}, {vchu, refused, directory.CauseExpired}, {nil, refused, directory.CauseNone},
+	} {
+		if verdict, known := judge(c.res, c.err); !known || verdict == nil || directory.Told(verdict) != c.told {
+			t.Errorf("%+v %v: %v tells cause %d, want %d", c.res, c.err, verdict, directory.Told(verdict), c.told)
 		}
 	}
 }

@@ -11,7 +11,6 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -195,7 +194,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string) (d
 	}
 	// Some servers bind accounts that mail has been told are disabled.
 	if f.entry.Disabled {
-		return fail(rookery.E(op, rookery.KindDisabled, errors.New(f.why)))
+		return fail(directory.Refuse(op, directory.Refusal{Cause: directory.CauseDisabled, Proven: true, Text: f.why}))
 	}
 	return f.entry, nil
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
+	"rookery/directory"
 )
 
 // code is the server's own result code; false when err is not a server's
@@ -69,23 +71,24 @@ func explainResult(err error) error {
 	return fmt.Errorf("%w (%s)", err, mend)
 }
 
-// subResult is what Active Directory adds to code 49 as "data XXX".
+// subResult is what Active Directory adds to code 49 as "data XXX". All but a
+// lock-out are said after a right password only; no cause is a wrong one.
 type subResult struct {
-	kind rookery.Kind
-	text string
+	cause directory.Cause
+	text  string
 }
 
 func subResults() map[string]subResult {
 	return map[string]subResult{
-		"525": {rookery.KindCredentials, "there is no such user"},
-		"52e": {rookery.KindCredentials, "wrong password"},
-		"530": {rookery.KindDisabled, "the account may not sign in at this hour"},
-		"531": {rookery.KindDisabled, "the account may not sign in from this machine"},
-		"532": {rookery.KindDisabled, "the password has expired: change it first"},
-		"533": {rookery.KindDisabled, "the account is disabled"},
-		"701": {rookery.KindDisabled, "the account has expired"},
-		"773": {rookery.KindDisabled, "the password must be changed first"},
-		"775": {rookery.KindDisabled, "the account is locked after too many wrong passwords"},
+		"525": {directory.CauseNone, "there is no such user"},
+		"52e": {directory.CauseNone, "wrong password"},
+		"530": {directory.CauseForbidden, "the account may not sign in at this hour"},
+		"531": {directory.CauseForbidden, "the account may not sign in from this machine"},
+		"532": {directory.CauseExpired, "the password has expired: change it first"},
+		"533": {directory.CauseDisabled, "the account is disabled"},
+		"701": {directory.CauseDisabled, "the account has expired"},
+		"773": {directory.CauseExpired, "the password must be changed first"},
+		"775": {directory.CauseLocked, "the account is locked after too many wrong passwords"},
 	}
 }
 
@@ -101,57 +104,75 @@ func subCode(err error) (subResult, bool) {
 }
 
 // judge turns the result of a user's bind into a verdict: nil, or an error of
-// KindCredentials or KindDisabled. known is false when the server has not
-// judged the password, whatever else it said.
+// KindCredentials or KindDisabled, the latter with a directory.Refusal. known is
+// false when the server has not judged the password, whatever else it said.
 func judge(res *goldap.SimpleBindResult, err error) (verdict error, known bool) {
-	const op = "check password"
-	disabled := func(text string) (error, bool) {
-		return rookery.E(op, rookery.KindDisabled, errors.New(text)), true
-	}
-	wrong := func(text string) (error, bool) {
-		return rookery.E(op, rookery.KindCredentials, errors.New(text)), true
-	}
 	c, answered := code(err)
 	if err != nil && !answered {
 		return nil, false
 	}
 	policy := policyError(res)
 	if err == nil {
-		switch policy {
-		case goldap.BeheraChangeAfterReset:
-			return disabled("the password must be changed first")
-		case goldap.BeheraAccountLocked:
-			return disabled("the account is locked")
+		switch {
+		case policy == goldap.BeheraChangeAfterReset, mustChange(res):
+			return refused(directory.CauseExpired, true, "the password must be changed first"), true
+		case policy == goldap.BeheraAccountLocked:
+			return refused(directory.CauseLocked, true, "the account is locked"), true
 		}
 		return nil, true
 	}
 	text := strings.ToLower(err.Error())
 	switch c {
 	case goldap.LDAPResultInvalidCredentials:
-		switch policy {
-		case goldap.BeheraAccountLocked:
-			return disabled("the account is locked")
-		case goldap.BeheraPasswordExpired:
-			return disabled("the password has expired: change it first")
-		}
-		if sub, ok := subCode(err); ok {
-			return rookery.E(op, sub.kind, errors.New(sub.text)), true
-		}
-		return wrong("wrong password")
+		return judge49(policy, res, err), true
 	case goldap.LDAPResultInappropriateAuthentication:
-		return wrong("the account has no password in the directory")
+		return wrong("the account has no password in the directory"), true
 	case goldap.LDAPResultUnwillingToPerform:
-		// 389 Directory Server says so of inactivated accounts; others mean
-		// many things by it.
+		// 389 Directory Server says so of inactivated accounts, whatever the
+		// password; others mean many things by it.
 		if strings.Contains(text, "inactivated") || strings.Contains(text, "locked") {
-			return disabled("the account is disabled")
+			return refused(directory.CauseDisabled, false, "the account is disabled"), true
 		}
 	case goldap.LDAPResultConstraintViolation:
 		if strings.Contains(text, "retry limit") {
-			return disabled("the account is locked after too many wrong passwords")
+			return refused(directory.CauseLocked, false, "the account is locked after too many wrong passwords"), true
 		}
 	}
 	return nil, false
+}
+
+// judge49 is the verdict of invalidCredentials. Servers say that a password has
+// expired after it was right only, and that an account is locked to anybody.
+func judge49(policy int8, res *goldap.SimpleBindResult, err error) error {
+	switch {
+	case policy == goldap.BeheraAccountLocked:
+		return refused(directory.CauseLocked, false, "the account is locked")
+	case policy == goldap.BeheraPasswordExpired, mustChange(res):
+		return refused(directory.CauseExpired, true, "the password has expired: change it first")
+	}
+	switch sub, ok := subCode(err); {
+	case ok && sub.cause != directory.CauseNone:
+		return refused(sub.cause, sub.cause != directory.CauseLocked, sub.text)
+	case ok:
+		return wrong(sub.text)
+	}
+	return wrong("wrong password")
+}
+
+const opJudge = "check password"
+
+func refused(cause directory.Cause, proven bool, text string) error {
+	return directory.Refuse(opJudge, directory.Refusal{Cause: cause, Proven: proven, Text: text})
+}
+
+func wrong(text string) error {
+	return rookery.E(opJudge, rookery.KindCredentials, errors.New(text))
+}
+
+// mustChange reports the control by which 389 Directory Server says that a
+// password, which was right, has expired or must be changed (draft-vchu).
+func mustChange(res *goldap.SimpleBindResult) bool {
+	return res != nil && goldap.FindControl(res.Controls, goldap.ControlTypeVChuPasswordMustChange) != nil
 }
 
 // policyError is the error of the password policy control (draft-behera), or

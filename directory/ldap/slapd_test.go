@@ -56,6 +56,9 @@ func slapdStates(t *testing.T, d *Directory) {
 			t.Errorf("%s: %v, want %s", c.login, err, c.kind)
 		}
 	}
+	if _, err := d.Authenticate(t.Context(), "carol", "secret"); directory.Told(err) != directory.CauseExpired {
+		t.Errorf("carol must change her password: %v", err)
+	}
 	e, err := d.Recipient(t.Context(), address(t, "erin@example.test"))
 	if err != nil || len(e.Forward) != 1 || e.Forward[0].String() != "erin@elsewhere.test" || !e.ForwardOnly {
 		t.Errorf("erin forwards: %+v %v", e, err)

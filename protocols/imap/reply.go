@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/signin"
 )
 
 // reply is a status response: OK, NO, BAD or BYE with an optional code. As an
@@ -46,6 +47,14 @@ var kindReplies = map[rookery.Kind]struct{ code, text string }{
 	rookery.KindMoved:       {"UNAVAILABLE", "The mailbox is being moved; try again"},
 }
 
+// refusals has what is told after a right password (RFC 5530), by its cause.
+var refusals = map[signin.Cause]struct{ code, text string }{
+	signin.Disabled:  {"CONTACTADMIN", "The account is disabled; ask your administrator"},
+	signin.Expired:   {"EXPIRED", "The password has expired and must be changed first"},
+	signin.Forbidden: {"AUTHORIZATIONFAILED", "The account may not sign in now, or not from here"},
+	signin.Locked:    {"CONTACTADMIN", "The account is locked after too many wrong passwords"},
+}
+
 // replyTo turns a command's error into its tagged reply. Texts of errors that
 // are the client's business go out; what failed inside stays in the log.
 func replyTo(err error) *reply {
@@ -63,6 +72,9 @@ func replyTo(err error) *reply {
 	}
 	kind := rookery.KindOf(err)
 	row := kindReplies[kind]
+	if told, ok := refusals[signin.Told(err)]; ok {
+		row = told
+	}
 	text := row.text
 	switch kind {
 	case rookery.KindInvalid, rookery.KindLimit, rookery.KindDenied, rookery.KindTooLarge:

@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"rookery"
+	"rookery/protocols/signin"
 )
 
 // responses has what -ERR says for every kind, with the response codes of RFC
@@ -13,7 +14,7 @@ var responses = map[rookery.Kind]string{
 	rookery.KindExists:      "[SYS/TEMP] Something else was there, try again",
 	rookery.KindDenied:      "[SYS/PERM] Not permitted",
 	rookery.KindCredentials: "[AUTH] Wrong user name or password",
-	rookery.KindDisabled:    "[AUTH] The account is disabled",
+	rookery.KindDisabled:    "[AUTH] Wrong user name or password",
 	rookery.KindOverQuota:   "[SYS/PERM] The mailbox is full",
 	rookery.KindTooLarge:    "[SYS/PERM] Too large",
 	rookery.KindLimit:       "[SYS/TEMP] Too much at once, try again later",
@@ -23,11 +24,22 @@ var responses = map[rookery.Kind]string{
 	rookery.KindMoved:       "[SYS/TEMP] The mailbox is being moved, try again",
 }
 
+// refusals has what -ERR says after a right password, by its cause.
+var refusals = map[signin.Cause]string{
+	signin.Disabled:  "[AUTH] The account is disabled; ask your administrator",
+	signin.Expired:   "[AUTH] The password has expired and must be changed first",
+	signin.Forbidden: "[AUTH] The account may not sign in now, or not from here",
+	signin.Locked:    "[AUTH] The account is locked after too many wrong passwords",
+}
+
 // fail answers an error.
 func (c *conn) fail(err error) {
 	text, ok := responses[rookery.KindOf(err)]
 	if !ok {
 		text = responses[rookery.KindUnknown]
+	}
+	if told, ok := refusals[signin.Told(err)]; ok {
+		text = told
 	}
 	c.err("%s", text)
 }

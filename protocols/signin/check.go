@@ -23,6 +23,15 @@ type verdict struct {
 	stands  time.Duration // how long it stood
 }
 
+// right reports that the password is known to be right though the directory
+// judges it no more: a lock-out keeps it from saying so.
+func (v *verdict) right(now time.Time) bool {
+	if v.err != nil {
+		return directory.Told(v.err) == directory.CauseLocked
+	}
+	return now.Before(v.expires)
+}
+
 // name is whose a login is.
 type name struct {
 	account string
@@ -142,8 +151,9 @@ func (a *Authenticator) confirm(ctx context.Context, proven directory.Entry, log
 	return directory.Entry{}, false, nil
 }
 
+// disabled is said of an account after its password was right.
 func disabled() error {
-	return rookery.E("sign in", rookery.KindDisabled, errors.New("the account is disabled"))
+	return directory.Refuse("sign in", directory.Refusal{Cause: directory.CauseDisabled, Proven: true, Text: "the account is disabled"})
 }
 
 // account says whose failures those of a login are.
@@ -169,6 +179,7 @@ func (a *Authenticator) account(ctx context.Context, login directory.Login) (str
 // bind has the directory check the password, within the budgets.
 func (a *Authenticator) bind(ctx context.Context, t *try, account string, last verdict) (directory.Entry, error) {
 	now := a.o.Clock()
+	right := last.right(now)
 	reserve := a.limits.Reserve
 	if t.known {
 		reserve = 0
@@ -189,6 +200,9 @@ func (a *Authenticator) bind(ctx context.Context, t *try, account string, last v
 		a.verdicts.Add(t.key, verdict{entry: e, expires: now.Add(a.limits.Right)})
 		return e, nil
 	case refused(err):
+		if right {
+			err = directory.Prove(err)
+		}
 		a.refuse(t, account, last, err)
 		return directory.Entry{}, err
 	}

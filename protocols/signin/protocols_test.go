@@ -29,11 +29,17 @@ import (
 	"rookery/protocols/smtp"
 )
 
-// wrong is a directory that refuses every password.
-type wrong struct{ binds atomic.Int64 }
+// wrong is a directory that refuses every password, as wrong or as refuse says.
+type wrong struct {
+	binds  atomic.Int64
+	refuse func(password string) error
+}
 
-func (w *wrong) Authenticate(context.Context, string, string) (directory.Entry, error) {
+func (w *wrong) Authenticate(_ context.Context, _, password string) (directory.Entry, error) {
 	w.binds.Add(1)
+	if w.refuse != nil {
+		return directory.Entry{}, w.refuse(password)
+	}
 	return directory.Entry{}, rookery.E("bind", rookery.KindCredentials, errors.New("wrong"))
 }
 
@@ -87,7 +93,7 @@ type protocols struct {
 }
 
 func serve(t *testing.T) *protocols {
-	p := &protocols{&wrong{}, newPipes(), newPipes(), newPipes()}
+	p := &protocols{new(wrong), newPipes(), newPipes(), newPipes()}
 	a := signin.New(signin.Options{Directory: p.directory})
 	i := imap.New(imap.Options{SignIn: a, TLS: certificate(t)})
 	o := pop3.New(pop3.Options{SignIn: a, TLS: certificate(t), Hostname: "mail.example.org"})

@@ -20,6 +20,7 @@ type script struct {
 	people  map[string]directory.Entry // by folded login
 	secrets map[string]string          // by key
 	broken  error
+	refuse  error // of every bind
 	delay   time.Duration
 
 	mu    sync.Mutex
@@ -70,6 +71,9 @@ func (s *script) Find(_ context.Context, login string) (directory.Entry, error) 
 
 func (s *script) Authenticate(_ context.Context, login, password string) (directory.Entry, error) {
 	s.note("bind " + login)
+	if s.refuse != nil {
+		return directory.Entry{}, s.refuse
+	}
 	e, err := s.find(login)
 	switch {
 	case rookery.Is(err, rookery.KindNotFound), err == nil && s.secrets[e.Key] != password:

@@ -143,7 +143,8 @@ func (a *Authenticator) EndDelays() { a.endOnce.Do(func() { close(a.ending) }) }
 // after its delay.
 //
 // Errors: KindCredentials for an unknown name or a wrong password; KindDisabled
-// when the account is disabled, locked or expired; KindLimit with ErrOverdrawn;
+// when the account is disabled, locked or expired, of which directory.Told is
+// all that the client may hear; KindLimit with ErrOverdrawn;
 // KindUnavailable when the directory cannot say.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt, c Credentials) (directory.Entry, error) {
 	began := a.o.Clock()
@@ -209,7 +210,9 @@ func opening(err error) error {
 		return nil
 	}
 	switch rookery.KindOf(err) {
-	case rookery.KindLimit, rookery.KindDisabled, rookery.KindUnavailable, rookery.KindUnknown:
+	case rookery.KindDisabled: // another node knows it meanwhile; the password was right
+		return directory.Refuse("open account", directory.Refusal{Cause: directory.CauseDisabled, Proven: true, Text: err.Error()})
+	case rookery.KindLimit, rookery.KindUnavailable, rookery.KindUnknown:
 		return err
 	}
 	return rookery.E("open account", rookery.KindUnavailable, err)

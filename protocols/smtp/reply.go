@@ -8,6 +8,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/policy"
+	"rookery/protocols/signin"
 )
 
 // Reply is what a command is answered with. Its text may have several lines,
@@ -63,7 +64,7 @@ var replies = map[rookery.Kind]row{
 	rookery.KindExists:      {451, enhanced{4, 3, 0}, "The message met another, try again", false},
 	rookery.KindDenied:      {550, enhanced{5, 7, 1}, "Not permitted", true},
 	rookery.KindCredentials: {535, enhanced{5, 7, 8}, "Wrong user name or password", false},
-	rookery.KindDisabled:    {535, enhanced{5, 7, 13}, "The account is disabled", false},
+	rookery.KindDisabled:    {535, enhanced{5, 7, 8}, "Wrong user name or password", false},
 	rookery.KindOverQuota:   {452, enhanced{4, 2, 2}, "The mailbox is full", false},
 	rookery.KindTooLarge:    {552, enhanced{5, 3, 4}, "The message is too large", true},
 	rookery.KindLimit:       {452, enhanced{4, 3, 1}, "Too much at once, try again later", false},
@@ -73,11 +74,23 @@ var replies = map[rookery.Kind]row{
 	rookery.KindMoved:       {451, enhanced{4, 3, 2}, "The mailbox is being moved, try again", false},
 }
 
+// refusals has what AUTH is answered after a right password, by its cause, with
+// the enhanced codes that RFC 5248's registry has for it.
+var refusals = map[signin.Cause]row{
+	signin.Disabled:  {535, enhanced{5, 7, 13}, "The account is disabled; ask your administrator", false},
+	signin.Expired:   {535, enhanced{5, 7, 0}, "The password has expired and must be changed first", false},
+	signin.Forbidden: {535, enhanced{5, 7, 1}, "The account may not sign in now, or not from here", false},
+	signin.Locked:    {535, enhanced{5, 7, 0}, "The account is locked after too many wrong passwords", false},
+}
+
 // answer turns an error into a reply.
 func answer(err error) Reply {
 	r, ok := replies[rookery.KindOf(err)]
 	if !ok {
 		r = replies[rookery.KindUnknown]
+	}
+	if told, ok := refusals[signin.Told(err)]; ok {
+		r = told
 	}
 	text := r.text
 	if r.detail {
