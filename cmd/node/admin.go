@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
@@ -20,7 +21,7 @@ import (
 // adminServer answers operators on a socket that only the owner of the data
 // directory and the members of the group rookery can open.
 type adminServer struct {
-	settings *settingsStore
+	settings *inforce.Settings
 	status   func() adminapi.Status
 	mint     func(ctx context.Context, valid time.Duration) (string, []string, error)
 	state    func(ctx context.Context, name string, state command.NodeState) error
@@ -72,7 +73,7 @@ func (a *adminServer) routes(t *routes) {
 func (a *adminServer) close(ctx context.Context) error { return a.http.Shutdown(ctx) }
 
 func (a *adminServer) getSettings(w http.ResponseWriter, r *http.Request) {
-	s, version, err := a.settings.read(r.Context())
+	s, version, err := a.settings.Read(r.Context())
 	if err != nil {
 		replyError(w, err)
 		return
@@ -97,12 +98,12 @@ func (a *adminServer) putSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	before, _, err := a.settings.read(r.Context())
+	before, _, err := a.settings.Read(r.Context())
 	if err != nil {
 		replyError(w, err)
 		return
 	}
-	version, err := a.settings.write(r.Context(), next, in.Version, in.Orphan...)
+	version, err := a.settings.Write(r.Context(), next, in.Version, in.Orphan...)
 	if err != nil {
 		replyError(w, err)
 		return

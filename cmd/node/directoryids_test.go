@@ -14,15 +14,15 @@ import (
 // store writes settings as config apply does.
 func (n *Node) store(t *testing.T, edit func(*settings.Cluster), orphan ...string) error {
 	t.Helper()
-	set, version, err := n.settings.read(t.Context())
+	set, version, err := n.settings.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	set.Directories = maps.Clone(set.Directories)
 	edit(&set)
-	next, err := n.settings.write(t.Context(), set, version, orphan...)
+	next, err := n.settings.Write(t.Context(), set, version, orphan...)
 	if err == nil {
-		until(t, "the settings are in force", func() bool { return n.inForce.at() == next })
+		until(t, "the settings are in force", func() bool { return n.settings.Version() == next })
 	}
 	return err
 }
@@ -56,7 +56,7 @@ func TestDirectoryMayBeRenamed(t *testing.T) {
 	if err := admin.PutSettings(t.Context(), []byte(renamed), version); err != nil {
 		t.Fatal(err) // with its password hidden
 	}
-	until(t, "the settings are in force", func() bool { return n.inForce.at() == version+1 })
+	until(t, "the settings are in force", func() bool { return n.settings.Version() == version+1 })
 	if now, err := n.accounts.Ensure(t.Context(), n.entry(t, login(0)).Owner(), 0); err != nil || now != id {
 		t.Errorf("under the directory's new name user 0 has account %v, was %v: %v", now, id, err)
 	}
@@ -64,7 +64,7 @@ func TestDirectoryMayBeRenamed(t *testing.T) {
 
 func TestDirectoryKeepsItsID(t *testing.T) {
 	n, _, _ := oneNode(t)
-	first, _, _ := n.settings.local()
+	first, _, _ := n.settings.Local()
 	id := first.Directories["main"].ID
 	if id == "" || id == "main" {
 		t.Fatalf("the directory has id %q", id)
@@ -77,7 +77,7 @@ func TestDirectoryKeepsItsID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, _, _ := n.settings.local()
+	now, _, _ := n.settings.Local()
 	if more := now.Directories["more"].ID; now.Directories["main"].ID != id || more == "" || more == id {
 		t.Errorf("ids are %q and %q, the first was %q", now.Directories["main"].ID, more, id)
 	}

@@ -159,7 +159,7 @@ func (h *health) remark() string {
 			}
 		}
 	}
-	if why := n.inForce.trouble(); why != "" {
+	if why := n.settings.Trouble(); why != "" {
 		return "serving; " + why
 	}
 	for name := range n.people.Trouble() {

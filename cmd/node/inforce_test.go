@@ -92,7 +92,7 @@ func until(t *testing.T, what string, is func() bool) {
 
 func TestUnusableSettingsAreRefused(t *testing.T) {
 	n, cfg, _ := oneNode(t)
-	_, was, _ := n.settings.local()
+	_, was, _ := n.settings.Local()
 	missing := filepath.Join(t.TempDir(), "ca.pem")
 	for _, c := range []struct{ key, value, names string }{
 		{"domains", "[]", "domains: []"},
@@ -107,7 +107,7 @@ func TestUnusableSettingsAreRefused(t *testing.T) {
 			t.Errorf("%s = %s was answered %v, which does not name %q", c.key, c.value, err, c.names)
 		}
 	}
-	if _, now, err := n.settings.local(); now != was || err != nil {
+	if _, now, err := n.settings.Local(); now != was || err != nil {
 		t.Errorf("the settings went from version %d to %d, %v", was, now, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestFileOfTheSettingsGoesAway(t *testing.T) {
 	if err := change(t, cfg, "directories.main.ca_file", file); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the settings are in force", func() bool { _, v, err := n.keptSettings(); return v == 2 && err == nil })
+	until(t, "the settings are in force", func() bool { _, v, err := n.settings.Last(); return v == 2 && err == nil })
 	stopNode(t, n)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestFileOfTheSettingsGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.groups.Publish(replicas.TopicSettings) // instead of the next try
-	until(t, "the settings are in force again", func() bool { return n.inForce.trouble() == "" })
+	until(t, "the settings are in force again", func() bool { return n.settings.Trouble() == "" })
 	if p := n.problemWith("not in force"); p != "" {
 		t.Errorf("the status still says %q", p)
 	}
@@ -172,7 +172,7 @@ func TestUnusableSettingsLeaveTheFormerInForce(t *testing.T) {
 		if p := n.problemWith("not in force"); !strings.Contains(p, "version 2") || !strings.Contains(p, "version 1") {
 			t.Errorf("the status does not say which version: %q", p)
 		}
-		if !n.people.Local(testDomain) || n.live.Limits().Connections == 7 {
+		if !n.people.Local(testDomain) || n.settings.Limits().Connections == 7 {
 			t.Error("the former settings are not in force")
 		}
 		stopNode(t, n)
@@ -181,5 +181,5 @@ func TestUnusableSettingsLeaveTheFormerInForce(t *testing.T) {
 	if err := change(t, cfg, "domains", `["`+testDomain+`"]`); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "mended settings are in force", func() bool { return n.inForce.trouble() == "" && n.live.Limits().Connections == 7 })
+	until(t, "mended settings are in force", func() bool { return n.settings.Trouble() == "" && n.settings.Limits().Connections == 7 })
 }

@@ -8,7 +8,7 @@ import (
 // startJobs runs what goes on in the background until Close.
 func (n *Node) startJobs() {
 	n.job("delivery to further groups", n.deliver.Run)
-	n.job("settings", n.followSettings)
+	n.job("settings", func(ctx context.Context) error { return n.settings.Run(ctx, n.useSettings) })
 	n.job("upkeep of stored mail", n.upkeep.Run)
 	n.job("members", n.host.Run)
 	n.job("certificate", n.peers.RenewCertificate)

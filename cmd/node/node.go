@@ -17,6 +17,7 @@ import (
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
+	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/moves"
@@ -94,8 +95,7 @@ type Node struct {
 	hears     events
 	groups    *replicas.Replicas
 	system    *system.Machine
-	settings  *settingsStore
-	inForce   inForce
+	settings  *inforce.Settings
 	people    *directories.Directories
 	objects   *objects.Service
 	upkeep    *objects.Upkeep
@@ -107,7 +107,6 @@ type Node struct {
 	health    *health
 	peers     *peers.Peers
 	admin     *adminServer
-	live      live
 	lives     *peers.Liveness
 	reports   *peers.Reports
 	questions questions
@@ -218,6 +217,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.rings = keyring.New(n.stored, keyring.Options{
 		Self: n.id.Node, DataDir: n.cfg.DataDir, Replicas: n.groups, Peers: n.peers, Logger: n.deps.Logger, TenantMoved: n.hears.keysMoved,
 	})
+	n.settings = inforce.New(inforce.Options{DataDir: n.cfg.DataDir, Replicas: n.groups, Sealer: n.rings.Sealer(n.jobs), Logger: n.deps.Logger})
 	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
@@ -263,13 +263,12 @@ func (n *Node) startGroups(ctx context.Context) error { return n.host.Start(ctx)
 // openSettings reads the settings, after writing the first ones where there
 // are none.
 func (n *Node) openSettings(ctx context.Context) error {
-	n.settings = &settingsStore{groups: n.groups, system: n.system, sealer: n.rings.Sealer(n.jobs), force: &n.inForce, on: machine{n.cfg.DataDir}}
 	version, _, err := n.system.Settings()
 	if err != nil {
 		return err
 	}
 	if version == 0 && n.deps.Settings != nil {
-		if _, err := n.settings.write(ctx, *n.deps.Settings, 0); err != nil {
+		if _, err := n.settings.Write(ctx, *n.deps.Settings, 0); err != nil {
 			return err
 		}
 	}
@@ -277,14 +276,13 @@ func (n *Node) openSettings(ctx context.Context) error {
 }
 
 func (n *Node) openMail(ctx context.Context) error {
-	set, version, err := n.firstSettings()
+	set, version, err := n.settings.First()
 	if err != nil {
 		return err
 	}
 	if err := n.rings.Tenant.Find(ctx); err != nil {
 		return err
 	}
-	n.live.use(&set)
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.lookedUp)
 	if version > 0 {
@@ -299,22 +297,20 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.hears.objects.Store(n.objects)
-	if version > 0 && n.inForce.trouble() == "" {
-		n.keepSettings(version)
-	}
+	n.settings.Keep(version)
 	n.accounts = account.New(account.Options{
 		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
 		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
-	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.live.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
+	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.settings.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
 		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
-		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.live.messageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
@@ -323,7 +319,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	if n.edge, err = edge.New(edge.Options{
-		Config: n.cfg, Self: n.id.Node, Settings: &n.live, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts, Deliver: n.deliver,
+		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts, Deliver: n.deliver,
 		Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() }, Observer: n.metrics,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	}); err != nil {
@@ -334,6 +330,16 @@ func (n *Node) openMail(ctx context.Context) error {
 		Packers: n.objects, Sessions: n.edge,
 		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
 	})
+	return nil
+}
+
+// useSettings puts changed settings into force in what they opened.
+func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
+	if err := errors.Join(n.people.Use(ctx, set), n.objects.Reopen(set.Store)); err != nil {
+		return err
+	}
+	n.objects.UseGarbage(&set.Garbage)
+	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	return nil
 }
 

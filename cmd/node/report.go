@@ -11,7 +11,7 @@ import (
 func (n *Node) report() peers.Report {
 	r := peers.Report{
 		Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
-		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.inForce.trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
+		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	stored := n.hears.objects.Load()

@@ -10,10 +10,10 @@ import (
 func (c *sim) setReplication(count int) {
 	c.t.Helper()
 	store := c.nodes[0].settings
-	set, version, err := store.read(c.t.Context())
+	set, version, err := store.Read(c.t.Context())
 	if err == nil {
 		set.Replication = count
-		_, err = store.write(c.t.Context(), set, version)
+		_, err = store.Write(c.t.Context(), set, version)
 	}
 	if err != nil {
 		c.t.Fatal(err)

@@ -85,7 +85,7 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 					t.Errorf("the removed node opens %s", place)
 				}
 			}
-			if _, _, err := x.settings.local(); err != nil {
+			if _, _, err := x.settings.Local(); err != nil {
 				t.Errorf("%s cannot read the settings: %v", x.cfg.Name, err)
 			}
 			keys, err := keyring.GossipKeys(x.rings.Settings.Keys)

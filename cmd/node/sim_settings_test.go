@@ -50,7 +50,7 @@ func TestEverySettingChangesOnARunningCluster(t *testing.T) {
 // changeAndLook gives a key a value for as long as it takes to look.
 func (c *sim) changeAndLook(key, effect string, k changeCase) {
 	c.t.Helper()
-	before, _, err := c.nodes[0].settings.read(c.t.Context())
+	before, _, err := c.nodes[0].settings.Read(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -87,16 +87,16 @@ func (c *sim) changeAndLook(key, effect string, k changeCase) {
 // node to work by them.
 func (c *sim) put(key string, set settings.Cluster) {
 	c.t.Helper()
-	_, at, err := c.nodes[0].settings.read(c.t.Context())
+	_, at, err := c.nodes[0].settings.Read(c.t.Context())
 	if err == nil {
-		at, err = c.nodes[0].settings.write(c.t.Context(), set, at)
+		at, err = c.nodes[0].settings.Write(c.t.Context(), set, at)
 	}
 	if err != nil {
 		c.t.Fatalf("%s: %v", key, err)
 	}
 	c.until(time.Minute, key+" is in force everywhere", func() bool {
 		for _, x := range c.nodes {
-			if x.inForce.at() != at {
+			if x.settings.Version() != at {
 				return false
 			}
 		}
@@ -229,7 +229,7 @@ func changeCases() map[string]changeCase {
 		"limits.connections":             {value: "1", holds: second},
 		"limits.connections_per_address": {value: "1", holds: second},
 		"limits.sessions_per_user":       {value: "2", holds: sessionsOf(2)},
-		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.live.Limits().ExpungedDays == 3 }},
+		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.settings.Limits().ExpungedDays == 3 }},
 		"limits.check_sender":            {value: "false", holds: mayWriteAsOthers},
 
 		"store.kind":       {value: "s3", with: [][2]string{{"store.endpoint", "http://127.0.0.1:1"}, {"store.bucket", "b"}, {"store.access_key", "a"}, {"store.secret_key", "s"}}},

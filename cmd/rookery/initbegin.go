@@ -14,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/settings"
 )
 
@@ -60,7 +61,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if asJSON {
 		progress = io.Discard
 	}
-	for _, check := range node.CheckSettings(ctx, *found.set, cfg.DataDir, logger) {
+	for _, check := range inforce.Check(ctx, *found.set, cfg.DataDir, logger) {
 		fmt.Fprintf(progress, "%-40s %s\n", check.What, check.Result)
 		if check.Err != nil {
 			return check.Err

@@ -74,6 +74,7 @@ var rules = []rule{
 	{"rookery/cmd/node/edge", "rookery/cmd/node/directories", nil, "the edge asks a directory and knows no way to one"},
 	{"rookery/cmd/node/directories", "rookery/cluster", nil, "directories are opened and tried without a cluster"},
 	{"rookery/cmd/node/directories", "rookery/storage", nil, "directories know no account"},
+	{"rookery/cmd/node/inforce", "rookery/protocols", nil, "what a setting does is decided by who asks for it"},
 	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},
 	{"rookery/cmd/node/replicas", "rookery/protocols", nil, "groups agree on commands without knowing who sends them"},
 	{"rookery/cmd/node/peers", "rookery/directory", nil, "who the other nodes are is not decided by a directory"},

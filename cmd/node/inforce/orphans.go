@@ -1,4 +1,4 @@
-package node
+package inforce
 
 import (
 	"fmt"
@@ -10,9 +10,12 @@ import (
 	"rookery/storage/system"
 )
 
+// accountsPage bounds the accounts that are read at once.
+const accountsPage = 1000
+
 // refuseOrphans keeps settings from losing a directory that has accounts:
 // their owners would get empty ones. Those named in orphan may go.
-func (s *settingsStore) refuseOrphans(old, next *settings.Cluster, orphan []string) error {
+func (s *Settings) refuseOrphans(old, next *settings.Cluster, orphan []string) error {
 	stays := map[string]bool{}
 	for _, d := range next.Directories {
 		stays[d.ID] = true
@@ -39,7 +42,7 @@ func (s *settingsStore) refuseOrphans(old, next *settings.Cluster, orphan []stri
 func accountsFrom(m *system.Machine, directory string) (count int, err error) {
 	var after rookery.AccountID
 	for {
-		page, err := m.Accounts(after, maxAccounts)
+		page, err := m.Accounts(after, accountsPage)
 		if err != nil || len(page) == 0 {
 			return count, err
 		}

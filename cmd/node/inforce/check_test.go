@@ -1,4 +1,4 @@
-package node
+package inforce
 
 import (
 	"strings"
@@ -25,7 +25,7 @@ func TestValidateNamesKeyAndMend(t *testing.T) {
 			t.Errorf("%q: %v", doc, err)
 			continue
 		}
-		if err := s.Validate(machine{t.TempDir()}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := s.Validate(Machine{t.TempDir()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v does not name %q", doc, err, want)
 		}
 	}

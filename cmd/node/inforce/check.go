@@ -1,4 +1,4 @@
-package node
+package inforce
 
 import (
 	"cmp"
@@ -16,10 +16,10 @@ import (
 	"rookery/directory/ldap"
 )
 
-// machine is the Checker of the machine that a node runs on.
-type machine struct{ data string } // the data directory
+// Machine is the Checker of the machine that a node runs on.
+type Machine struct{ DataDir string }
 
-var _ settings.Checker = machine{}
+var _ settings.Checker = Machine{}
 
 // ldapKeys are the settings that have another name in directory/ldap.
 var ldapKeys = map[string]string{
@@ -27,7 +27,7 @@ var ldapKeys = map[string]string{
 }
 
 // Directories implements Checker, by what opens them.
-func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
+func (Machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 	var members []directory.Member
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
@@ -52,8 +52,8 @@ func (machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 
 // Store implements Checker, by opening it. That asks no service, and makes the
 // directory of a store of kind dir.
-func (m machine) Store(s *settings.Cluster, bad func(key, problem string)) {
-	store, err := objects.OpenStore(&s.Store, m.data, slog.New(slog.DiscardHandler))
+func (m Machine) Store(s *settings.Cluster, bad func(key, problem string)) {
+	store, err := objects.OpenStore(&s.Store, m.DataDir, slog.New(slog.DiscardHandler))
 	var e *rookery.Error
 	switch {
 	case err == nil:
@@ -70,22 +70,22 @@ func (m machine) Store(s *settings.Cluster, bad func(key, problem string)) {
 	}
 }
 
-// Check is one thing that was tried of settings before they are used.
-type Check struct {
+// Checked is one thing that was tried of settings before they are used.
+type Checked struct {
 	What, Result string
 	Err          error
 }
 
-// CheckSettings tries the directories and the object store that settings
+// Check tries the directories and the object store that settings
 // name; data is the data directory, where a relative path of objects begins.
 // It stops at the first that does not work.
-func CheckSettings(ctx context.Context, s settings.Cluster, data string, logger *slog.Logger) []Check {
-	var checks []Check
+func Check(ctx context.Context, s settings.Cluster, data string, logger *slog.Logger) []Checked {
+	var checks []Checked
 	if s.Store.Kind == "dir" {
 		defer objects.RemoveMade(objects.Path(&s.Store, data))()
 	}
-	if err := s.Validate(machine{data}); err != nil {
-		return []Check{{"settings", "not valid", err}}
+	if err := s.Validate(Machine{data}); err != nil {
+		return []Checked{{"settings", "not valid", err}}
 	}
 	for _, name := range s.DirectoryNames() {
 		c := checkDirectory(ctx, name, &s, logger)
@@ -96,8 +96,8 @@ func CheckSettings(ctx context.Context, s settings.Cluster, data string, logger 
 	return append(checks, checkStore(ctx, &s.Store, data))
 }
 
-func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logger *slog.Logger) Check {
-	c := Check{What: "directory " + name}
+func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logger *slog.Logger) Checked {
+	c := Checked{What: "directory " + name}
 	d, err := ldap.Open(ctx, directories.Config(name, s), logger)
 	if err != nil {
 		c.Result, c.Err = "not usable", err
@@ -121,8 +121,8 @@ func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logge
 	return c
 }
 
-func checkStore(ctx context.Context, s *settings.Store, data string) Check {
-	c := Check{What: "object store " + s.Kind}
+func checkStore(ctx context.Context, s *settings.Store, data string) Checked {
+	c := Checked{What: "object store " + s.Kind}
 	if c.Result, c.Err = objects.Try(ctx, s, data); c.Err != nil {
 		c.Result = "not usable"
 	}

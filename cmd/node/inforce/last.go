@@ -1,4 +1,4 @@
-package node
+package inforce
 
 import (
 	"bytes"
@@ -9,10 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"rookery/internal/durable"
-
 	"rookery"
 	"rookery/cmd/node/settings"
+	"rookery/internal/durable"
 )
 
 // keptDir holds, below the data directory, the last settings that this node
@@ -32,20 +31,23 @@ type kept struct {
 	Files    map[string]string `json:"files"`
 }
 
-// keepSettings keeps the stored settings, which were just taken into use. A
+// Keep keeps the stored settings where they are in force, for a start with worse ones. A
 // failure is logged: it matters only to a later start with worse settings.
-func (n *Node) keepSettings(version uint64) {
-	if err := n.keep(version); err != nil {
-		n.deps.Logger.Warn("the settings could not be kept for a start with worse ones; free space or mend the data directory", "version", version, "error", err)
+func (s *Settings) Keep(version uint64) {
+	if version == 0 || s.Trouble() != "" {
+		return
+	}
+	if err := s.keep(version); err != nil {
+		s.o.Logger.Warn("the settings could not be kept for a start with worse ones; free space or mend the data directory", "version", version, "error", err)
 	}
 }
 
-func (n *Node) keep(version uint64) error {
-	stored, doc, err := n.system.Settings()
+func (s *Settings) keep(version uint64) error {
+	stored, doc, err := s.system.Settings()
 	if err != nil || stored != version { // a newer version is followed next
 		return err
 	}
-	dir := filepath.Join(n.cfg.DataDir, keptDir)
+	dir := filepath.Join(s.o.DataDir, keptDir)
 	k := kept{Version: version, Document: string(doc), Files: map[string]string{}}
 	set, err := settings.Parse(doc)
 	if err == nil {
@@ -104,11 +106,11 @@ func (k *kept) clear(dir string) error {
 	return err
 }
 
-// keptSettings are the last that this node could use, with the files as they
+// Last are the last that this node could use, with the files as they
 // were then.
-func (n *Node) keptSettings() (set settings.Cluster, version uint64, err error) {
+func (s *Settings) Last() (set settings.Cluster, version uint64, err error) {
 	const op = "read kept settings"
-	dir := filepath.Join(n.cfg.DataDir, keptDir)
+	dir := filepath.Join(s.o.DataDir, keptDir)
 	var k kept
 	b, err := os.ReadFile(filepath.Join(dir, keptDocument))
 	if err != nil {
@@ -117,7 +119,7 @@ func (n *Node) keptSettings() (set settings.Cluster, version uint64, err error) 
 	if err := json.Unmarshal(b, &k); err != nil {
 		return set, 0, rookery.E(op, rookery.KindDamaged, err)
 	}
-	if set, err = n.settings.open([]byte(k.Document)); err != nil {
+	if set, err = s.open([]byte(k.Document)); err != nil {
 		return set, 0, err
 	}
 	err = set.EachFile(func(_ string, path *string) error {
