@@ -14,6 +14,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // TestPowerCutWithGarbage is TestPowerCut while packs die, are deleted,
@@ -138,7 +139,7 @@ func (n *Node) storeIsExact(ctx context.Context) error {
 		delete(known, i.Key)
 		return nil
 	})
-	err = errors.Join(err, pack.Rebuild(ctx, n.objects.Store, func(r pack.Rebuilt) error {
+	err = errors.Join(err, check.Rebuild(ctx, n.objects.Store, func(r check.Rebuilt) error {
 		if r.Err != nil || r.Salvaged {
 			return fmt.Errorf("%s is no sound pack (salvaged: %v): %w", r.Key, r.Salvaged, r.Err)
 		}

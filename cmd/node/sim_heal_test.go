@@ -20,6 +20,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // Every pack is damaged, and on one node the log as well, which has let the older
@@ -203,7 +204,7 @@ func (c *sim) garblePacks() (bodies int) {
 	}
 	defer store.Close()
 	entries := map[string][]pack.Entry{}
-	err = pack.Rebuild(c.t.Context(), store, func(r pack.Rebuilt) error {
+	err = check.Rebuild(c.t.Context(), store, func(r check.Rebuilt) error {
 		entries[filepath.Base(r.Key)] = r.Entries
 		return r.Err
 	})

@@ -12,7 +12,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
-	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // defaultSample is the share of the packs that a check reads unless told.
@@ -85,7 +85,7 @@ type checkCall struct {
 	repair bool
 	bar    *progress
 
-	done   map[rookery.GroupID]pack.Progress
+	done   map[rookery.GroupID]check.Progress
 	last   adminapi.CheckProgress
 	bodies map[damagedBody]bool // needed by mail; true: a good copy is left
 	result checkResult
@@ -93,7 +93,7 @@ type checkCall struct {
 
 func newCheckCall(a *asking, repair bool) *checkCall {
 	return &checkCall{asking: a, repair: repair, bar: newProgress(a.err),
-		done: map[rookery.GroupID]pack.Progress{}, bodies: map[damagedBody]bool{}}
+		done: map[rookery.GroupID]check.Progress{}, bodies: map[damagedBody]bool{}}
 }
 
 type damagedBody struct {
@@ -221,7 +221,7 @@ func (c *checkCall) print(e adminapi.CheckEvent) (err error) {
 	return err
 }
 
-func (c *checkCall) printFinding(f *pack.Finding) error {
+func (c *checkCall) printFinding(f *check.Finding) error {
 	what := "pack " + string(f.Pack)
 	if f.Body != 0 {
 		what = fmt.Sprintf("body %d of pack %s", f.Body, f.Pack)

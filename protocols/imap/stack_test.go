@@ -29,7 +29,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 	"rookery/storage/state"
 	"rookery/storage/system"
 )
@@ -179,7 +179,7 @@ func newStackSigning(t testing.TB, how signin.Options, tune ...func(*Options)) *
 	s := &stack{t: t, log: log, people: &people{}, tls: testTLS(t)}
 	s.store = account.New(account.Options{
 		Log: log, Machine: machine, System: sys, Keys: keys, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} },
-		Bodies: pack.NewBodies(pack.BodiesOptions{Log: log.read}),
+		Bodies: read.New(read.Options{Log: log.read}),
 	})
 	ev.store.Store(s.store)
 	s.deliver = delivery.New(delivery.Options{

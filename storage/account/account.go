@@ -23,7 +23,7 @@ import (
 	"rookery"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 	"rookery/storage/system"
 )
 
@@ -57,7 +57,7 @@ type Options struct {
 	// Fetch brings tenant keys that this node's keyring lacks from another
 	// node. nil: nobody can be asked.
 	Fetch  func(context.Context) error
-	Bodies *pack.Bodies
+	Bodies *read.Bodies
 	// Entry asks the directory for an entry by its key as it is now, past every
 	// cache. KindNotFound: the directory has it no more. nil: nobody can be asked.
 	Entry func(ctx context.Context, directoryKey string) (rookery.Owner, error)

@@ -15,6 +15,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 )
 
 // shelf is an object store in memory that counts what is asked of it, with
@@ -68,25 +69,25 @@ func (s *shelf) Get(_ context.Context, key string, off, n int64) (io.ReadCloser,
 }
 
 // reader opens bodies over the shelf; without a cache where max is 0.
-func (s *shelf) reader(t *testing.T, max int64) *pack.Bodies {
+func (s *shelf) reader(t *testing.T, max int64) *read.Bodies {
 	t.Helper()
-	o := pack.BodiesOptions{Store: s, Pack: func(_ rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
+	o := read.Options{Store: s, Pack: func(_ rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
 		return mailbox.Pack{ID: id, Size: s.packs[id]}, nil
 	}}
 	if max > 0 {
-		c, err := pack.OpenCache(t.TempDir(), max, nil)
+		c, err := read.OpenCache(t.TempDir(), max, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Cache = c
 	}
-	b := pack.NewBodies(o)
+	b := read.New(o)
 	t.Cleanup(b.Close)
 	return b
 }
 
 // read reads a range of a body and compares it.
-func (s *shelf) read(t *testing.T, b *pack.Bodies, i int, off, n int64) {
+func (s *shelf) read(t *testing.T, b *read.Bodies, i int, off, n int64) {
 	t.Helper()
 	x := s.bodies[i]
 	p := make([]byte, n)
@@ -99,7 +100,7 @@ func (s *shelf) read(t *testing.T, b *pack.Bodies, i int, off, n int64) {
 	}
 }
 
-func (s *shelf) whole(t *testing.T, b *pack.Bodies, i int) {
+func (s *shelf) whole(t *testing.T, b *read.Bodies, i int) {
 	t.Helper()
 	s.read(t, b, i, 0, s.bodies[i].Encoded)
 }

@@ -19,11 +19,12 @@ import (
 	"rookery/storage/blob/dir"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 )
 
 func TestReadsComeFromTheCacheTheSecondTime(t *testing.T) {
 	where := t.TempDir()
-	cache, err := pack.OpenCache(where, 64<<20, nil)
+	cache, err := read.OpenCache(where, 64<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestReadersShareRequests(t *testing.T) {
 		<-release
 		return do()
 	}
-	b := pack.NewBodies(pack.BodiesOptions{Store: f})
+	b := read.New(read.Options{Store: f})
 	leaving, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() { left <- b.ReadAt(leaving, 2, x, make([]byte, 10), 0) }()
@@ -157,9 +158,9 @@ func TestReadersShareRequests(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	where := t.TempDir()
-	open := func(max int64) *pack.Cache {
+	open := func(max int64) *read.Cache {
 		t.Helper()
-		c, err := pack.OpenCache(where, max, nil)
+		c, err := read.OpenCache(where, max, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +228,7 @@ func TestReadChecked(t *testing.T) {
 			return nil
 		}
 	}
-	b := pack.NewBodies(pack.BodiesOptions{Log: give('b'), Checked: give('g')})
+	b := read.New(read.Options{Log: give('b'), Checked: give('g')})
 	defer b.Close()
 	x := mailbox.Body{ID: 1, Encoded: 4, Log: []mailbox.LogPiece{{Index: 1, Len: 4}}}
 	p := make([]byte, 4)

@@ -15,13 +15,14 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // run checks everything and gives what was found, with the faults in order.
-func (r *rig) faults() (found []pack.Finding, faults []string, c *pack.Checker) {
+func (r *rig) faults() (found []check.Finding, faults []string, c *check.Checker) {
 	r.t.Helper()
-	c = pack.NewChecker(pack.CheckOptions{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1 << 40,
-		Found: func(f pack.Finding) error {
+	c = check.New(check.Options{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1 << 40,
+		Found: func(f check.Finding) error {
 			found = append(found, f)
 			s := string(f.Fault)
 			if f.Body != 0 {
@@ -33,7 +34,7 @@ func (r *rig) faults() (found []pack.Finding, faults []string, c *pack.Checker) 
 			faults = append(faults, s)
 			return nil
 		}})
-	if err := c.Run(r.t.Context(), "", true, func(mailbox.Pack) bool { return true }, func(pack.Progress) error { return nil }); err != nil {
+	if err := c.Run(r.t.Context(), "", true, func(mailbox.Pack) bool { return true }, func(check.Progress) error { return nil }); err != nil {
 		r.t.Fatal(err)
 	}
 	return found, faults, c
@@ -179,9 +180,9 @@ func TestCheckGoesOnAndStops(t *testing.T) {
 	stop()
 	xs := r.objects()
 	slices.SortFunc(xs, func(a, b pack.Index) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
-	run := func(after command.PackID) (last pack.Progress, err error) {
-		c := pack.NewChecker(pack.CheckOptions{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1 << 40})
-		err = c.Run(t.Context(), after, false, func(p mailbox.Pack) bool { return p.ID != xs[5].ID }, func(p pack.Progress) error { last = p; return nil })
+	run := func(after command.PackID) (last check.Progress, err error) {
+		c := check.New(check.Options{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1 << 40})
+		err = c.Run(t.Context(), after, false, func(p mailbox.Pack) bool { return p.ID != xs[5].ID }, func(p check.Progress) error { last = p; return nil })
 		return last, err
 	}
 	if got, err := run(xs[2].ID); err != nil || got.Packs != 2 || got.Passed != 1 || got.Of != 3 || got.Pack != xs[5].ID {
@@ -214,21 +215,21 @@ func TestCheckKnowsWhatWasClearedAway(t *testing.T) {
 	stop()
 	x := r.objects()[0]
 	stale := &staleState{State: r.node.Machine(group)}
-	var found []pack.Finding
-	c := pack.NewChecker(pack.CheckOptions{Group: group, State: stale, Store: r.blobs,
+	var found []check.Finding
+	c := check.New(check.Options{Group: group, State: stale, Store: r.blobs,
 		Sync:  func(context.Context) error { stale.gone = x.ID; return nil },
-		Found: func(f pack.Finding) error { found = append(found, f); return nil }})
+		Found: func(f check.Finding) error { found = append(found, f); return nil }})
 	if err := r.blobs.Delete(t.Context(), pack.Key(group, x.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return true }, func(pack.Progress) error { return nil }); err != nil || len(found) > 0 {
+	if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return true }, func(check.Progress) error { return nil }); err != nil || len(found) > 0 {
 		t.Errorf("found %v, %v", found, err)
 	}
 }
 
 // staleState is a replica that hears only at a Sync that a pack is gone.
 type staleState struct {
-	pack.State
+	check.State
 	gone command.PackID
 }
 
@@ -246,10 +247,10 @@ func TestCheckKeepsItsRate(t *testing.T) {
 	_, stop := r.start()
 	r.untilPacked()
 	stop()
-	c := pack.NewChecker(pack.CheckOptions{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1})
+	c := check.New(check.Options{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := c.Run(ctx, "", false, func(mailbox.Pack) bool { return true }, func(pack.Progress) error { return nil })
+	err := c.Run(ctx, "", false, func(mailbox.Pack) bool { return true }, func(check.Progress) error { return nil })
 	if !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("8 KB at one byte a second took less than 50 ms: %v", err)
 	}
@@ -267,14 +268,14 @@ func TestSampleFindsMissingObjects(t *testing.T) {
 	stop()
 	stats := &statCounter{Store: r.blobs.Store}
 	run := func() (faults []string) {
-		c := pack.NewChecker(pack.CheckOptions{Group: group, State: r.node.Machine(group), Store: stats,
-			Found: func(f pack.Finding) error {
+		c := check.New(check.Options{Group: group, State: r.node.Machine(group), Store: stats,
+			Found: func(f check.Finding) error {
 				if f.Body == 0 {
 					faults = append(faults, string(f.Fault))
 				}
 				return nil
 			}})
-		if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return false }, func(pack.Progress) error { return nil }); err != nil {
+		if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return false }, func(check.Progress) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		slices.Sort(faults)

@@ -11,6 +11,7 @@ import (
 	"rookery/storage/account/accounttest"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 )
 
 // otherLog is the log of another replica, which has not let anything go.
@@ -57,7 +58,7 @@ func (o *otherLog) keep() {
 
 // damagedRig has two small messages and a large one, in packs only, and
 // another replica whose log has kept them.
-func damagedRig(t *testing.T, cache *pack.Cache) (*rig, *otherLog) {
+func damagedRig(t *testing.T, cache *read.Cache) (*rig, *otherLog) {
 	o := &otherLog{kept: map[rookery.LogIndex][]byte{}}
 	r := newRig(t, accounttest.Options{Cache: cache, Remote: func(ctx context.Context, g rookery.GroupID, i rookery.LogIndex, term uint64, p []byte, off int64) error {
 		return o.read(ctx, g, i, term, p, off)
@@ -145,7 +146,7 @@ func TestGarbledEverywhereIsDamaged(t *testing.T) {
 // are dropped there and read again.
 func TestWhatWasGarbledOnItsWayLeavesTheCache(t *testing.T) {
 	where := t.TempDir()
-	cache, err := pack.OpenCache(where, 64<<20, nil)
+	cache, err := read.OpenCache(where, 64<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func (g *garbler) Read(p []byte) (int, error) {
 // A cache file that was overwritten is noticed by its checksum.
 func TestDamagedCacheFileIsReadAgain(t *testing.T) {
 	where := t.TempDir()
-	cache, err := pack.OpenCache(where, 64<<20, nil)
+	cache, err := read.OpenCache(where, 64<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestDamagedCacheFileIsReadAgain(t *testing.T) {
 		}
 	}
 	// Another reader, which has nothing in memory.
-	b := pack.NewBodies(pack.BodiesOptions{Store: r.blobs, Cache: cache})
+	b := read.New(read.Options{Store: r.blobs, Cache: cache})
 	defer b.Close()
 	bodies, err := r.node.Machine(group).Bodies(0, 10)
 	if err != nil {
@@ -223,7 +224,7 @@ func TestDamagedCacheFileIsReadAgain(t *testing.T) {
 		if err := b.ReadAt(t.Context(), group, x, p, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := pack.NewBodies(pack.BodiesOptions{Store: r.blobs}).ReadAt(t.Context(), group, x, q, 0); err != nil || string(p) != string(q) {
+		if err := read.New(read.Options{Store: r.blobs}).ReadAt(t.Context(), group, x, q, 0); err != nil || string(p) != string(q) {
 			t.Errorf("body %d: other bytes from the damaged cache, %v", x.ID, err)
 		}
 	}
@@ -232,7 +233,7 @@ func TestDamagedCacheFileIsReadAgain(t *testing.T) {
 // A scan of everything leaves what is used again and again.
 func TestCacheHoldsWhatIsUsedAgain(t *testing.T) {
 	where := t.TempDir()
-	c, err := pack.OpenCache(where, 1<<20, nil)
+	c, err := read.OpenCache(where, 1<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestCacheHoldsWhatIsUsedAgain(t *testing.T) {
 	for i := range 20 {
 		c.Get(name("hot", i))
 	}
-	scan := func(c *pack.Cache) {
+	scan := func(c *read.Cache) {
 		for i := range 500 {
 			k := "scan" + string(rune('a'+i%26)) + string(rune('a'+i/26))
 			c.Put(k, block)
@@ -255,7 +256,7 @@ func TestCacheHoldsWhatIsUsedAgain(t *testing.T) {
 			c.Get(k)
 		}
 	}
-	hot := func(c *pack.Cache) (n int) {
+	hot := func(c *read.Cache) (n int) {
 		for i := range 20 {
 			if c.Has(name("hot", i)) {
 				n++
@@ -266,7 +267,7 @@ func TestCacheHoldsWhatIsUsedAgain(t *testing.T) {
 	if scan(c); hot(c) != 20 {
 		t.Errorf("a scan left %d of 20 hot entries", hot(c))
 	}
-	if c, err = pack.OpenCache(where, 1<<20, nil); err != nil {
+	if c, err = read.OpenCache(where, 1<<20, nil); err != nil {
 		t.Fatal(err)
 	}
 	if scan(c); hot(c) != 20 || c.Size() > 1<<20 {
@@ -304,7 +305,7 @@ func TestReadFollowsAMovedBody(t *testing.T) {
 	if err := r.blobs.Delete(t.Context(), pack.Key(group, x.Pack[0].Pack)); err != nil {
 		t.Fatal(err)
 	}
-	b := pack.NewBodies(pack.BodiesOptions{Store: r.blobs, Body: func(_ rookery.GroupID, id rookery.LogIndex) (mailbox.Body, error) {
+	b := read.New(read.Options{Store: r.blobs, Body: func(_ rookery.GroupID, id rookery.LogIndex) (mailbox.Body, error) {
 		return r.node.Machine(group).Body(id)
 	}})
 	defer b.Close()

@@ -28,11 +28,11 @@ func ReadIndex(ctx context.Context, s blob.Store, key string) (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	head, err := readRange(ctx, s, key, 0, min(int64(maxHeader), info.Size))
+	head, err := ReadRange(ctx, s, key, 0, min(int64(MaxHeader), info.Size))
 	if err != nil {
 		return Index{}, err
 	}
-	tail, err := readTail(ctx, s, key, info.Size)
+	tail, err := ReadTail(ctx, s, key, info.Size)
 	if err != nil {
 		return Index{}, err
 	}
@@ -47,7 +47,7 @@ func Verify(ctx context.Context, s blob.Store, key string) (Index, error) {
 		return x, err
 	}
 	for _, e := range x.Entries {
-		sum, n, err := digest(ctx, s, key, e.Off, e.Len)
+		sum, n, err := Digest(ctx, s, key, e.Off, e.Len)
 		if err != nil {
 			return x, err
 		}

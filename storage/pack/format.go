@@ -64,15 +64,16 @@ func encodeHeader(group rookery.GroupID, id command.PackID) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func headerLen(id command.PackID) int { return len(headMagic) + 2 + 4 + 2 + len(id) + 4 }
+// HeaderLen is the length of a pack's header.
+func HeaderLen(id command.PackID) int { return len(headMagic) + 2 + 4 + 2 + len(id) + 4 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maxHeader is the longest header's length.
-const maxHeader = len(headMagic) + 2 + 4 + 2 + command.MaxPackID + 4
+// MaxHeader is the longest header's length.
+const MaxHeader = len(headMagic) + 2 + 4 + 2 + command.MaxPackID + 4
 
-// parseHeader reads the header at the beginning of b.
-func parseHeader(b []byte) (group rookery.GroupID, id command.PackID, n int, err error) {
+// ParseHeader reads the header at the beginning of b.
+func ParseHeader(b []byte) (group rookery.GroupID, id command.PackID, n int, err error) {
 	fixed := len(headMagic) + 2 + 4 + 2
 	if len(b) < fixed || string(b[:len(headMagic)]) != headMagic {
 		return 0, "", 0, damaged("it does not begin as a pack does")

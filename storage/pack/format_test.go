@@ -203,7 +203,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// What is accepted can be written again and read as the same.
-		again := append(append(bytes.Clone(encodeHeader(x.Group, x.ID)), b[headerLen(x.ID):]...), nil...)
+		again := append(append(bytes.Clone(encodeHeader(x.Group, x.ID)), b[HeaderLen(x.ID):]...), nil...)
 		if y, err := Parse(again); err != nil || cmp.Diff(x, y) != "" {
 			t.Errorf("%v %s", err, cmp.Diff(x, y))
 		}

@@ -13,6 +13,8 @@ import (
 	"rookery/storage/account/accounttest"
 	"rookery/storage/blob"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
+	"rookery/storage/pack/read"
 )
 
 // lying is a store that tells sizes as it likes.
@@ -45,7 +47,7 @@ func TestSizesThatLie(t *testing.T) {
 			t.Errorf("a pack of %d bytes is sound", size)
 		}
 		n := 0
-		if err := pack.Rebuild(t.Context(), s, func(x pack.Rebuilt) error {
+		if err := check.Rebuild(t.Context(), s, func(x check.Rebuilt) error {
 			if n++; x.Err == nil {
 				t.Errorf("a pack of %d bytes has an index", size)
 			}
@@ -190,7 +192,7 @@ func TestDamageInDoubtIsTemporary(t *testing.T) {
 // The store is away while the cache holds bytes that were garbled on their way:
 // the answer is temporary, for the store has the message.
 func TestGarbledCacheAndStoreAway(t *testing.T) {
-	cache, err := pack.OpenCache(t.TempDir(), 64<<20, nil)
+	cache, err := read.OpenCache(t.TempDir(), 64<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

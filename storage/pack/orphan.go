@@ -109,7 +109,7 @@ type sweep struct {
 func (s *sweep) part(ctx context.Context, part int) error {
 	err := s.Store.List(ctx, fmt.Sprintf("b/%02x/", part), func(i blob.Info) error {
 		s.done.Objects++
-		group, id, ok := parseKey(i.Key)
+		group, id, ok := ParseKey(i.Key)
 		t, dated := id.Time()
 		switch {
 		case !ok || !dated:
@@ -144,7 +144,7 @@ func (s *sweep) ask(ctx context.Context, group rookery.GroupID) error {
 	ids := make([]command.PackID, len(objects))
 	byID := make(map[command.PackID]blob.Info, len(objects))
 	for n, i := range objects {
-		_, ids[n], _ = parseKey(i.Key)
+		_, ids[n], _ = ParseKey(i.Key)
 		byID[ids[n]] = i
 	}
 	strangers, err := s.Strangers(ctx, group, ids)
@@ -181,7 +181,7 @@ func (s *sweep) uploads(ctx context.Context) error {
 		return nil
 	}
 	err := u.Uploads(ctx, "b/", func(x blob.Upload) error {
-		if _, _, ours := parseKey(x.Key); x.Key != "" && !ours || !x.Begun.Before(s.Before) || len(s.aborts) == maxOrphans {
+		if _, _, ours := ParseKey(x.Key); x.Key != "" && !ours || !x.Begun.Before(s.Before) || len(s.aborts) == maxOrphans {
 			return nil
 		}
 		s.done.Uploads++

@@ -1,12 +1,11 @@
-// Package pack moves bodies from the log into packs in the object store and
-// reads them back from wherever they lie.
+// Package pack moves bodies from the log into packs in the object store.
 //
-// It owns the pack format, the Packer that a group's leader runs, the local
-// cache of what was fetched, the order in which a body's places are tried (log,
-// cache, store), and the deletion of dead packs. Where bodies lie and how long
-// a pack lives is the state of storage/mailbox; this package proposes changes of
-// it through a function and never decides alone. It holds no key: all content
-// it touches is ciphertext.
+// It owns the pack format, the Packer that a group's leader runs, and the
+// deletion of dead packs and of objects that nobody refers to. Where bodies lie
+// and how long a pack lives is the state of storage/mailbox; this package
+// proposes changes of it through a function and never decides alone. Reading
+// (pack/read) and checking (pack/check) are packages above it. It holds no key:
+// all content it touches is ciphertext.
 package pack
 
 import (
@@ -56,8 +55,8 @@ func Key(group rookery.GroupID, id command.PackID) string {
 	return "b/" + hex.EncodeToString(sum[:1]) + "/" + strconv.FormatUint(uint64(group), 10) + "/" + string(id) + ".pk"
 }
 
-// parseKey is the inverse of Key.
-func parseKey(key string) (rookery.GroupID, command.PackID, bool) {
+// ParseKey is the inverse of Key.
+func ParseKey(key string) (rookery.GroupID, command.PackID, bool) {
 	parts := strings.Split(key, "/")
 	if len(parts) != 4 {
 		return 0, "", false

@@ -17,16 +17,16 @@ const firstTail = 64 << 10
 // parseEnds reads the index of a pack of size bytes of which head is the
 // beginning and tail the end.
 func parseEnds(head, tail []byte, size int64) (Index, error) {
-	group, id, start, err := parseHeader(head)
+	group, id, start, err := ParseHeader(head)
 	if err != nil {
 		return Index{}, err
 	}
-	entries, err := parseTail(tail, int64(start), size)
+	entries, err := ParseTail(tail, int64(start), size)
 	return Index{group, id, size, entries}, err
 }
 
-// parseTail reads the index of a pack of size bytes that ends with tail.
-func parseTail(tail []byte, start, size int64) ([]Entry, error) {
+// ParseTail reads the index of a pack of size bytes that ends with tail.
+func ParseTail(tail []byte, start, size int64) ([]Entry, error) {
 	if len(tail) < trailerLen {
 		return nil, damaged("it is cut short")
 	}
@@ -47,23 +47,23 @@ func parseTail(tail []byte, start, size int64) ([]Entry, error) {
 	return parseFooter(footer, start, size-t.footer-int64(trailerLen))
 }
 
-// readTail reads the end of an object of size bytes with its whole footer, if
+// ReadTail reads the end of an object of size bytes with its whole footer, if
 // its trailer makes sense.
-func readTail(ctx context.Context, s blob.Store, key string, size int64) ([]byte, error) {
+func ReadTail(ctx context.Context, s blob.Store, key string, size int64) ([]byte, error) {
 	n := min(firstTail, size)
-	tail, err := readRange(ctx, s, key, size-n, n)
+	tail, err := ReadRange(ctx, s, key, size-n, n)
 	if err != nil || len(tail) < trailerLen {
 		return tail, err
 	}
 	t, err := parseTrailer(tail[len(tail)-trailerLen:])
 	if need := t.footer + int64(trailerLen); err == nil && need > n && need <= size {
-		return readRange(ctx, s, key, size-need, need)
+		return ReadRange(ctx, s, key, size-need, need)
 	}
 	return tail, nil
 }
 
-// digest reads a range and gives its SHA-256 and length.
-func digest(ctx context.Context, s blob.Store, key string, off, n int64) (sum [sha256.Size]byte, got int64, err error) {
+// Digest reads a range and gives its SHA-256 and length.
+func Digest(ctx context.Context, s blob.Store, key string, off, n int64) (sum [sha256.Size]byte, got int64, err error) {
 	r, err := s.Get(ctx, key, off, n)
 	if err != nil {
 		return sum, 0, err
@@ -81,7 +81,8 @@ func digestOf(r io.Reader) (sum [sha256.Size]byte, n int64, err error) {
 	return sum, n, nil
 }
 
-func readRange(ctx context.Context, s blob.Store, key string, off, n int64) ([]byte, error) {
+// ReadRange reads n bytes of an object; an object with fewer is an error.
+func ReadRange(ctx context.Context, s blob.Store, key string, off, n int64) ([]byte, error) {
 	if n < 0 {
 		return nil, damaged("%s has a size below zero", key)
 	}

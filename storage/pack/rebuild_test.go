@@ -16,13 +16,14 @@ import (
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // rebuilt gives every body found, and the packs that were salvaged or lost.
 func (r *rig) rebuilt() (bodies map[command.BodyID]pack.Entry, salvaged, lost int) {
 	r.t.Helper()
 	bodies = map[command.BodyID]pack.Entry{}
-	if err := pack.Rebuild(r.t.Context(), r.blobs, func(x pack.Rebuilt) error {
+	if err := check.Rebuild(r.t.Context(), r.blobs, func(x check.Rebuilt) error {
 		if x.Group != group || pack.Key(x.Group, x.ID) != x.Key {
 			r.t.Errorf("%s is named group %d pack %s", x.Key, x.Group, x.ID)
 		}
@@ -139,7 +140,7 @@ func TestMendFromAnotherPack(t *testing.T) {
 	if len(sought) != 3 {
 		t.Fatalf("%d bodies are sought, want 3", len(sought))
 	}
-	if err := pack.Rebuild(t.Context(), r.blobs, func(x pack.Rebuilt) error { c.Places(x, sought); return nil }); err != nil {
+	if err := check.Rebuild(t.Context(), r.blobs, func(x check.Rebuilt) error { c.Places(x, sought); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	bodies, err := r.node.Machine(group).Bodies(0, 10)
@@ -196,7 +197,7 @@ func FuzzRebuild(f *testing.F) {
 	f.Add(good[:100])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		err := pack.Rebuild(t.Context(), oneObject{key: pack.Key(group, id), b: b}, func(x pack.Rebuilt) error {
+		err := check.Rebuild(t.Context(), oneObject{key: pack.Key(group, id), b: b}, func(x check.Rebuilt) error {
 			for _, e := range x.Entries {
 				if e.Off < 0 || e.Len <= 0 || e.Off+e.Len > int64(len(b)) {
 					t.Errorf("body %d is said to be at %d+%d of %d", e.Body, e.Off, e.Len, len(b))

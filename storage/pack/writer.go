@@ -21,7 +21,7 @@ type Writer struct {
 
 // NewWriter begins a pack; capacity is a guess of its size.
 func NewWriter(group rookery.GroupID, id command.PackID, capacity int) *Writer {
-	w := &Writer{buf: make([]byte, 0, capacity+maxHeader)}
+	w := &Writer{buf: make([]byte, 0, capacity+MaxHeader)}
 	w.buf = append(w.buf, encodeHeader(group, id)...)
 	return w
 }

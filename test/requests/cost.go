@@ -20,6 +20,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 	"rookery/test/harness"
 )
 
@@ -165,12 +166,12 @@ func (m *meter) pack(bodies [][]byte) packed {
 }
 
 // reader reads bodies in packs as a node does, with an empty cache.
-func (m *meter) reader(p packed) *pack.Bodies {
-	cache, err := pack.OpenCache(m.t.TempDir(), 64<<20, nil)
+func (m *meter) reader(p packed) *read.Bodies {
+	cache, err := read.OpenCache(m.t.TempDir(), 64<<20, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	b := pack.NewBodies(pack.BodiesOptions{Store: m, Cache: cache, Pack: func(_ rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
+	b := read.New(read.Options{Store: m, Cache: cache, Pack: func(_ rookery.GroupID, id command.PackID) (mailbox.Pack, error) {
 		return mailbox.Pack{Size: p.sizes[id]}, nil
 	}})
 	m.t.Cleanup(func() { b.Close() })

@@ -7,7 +7,7 @@ import (
 
 	"rookery"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 )
 
 // Status is what a node says of itself and of the cluster.
@@ -24,8 +24,8 @@ type Status struct {
 	// until then.
 	Store string `json:"store"`
 	// Reads is how this node reads bodies that are in the object store.
-	Reads    pack.ReadStats `json:"reads"`
-	Problems []string       `json:"problems"`
+	Reads    read.Stats `json:"reads"`
+	Problems []string   `json:"problems"`
 	// Generation is of the cluster, empty before its first recovery. Gate is
 	// the version of commands that was finalised.
 	Generation string `json:"generation"`

@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // CheckOrder asks for a check of the packs in the object store.
@@ -36,7 +37,7 @@ func (o *CheckOrder) Validate() error {
 // CheckEvent is what a check tells while it runs; one of its fields is set.
 type CheckEvent struct {
 	Progress *CheckProgress `json:"progress,omitempty"`
-	Finding  *pack.Finding  `json:"finding,omitempty"`
+	Finding  *check.Finding `json:"finding,omitempty"`
 	Affected *AffectedMail  `json:"affected,omitempty"`
 	Mended   *MendedBody    `json:"mended,omitempty"`
 }
@@ -48,7 +49,7 @@ type CheckProgress struct {
 	Index  int             `json:"index"`
 	Groups int             `json:"groups"`
 	Done   bool            `json:"done"` // with this group
-	pack.Progress
+	check.Progress
 }
 
 // AffectedMail is a message whose body is damaged in the object store.

@@ -15,7 +15,7 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // Check checks group after group, each on a node that has a replica.
@@ -109,18 +109,18 @@ func (u *Upkeep) checkHere(ctx context.Context, o peers.GroupCheck, event func(a
 	if err := sync(ctx); err != nil {
 		return err
 	}
-	c := pack.NewChecker(pack.CheckOptions{
+	c := check.New(check.Options{
 		Group: o.Group, State: m, Store: u.Store, Sync: sync, Rate: o.Rate,
-		Found: func(f pack.Finding) error { return event(adminapi.CheckEvent{Finding: &f}) },
+		Found: func(f check.Finding) error { return event(adminapi.CheckEvent{Finding: &f}) },
 	})
-	var last pack.Progress
+	var last check.Progress
 	var reported time.Time
 	report := func(done bool) error {
 		reported = time.Now()
 		return event(adminapi.CheckEvent{Progress: &adminapi.CheckProgress{Group: o.Group, Done: done, Progress: last}})
 	}
 	pick := func(mailbox.Pack) bool { return o.Sample >= 1 || rand.Float64() < o.Sample }
-	err := c.Run(ctx, o.After, o.Sample >= 1, pick, func(p pack.Progress) error {
+	err := c.Run(ctx, o.After, o.Sample >= 1, pick, func(p check.Progress) error {
 		if last = p; time.Since(reported) < progressEvery {
 			return nil
 		}

@@ -11,13 +11,13 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
-	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // rebuilding is a group's part of a rebuild.
 type rebuilding struct {
 	m      *mailbox.Machine
-	c      *pack.Checker
+	c      *check.Checker
 	sought map[command.BodyID]bool
 }
 
@@ -41,7 +41,7 @@ func (u *Upkeep) RebuildIndex(ctx context.Context, o adminapi.RebuildOrder, even
 			}
 		}
 	}
-	if err := pack.Rebuild(ctx, u.Store, func(r pack.Rebuilt) error {
+	if err := check.Rebuild(ctx, u.Store, func(r check.Rebuilt) error {
 		if g := groups[r.Group]; g != nil {
 			g.c.Places(r, g.sought)
 		}
@@ -79,12 +79,12 @@ func (u *Upkeep) misplaced(ctx context.Context, id rookery.GroupID, report func(
 		return nil, err
 	}
 	g := &rebuilding{m: m, sought: map[command.BodyID]bool{}}
-	g.c = pack.NewChecker(pack.CheckOptions{
+	g.c = check.New(check.Options{
 		Group: id, State: m, Store: u.Store, Sync: sync, IndexOnly: true,
-		Found: func(f pack.Finding) error { return report(adminapi.CheckEvent{Finding: &f}) },
+		Found: func(f check.Finding) error { return report(adminapi.CheckEvent{Finding: &f}) },
 	})
 	var reported time.Time
-	err := g.c.Run(ctx, "", true, func(mailbox.Pack) bool { return true }, func(p pack.Progress) error {
+	err := g.c.Run(ctx, "", true, func(mailbox.Pack) bool { return true }, func(p check.Progress) error {
 		if time.Since(reported) < progressEvery {
 			return nil
 		}

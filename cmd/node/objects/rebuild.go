@@ -7,11 +7,11 @@ import (
 
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/settings"
-	"rookery/storage/pack"
+	"rookery/storage/pack/check"
 )
 
 // Indexed is what was found of a pack, for operators.
-func Indexed(r pack.Rebuilt) *adminapi.IndexedPack {
+func Indexed(r check.Rebuilt) *adminapi.IndexedPack {
 	x := &adminapi.IndexedPack{Group: r.Group, Pack: r.ID, Size: r.Size, Salvaged: r.Salvaged, Bodies: make([]adminapi.IndexedBody, len(r.Entries))}
 	if r.Err != nil {
 		x.Error = r.Err.Error()
@@ -30,5 +30,5 @@ func RebuildIndex(ctx context.Context, set *settings.Store, data string, logger 
 		return err
 	}
 	defer Close(s)
-	return pack.Rebuild(ctx, s, func(r pack.Rebuilt) error { return fn(Indexed(r)) })
+	return check.Rebuild(ctx, s, func(r check.Rebuilt) error { return fn(Indexed(r)) })
 }

@@ -12,6 +12,8 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/check"
+	"rookery/storage/pack/read"
 )
 
 // goodCopy is a copy of a body that was read whole and passed its checks.
@@ -22,7 +24,7 @@ type goodCopy struct {
 
 // repair says whose mail the damaged bodies are and where copies of them are
 // left, and packs them anew where that is ordered.
-func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *pack.Checker, event func(adminapi.CheckEvent) error) error {
+func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *check.Checker, event func(adminapi.CheckEvent) error) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
 	if len(ids) == 0 {
 		return nil
@@ -84,18 +86,18 @@ func reportAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.O
 
 // findCopy finds a copy that is good to the last byte. Without an owner,
 // whose key could open it, only a log is believed, for its own checksums.
-func (u *Upkeep) findCopy(ctx context.Context, group rookery.GroupID, b mailbox.Body, owners []mailbox.Owner, c *pack.Checker) goodCopy {
+func (u *Upkeep) findCopy(ctx context.Context, group rookery.GroupID, b mailbox.Body, owners []mailbox.Owner, c *check.Checker) goodCopy {
 	var tries []goodCopy
 	if q, ok := c.Elsewhere(b.ID); ok {
 		moved := b
 		moved.Pack = []mailbox.PackPiece{q}
 		tries = append(tries, goodCopy{u.Reader.Copy(group, moved, 1), "its pack, at another place"})
 	}
-	for i := 1; i <= pack.Copies; i++ {
-		tries = append(tries, goodCopy{u.Reader.Copy(group, b, i), pack.CopyName(i)})
+	for i := 1; i <= read.Copies; i++ {
+		tries = append(tries, goodCopy{u.Reader.Copy(group, b, i), read.CopyName(i)})
 	}
 	if len(owners) == 0 {
-		tries = tries[len(tries)-pack.Copies+1:]
+		tries = tries[len(tries)-read.Copies+1:]
 	}
 	for _, g := range tries {
 		if ctx.Err() == nil && u.Verify(ctx, b, owners, g.read) == nil {

@@ -17,6 +17,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 )
 
 // Options are what the service is made of. All are needed but Around.
@@ -58,11 +59,11 @@ const (
 type Service struct {
 	// Store is the store in force, Reader reads bodies wherever they are.
 	Store  *Store
-	Reader *pack.Bodies
+	Reader *read.Bodies
 
 	o         Options
 	tried     *Trial
-	cache     *pack.Cache
+	cache     *read.Cache
 	packers   sync.Map // of *packing by rookery.GroupID
 	garbage   atomic.Pointer[settings.Garbage]
 	budget    *pack.Budget // of rewriting
@@ -81,11 +82,11 @@ func Open(o Options) (*Service, error) {
 		return nil, err
 	}
 	var err error
-	if s.cache, err = pack.OpenCache(filepath.Join(o.Config.DataDir, "cache"), o.Config.Disk.Cache, o.Logger); err != nil {
+	if s.cache, err = read.OpenCache(filepath.Join(o.Config.DataDir, "cache"), o.Config.Disk.Cache, o.Logger); err != nil {
 		return nil, errors.Join(err, s.Store.Close())
 	}
 	g := o.Replicas
-	s.Reader = pack.NewBodies(pack.BodiesOptions{
+	s.Reader = read.New(read.Options{
 		Log: g.ReadLog, Checked: g.ReadChecked, Remote: g.ReadRemote,
 		Body: s.body, Pack: s.record, Store: s.Store, Cache: s.cache, Logger: o.Logger,
 	})
@@ -119,7 +120,7 @@ func (s *Service) Tried(problem func(string, ...any)) string { return s.tried.Sa
 func (s *Service) Place() string { return s.tried.Place() }
 
 // CacheStats are the numbers of the cache.
-func (s *Service) CacheStats() pack.CacheStats { return s.cache.Stats() }
+func (s *Service) CacheStats() read.CacheStats { return s.cache.Stats() }
 
 func (s *Service) openStore(set settings.Store) error {
 	opened, err := OpenStore(&set, s.o.Config.DataDir, s.o.Logger)

@@ -20,6 +20,7 @@ import (
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/pack/read"
 	"rookery/storage/propose"
 	"rookery/storage/queue"
 	"rookery/storage/state"
@@ -31,7 +32,7 @@ import (
 type Options struct {
 	Groups   []rookery.GroupID // mail groups; default 2 and 3
 	Blobs    blob.Store        // object store bodies are read from
-	Cache    *pack.Cache
+	Cache    *read.Cache
 	Remote   pack.LogReader                                 // the log of another replica
 	Unpacked func(rookery.GroupID, rookery.LogIndex, int64) // see mailbox.Events
 	Queued   func(rookery.GroupID, []queue.Due)             // see mailbox.QueueEvents
@@ -46,7 +47,7 @@ type Options struct {
 type Node struct {
 	Store  *account.Store
 	Keys   *keys.Keyring
-	Bodies *pack.Bodies
+	Bodies *read.Bodies
 	System *system.Machine
 	Groups []rookery.GroupID
 
@@ -85,7 +86,7 @@ func Open(t testing.TB, o Options) *Node {
 			return n.machines[id]
 		})
 	}
-	n.Bodies = pack.NewBodies(pack.BodiesOptions{Log: n.ReadLog, Remote: o.Remote, Body: n.body, Pack: n.pack, Store: o.Blobs, Cache: o.Cache, Logger: logger})
+	n.Bodies = read.New(read.Options{Log: n.ReadLog, Remote: o.Remote, Body: n.body, Pack: n.pack, Store: o.Blobs, Cache: o.Cache, Logger: logger})
 	t.Cleanup(n.Bodies.Close)
 	n.Store = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
 		Groups: func() []rookery.GroupID { return o.Groups }, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})

@@ -1,4 +1,11 @@
-package pack
+// Package check compares the packs in the object store with the digests they
+// carry and with a group's state, and finds in packs alone what a lost state
+// knew of them.
+//
+// It owns the kinds of faults and their order, and the salvage of a pack whose
+// index is damaged. It changes neither store nor state: mending is its
+// caller's.
+package check
 
 import (
 	"context"
@@ -11,6 +18,7 @@ import (
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 )
 
 // Fault says what is wrong with a pack or a body.
@@ -47,9 +55,9 @@ type State interface {
 	Bodies(from command.BodyID, limit int) ([]mailbox.Body, error)
 }
 
-// CheckOptions are what a Checker works with; all but Rate, Sync and Found are
+// Options are what a Checker works with; all but Rate, Sync and Found are
 // required.
-type CheckOptions struct {
+type Options struct {
 	Group rookery.GroupID
 	State State
 	Store blob.Store
@@ -68,7 +76,7 @@ type CheckOptions struct {
 // Checker compares packs in the store with the digests they carry and with the
 // group's state. It changes nothing. One goroutine uses it.
 type Checker struct {
-	o CheckOptions
+	o Options
 	// damaged are packs some of whose bodies were not found where the state
 	// says: with them Bodies looks up which those are. A nil map means all.
 	damaged map[command.PackID]map[command.BodyID]bool
@@ -87,8 +95,8 @@ const (
 	maxBadBodies    = 200_000
 )
 
-// NewChecker makes a Checker.
-func NewChecker(o CheckOptions) *Checker {
+// New makes a Checker.
+func New(o Options) *Checker {
 	if o.Rate <= 0 {
 		o.Rate = 32 << 20
 	}
@@ -114,7 +122,7 @@ func (c *Checker) Pack(ctx context.Context, p mailbox.Pack) (read int64, err err
 	began := time.Now()
 	o, err := c.open(ctx, p)
 	if rookery.Is(err, rookery.KindNotFound) {
-		return 0, c.lost(ctx, p, FaultMissing, "there is no object "+Key(c.o.Group, p.ID))
+		return 0, c.lost(ctx, p, FaultMissing, "there is no object "+pack.Key(c.o.Group, p.ID))
 	}
 	if err != nil {
 		return 0, err
@@ -138,7 +146,7 @@ type object struct {
 // open reads a pack: a usual one whole, with one request, a large one by its
 // ends.
 func (c *Checker) open(ctx context.Context, p mailbox.Pack) (*object, error) {
-	key := Key(c.o.Group, p.ID)
+	key := pack.Key(c.o.Group, p.ID)
 	if p.Size <= maxWhole && !c.o.IndexOnly {
 		r, err := c.o.Store.Get(ctx, key, 0, -1)
 		if err != nil {
@@ -158,11 +166,11 @@ func (c *Checker) open(ctx context.Context, p mailbox.Pack) (*object, error) {
 		return nil, err
 	}
 	o := &object{size: info.Size, digest: func(ctx context.Context, off, n int64) ([sha256.Size]byte, error) {
-		sum, _, err := digest(ctx, c.o.Store, key, off, n)
+		sum, _, err := pack.Digest(ctx, c.o.Store, key, off, n)
 		return sum, err
 	}}
-	if o.head, err = readRange(ctx, c.o.Store, key, 0, min(int64(maxHeader), o.size)); err == nil {
-		o.tail, err = readTail(ctx, c.o.Store, key, o.size)
+	if o.head, err = pack.ReadRange(ctx, c.o.Store, key, 0, min(int64(pack.MaxHeader), o.size)); err == nil {
+		o.tail, err = pack.ReadTail(ctx, c.o.Store, key, o.size)
 	}
 	return o, err
 }
@@ -178,7 +186,7 @@ func (c *Checker) compare(ctx context.Context, p mailbox.Pack, o *object) error 
 			return err
 		}
 	}
-	entries, err := parseTail(o.tail, start, o.size)
+	entries, err := pack.ParseTail(o.tail, start, o.size)
 	if err != nil {
 		return c.lost(ctx, p, FaultFooter, err.Error())
 	}
@@ -191,9 +199,9 @@ func (c *Checker) compare(ctx context.Context, p mailbox.Pack, o *object) error 
 
 // header checks the beginning and gives where bodies may start.
 func (c *Checker) header(p mailbox.Pack, head []byte) (start int64, err error) {
-	group, id, n, err := parseHeader(head)
+	group, id, n, err := pack.ParseHeader(head)
 	if err == nil && (group != c.o.Group || id != p.ID) {
-		err = damaged("it says that it is pack %.128q of group %d", id, group)
+		err = notWhole("it says that it is pack %.128q of group %d", id, group)
 	}
 	if err != nil {
 		return 0, err
@@ -203,7 +211,7 @@ func (c *Checker) header(p mailbox.Pack, head []byte) (start int64, err error) {
 
 // bodies checks each body of the pack and returns those that lie where the
 // state says.
-func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries []Entry) (map[command.BodyID]bool, error) {
+func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries []pack.Entry) (map[command.BodyID]bool, error) {
 	placed := make(map[command.BodyID]bool, len(entries))
 	for _, e := range entries {
 		piece, needed, err := c.piece(p.ID, e.Body)
@@ -233,7 +241,7 @@ func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries
 	return placed, nil
 }
 
-func placeOf(id command.PackID, e Entry) mailbox.PackPiece {
+func placeOf(id command.PackID, e pack.Entry) mailbox.PackPiece {
 	return mailbox.PackPiece{Pack: id, Off: e.Off, Len: e.Len}
 }
 
@@ -300,7 +308,7 @@ func (c *Checker) found(p mailbox.Pack, id command.BodyID, f Fault, detail strin
 // where Suspicious says so, and after a check of every pack.
 func (c *Checker) Bodies(ctx context.Context) error {
 	for from := command.BodyID(0); ; {
-		bodies, err := c.o.State.Bodies(from, page)
+		bodies, err := c.o.State.Bodies(from, rowsAtOnce)
 		if err != nil {
 			return err
 		}
@@ -310,7 +318,7 @@ func (c *Checker) Bodies(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(bodies) < page || ctx.Err() != nil {
+		if len(bodies) < rowsAtOnce || ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
@@ -372,4 +380,11 @@ func pause(ctx context.Context, n, rate int64, began time.Time) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// rowsAtOnce is how many rows one view of the state is asked for.
+const rowsAtOnce = 512
+
+func notWhole(format string, args ...any) error {
+	return rookery.E("check pack", rookery.KindDamaged, fmt.Errorf(format, args...))
 }

@@ -1,4 +1,10 @@
-package pack
+// Package read reads encoded bodies from wherever they lie.
+//
+// It owns the order in which a body's places are tried (log, cache, store, the
+// log of another replica), what is read ahead, and the local cache of what was
+// fetched. It writes nothing to the store, decides nothing about a body's
+// place, and holds no key: all content it touches is ciphertext.
+package read
 
 import (
 	"context"
@@ -12,17 +18,18 @@ import (
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 )
 
-// BodiesOptions are what Bodies reads from. Store and Cache may be nil: then
+// Options are what Bodies reads from. Store and Cache may be nil: then
 // there is only the log.
-type BodiesOptions struct {
-	Log LogReader
+type Options struct {
+	Log pack.LogReader
 	// Checked is Log with the log's own check of the whole entry, which costs
 	// more: for what failed its check. Nil: Log.
-	Checked LogReader
+	Checked pack.LogReader
 	// Remote reads the log of another replica. Nil: there is none.
-	Remote LogReader
+	Remote pack.LogReader
 	// Body is a body's record as it is now. A reader holds an older one while
 	// the body is packed and the log let go.
 	Body func(rookery.GroupID, mailbox.BodyID) (mailbox.Body, error)
@@ -38,13 +45,13 @@ type BodiesOptions struct {
 // store, else the log of another replica. All methods may be called
 // concurrently.
 type Bodies struct {
-	o      BodiesOptions
+	o      Options
 	blocks *blocks
 	faults faults
 }
 
-// NewBodies makes Bodies. It does no I/O. Close ends what it reads ahead.
-func NewBodies(o BodiesOptions) *Bodies {
+// New makes Bodies. It does no I/O. Close ends what it reads ahead.
+func New(o Options) *Bodies {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,7 +77,7 @@ func (b *Bodies) ReadChecked(ctx context.Context, group rookery.GroupID, x mailb
 	return b.readAt(ctx, b.o.Checked, group, x, p, off)
 }
 
-func (b *Bodies) readAt(ctx context.Context, log LogReader, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
+func (b *Bodies) readAt(ctx context.Context, log pack.LogReader, group rookery.GroupID, x mailbox.Body, p []byte, off int64) error {
 	const op = "read body"
 	if off < 0 || int64(len(p)) > x.Encoded-off {
 		return rookery.E(op, rookery.KindInvalid,
@@ -148,7 +155,7 @@ func (b *Bodies) eachPiece(pieces []mailbox.PackPiece, p []byte, off int64, read
 // readPiece reads through blocks of the pack. Where the object is shorter than
 // it should be, the bytes asked for may still be there.
 func (b *Bodies) readPiece(ctx context.Context, group rookery.GroupID, q mailbox.PackPiece, p []byte, off int64) error {
-	t := target{group: group, pack: q.Pack, key: Key(group, q.Pack), size: q.Off + q.Len}
+	t := target{group: group, pack: q.Pack, key: pack.Key(group, q.Pack), size: q.Off + q.Len}
 	if b.o.Pack != nil {
 		t.whole = func() int64 {
 			k, err := b.o.Pack(group, q.Pack)
@@ -177,7 +184,7 @@ func (b *Bodies) readPiece(ctx context.Context, group rookery.GroupID, q mailbox
 
 // readStore reads just these bytes from the store.
 func (b *Bodies) readStore(ctx context.Context, group rookery.GroupID, q mailbox.PackPiece, p []byte, off int64) error {
-	key := Key(group, q.Pack)
+	key := pack.Key(group, q.Pack)
 	r, err := b.o.Store.Get(ctx, key, q.Off+off, int64(len(p)))
 	if err == nil {
 		defer r.Close()

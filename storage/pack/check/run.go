@@ -1,4 +1,4 @@
-package pack
+package check
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"rookery/storage/blob"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 )
 
 // Progress is how far a Checker is in its group.
@@ -44,7 +45,7 @@ func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick 
 	}
 	row := 0
 	for {
-		packs, err := c.o.State.Packs(s.Pack, page)
+		packs, err := c.o.State.Packs(s.Pack, rowsAtOnce)
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick 
 				return err
 			}
 		}
-		if len(packs) < page {
+		if len(packs) < rowsAtOnce {
 			break
 		}
 	}
@@ -105,7 +106,7 @@ func (c *Checker) step(ctx context.Context, p mailbox.Pack, pick func(mailbox.Pa
 func (c *Checker) someMissing(ctx context.Context) (bool, error) {
 	expected := 0
 	for after := command.PackID(""); ; {
-		packs, err := c.o.State.Packs(after, 4*page)
+		packs, err := c.o.State.Packs(after, 4*rowsAtOnce)
 		if err != nil {
 			return false, err
 		}
@@ -114,12 +115,12 @@ func (c *Checker) someMissing(ctx context.Context) (bool, error) {
 				expected++
 			}
 		}
-		if len(packs) < 4*page {
+		if len(packs) < 4*rowsAtOnce {
 			break
 		}
 	}
 	err := c.o.Store.List(ctx, "b/", func(i blob.Info) error {
-		group, id, ok := parseKey(i.Key)
+		group, id, ok := pack.ParseKey(i.Key)
 		if !ok || group != c.o.Group {
 			return nil
 		}
@@ -137,10 +138,10 @@ func (c *Checker) there(ctx context.Context, p mailbox.Pack) error {
 	if p.State == mailbox.PackDeleted {
 		return nil
 	}
-	info, err := c.o.Store.Stat(ctx, Key(c.o.Group, p.ID))
+	info, err := c.o.Store.Stat(ctx, pack.Key(c.o.Group, p.ID))
 	switch {
 	case rookery.Is(err, rookery.KindNotFound):
-		return c.lost(ctx, p, FaultMissing, "there is no object "+Key(c.o.Group, p.ID))
+		return c.lost(ctx, p, FaultMissing, "there is no object "+pack.Key(c.o.Group, p.ID))
 	case err == nil && info.Size != p.Size:
 		return c.lost(ctx, p, FaultSize, fmt.Sprintf("the object has %d bytes, the state says %d", info.Size, p.Size))
 	}
@@ -149,12 +150,12 @@ func (c *Checker) there(ctx context.Context, p mailbox.Pack) error {
 
 func (c *Checker) count(after command.PackID) (n int, err error) {
 	for {
-		packs, err := c.o.State.Packs(after, 4*page)
+		packs, err := c.o.State.Packs(after, 4*rowsAtOnce)
 		if err != nil {
 			return 0, err
 		}
 		n += len(packs)
-		if len(packs) < 4*page {
+		if len(packs) < 4*rowsAtOnce {
 			return n, nil
 		}
 		after = packs[len(packs)-1].ID

@@ -1,4 +1,4 @@
-package pack
+package check
 
 import (
 	"context"
@@ -12,11 +12,12 @@ import (
 	"rookery"
 	"rookery/storage/blob"
 	"rookery/storage/command"
+	"rookery/storage/pack"
 )
 
 // Rebuilt is what an object under the packs' prefix says of itself.
 type Rebuilt struct {
-	Index
+	pack.Index
 	Key string
 	// Salvaged says that its index was damaged: Entries are those found by
 	// reading the whole object, each with its digest proved.
@@ -77,15 +78,15 @@ func Rebuild(ctx context.Context, s blob.Store, fn func(Rebuilt) error) error {
 }
 
 func rebuild(ctx context.Context, s blob.Store, i blob.Info) (r Rebuilt, ok bool) {
-	group, id, ok := parseKey(i.Key)
+	group, id, ok := pack.ParseKey(i.Key)
 	if !ok {
 		return r, false
 	}
-	r = Rebuilt{Key: i.Key, Index: Index{Group: group, ID: id, Size: i.Size}}
-	start := int64(headerLen(id)) // the header says nothing that the name does not
-	tail, err := readTail(ctx, s, i.Key, i.Size)
+	r = Rebuilt{Key: i.Key, Index: pack.Index{Group: group, ID: id, Size: i.Size}}
+	start := int64(pack.HeaderLen(id)) // the header says nothing that the name does not
+	tail, err := pack.ReadTail(ctx, s, i.Key, i.Size)
 	if err == nil {
-		if r.Entries, err = parseTail(tail, start, i.Size); err == nil {
+		if r.Entries, err = pack.ParseTail(tail, start, i.Size); err == nil {
 			return r, true
 		}
 	}
@@ -95,32 +96,32 @@ func rebuild(ctx context.Context, s blob.Store, i blob.Info) (r Rebuilt, ok bool
 	}
 	r.Salvaged, r.Err = true, nil
 	if r.Entries, r.Err = salvage(ctx, s, i.Key, i.Size, start); r.Err == nil && len(r.Entries) == 0 {
-		r.Err = damaged("%s: %w; no body was found in its %d bytes", i.Key, err, i.Size)
+		r.Err = notWhole("%s: %w; no body was found in its %d bytes", i.Key, err, i.Size)
 	}
 	return r, true
 }
 
 // salvage looks for the index of a pack wherever it may begin, and gives the
 // bodies in it that are proved by their digests.
-func salvage(ctx context.Context, s blob.Store, key string, size, start int64) ([]Entry, error) {
+func salvage(ctx context.Context, s blob.Store, key string, size, start int64) ([]pack.Entry, error) {
 	n := size
 	if size > maxWhole {
 		n = salvageTail
 	}
-	b, err := readRange(ctx, s, key, size-n, n)
+	b, err := pack.ReadRange(ctx, s, key, size-n, n)
 	if err != nil {
 		return nil, err
 	}
-	prove := func(e Entry) (bool, error) {
+	prove := func(e pack.Entry) (bool, error) {
 		if n == size {
 			return sha256.Sum256(b[e.Off:e.Off+e.Len]) == e.SHA256, nil
 		}
-		sum, _, err := digest(ctx, s, key, e.Off, e.Len)
+		sum, _, err := pack.Digest(ctx, s, key, e.Off, e.Len)
 		return sum == e.SHA256, err
 	}
 	// The last bytes of a body may read as part of the index's first number:
 	// the beginnings right behind the first that fits are tried too.
-	var best []Entry
+	var best []pack.Entry
 	for at, last := max(0, start-(size-n)), n; at < last; at++ {
 		if !beginsIndex(b[at:], start) {
 			continue
@@ -143,7 +144,7 @@ func salvage(ctx context.Context, s blob.Store, key string, size, start int64) (
 // the header.
 func beginsIndex(b []byte, start int64) bool {
 	count, n := binary.Uvarint(b)
-	if n <= 0 || count == 0 || count > MaxBodies {
+	if n <= 0 || count == 0 || count > pack.MaxBodies {
 		return false
 	}
 	_, k := binary.Uvarint(b[n:])
@@ -156,8 +157,8 @@ func beginsIndex(b []byte, start int64) bool {
 
 // proved reads entries up to the first that makes no sense, and leaves out
 // those whose bytes are others.
-func proved(b []byte, start, end int64, prove func(Entry) (bool, error)) (good []Entry, err error) {
-	EachEntry(b, func(e Entry) bool {
+func proved(b []byte, start, end int64, prove func(pack.Entry) (bool, error)) (good []pack.Entry, err error) {
+	pack.EachEntry(b, func(e pack.Entry) bool {
 		if e.Off < start || e.Len <= 0 || e.Len > end-e.Off {
 			return false
 		}

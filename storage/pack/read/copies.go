@@ -1,4 +1,4 @@
-package pack
+package read
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/storage/body"
 	"rookery/storage/mailbox"
+	"rookery/storage/pack"
 )
 
 // faults count reads that did not go as they should.
@@ -24,7 +25,7 @@ func (f *faults) fail() {
 }
 
 // ReadStats say how reading fares since the start.
-type ReadStats struct {
+type Stats struct {
 	// Gets are the requests to the store, Bytes what they brought.
 	Gets  uint64 `json:"gets"`
 	Bytes int64  `json:"bytes"`
@@ -40,8 +41,8 @@ type ReadStats struct {
 }
 
 // Stats gives a copy.
-func (b *Bodies) Stats() ReadStats {
-	s := ReadStats{Failed: b.faults.failed.Load(), Healed: b.faults.healed.Load(), Lost: b.faults.lost.Load()}
+func (b *Bodies) Stats() Stats {
+	s := Stats{Failed: b.faults.failed.Load(), Healed: b.faults.healed.Load(), Lost: b.faults.lost.Load()}
 	if at := b.faults.last.Load(); at != 0 {
 		when := time.Unix(at, 0).UTC()
 		s.LastFailed = &when
@@ -100,7 +101,7 @@ func CopyName(n int) string { return copies[n] }
 
 // Copy reads a body's copy n, from 1 to Copies and without the cache, nil where
 // there is no such copy. What it gives is checked by nobody yet.
-func (b *Bodies) Copy(group rookery.GroupID, x mailbox.Body, n int) BodyReader {
+func (b *Bodies) Copy(group rookery.GroupID, x mailbox.Body, n int) pack.BodyReader {
 	switch n {
 	case 1:
 		return func(ctx context.Context, p []byte, off int64) error { return b.readAgain(ctx, group, x, p, off) }
@@ -142,7 +143,7 @@ func (b *Bodies) readAgain(ctx context.Context, group rookery.GroupID, x mailbox
 	}
 	return b.eachPiece(x.Pack, p, off, func(q mailbox.PackPiece, p []byte, off int64) error {
 		first := q.Off + off
-		b.blocks.drop(Key(group, q.Pack), first/blockSize, (first+int64(len(p))-1)/blockSize)
+		b.blocks.drop(pack.Key(group, q.Pack), first/blockSize, (first+int64(len(p))-1)/blockSize)
 		return b.readStore(ctx, group, q, p, off)
 	})
 }
