@@ -41,7 +41,7 @@ func (a auditor) end(ctx context.Context, call uint64, outcome string) error {
 // adminOrders declare what operators may ask a node for beside its settings and
 // its members.
 func (n *Node) adminOrders() []func(*routes) {
-	return []func(*routes){n.storageOrders, n.keyOrders, n.accountOrders, n.auditOrders}
+	return []func(*routes){n.storageOrders, n.keyOrders, n.accountOrders, n.sessionOrders, n.auditOrders}
 }
 
 // auditPage bounds the rows of one answer.

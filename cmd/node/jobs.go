@@ -14,6 +14,7 @@ func (n *Node) startJobs() {
 	n.job("certificate", n.peers.RenewCertificate)
 	n.job("missing bodies", n.groups.FetchMissing)
 	n.job("sessions of clients", n.edge.Run)
+	n.job("accounts of sessions", n.clients.Run)
 	n.job("keys", n.keys.Run)
 	n.job("moves of accounts", n.moves.Run)
 	n.job("object store", n.objects.Run)

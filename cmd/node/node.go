@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/clients"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
@@ -103,6 +104,7 @@ type Node struct {
 	accounts  *account.Store
 	deliver   *delivery.Deliverer
 	edge      *edge.Edge
+	clients   *clients.Service
 	moves     *moves.Service
 	health    *health
 	peers     *peers.Peers
@@ -326,6 +328,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.hears.edge.Store(n.edge)
+	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
 	n.host = n.registry.Host(members.Works{
 		Packers: n.objects, Sessions: n.edge,
 		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
@@ -344,6 +347,7 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 }
 
 func (n *Node) serve(ctx context.Context) error {
+	n.clients.Serve()
 	n.openQuestions()
 	n.startJobs()
 	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}

@@ -39,7 +39,7 @@ func verbs(s *shell) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(devVerb(s), initVerb(s), tokenVerb(s), joinVerb(s), serveVerb(s), statusVerb(s), configVerb(s),
-		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storageVerb(s), keyVerb(s), accountVerb(s), auditVerb(s),
+		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storageVerb(s), keyVerb(s), accountVerb(s), sessionVerb(s), auditVerb(s),
 		recoverVerb(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()

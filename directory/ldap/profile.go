@@ -240,6 +240,15 @@ func (p *profile) loginFilter(l directory.Login) string {
 
 // keyFilter finds the entry with a key that key made; empty when none has it.
 func (p *profile) keyFilter(key string) string {
+	items := p.keyItems(key)
+	if items == "" {
+		return ""
+	}
+	return "(&" + p.UserFilter + "(|" + items + "))"
+}
+
+// keyItems are what any of must hold for an entry to have a key.
+func (p *profile) keyItems(key string) string {
 	var b strings.Builder
 	raw, err := hex.DecodeString(strings.TrimPrefix(key, "x"))
 	switch {
@@ -260,7 +269,7 @@ func (p *profile) keyFilter(key string) string {
 			item(&b, p.Key, key[:8]+"-"+key[8:16]+"-"+key[16:24]+"-"+key[24:])
 		}
 	}
-	return "(&" + p.UserFilter + "(|" + b.String() + "))"
+	return b.String()
 }
 
 func items(b *strings.Builder, attrs []string, value string) {

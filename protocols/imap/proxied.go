@@ -87,6 +87,7 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 		return rookery.E("adopt session", rookery.KindLimit, errTooMany)
 	}
 	s.login, s.state = p.Login, authenticated
+	s.enter(p.Account)
 	s.srv.log.Info("IMAP session from another node", "session", s.id, "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
 	return nil
 }
@@ -106,10 +107,7 @@ func (srv *Server) Leave(gone func(rookery.AccountID) bool) {
 	srv.mu.Unlock()
 	for s, id := range all {
 		if gone(id) {
-			s.mu.Lock()
-			s.leaving = true
-			s.mu.Unlock()
-			s.ring()
+			s.leave("")
 		}
 	}
 }

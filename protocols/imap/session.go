@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/listen"
 	"rookery/storage/account"
 )
 
@@ -63,9 +64,11 @@ type session struct {
 	bye  bool      // close after this command
 
 	mu      sync.Mutex
-	leaving bool // the account is not served here any more
-	waiting bool // blocked for input that may never come
-	rung    bool // ring was called
+	leaving bool           // the account is not served here any more, or ended is set
+	ended   string         // why an operator or the directory ends the session
+	who     listen.Session // signed in and served here
+	waiting bool           // blocked for input that may never come
+	rung    bool           // ring was called
 }
 
 func newSession(srv *Server, conn net.Conn, mode Mode) *session {
@@ -288,7 +291,10 @@ func (s *session) handshake() bool {
 
 // farewell says BYE where the client can still hear it.
 func (s *session) farewell(err error) {
+	why := s.why()
 	switch {
+	case errors.Is(err, errRung) && why != "":
+		s.out.Text("* BYE ").Text(why).CRLF()
 	case errors.Is(err, errRung) && !s.srv.conns.Draining():
 		s.out.Text("* BYE [UNAVAILABLE] The account is served by another node now; connect again\r\n")
 	case errors.Is(err, errRung):

@@ -153,6 +153,7 @@ func (s *session) signIn(ctx context.Context, c signin.Credentials) error {
 	}
 	s.login, s.state = r.Entry.Login, authenticated
 	if s.onward == nil {
+		s.enter(r.Account)
 		capabilities = s.srv.registry.capabilities(s)
 	}
 	s.done = reply{"OK", "CAPABILITY " + capabilities, "Signed in"}

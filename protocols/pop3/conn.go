@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"rookery"
 	"rookery/protocols/listen"
 )
 
@@ -43,7 +42,8 @@ type conn struct {
 	session  session
 
 	mu       sync.Mutex
-	account  rookery.AccountID // signed in and served here
+	who      listen.Session // signed in and served here
+	ended    string         // why an operator or the directory ends the session
 	idle     bool
 	draining bool
 }
@@ -215,6 +215,8 @@ func trim(line []byte, err error) ([]byte, error) {
 // farewell tells the client why the connection ends, where it still listens.
 func (c *conn) farewell(err error) {
 	switch {
+	case errors.Is(err, errDraining) && c.why() != "":
+		c.err("%s", c.why())
 	case errors.Is(err, errDraining):
 		c.err("[SYS/TEMP] Shutting down, try again later")
 	case errors.Is(err, errLong):

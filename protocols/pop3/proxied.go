@@ -77,10 +77,7 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 // after the command that runs.
 func (s *Server) Leave(gone func(rookery.AccountID) bool) {
 	for _, c := range s.conns.All() {
-		c.mu.Lock()
-		id := c.account
-		c.mu.Unlock()
-		if id != (rookery.AccountID{}) && gone(id) {
+		if who := c.client(); who.ID != "" && gone(who.Account) {
 			c.Drain()
 		}
 	}

@@ -113,9 +113,7 @@ func (s *session) take(ctx context.Context, id rookery.AccountID, login string) 
 	}
 	s.drop, s.login, s.signInBy = drop, login, time.Time{}
 	s.deleted = make(map[int]struct{})
-	s.c.mu.Lock()
-	s.c.account = id
-	s.c.mu.Unlock()
+	s.c.enter(id, login)
 	for _, m := range s.listing.messages {
 		s.bytes += uint64(m.size)
 	}

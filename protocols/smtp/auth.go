@@ -74,6 +74,7 @@ func (s *session) signIn(c signin.Credentials) Reply {
 		return s.signInFailed(err)
 	}
 	s.user = &entry
+	s.conn.enter(s.id, &entry)
 	return say(235, enhanced{2, 7, 0}, "Signed in")
 }
 

@@ -50,6 +50,8 @@ type conn struct {
 	mu       sync.Mutex
 	idle     bool // waiting for a command
 	draining bool
+	who      listen.Session // signed in
+	goodbye  string         // why an operator or the directory ends the session
 }
 
 // The bounds of a connection.
@@ -145,6 +147,8 @@ func (c *conn) serve() {
 func (c *conn) ended(err error) {
 	c.closing = true
 	switch {
+	case errors.Is(err, errDraining) && c.why() != "":
+		c.send(say(421, enhanced{4, 7, 0}, c.why()))
 	case errors.Is(err, errDraining):
 		c.send(say(421, enhanced{4, 3, 2}, "Shutting down, try again later"))
 	case errors.Is(err, os.ErrDeadlineExceeded):

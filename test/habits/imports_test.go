@@ -69,6 +69,8 @@ var rules = []rule{
 	{"rookery/cmd/node/members", "rookery/directory", nil, "nodes are no people"},
 	{"rookery/cmd/node/moves", "rookery/cmd/node/members", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/moves", "rookery/protocols", nil, "an account moves without knowing who has it open"},
+	{"rookery/cmd/node/clients", "rookery/cmd/node/edge", nil, "sessions are known by what all protocols tell of them"},
+	{"rookery/cmd/node/clients", "rookery/cmd/node/directories", nil, "who is served is asked about; how, is the directories' to know"},
 	{"rookery/cmd/node/edge", "rookery/cmd/node/members", nil, "the edge asks whether a group may run here; it knows no placement"},
 	{"rookery/cmd/node/edge", "rookery/cmd/node/objects", nil, "the edge reads mail through accounts, wherever it lies"},
 	{"rookery/cmd/node/edge", "rookery/cmd/node/directories", nil, "the edge asks a directory and knows no way to one"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -54,6 +55,26 @@ func (p *Directories) ByKey(ctx context.Context, key string) (directory.Entry, e
 		}
 	}
 	return directory.Entry{}, rookery.E("look up entry", rookery.KindNotFound, fmt.Errorf("%.200q is no entry of a directory in the settings", key))
+}
+
+// Standing says how entries stand, by their keys, past every cache. Of those
+// whose directory cannot say it says nothing; the error is KindUnavailable then.
+func (p *Directories) Standing(ctx context.Context, keys []string) (map[string]directory.Standing, error) {
+	g, err := p.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer g.users.Done()
+	all := map[string]directory.Standing{}
+	var errs []error
+	for _, d := range g.opened {
+		began := time.Now()
+		some, err := d.Standing(ctx, keys)
+		p.observe("standing", err, time.Since(began))
+		errs = append(errs, err)
+		maps.Copy(all, some)
+	}
+	return all, errors.Join(errs...)
 }
 
 // Named gives the entry that an operator names by an address or a login, past

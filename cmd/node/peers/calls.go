@@ -60,6 +60,10 @@ var (
 	// LeftStages asks a node which of these stages of its own it will never
 	// deliver.
 	LeftStages = Call[Stages, Stages]{"stages"}
+	// ClientSessions asks for the sessions of clients that have signed in.
+	ClientSessions = Call[SessionFilter, Sessions]{"sessions"}
+	// EndSessions ends some, and gives how many.
+	EndSessions = Call[SessionFilter, Count]{"endsessions"}
 	// EraseProgress asks the leader of the system group how far the erasure of
 	// accounts is.
 	EraseProgress = Call[Nothing, Text]{"eraseprogress"}
