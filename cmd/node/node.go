@@ -287,6 +287,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.lookedUp)
+	n.people.RetryWhen(n.mayRetry)
 	if version > 0 {
 		if err := n.people.Use(ctx, &set); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"rookery"
@@ -15,6 +16,9 @@ func (n *Node) report() peers.Report {
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	stored := n.hears.objects.Load()
+	if n.people != nil {
+		r.Refused = n.people.Refused()
+	}
 	if stored != nil {
 		r.Place = stored.Place()
 	}
@@ -30,6 +34,18 @@ func (n *Node) report() peers.Report {
 		}
 	}
 	return r
+}
+
+// mayRetry reports whether this node is the one to try a directory's refused
+// service password again: the leader of the system group is, and the others
+// once it was accepted from there.
+func (n *Node) mayRetry(directory string) bool {
+	leader, err := n.groups.Leader(rookery.SystemGroup)
+	if err != nil || leader == "" { // "" is this one
+		return err == nil
+	}
+	r, ok := n.reports.Of(leader)
+	return ok && !slices.Contains(r.Refused, directory)
 }
 
 // sessions counts the clients' connections.

@@ -80,6 +80,11 @@ type Config struct {
 	// PageSize is the entries asked for at once when listing; 500.
 	PageSize int
 
+	// Retry reports whether a service password that was refused may be tried
+	// again once the account has rested; of several nodes one does, so that the
+	// account is not locked. nil: it may.
+	Retry func() bool
+
 	// Dial opens the plain connections; nil is TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
@@ -108,6 +113,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Dial == nil {
 		c.Dial = dialTCP
+	}
+	if c.Retry == nil {
+		c.Retry = func() bool { return true }
 	}
 	for _, f := range []struct{ have, want *time.Duration }{
 		{&c.DialTimeout, &d.DialTimeout}, {&c.OperationTimeout, &d.OperationTimeout},

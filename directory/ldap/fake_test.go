@@ -24,6 +24,8 @@ type windows struct {
 	url      string
 	bindCode atomic.Int32
 	bindText atomic.Value // string
+	svcCode  atomic.Int32 // of the service account
+	svcBinds atomic.Int32
 	search   atomic.Int32 // result code of user searches
 	loose    atomic.Bool  // matches like Active Directory: accents do not count
 }
@@ -66,7 +68,12 @@ func (w *windows) bind(rw *gldap.ResponseWriter, r *gldap.Request) {
 	resp := r.NewBindResponse(gldap.WithResponseCode(gldap.ResultSuccess))
 	defer func() { rw.Write(resp) }()
 	m, err := r.GetSimpleBindMessage()
-	if err != nil || strings.HasPrefix(m.UserName, "svc") {
+	if err != nil {
+		return
+	}
+	if strings.HasPrefix(m.UserName, "svc") {
+		w.svcBinds.Add(1)
+		resp.SetResultCode(int(w.svcCode.Load()))
 		return
 	}
 	resp.SetResultCode(int(w.bindCode.Load()))

@@ -32,6 +32,7 @@ type Directory struct {
 	logger  *slog.Logger
 	servers []*server
 	profile atomic.Pointer[profile] // nil until a server has been asked
+	account *serviceAccount
 
 	ctx      context.Context // ends at Close
 	cancel   context.CancelFunc
@@ -77,7 +78,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Directory, err
 
 // assemble makes a directory that nothing watches yet.
 func assemble(cfg Config, logger *slog.Logger) (*Directory, error) {
-	d := &Directory{cfg: cfg, logger: logger.With("directory", cfg.Name), now: time.Now, revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
+	d := &Directory{cfg: cfg, logger: logger.With("directory", cfg.Name), now: time.Now, account: newServiceAccount(), revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	for _, u := range cfg.URLs {
 		s, err := newServer(d, u)

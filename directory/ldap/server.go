@@ -167,7 +167,8 @@ func (s *server) dialService(ctx context.Context) (*conn, error) {
 	}
 	stop := context.AfterFunc(ctx, c.discard)
 	defer stop()
-	if err := c.Bind(s.d.cfg.BindDN, s.d.cfg.Password); err != nil {
+	err = s.d.account.bind(ctx, s.d.now, s.d.cfg.Retry, func() error { return c.Bind(s.d.cfg.BindDN, s.d.cfg.Password) })
+	if err != nil {
 		c.discard()
 		return nil, fmt.Errorf("the service account %s cannot bind: %w", s.d.cfg.BindDN, explainResult(err))
 	}

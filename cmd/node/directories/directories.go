@@ -23,6 +23,7 @@ type Directories struct {
 	dial    func(ctx context.Context, address string) (net.Conn, error)
 	logger  *slog.Logger
 	observe func(request string, err error, took time.Duration)
+	retry   func(id string) bool // nil: yes
 
 	mu      sync.Mutex
 	current *generation
@@ -45,7 +46,7 @@ type generation struct {
 type Opened struct {
 	*ldap.Directory
 	Cache *directory.Cache
-	By    ldap.Config // without Dial
+	By    ldap.Config // without Dial and Retry
 	ca    []byte      // content of by.CAFile
 }
 
@@ -71,6 +72,10 @@ func (g *generation) has(d *Opened) bool { return g != nil && slices.Contains(g.
 func New(dial func(ctx context.Context, address string) (net.Conn, error), logger *slog.Logger, observe func(request string, err error, took time.Duration)) *Directories {
 	return &Directories{dial: dial, logger: logger, observe: observe}
 }
+
+// RetryWhen sets who says whether this node may try the refused service password
+// of the directory with an id again. It is called before Use.
+func (p *Directories) RetryWhen(retry func(id string) bool) { p.retry = retry }
 
 // Use opens the directories of the settings and puts them in the place of the
 // former ones, of which those stay that are set as they were. Where one cannot
@@ -121,6 +126,9 @@ func (p *Directories) open(ctx context.Context, was *generation, by ldap.Config)
 	}
 	c := by
 	c.Dial = p.dial
+	if p.retry != nil {
+		c.Retry = func() bool { return p.retry(by.ID) }
+	}
 	d, err := ldap.Open(ctx, c, p.logger)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,21 @@ func (p *Directories) Trouble() map[string]error {
 	return bad
 }
 
+// Refused are the ids of the directories that refuse the service password.
+func (p *Directories) Refused() (ids []string) {
+	g, err := p.begin()
+	if err != nil {
+		return nil
+	}
+	defer g.users.Done()
+	for _, d := range g.opened {
+		if d.Directory.Refused() {
+			ids = append(ids, d.By.ID)
+		}
+	}
+	return ids
+}
+
 // Stats are the numbers of the directories.
 type Stats struct {
 	// Hits and Misses are of what was remembered.

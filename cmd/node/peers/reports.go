@@ -30,6 +30,8 @@ type Report struct {
 	Place string `cbor:"11,keyasint,omitempty"`
 	// Settings says why the stored settings are not in force on it, if so.
 	Settings string `cbor:"12,keyasint,omitempty"`
+	// Refused are the ids of the directories that refuse it the service password.
+	Refused []string `cbor:"13,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.
