@@ -11,6 +11,7 @@ import (
 	"rookery"
 	"rookery/cluster/gossip"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 )
 
 // bothPorts listens on TCP and UDP with one port number.
@@ -30,7 +31,7 @@ func bothPorts(t *testing.T) (net.Listener, net.PacketConn) {
 
 // TestOnePort gossips over UDP and over streams inside the mTLS port.
 func TestOnePort(t *testing.T) {
-	authority, err := transport.CreateAuthority(time.Now())
+	authority, err := identity.CreateAuthority(time.Now())
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -38,20 +39,20 @@ func TestOnePort(t *testing.T) {
 	var nodes []*gossip.Gossip
 	var seed string
 	events := make(chan gossip.Event, 100)
-	ids, keys := []*transport.Identity{}, map[rookery.NodeID][32]byte{}
+	ids, keys := []*identity.Identity{}, map[rookery.NodeID][32]byte{}
 	for i := range 3 {
 		name := rookery.NodeID(fmt.Sprintf("n%d", i+1))
-		request, key1, err := transport.NewRequest(name)
+		request, key1, err := identity.NewRequest(name)
 		must(t, err)
 		cert, err := authority.Issue(request, name, time.Now())
 		must(t, err)
-		id, err := transport.NewIdentity(cert, key1, authority.CertificatePEM())
+		id, err := identity.NewIdentity(cert, key1, authority.CertificatePEM())
 		must(t, err)
 		ids, keys[name] = append(ids, id), id.KeyHash()
 	}
 	for i, id := range ids {
 		tr, err := transport.New(transport.Options{
-			Credentials: transport.NewCredentials(id), Logger: quiet,
+			Credentials: identity.NewCredentials(id), Logger: quiet,
 			Member:    func(n rookery.NodeID) ([32]byte, bool) { k, ok := keys[n]; return k, ok },
 			Addresses: func(rookery.NodeID) (string, bool) { return "", false },
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"rookery/cluster/transport/identity"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +83,7 @@ func (t *Transport) serve(c *conn, entered func()) {
 		t.serveJoin(c)
 		return
 	}
-	_, node, err := nodeOf(state.PeerCertificates[0]) // verified by serverConfig
+	_, node, err := identity.NodeOf(state.PeerCertificates[0]) // verified by serverConfig
 	if err != nil {
 		entered()
 		c.cut()
@@ -139,9 +140,9 @@ func (t *Transport) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error
 	}
 	switch proto, _, _ := strings.Cut(hello.SupportedProtos[0], "+"); {
 	case proto == protoJoin && t.opts.Join != nil:
-		cfg.Certificates = []tls.Certificate{id.guest}
+		cfg.Certificates = []tls.Certificate{id.JoinCertificate()}
 	case slices.Contains([]string{protoRaft, protoRPC, protoStream, protoGossip}, proto):
-		cfg.Certificates = []tls.Certificate{id.pair}
+		cfg.Certificates = []tls.Certificate{id.Certificate()}
 		cfg.ClientAuth = tls.RequireAnyClientCert
 		cfg.VerifyConnection = func(cs tls.ConnectionState) error { return t.admit(id, cs) }
 	default:
@@ -150,8 +151,8 @@ func (t *Transport) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error
 	return cfg, nil
 }
 
-func (t *Transport) admit(id *Identity, cs tls.ConnectionState) error {
-	_, node, err := id.verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageClientAuth)
+func (t *Transport) admit(id *identity.Identity, cs tls.ConnectionState) error {
+	_, node, err := id.Verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageClientAuth)
 	if err != nil || t.opts.Removed(node) { // who was removed is told so, after the handshake
 		return err
 	}
@@ -173,7 +174,7 @@ func (t *Transport) pinned(node rookery.NodeID, cert *x509.Certificate) error {
 	if !ok {
 		return rookery.E(op, rookery.KindDenied, fmt.Errorf("node %s: %w", node, errNoMember))
 	}
-	if keyHash(cert) != key {
+	if identity.CertificateKeyHash(cert) != key {
 		return rookery.E(op, rookery.KindDenied, fmt.Errorf(
 			"the public key is not the one that node %s registered with: its identity was lost and made anew, or somebody has the cluster CA's key", node))
 	}

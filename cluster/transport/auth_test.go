@@ -16,12 +16,13 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 )
 
 // outsider is a node with any identity that knows c's addresses.
-func (c *cluster) outsider(id *transport.Identity, clock func() time.Time) *transport.Transport {
+func (c *cluster) outsider(id *identity.Identity, clock func() time.Time) *transport.Transport {
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(id), Member: c.member, Addresses: c.addresses, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+		Credentials: identity.NewCredentials(id), Member: c.member, Addresses: c.addresses, Clock: clock, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(c.t, err)
 	c.t.Cleanup(func() { tr.Close(context.Background()) })
@@ -32,27 +33,27 @@ func TestWhoIsRefused(t *testing.T) {
 	c := newCluster(t)
 	b := c.node("b", nil)
 	b.Handle("echo", echo)
-	foreign, err := transport.CreateAuthority(time.Now())
+	foreign, err := identity.CreateAuthority(time.Now())
 	must(t, err)
 	now := time.Now()
-	good := identity(t, c.authority, "good", now)
+	good := issued(t, c.authority, "good", now)
 	sameCluster, err := c.authority.Successor(now)
 	must(t, err)
-	untrusted := identity(t, sameCluster, "good", now)
+	untrusted := issued(t, sameCluster, "good", now)
 	untrusted, err = untrusted.Trusting(append(sameCluster.CertificatePEM(), c.authority.CertificatePEM()...))
 	must(t, err)
-	long := now.Add(-transport.NodeLifetime - time.Hour)
+	long := now.Add(-identity.NodeLifetime - time.Hour)
 	back := func() time.Time { return long.Add(time.Hour) }
 	for name, x := range map[string]struct {
-		id    *transport.Identity
+		id    *identity.Identity
 		clock func() time.Time
 	}{
-		"another cluster":     {identity(t, foreign, "good", now), nil},
+		"another cluster":     {issued(t, foreign, "good", now), nil},
 		"unknown authority":   {untrusted, nil},
-		"expired":             {identity(t, c.authority, "good", long), nil},
-		"expired, clock back": {identity(t, c.authority, "good", long), back},
-		"not yet valid":       {identity(t, c.authority, "good", now.Add(24*time.Hour)), nil},
-		"not a member":        {identity(t, c.authority, "stranger", now), nil},
+		"expired":             {issued(t, c.authority, "good", long), nil},
+		"expired, clock back": {issued(t, c.authority, "good", long), back},
+		"not yet valid":       {issued(t, c.authority, "good", now.Add(24*time.Hour)), nil},
+		"not a member":        {issued(t, c.authority, "stranger", now), nil},
 	} {
 		if x.id.Node == "good" {
 			c.register(x.id, "") // so that its key is no reason
@@ -78,11 +79,11 @@ func TestMintedCertificateIsRefused(t *testing.T) {
 	b.Handle("echo", echo)
 	_, err := a.Call(within(t), "b", "echo", nil)
 	must(t, err)
-	thief := c.outsider(identity(t, c.authority, "a", time.Now()), nil)
+	thief := c.outsider(issued(t, c.authority, "a", time.Now()), nil)
 	_, err = thief.Call(within(t), "b", "echo", nil)
 	wantKind(t, "call under a minted certificate", err, rookery.KindUnavailable)
 
-	impostor := c.outsider(identity(t, c.authority, "b", time.Now()), nil)
+	impostor := c.outsider(issued(t, c.authority, "b", time.Now()), nil)
 	impostor.Handle("echo", echo)
 	l := listen(t)
 	must(t, impostor.Start(l))
@@ -105,7 +106,7 @@ func TestMintedCertificateIsRefused(t *testing.T) {
 // A renewed certificate keeps the node's key, which is what the others know.
 func TestRenewedCertificateIsTheSameNode(t *testing.T) {
 	c := newCluster(t)
-	var creds *transport.Credentials
+	var creds *identity.Credentials
 	a := c.node("a", func(o *transport.Options) { creds = o.Credentials })
 	b := c.node("b", nil)
 	b.Handle("echo", echo)
@@ -127,7 +128,7 @@ func TestWrongNodeAnswers(t *testing.T) {
 	a, b := c.node("a", nil), c.node("b", nil)
 	b.Handle("echo", echo)
 	address, _ := c.addresses("b")
-	c.register(identity(t, c.authority, "c", time.Now()), address)
+	c.register(issued(t, c.authority, "c", time.Now()), address)
 	_, err := a.Call(within(t), "c", "echo", nil)
 	wantKind(t, "call that reaches another node", err, rookery.KindUnavailable)
 }
@@ -198,7 +199,7 @@ func TestRemovedNodeIsCutOff(t *testing.T) {
 // the order in which it is to be done.
 func TestRotation(t *testing.T) {
 	c := newCluster(t)
-	creds := map[rookery.NodeID]*transport.Credentials{}
+	creds := map[rookery.NodeID]*identity.Credentials{}
 	keep := func(n rookery.NodeID) func(*transport.Options) {
 		return func(o *transport.Options) { creds[n] = o.Credentials }
 	}
@@ -227,7 +228,7 @@ func TestRotation(t *testing.T) {
 	next, err := c.authority.Successor(time.Now())
 	must(t, err)
 	both := append(c.authority.CertificatePEM(), next.CertificatePEM()...)
-	each := func(f func(id *transport.Identity) (*transport.Identity, error)) {
+	each := func(f func(id *identity.Identity) (*identity.Identity, error)) {
 		for _, cr := range creds {
 			id, err := f(cr.Current())
 			must(t, err)
@@ -239,15 +240,15 @@ func TestRotation(t *testing.T) {
 		_, err := a.Call(within(t), "b", "echo", nil)
 		must(t, err)
 	}
-	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(both) })
-	each(func(id *transport.Identity) (*transport.Identity, error) {
+	each(func(id *identity.Identity) (*identity.Identity, error) { return id.Trusting(both) })
+	each(func(id *identity.Identity) (*identity.Identity, error) {
 		request, err := id.Request()
 		must(t, err)
 		cert, err := next.Issue(request, id.Node, time.Now())
 		must(t, err)
 		return id.Renewed(cert)
 	})
-	each(func(id *transport.Identity) (*transport.Identity, error) { return id.Trusting(next.CertificatePEM()) })
+	each(func(id *identity.Identity) (*identity.Identity, error) { return id.Trusting(next.CertificatePEM()) })
 	close(stop)
 	load.Wait()
 	// What is being opened when Recheck comes may be cut off, once each time.
@@ -259,18 +260,18 @@ func TestRotation(t *testing.T) {
 
 func TestIdentityFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tls")
-	_, err := transport.LoadIdentity(dir)
+	_, err := identity.LoadIdentity(dir)
 	wantKind(t, "no files", err, rookery.KindNotFound)
-	a, err := transport.CreateAuthority(time.Now())
+	a, err := identity.CreateAuthority(time.Now())
 	must(t, err)
-	old := identity(t, a, "n1", time.Now())
+	old := issued(t, a, "n1", time.Now())
 	must(t, old.Save(dir))
-	info, err := os.Stat(filepath.Join(dir, transport.KeyFile))
+	info, err := os.Stat(filepath.Join(dir, identity.KeyFile))
 	must(t, err)
 	if info.Mode().Perm() != 0o600 {
 		t.Fatalf("the key has mode %v", info.Mode())
 	}
-	creds := transport.NewCredentials(old)
+	creds := identity.NewCredentials(old)
 	changed, err := creds.Reload(dir)
 	if err != nil || changed {
 		t.Fatalf("reload without change: %v, %v", changed, err)
@@ -289,10 +290,10 @@ func TestIdentityFiles(t *testing.T) {
 }
 
 func TestRenewal(t *testing.T) {
-	a, err := transport.CreateAuthority(time.Now())
+	a, err := identity.CreateAuthority(time.Now())
 	must(t, err)
 	now := time.Now()
-	id := identity(t, a, "n1", now)
+	id := issued(t, a, "n1", now)
 	for days, want := range map[int]bool{0: false, 59: false, 61: true, 91: true} {
 		if got := now.Add(time.Duration(days) * 24 * time.Hour).After(id.Renewal()); got != want {
 			t.Errorf("after %d days: due %v", days, got)
@@ -301,20 +302,20 @@ func TestRenewal(t *testing.T) {
 }
 
 func TestAuthorityKeepsItself(t *testing.T) {
-	a, err := transport.CreateAuthority(time.Now())
+	a, err := identity.CreateAuthority(time.Now())
 	must(t, err)
 	key, err := a.KeyPEM()
 	must(t, err)
-	b, err := transport.ParseAuthority(a.CertificatePEM(), key)
+	b, err := identity.ParseAuthority(a.CertificatePEM(), key)
 	must(t, err)
 	if a.Cluster() != b.Cluster() || a.Fingerprint() != b.Fingerprint() {
 		t.Fatal("the authority changed on its way")
 	}
-	other, err := transport.CreateAuthority(time.Now())
+	other, err := identity.CreateAuthority(time.Now())
 	must(t, err)
-	_, err = transport.ParseAuthority(other.CertificatePEM(), key)
+	_, err = identity.ParseAuthority(other.CertificatePEM(), key)
 	wantKind(t, "another's key", err, rookery.KindInvalid)
-	request, _, err := transport.NewRequest("n1")
+	request, _, err := identity.NewRequest("n1")
 	must(t, err)
 	for _, node := range []rookery.NodeID{"", "a/b", "../x", "a b", ".x", rookery.NodeID(make([]byte, 65))} {
 		_, err := a.Issue(request, node, time.Now())

@@ -11,13 +11,14 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cluster/transport/transporttest"
 )
 
 // cluster is a cluster's authority and address book for a test.
 type cluster struct {
 	t         testing.TB
-	authority *transport.Authority
+	authority *identity.Authority
 
 	mu      sync.Mutex
 	address map[rookery.NodeID]string
@@ -25,7 +26,7 @@ type cluster struct {
 }
 
 func newCluster(t testing.TB) *cluster {
-	a, err := transport.CreateAuthority(time.Now().Add(-2 * transport.NodeLifetime))
+	a, err := identity.CreateAuthority(time.Now().Add(-2 * identity.NodeLifetime))
 	must(t, err)
 	return &cluster{t: t, authority: a, address: map[rookery.NodeID]string{}, members: map[rookery.NodeID][32]byte{}}
 }
@@ -44,13 +45,13 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-func identity(t testing.TB, a *transport.Authority, node rookery.NodeID, now time.Time) *transport.Identity {
+func issued(t testing.TB, a *identity.Authority, node rookery.NodeID, now time.Time) *identity.Identity {
 	t.Helper()
-	request, key, err := transport.NewRequest(node)
+	request, key, err := identity.NewRequest(node)
 	must(t, err)
 	cert, err := a.Issue(request, node, now)
 	must(t, err)
-	id, err := transport.NewIdentity(cert, key, a.CertificatePEM())
+	id, err := identity.NewIdentity(cert, key, a.CertificatePEM())
 	must(t, err)
 	return id
 }
@@ -69,7 +70,7 @@ func (c *cluster) addresses(n rookery.NodeID) (string, bool) {
 	return a, ok
 }
 
-func (c *cluster) register(id *transport.Identity, address string) {
+func (c *cluster) register(id *identity.Identity, address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := id.Node
@@ -95,7 +96,7 @@ func listen(t testing.TB) net.Listener {
 func (c *cluster) node(name rookery.NodeID, change func(*transport.Options)) *transport.Transport {
 	c.t.Helper()
 	o := transport.Options{
-		Credentials: transport.NewCredentials(identity(c.t, c.authority, name, time.Now())),
+		Credentials: identity.NewCredentials(issued(c.t, c.authority, name, time.Now())),
 		Member:      c.member, Addresses: c.addresses, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -127,9 +128,9 @@ func echo(_ context.Context, from rookery.NodeID, body []byte) ([]byte, error) {
 
 // inMemory starts a member on a network in memory.
 func (c *cluster) inMemory(n *transporttest.Network, name rookery.NodeID, address string) *transport.Transport {
-	id := identity(c.t, c.authority, name, time.Now())
+	id := issued(c.t, c.authority, name, time.Now())
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(id),
+		Credentials: identity.NewCredentials(id),
 		Member:      c.member, Addresses: c.addresses, Dial: n.Dialer(address), Logger: slog.New(slog.DiscardHandler),
 	})
 	must(c.t, err)

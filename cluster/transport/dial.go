@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"rookery/cluster/transport/identity"
 	"time"
 
 	"rookery"
@@ -48,10 +49,10 @@ func (t *Transport) connect(ctx context.Context, proto string, to rookery.NodeID
 	id := t.opts.Credentials.Current()
 	c := &conn{raw: raw, owner: &t.conns, proto: proto}
 	c.Conn = tls.Client(raw, &tls.Config{
-		MinVersion: tls.VersionTLS13, Time: t.opts.Clock, NextProtos: []string{proto}, Certificates: []tls.Certificate{id.pair},
+		MinVersion: tls.VersionTLS13, Time: t.opts.Clock, NextProtos: []string{proto}, Certificates: []tls.Certificate{id.Certificate()},
 		InsecureSkipVerify: true, // names are nodes, not hosts: VerifyConnection checks everything
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			_, node, err := id.verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageServerAuth)
+			_, node, err := id.Verify(cs.PeerCertificates, t.opts.Clock(), x509.ExtKeyUsageServerAuth)
 			if err == nil && to != "" && node != to {
 				err = fmt.Errorf("node %s answers at this address", node)
 			}
@@ -86,7 +87,7 @@ func (t *Transport) enter(ctx context.Context, c *conn, preface []byte) error {
 		return err
 	}
 	certs := c.ConnectionState().PeerCertificates
-	_, node, err := nodeOf(certs[0])
+	_, node, err := identity.NodeOf(certs[0])
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,10 @@
 // authority on both sides. The protocol is chosen by ALPN, one protocol a
 // connection.
 //
-// It owns the authority and the nodes' certificates, join tokens, who may
-// connect (registered members with their registered keys only), kept connections, and what a failed
-// call means: KindUnavailable that it cannot have reached its handler,
-// KindUnknown that it may have. It never retries a call, keeps no membership
-// (it asks), knows no Raft message and no mail, and stores nothing but the
-// files of an Identity.
+// It owns who may connect (registered members with their registered keys
+// only), kept connections, and what a failed call means: KindUnavailable that
+// it cannot have reached its handler, KindUnknown that it may have. It never
+// retries a call, keeps no membership (it asks), knows no Raft message and no
+// mail, and stores nothing. Certificates and join tokens are
+// transport/identity's.
 package transport

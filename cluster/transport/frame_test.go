@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"rookery/cluster/transport/identity"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func FuzzAnswers(f *testing.F) {
 
 func bare(t testing.TB) *Transport {
 	tr, err := New(Options{
-		Credentials: NewCredentials(&Identity{Node: "n", Cluster: "c"}), Logger: slog.New(slog.DiscardHandler),
+		Credentials: identity.NewCredentials(&identity.Identity{Node: "n", Cluster: "c"}), Logger: slog.New(slog.DiscardHandler),
 		Addresses: func(rookery.NodeID) (string, bool) { return "", false },
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"rookery/cluster/transport/identity"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // JoinRequest is what a joiner says.
 type JoinRequest struct {
-	Token Token
+	Token identity.Token
 	Node  rookery.NodeID
 	// Request is the certificate request, PEM.
 	Request []byte
@@ -86,14 +87,14 @@ func (t *Transport) serveJoin(c *conn) {
 
 // join reads a request and has it answered. failed counts against the host.
 func (t *Transport) join(c *conn) (answer joinAnswer, failed bool) {
-	refused := joinAnswer{Kind: rookery.KindCredentials, Text: errJoinRefused.Error()}
+	refused := joinAnswer{Kind: rookery.KindCredentials, Text: identity.ErrRefused.Error()}
 	b, err := readSized(c, maxJoinRequest)
 	var q joinRequest
 	if err != nil || cbor.Unmarshal(b, &q) != nil {
 		return refused, true
 	}
-	token, err := ParseToken(q.Token)
-	if err != nil || checkNode(rookery.NodeID(q.Node)) != nil || token.Cluster != t.opts.Credentials.Current().Cluster {
+	token, err := identity.ParseToken(q.Token)
+	if err != nil || identity.CheckNode(rookery.NodeID(q.Node)) != nil || token.Cluster != t.opts.Credentials.Current().Cluster {
 		return refused, true
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, joinTimeout)

@@ -10,22 +10,23 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 )
 
 // desk admits nodes as a system group would.
 type desk struct {
 	c           *cluster
 	mu          sync.Mutex
-	invitations map[string]*transport.Invitation
+	invitations map[string]*identity.Invitation
 	away        bool
 	asked       int
 }
 
-func (d *desk) invite(life time.Duration) transport.Token {
-	t := transport.MintToken(d.c.authority.Cluster(), d.c.authority.Fingerprint())
+func (d *desk) invite(life time.Duration) identity.Token {
+	t := identity.MintToken(d.c.authority.Cluster(), d.c.authority.Fingerprint())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.invitations[t.ID] = &transport.Invitation{ID: t.ID, Hash: t.Hash(), Expires: time.Now().Add(life)}
+	d.invitations[t.ID] = &identity.Invitation{ID: t.ID, Hash: t.Hash(), Expires: time.Now().Add(life)}
 	return t
 }
 
@@ -36,7 +37,7 @@ func (d *desk) join(_ context.Context, q transport.JoinRequest) (a transport.Joi
 	if d.away {
 		return a, rookery.E("join", rookery.KindUnavailable, errors.New("no leader"))
 	}
-	key, err := transport.KeyHash(q.Request)
+	key, err := identity.KeyHash(q.Request)
 	if err != nil {
 		return a, err
 	}
@@ -53,7 +54,7 @@ func (d *desk) join(_ context.Context, q transport.JoinRequest) (a transport.Joi
 }
 
 func newDesk(c *cluster) *desk {
-	return &desk{c: c, invitations: map[string]*transport.Invitation{}}
+	return &desk{c: c, invitations: map[string]*identity.Invitation{}}
 }
 
 func TestJoin(t *testing.T) {
@@ -62,9 +63,9 @@ func TestJoin(t *testing.T) {
 	b := c.node("b", func(o *transport.Options) { o.Join = d.join })
 	b.Handle("echo", echo)
 	address, _ := c.addresses("b")
-	token, err := transport.ParseToken(d.invite(time.Hour).Text())
+	token, err := identity.ParseToken(d.invite(time.Hour).Text())
 	must(t, err)
-	join := func(token transport.Token, node rookery.NodeID) (*transport.Identity, []byte, error) {
+	join := func(token identity.Token, node rookery.NodeID) (*identity.Identity, []byte, error) {
 		// 127.0.0.1:1 is a node that is away.
 		return transport.Join(within(t), transport.Joining{Token: token, Addresses: []string{"127.0.0.1:1", address}, Node: node, Info: []byte("zone 1")})
 	}
@@ -85,7 +86,7 @@ func TestJoin(t *testing.T) {
 	wantKind(t, "used token, same name, another key", err, rookery.KindCredentials)
 	_, _, err = join(d.invite(-time.Second), "late")
 	wantKind(t, "expired token", err, rookery.KindCredentials)
-	unknown := transport.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
+	unknown := identity.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
 	_, _, err = join(unknown, "liar")
 	wantKind(t, "unknown token", err, rookery.KindCredentials)
 	if strings.Contains(err.Error(), "secret reason") {
@@ -101,7 +102,7 @@ func TestJoinIsLimited(t *testing.T) {
 	address, _ := c.addresses("b")
 	var err error
 	for range 8 {
-		wrong := transport.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
+		wrong := identity.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
 		_, _, err = transport.Join(within(t), transport.Joining{Token: wrong, Addresses: []string{address}, Node: "x"})
 	}
 	wantKind(t, "the eighth wrong token", err, rookery.KindLimit)
@@ -116,10 +117,10 @@ func TestJoinChecksTheCluster(t *testing.T) {
 	d := newDesk(c)
 	c.node("b", func(o *transport.Options) { o.Join = d.join })
 	address, _ := c.addresses("b")
-	foreign := transport.MintToken(other.authority.Cluster(), other.authority.Fingerprint())
+	foreign := identity.MintToken(other.authority.Cluster(), other.authority.Fingerprint())
 	_, _, err := transport.Join(within(t), transport.Joining{Token: foreign, Addresses: []string{address}, Node: "x"})
 	wantKind(t, "another cluster", err, rookery.KindInvalid)
-	mixed := transport.MintToken(c.authority.Cluster(), other.authority.Fingerprint())
+	mixed := identity.MintToken(c.authority.Cluster(), other.authority.Fingerprint())
 	_, _, err = transport.Join(within(t), transport.Joining{Token: mixed, Addresses: []string{address}, Node: "x"})
 	wantKind(t, "another authority", err, rookery.KindInvalid)
 	_, _, err = transport.Join(within(t), transport.Joining{Token: foreign, Addresses: []string{address, "127.0.0.1:1"}, Node: "x"})
@@ -134,15 +135,15 @@ func TestJoinChecksTheCluster(t *testing.T) {
 
 func TestAdmits(t *testing.T) {
 	now := time.Now()
-	token := transport.MintToken("00112233445566778899aabbccddeeff", [32]byte{1})
-	i := transport.Invitation{ID: token.ID, Hash: token.Hash(), Expires: now.Add(time.Minute)}
+	token := identity.MintToken("00112233445566778899aabbccddeeff", [32]byte{1})
+	i := identity.Invitation{ID: token.ID, Hash: token.Hash(), Expires: now.Add(time.Minute)}
 	must(t, i.Admits(token, "a", [32]byte{7}, now))
 	i.UsedBy, i.UsedKey = "a", [32]byte{7}
 	must(t, i.Admits(token, "a", [32]byte{7}, now)) // its answer was lost
 	wantKind(t, "another key", i.Admits(token, "a", [32]byte{8}, now), rookery.KindCredentials)
 	wantKind(t, "another node", i.Admits(token, "b", [32]byte{7}, now), rookery.KindCredentials)
 	wantKind(t, "too late", i.Admits(token, "a", [32]byte{7}, i.Expires), rookery.KindCredentials)
-	other := transport.MintToken(token.Cluster, token.Authority)
+	other := identity.MintToken(token.Cluster, token.Authority)
 	other.ID = token.ID
 	wantKind(t, "another secret", i.Admits(other, "a", [32]byte{7}, now), rookery.KindCredentials)
 }
@@ -152,11 +153,11 @@ func FuzzParseToken(f *testing.F) {
 	for _, s := range []string{good, "", "v1....", strings.ToUpper(good), good + "=", " " + good + "\n"} {
 		f.Add(s)
 	}
-	if _, err := transport.ParseToken(good); err != nil {
+	if _, err := identity.ParseToken(good); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		token, err := transport.ParseToken(s)
+		token, err := identity.ParseToken(s)
 		if err != nil {
 			return
 		}

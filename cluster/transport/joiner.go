@@ -2,12 +2,11 @@ package transport
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"rookery/cluster/transport/identity"
 	"slices"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 // Joining is how a node asks to be let into a cluster.
 type Joining struct {
-	Token Token
+	Token identity.Token
 	// Addresses of nodes of the cluster, asked in turn.
 	Addresses []string
 	// Node is the joiner's own id.
@@ -35,7 +34,7 @@ type Joining struct {
 // followed by the next, with the same key; a refusal is final.
 // KindCredentials: the token is wrong, used or expired. KindInvalid: all
 // addresses are of another cluster than the token.
-func Join(ctx context.Context, j Joining) (*Identity, []byte, error) {
+func Join(ctx context.Context, j Joining) (*identity.Identity, []byte, error) {
 	const op = "join cluster"
 	if j.Clock == nil {
 		j.Clock = time.Now
@@ -43,13 +42,13 @@ func Join(ctx context.Context, j Joining) (*Identity, []byte, error) {
 	if j.Dial == nil {
 		j.Dial = dialTCP
 	}
-	if err := checkNode(j.Node); err != nil {
+	if err := identity.CheckNode(j.Node); err != nil {
 		return nil, nil, rookery.E(op, rookery.KindInvalid, err)
 	}
 	if len(j.Addresses) == 0 {
 		return nil, nil, rookery.E(op, rookery.KindInvalid, errors.New("no address of a node of the cluster is given"))
 	}
-	request, key, err := NewRequest(j.Node)
+	request, key, err := identity.NewRequest(j.Node)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,7 +73,7 @@ func Join(ctx context.Context, j Joining) (*Identity, []byte, error) {
 		return id, answer.Payload, nil
 	}
 	kind := rookery.KindUnavailable
-	if !slices.ContainsFunc(failed, func(err error) bool { return !errors.Is(err, errPinned) }) {
+	if !slices.ContainsFunc(failed, func(err error) bool { return !errors.Is(err, identity.ErrOtherCluster) }) {
 		kind = rookery.KindInvalid // asking again helps nothing
 	}
 	return nil, nil, &rookery.Error{Op: op, Kind: kind, Err: errors.Join(failed...)}
@@ -117,37 +116,18 @@ func (j *Joining) verify(cs tls.ConnectionState) error {
 	if cs.NegotiatedProtocol != protoJoin {
 		return errors.New("it does not admit nodes")
 	}
-	for _, cert := range cs.PeerCertificates {
-		if sha256.Sum256(cert.Raw) != j.Token.Authority {
-			continue
-		}
-		id := &Identity{Cluster: j.Token.Cluster, pool: x509.NewCertPool()}
-		id.pool.AddCert(cert)
-		if other, _, err := nodeOf(cs.PeerCertificates[0]); err == nil && other != id.Cluster {
-			return errPinned
-		}
-		_, _, err := id.verify(cs.PeerCertificates, j.Clock(), x509.ExtKeyUsageServerAuth)
-		return err
-	}
-	return errPinned
+	return j.Token.Verify(cs.PeerCertificates, j.Clock())
 }
 
 // accept checks what was given: it must be this node's, and of the token's
 // authority.
-func (j *Joining) accept(a joinAnswer, key []byte) (*Identity, error) {
-	id, err := NewIdentity(a.Certificate, key, a.Authorities)
+func (j *Joining) accept(a joinAnswer, key []byte) (*identity.Identity, error) {
+	id, err := identity.NewIdentity(a.Certificate, key, a.Authorities)
 	if err != nil {
 		return nil, err
 	}
 	if id.Node != j.Node || id.Cluster != j.Token.Cluster {
 		return nil, errors.New("the certificate is another node's")
 	}
-	for _, root := range id.roots {
-		if sha256.Sum256(root.Raw) == j.Token.Authority {
-			return id, nil
-		}
-	}
-	return nil, errPinned
+	return id, j.Token.Pins(id)
 }
-
-var errPinned = errors.New("it does not belong to the cluster that the token is of: mint a token on this cluster, or name a node of the other")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"rookery/cluster/transport/identity"
 	"time"
 
 	"rookery"
@@ -21,7 +22,7 @@ const (
 
 // Options of a Transport.
 type Options struct {
-	Credentials *Credentials
+	Credentials *identity.Credentials
 	// Member gives the KeyHash that the registry of nodes has for a member; ok
 	// is false for a node that is none. It is asked in every handshake, both
 	// ways, except to join, and must not block: a node that shows another key is

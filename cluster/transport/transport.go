@@ -86,7 +86,7 @@ func (t *Transport) Recheck() {
 		if c.peer == "" {
 			return false // on its way in: the handshake decides
 		}
-		_, _, err := id.verify(c.certs, now, c.usage)
+		_, _, err := id.Verify(c.certs, now, c.usage)
 		return err != nil || t.pinned(c.peer, c.certs[0]) != nil
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/peers"
 )
@@ -119,11 +120,11 @@ func TestSimOfTwoCopiesOneEnds(t *testing.T) {
 			return err == nil && at.Epoch == x.id.Epoch
 		})
 		// The copy began from what the node has on disk now.
-		ident, err := transport.LoadIdentity(filepath.Join(x.cfg.DataDir, certificateDir))
+		ident, err := identity.LoadIdentity(filepath.Join(x.cfg.DataDir, certificateDir))
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		copied, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: first.peers.Key,
+		copied, err := transport.New(transport.Options{Credentials: identity.NewCredentials(ident), Member: first.peers.Key,
 			Addresses: first.peers.Where, Dial: dialTCP(x.deps.Network)})
 		if err != nil {
 			c.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/peers"
 )
@@ -28,7 +29,7 @@ func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	request, key, err := transport.NewRequest(id.Node)
+	request, key, err := identity.NewRequest(id.Node)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -36,12 +37,12 @@ func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ident, err := transport.NewIdentity(cert, key, ca.CertificatePEM())
+	ident, err := identity.NewIdentity(cert, key, ca.CertificatePEM())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	tr, err := transport.New(transport.Options{
-		Credentials: transport.NewCredentials(ident), Member: near.peers.Key, Addresses: near.peers.Where, Dial: dialTCP(x.deps.Network),
+		Credentials: identity.NewCredentials(ident), Member: near.peers.Key, Addresses: near.peers.Where, Dial: dialTCP(x.deps.Network),
 	})
 	if err != nil {
 		c.t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
@@ -99,11 +100,11 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			}
 		}
 		c.off(removed)
-		ident, err := transport.LoadIdentity(filepath.Join(removed.cfg.DataDir, certificateDir))
+		ident, err := identity.LoadIdentity(filepath.Join(removed.cfg.DataDir, certificateDir))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ghost, err := transport.New(transport.Options{Credentials: transport.NewCredentials(ident), Member: stay[0].peers.Key,
+		ghost, err := transport.New(transport.Options{Credentials: identity.NewCredentials(ident), Member: stay[0].peers.Key,
 			Addresses: stay[0].peers.Where, Dial: dialTCP(removed.deps.Network)})
 		if err != nil {
 			t.Fatal(err)

@@ -92,6 +92,7 @@ var rules = []rule{
 	{"rookery", "github.com/prometheus/", []string{"rookery/cmd/node"}, "packages count in their own terms; the node names the metrics"},
 	{"rookery/storage/search", "rookery/storage/body", nil, "what matches is decided without keys: who searches hands the contents in"},
 	{"rookery/storage/message", "rookery/storage", nil, "what a message says is read without knowing where it lies or how it is encrypted"},
+	{"rookery/cluster/transport/identity", "rookery/cluster", nil, "who a node is does not depend on how it is reached"},
 	{"rookery/storage/pack/read", "rookery/storage/pack/check", nil, "a read serves whoever reads mail and judges no store"},
 	{"rookery/storage/pack/check", "rookery/storage/pack/read", nil, "a check reads the store itself: a cache would hide what is wrong in it"},
 	{"rookery/storage/keys", "rookery/storage", nil, "keys are made, wrapped and kept without knowing what they open"},

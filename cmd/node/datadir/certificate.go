@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 )
 
 // Authority reads the cluster CA with its key, which every node holds.
-func (d Dir) Authority() (*transport.Authority, error) {
-	cert, err := os.ReadFile(d.path(filepath.Join(certificateDir, transport.AuthoritiesFile)))
+func (d Dir) Authority() (*identity.Authority, error) {
+	cert, err := os.ReadFile(d.path(filepath.Join(certificateDir, identity.AuthoritiesFile)))
 	if err != nil {
 		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
 	}
@@ -21,12 +21,12 @@ func (d Dir) Authority() (*transport.Authority, error) {
 	if err != nil {
 		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
 	}
-	return transport.ParseAuthority(cert, key)
+	return identity.ParseAuthority(cert, key)
 }
 
 // issue gives a new key of a node its certificate.
-func issue(ca *transport.Authority, node rookery.NodeID, now time.Time) (*transport.Identity, error) {
-	request, key, err := transport.NewRequest(node)
+func issue(ca *identity.Authority, node rookery.NodeID, now time.Time) (*identity.Identity, error) {
+	request, key, err := identity.NewRequest(node)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +34,14 @@ func issue(ca *transport.Authority, node rookery.NodeID, now time.Time) (*transp
 	if err != nil {
 		return nil, err
 	}
-	return transport.NewIdentity(cert, key, ca.CertificatePEM())
+	return identity.NewIdentity(cert, key, ca.CertificatePEM())
 }
 
 // Certificate reads what the node shows to others at its start. A certificate
 // that ran out while the node was stopped would be refused by all, so it is
 // renewed before anybody sees it.
-func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger) (*transport.Identity, error) {
-	id, err := transport.LoadIdentity(d.path(certificateDir))
+func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger) (*identity.Identity, error) {
+	id, err := identity.LoadIdentity(d.path(certificateDir))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger
 
 // RenewCertificate issues and saves another certificate for the node's key, by
 // which alone the others know it.
-func (d Dir) RenewCertificate(id *transport.Identity, now time.Time) (*transport.Identity, error) {
+func (d Dir) RenewCertificate(id *identity.Identity, now time.Time) (*identity.Identity, error) {
 	ca, err := d.Authority()
 	if err != nil {
 		return nil, err

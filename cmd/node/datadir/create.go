@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
-	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/storage/keys"
@@ -52,7 +52,7 @@ func Create(ctx context.Context, cfg settings.Node, disk vfs.FS, now time.Time) 
 	if err := d.refuseExisting(op, disk); err != nil {
 		return err
 	}
-	ca, err := transport.CreateAuthority(now)
+	ca, err := identity.CreateAuthority(now)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func Create(ctx context.Context, cfg settings.Node, disk vfs.FS, now time.Time) 
 
 // firstKeys makes the keys that all nodes share. A tenant keyring that is there
 // is used: the power may have gone between the files of an earlier attempt.
-func firstKeys(ctx context.Context, ca *transport.Authority, tenant KeySource) (w welcome, err error) {
+func firstKeys(ctx context.Context, ca *identity.Authority, tenant KeySource) (w welcome, err error) {
 	if w.AuthorityKey, err = ca.KeyPEM(); err != nil {
 		return w, err
 	}

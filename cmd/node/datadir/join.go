@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
@@ -63,7 +64,7 @@ func Join(ctx context.Context, cfg settings.Node, j Joining) error {
 	if err := d.refuseExisting(op, j.FS); err != nil {
 		return err
 	}
-	t, err := transport.ParseToken(j.Token)
+	t, err := identity.ParseToken(j.Token)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/internal/durable"
 )
 
@@ -26,7 +26,7 @@ type Kit struct {
 // may run.
 func (d Dir) WriteKit(path string, now time.Time) error {
 	const op = "write recovery kit"
-	ident, err := transport.LoadIdentity(d.path(certificateDir))
+	ident, err := identity.LoadIdentity(d.path(certificateDir))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/consensus"
-	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/storage/command"
 )
 
@@ -66,7 +66,7 @@ func (d Dir) InspectOn(disk vfs.FS, logger *slog.Logger) (r Report, err error) {
 }
 
 func (o *offline) report() (r Report, err error) {
-	ident, err := transport.LoadIdentity(o.dir.path(certificateDir))
+	ident, err := identity.LoadIdentity(o.dir.path(certificateDir))
 	if err != nil {
 		return r, err
 	}

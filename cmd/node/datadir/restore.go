@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
-	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/internal/durable"
 	"rookery/storage/keys"
 )
@@ -39,7 +39,7 @@ func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Ti
 	if _, err := os.Stat(d.path(identityFile)); errors.Is(err, fs.ErrNotExist) {
 		return r, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin anew with rookery join", d, identityFile))
 	}
-	ca, err := transport.ParseAuthority([]byte(kit.Authority), []byte(kit.AuthorityKey))
+	ca, err := identity.ParseAuthority([]byte(kit.Authority), []byte(kit.AuthorityKey))
 	if err != nil {
 		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit's CA: %w", err))
 	}
@@ -53,7 +53,7 @@ func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Ti
 			return r, err
 		}
 	}
-	ident, err := transport.LoadIdentity(d.path(certificateDir))
+	ident, err := identity.LoadIdentity(d.path(certificateDir))
 	switch {
 	case err == nil && ident.Cluster != ca.Cluster():
 		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and %s is of %s", ca.Cluster(), d, ident.Cluster))
@@ -92,7 +92,7 @@ func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
 }
 
 // restore writes what is missing. Done again after a crash it goes on.
-func (o *offline) restore(r *RestoredKeys, kit Kit, ca *transport.Authority, ident *transport.Identity, now time.Time) error {
+func (o *offline) restore(r *RestoredKeys, kit Kit, ca *identity.Authority, ident *identity.Identity, now time.Time) error {
 	const op = "restore keys"
 	if err := durable.MakeDir(o.dir.path("keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/settings"
 	"rookery/internal/durable"
 	"rookery/storage/keys"
@@ -57,7 +58,7 @@ func (d Dir) Admit(q transport.JoinRequest, keyring []byte, seeds []Seed, now ti
 	if a.Certificate, err = ca.Issue(q.Request, q.Node, now); err != nil {
 		return a, err
 	}
-	if a.Authorities, err = os.ReadFile(d.path(filepath.Join(certificateDir, transport.AuthoritiesFile))); err != nil {
+	if a.Authorities, err = os.ReadFile(d.path(filepath.Join(certificateDir, identity.AuthoritiesFile))); err != nil {
 		return a, rookery.E("admit node", rookery.KindUnavailable, err)
 	}
 	w, err := d.welcome(keyring)

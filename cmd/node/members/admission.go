@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/storage/command"
 )
@@ -18,7 +19,7 @@ func (r *Registry) Admit(ctx context.Context, q transport.JoinRequest) (a transp
 	if err != nil {
 		return a, err
 	}
-	key, err := transport.KeyHash(q.Request)
+	key, err := identity.KeyHash(q.Request)
 	if err != nil {
 		return a, err
 	}
@@ -53,7 +54,7 @@ func (r *Registry) Admit(ctx context.Context, q transport.JoinRequest) (a transp
 // The token stays good.
 func (r *Registry) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key [32]byte) error {
 	i, err := r.system.Invitation(q.Token.ID)
-	if err != nil || (transport.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy, UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, r.o.Clock()) != nil {
+	if err != nil || (identity.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy, UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, r.o.Clock()) != nil {
 		return nil // no good one, as far as this node knows: Admit decides
 	}
 	nodes, err := r.system.Nodes()
@@ -78,7 +79,7 @@ func (r *Registry) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key 
 // addresses to give along with it.
 func (r *Registry) MintToken(ctx context.Context, valid time.Duration) (token string, addresses []string, err error) {
 	ident := r.o.Peers.Certificate()
-	t := transport.MintToken(ident.Cluster, ident.Issuer())
+	t := identity.MintToken(ident.Cluster, ident.Issuer())
 	now, err := r.o.Clocks.Now()
 	if err != nil && r.o.Clocks.Skew() == 0 {
 		now, err = r.o.Clock(), nil // too few nodes say what time it is: the token is how more come

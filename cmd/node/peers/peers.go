@@ -11,6 +11,7 @@ import (
 	"rookery"
 	"rookery/cluster/consensus"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 )
@@ -44,7 +45,7 @@ type Peers struct {
 	self      rookery.NodeID
 	logger    *slog.Logger
 	transport *transport.Transport
-	creds     *transport.Credentials
+	creds     *identity.Credentials
 	address   string // where others reach this node
 	packets   string // where packets of gossip arrive: UDP, the same number
 
@@ -86,7 +87,7 @@ func Open(o Options) (*Peers, error) {
 	for _, s := range seeds {
 		p.known[s.Node] = memberOf(s)
 	}
-	p.creds = transport.NewCredentials(ident)
+	p.creds = identity.NewCredentials(ident)
 	p.transport, err = transport.New(transport.Options{
 		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Generation: o.ID.Generation, OnRemoved: o.Removed,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
@@ -119,7 +120,7 @@ func (p *Peers) Close(ctx context.Context) error { return p.transport.Close(ctx)
 func (p *Peers) Address() string { return p.address }
 
 // Certificate is what this node shows to others now.
-func (p *Peers) Certificate() *transport.Identity { return p.creds.Current() }
+func (p *Peers) Certificate() *identity.Identity { return p.creds.Current() }
 
 // OpenRaft is the connections of one Raft group.
 func (p *Peers) OpenRaft(id rookery.GroupID) (consensus.Transport, error) {

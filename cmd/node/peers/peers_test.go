@@ -21,6 +21,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
 	"rookery/storage/keys"
@@ -101,7 +102,7 @@ func three(t *testing.T) (first, second, third *Peers) {
 	}
 	known := map[rookery.NodeID]Member{}
 	admit := func(_ context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {
-		key, err := transport.KeyHash(q.Request)
+		key, err := identity.KeyHash(q.Request)
 		if err != nil {
 			return a, err
 		}
@@ -111,7 +112,7 @@ func three(t *testing.T) (first, second, third *Peers) {
 	first = member(t, admit, func(cfg settings.Node) error { return datadir.Create(t.Context(), cfg, vfs.Default, time.Now()) })
 	join := func(cfg settings.Node) error {
 		ident := first.Certificate()
-		token := transport.MintToken(ident.Cluster, ident.Issuer())
+		token := identity.MintToken(ident.Cluster, ident.Issuer())
 		return datadir.Join(t.Context(), cfg, datadir.Joining{Token: token.Text(), Addresses: []string{first.Address()}})
 	}
 	second, third = member(t, nil, join), member(t, nil, join)

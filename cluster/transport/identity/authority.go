@@ -1,4 +1,4 @@
-package transport
+package identity
 
 import (
 	"crypto/ecdsa"
@@ -121,7 +121,7 @@ func (a *Authority) KeyPEM() ([]byte, error) { return encodeKey(a.key) }
 // know. KindInvalid: the request or the node's name is no good.
 func (a *Authority) Issue(requestPEM []byte, node rookery.NodeID, now time.Time) (certPEM []byte, err error) {
 	const op = "issue certificate"
-	if err := checkNode(node); err != nil {
+	if err := CheckNode(node); err != nil {
 		return nil, rookery.E(op, rookery.KindInvalid, err)
 	}
 	key, err := requestKey(requestPEM)
@@ -207,3 +207,6 @@ func serial() *big.Int {
 	b[0] &= 0x7f // positive, RFC 5280 4.1.2.2
 	return new(big.Int).SetBytes(b[:])
 }
+
+// Fingerprint is the SHA-256 of the certificate, as tokens carry it.
+func (a *Authority) Fingerprint() [32]byte { return sha256.Sum256(a.cert.Raw) }

@@ -1,4 +1,4 @@
-package transport
+package identity
 
 import (
 	"bytes"
@@ -19,7 +19,8 @@ var (
 	clusterForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-func checkNode(node rookery.NodeID) error {
+// CheckNode refuses what is no node's name.
+func CheckNode(node rookery.NodeID) error {
 	if !nodeForm.MatchString(string(node)) {
 		return fmt.Errorf("%.100q is not a node's name: 1 to 64 letters, digits, dots, dashes and underscores", string(node))
 	}
@@ -31,8 +32,8 @@ func nodeURI(cluster string, node rookery.NodeID) *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: cluster, Path: "/node/" + string(node)}
 }
 
-// nodeOf reads a node's name from its certificate.
-func nodeOf(cert *x509.Certificate) (cluster string, node rookery.NodeID, err error) {
+// NodeOf reads a node's name from its certificate.
+func NodeOf(cert *x509.Certificate) (cluster string, node rookery.NodeID, err error) {
 	if len(cert.URIs) != 1 {
 		return "", "", fmt.Errorf("the certificate has %d URIs, not one", len(cert.URIs))
 	}
@@ -42,7 +43,7 @@ func nodeOf(cert *x509.Certificate) (cluster string, node rookery.NodeID, err er
 	if !ok || u.Scheme != "spiffe" || !clusterForm.MatchString(u.Host) || *u != *nodeURI(u.Host, node) {
 		return "", "", fmt.Errorf("%.200q is not the URI of a node", u)
 	}
-	return u.Host, node, checkNode(node)
+	return u.Host, node, CheckNode(node)
 }
 
 // clusterOf reads the cluster's id from an authority's certificate.

@@ -1,9 +1,10 @@
-package transport
+package identity
 
 import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -103,10 +104,41 @@ func (i Invitation) Admits(t Token, node rookery.NodeID, key [32]byte, now time.
 		ok = i.UsedBy == node && subtle.ConstantTimeCompare(key[:], i.UsedKey[:]) == 1
 	}
 	if !ok {
-		return errJoinRefused
+		return ErrRefused
 	}
 	return nil
 }
 
-// errJoinRefused is all that a joiner hears about its token.
-var errJoinRefused = rookery.E("join", rookery.KindCredentials, errors.New("the token is wrong, used or expired; mint another one"))
+// Verify checks the certificates of a node that admits others: it is of the
+// token's cluster, by the token's authority, which is among them.
+func (t Token) Verify(certs []*x509.Certificate, now time.Time) error {
+	for _, cert := range certs {
+		if sha256.Sum256(cert.Raw) != t.Authority {
+			continue
+		}
+		id := &Identity{Cluster: t.Cluster, pool: x509.NewCertPool()}
+		id.pool.AddCert(cert)
+		if other, _, err := NodeOf(certs[0]); err == nil && other != id.Cluster {
+			return ErrOtherCluster
+		}
+		_, _, err := id.Verify(certs, now, x509.ExtKeyUsageServerAuth)
+		return err
+	}
+	return ErrOtherCluster
+}
+
+// Pins checks that an identity is of the token's authority.
+func (t Token) Pins(id *Identity) error {
+	for _, root := range id.roots {
+		if sha256.Sum256(root.Raw) == t.Authority {
+			return nil
+		}
+	}
+	return ErrOtherCluster
+}
+
+// ErrOtherCluster is that a node is not of the token's cluster.
+var ErrOtherCluster = errors.New("it does not belong to the cluster that the token is of: mint a token on this cluster, or name a node of the other")
+
+// ErrRefused is all that a joiner hears about its token.
+var ErrRefused = rookery.E("join", rookery.KindCredentials, errors.New("the token is wrong, used or expired; mint another one"))

@@ -1,4 +1,10 @@
-package transport
+// Package identity is who a node of the cluster is: its certificate and key, the
+// cluster's authority that signs them, and the tokens by which nodes join.
+//
+// It owns what a certificate and a token say, how both are checked, and the
+// files an identity lies in. It dials nobody and keeps no list of members: who
+// belongs to the cluster is the registry's.
+package identity
 
 import (
 	"bytes"
@@ -50,7 +56,7 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 		return fail(fmt.Errorf("node key: %w", err))
 	}
 	id := &Identity{certPEM: bytes.Clone(certPEM), caPEM: bytes.Clone(caPEM), leaf: certs[0], roots: roots, pool: x509.NewCertPool()}
-	if id.Cluster, id.Node, err = nodeOf(id.leaf); err != nil {
+	if id.Cluster, id.Node, err = NodeOf(id.leaf); err != nil {
 		return fail(err)
 	}
 	for _, root := range roots {
@@ -61,7 +67,7 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 	}
 	// Whether it is in its time is for the peers to say; whether it could
 	// ever be accepted is known now.
-	if _, _, err := id.verify(certs, id.leaf.NotBefore.Add(time.Second), x509.ExtKeyUsageServerAuth); err != nil {
+	if _, _, err := id.Verify(certs, id.leaf.NotBefore.Add(time.Second), x509.ExtKeyUsageServerAuth); err != nil {
 		return fail(err)
 	}
 	if !key.PublicKey.Equal(id.leaf.PublicKey) {
@@ -82,8 +88,14 @@ func NewIdentity(certPEM, keyPEM, caPEM []byte) (*Identity, error) {
 	return id, nil
 }
 
-// verify checks the other side's certificates and says who it is.
-func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (*x509.Certificate, rookery.NodeID, error) {
+// Certificate is what members are shown.
+func (id *Identity) Certificate() tls.Certificate { return id.pair }
+
+// JoinCertificate is what joiners are shown: the authorities too.
+func (id *Identity) JoinCertificate() tls.Certificate { return id.guest }
+
+// Verify checks the other side's certificates and says who it is.
+func (id *Identity) Verify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (*x509.Certificate, rookery.NodeID, error) {
 	if len(certs) == 0 {
 		return nil, "", errors.New("the other side shows no certificate")
 	}
@@ -91,7 +103,7 @@ func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.
 	if err != nil {
 		return nil, "", err
 	}
-	cluster, node, err := nodeOf(certs[0])
+	cluster, node, err := NodeOf(certs[0])
 	if err != nil {
 		return nil, "", err
 	}
@@ -103,9 +115,12 @@ func (id *Identity) verify(certs []*x509.Certificate, now time.Time, usage x509.
 
 // KeyHash is the SHA-256 of the node's public key: what the registry has for
 // it. Renewed certificates keep the key.
-func (id *Identity) KeyHash() [32]byte { return keyHash(id.leaf) }
+func (id *Identity) KeyHash() [32]byte { return CertificateKeyHash(id.leaf) }
 
-func keyHash(cert *x509.Certificate) [32]byte { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
+// CertificateKeyHash is the SHA-256 of the public key in a certificate.
+func CertificateKeyHash(cert *x509.Certificate) [32]byte {
+	return sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+}
 
 // Request asks to certify the node's key again.
 func (id *Identity) Request() (requestPEM []byte, err error) {
