@@ -47,9 +47,10 @@ const (
 	maxJoinRequest = 64 << 10
 	maxJoinAnswer  = 4 << 20
 	joinTimeout    = 20 * time.Second
-	maxGuests      = 8 // joining at once
+	maxGuests      = 8 // joining at once, with a good token and without
 
-	// Failures allowed in a minute, from one address and in all.
+	// Failures allowed in a minute, from one address and in all. Who brings a
+	// good token is let in beyond them.
 	maxFailuresHost = 5
 	maxFailures     = 60
 )
@@ -73,10 +74,15 @@ func (t *Transport) serveJoin(c *conn) {
 	defer c.Close()
 	host := hostOf(c.RemoteAddr())
 	answer := joinAnswer{Kind: rookery.KindLimit, Text: "too many attempts to join; wait a minute"}
-	if t.guests.enter(host, time.Now()) {
-		var failed bool
-		answer, failed = t.join(c)
-		t.guests.leave(host, failed)
+	// The request is read first: a guest without one takes up no place.
+	q, token, err := t.readJoin(c)
+	invited := err == nil && t.opts.Invited != nil && t.opts.Invited(token)
+	if t.guests.enter(host, invited, time.Now()) {
+		failed := true
+		if answer = refusedJoin(); err == nil {
+			answer, failed = t.join(c, q, token)
+		}
+		t.guests.leave(host, invited, failed)
 	}
 	c.SetDeadline(time.Now().Add(t.opts.HandshakeTimeout))
 	b, err := cbor.Marshal(answer)
@@ -85,18 +91,31 @@ func (t *Transport) serveJoin(c *conn) {
 	}
 }
 
-// join reads a request and has it answered. failed counts against the host.
-func (t *Transport) join(c *conn) (answer joinAnswer, failed bool) {
-	refused := joinAnswer{Kind: rookery.KindCredentials, Text: identity.ErrRefused.Error()}
+func refusedJoin() joinAnswer {
+	return joinAnswer{Kind: rookery.KindCredentials, Text: identity.ErrRefused.Error()}
+}
+
+// readJoin reads a request, of which it refuses what cannot be one of a joiner
+// to this cluster.
+func (t *Transport) readJoin(c *conn) (q joinRequest, token identity.Token, err error) {
 	b, err := readSized(c, maxJoinRequest)
-	var q joinRequest
-	if err != nil || cbor.Unmarshal(b, &q) != nil {
-		return refused, true
+	if err == nil {
+		err = cbor.Unmarshal(b, &q)
 	}
-	token, err := identity.ParseToken(q.Token)
-	if err != nil || identity.CheckNode(rookery.NodeID(q.Node)) != nil || token.Cluster != t.opts.Credentials.Current().Cluster {
-		return refused, true
+	if err == nil {
+		token, err = identity.ParseToken(q.Token)
 	}
+	if err == nil {
+		err = identity.CheckNode(rookery.NodeID(q.Node))
+	}
+	if err == nil && token.Cluster != t.opts.Credentials.Current().Cluster {
+		err = identity.ErrRefused
+	}
+	return q, token, err
+}
+
+// join has a request answered. failed counts against the host.
+func (t *Transport) join(c *conn, q joinRequest, token identity.Token) (answer joinAnswer, failed bool) {
 	ctx, cancel := context.WithTimeout(t.ctx, joinTimeout)
 	defer cancel()
 	if !t.serving.begin() {
@@ -116,7 +135,7 @@ func (t *Transport) join(c *conn) (answer joinAnswer, failed bool) {
 		if kind == rookery.KindExists || kind == rookery.KindConflict || kind == rookery.KindInvalid {
 			return joinAnswer{Kind: kind, Text: err.Error()}, true
 		}
-		return refused, true
+		return refusedJoin(), true
 	}
 }
 
@@ -142,29 +161,38 @@ func readSized(r io.Reader, limit int) ([]byte, error) {
 // guests bounds joining and counts failures, minute by minute.
 type guests struct {
 	mu     sync.Mutex
-	inside int
+	inside [2]int // without a good token and with one
 	minute time.Time
 	failed map[netip.Addr]int
 	all    int
 }
 
-func (g *guests) enter(host netip.Addr, now time.Time) bool {
+func (g *guests) enter(host netip.Addr, invited bool, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.failed == nil || now.Sub(g.minute) >= time.Minute {
 		g.minute, g.failed, g.all = now, map[netip.Addr]int{}, 0
 	}
-	if g.inside >= maxGuests || g.all >= maxFailures || g.failed[host] >= maxFailuresHost {
+	inside := g.of(invited)
+	if *inside >= maxGuests || !invited && (g.all >= maxFailures || g.failed[host] >= maxFailuresHost) {
 		return false
 	}
-	g.inside++
+	*inside++
 	return true
 }
 
-func (g *guests) leave(host netip.Addr, failed bool) {
+// of is called with mu held.
+func (g *guests) of(invited bool) *int {
+	if invited {
+		return &g.inside[1]
+	}
+	return &g.inside[0]
+}
+
+func (g *guests) leave(host netip.Addr, invited, failed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inside--
+	*g.of(invited)--
 	if failed {
 		g.all++
 		g.failed[host]++

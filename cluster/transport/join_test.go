@@ -53,6 +53,14 @@ func (d *desk) join(_ context.Context, q transport.JoinRequest) (a transport.Joi
 	return transport.JoinAnswer{Certificate: cert, Authorities: d.c.authority.CertificatePEM(), Payload: append([]byte("welcome "), q.Info...)}, err
 }
 
+// invited is what a node knows of a token by itself.
+func (d *desk) invited(t identity.Token) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := d.invitations[t.ID]
+	return i != nil && i.Invites(t, time.Now())
+}
+
 func newDesk(c *cluster) *desk {
 	return &desk{c: c, invitations: map[string]*identity.Invitation{}}
 }
@@ -109,6 +117,31 @@ func TestJoinIsLimited(t *testing.T) {
 	if d.asked > 5 {
 		t.Fatalf("the cluster was asked %d times", d.asked)
 	}
+}
+
+// TestBadJoinsKeepNobodyOut: after more bad joins than a minute may have, from
+// the same address too, a node with a good token joins.
+func TestBadJoinsKeepNobodyOut(t *testing.T) {
+	c := newCluster(t)
+	d := newDesk(c)
+	c.node("b", func(o *transport.Options) { o.Join, o.Invited = d.join, d.invited })
+	address, _ := c.addresses("b")
+	good := d.invite(time.Hour)
+	var err error
+	for range 70 {
+		wrong := identity.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
+		_, _, err = transport.Join(within(t), transport.Joining{Token: wrong, Addresses: []string{address}, Node: "x"})
+	}
+	wantKind(t, "the last wrong token", err, rookery.KindLimit)
+	if d.asked > 5 {
+		t.Errorf("the cluster was asked %d times for wrong tokens", d.asked)
+	}
+	_, _, err = transport.Join(within(t), transport.Joining{Token: good, Addresses: []string{address}, Node: "new"})
+	must(t, err)
+	forged := identity.MintToken(c.authority.Cluster(), c.authority.Fingerprint())
+	forged.ID = good.ID
+	_, _, err = transport.Join(within(t), transport.Joining{Token: forged, Addresses: []string{address}, Node: "thief"})
+	wantKind(t, "a token with a good id and another secret", err, rookery.KindLimit)
 }
 
 // A joiner gives its token to nobody but the cluster that it is of.

@@ -45,8 +45,11 @@ type Options struct {
 	// Addresses gives the host:port at which a node is reached now.
 	Addresses func(rookery.NodeID) (hostport string, ok bool)
 	// Join answers joiners; nil: nobody can join through this node.
-	Join   JoinHandler
-	Logger *slog.Logger // default slog.Default()
+	Join JoinHandler
+	// Invited reports whether a token is good as far as this node knows. No
+	// failures of others keep out who brings one. nil: no token is known.
+	Invited func(identity.Token) bool
+	Logger  *slog.Logger // default slog.Default()
 	// Clock says what time certificates are checked against. Default time.Now.
 	Clock func() time.Time
 	// Dial opens a plain connection. Default: TCP.

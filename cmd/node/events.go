@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport"
+	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/edge"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
@@ -32,6 +33,12 @@ func (e *events) admit(ctx context.Context, q transport.JoinRequest) (transport.
 		return transport.JoinAnswer{}, rookery.E("admit node", rookery.KindUnavailable, errors.New("this node is starting"))
 	}
 	return r.Admit(ctx, q)
+}
+
+// invited is whether the transport's joiner is one.
+func (e *events) invited(t identity.Token) bool {
+	r := e.registry.Load()
+	return r != nil && r.Invited(t)
 }
 
 // erasing ends what is remembered of accounts whose erasure has begun.

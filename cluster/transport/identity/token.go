@@ -98,8 +98,7 @@ type Invitation struct {
 // whose answer was lost can ask once more. Every refusal is the same
 // KindCredentials.
 func (i Invitation) Admits(t Token, node rookery.NodeID, key [32]byte, now time.Time) error {
-	hash := t.Hash()
-	ok := subtle.ConstantTimeCompare(hash[:], i.Hash[:]) == 1 && t.ID == i.ID && now.Before(i.Expires)
+	ok := i.Invites(t, now)
 	if ok && i.UsedBy != "" {
 		ok = i.UsedBy == node && subtle.ConstantTimeCompare(key[:], i.UsedKey[:]) == 1
 	}
@@ -142,3 +141,10 @@ var ErrOtherCluster = errors.New("it does not belong to the cluster that the tok
 
 // ErrRefused is all that a joiner hears about its token.
 var ErrRefused = rookery.E("join", rookery.KindCredentials, errors.New("the token is wrong, used or expired; mint another one"))
+
+// Invites reports whether a token is the invitation's and still valid, used or
+// not: whoever brings it is no stranger.
+func (i Invitation) Invites(t Token, now time.Time) bool {
+	hash := t.Hash()
+	return subtle.ConstantTimeCompare(hash[:], i.Hash[:]) == 1 && t.ID == i.ID && now.Before(i.Expires)
+}

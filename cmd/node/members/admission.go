@@ -49,6 +49,12 @@ func (r *Registry) Admit(ctx context.Context, q transport.JoinRequest) (a transp
 	return a, err
 }
 
+// Invited reports whether a token is good as far as this node knows.
+func (r *Registry) Invited(t identity.Token) bool {
+	i, err := r.system.Invitation(t.ID)
+	return err == nil && identity.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires)}.Invites(t, r.o.Clock())
+}
+
 // refuseTwin refuses a joiner with a good token whose name a member has, or
 // whose address a living one has: the node file was copied and not changed.
 // The token stays good.

@@ -51,25 +51,29 @@ func (s *Service) RemovePacker(id rookery.GroupID) {
 // leads it.
 func (s *Service) pack(ctx context.Context, id rookery.GroupID, p *pack.Packer) error {
 	g := s.o.Replicas.Group(id)
-	for g != nil && ctx.Err() == nil {
-		// The channel is asked for first, so that no change is missed.
-		changes := g.LeaderChanges()
+	if g == nil {
+		return nil
+	}
+	// The one channel is asked for first, so that no change is missed.
+	changes := g.LeaderChanges()
+	wait := func() (goes bool) {
+		select {
+		case _, goes = <-changes: // closed with the group
+		case <-ctx.Done():
+		}
+		return goes
+	}
+	for ctx.Err() == nil {
 		if !g.IsLeader() {
-			select {
-			case <-changes:
-			case <-ctx.Done():
+			if !wait() {
+				return nil
 			}
 			continue
 		}
 		leading, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { p.Run(leading); close(done) }()
-		for g.IsLeader() && ctx.Err() == nil {
-			select {
-			case <-changes:
-			case <-ctx.Done():
-			}
-			changes = g.LeaderChanges()
+		for g.IsLeader() && wait() {
 		}
 		stop()
 		<-done

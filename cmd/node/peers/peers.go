@@ -33,6 +33,8 @@ type Options struct {
 	Clock   func() time.Time
 	// Admit answers nodes that want to join.
 	Admit transport.JoinHandler
+	// Invited reports whether a token is good as far as this node knows.
+	Invited func(identity.Token) bool
 	// Removed hears that a member refuses this node for ever.
 	Removed func(by rookery.NodeID)
 }
@@ -89,7 +91,7 @@ func Open(o Options) (*Peers, error) {
 	}
 	p.creds = identity.NewCredentials(ident)
 	p.transport, err = transport.New(transport.Options{
-		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Generation: o.ID.Generation, OnRemoved: o.Removed,
+		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Invited: o.Invited, Generation: o.ID.Generation, OnRemoved: o.Removed,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return o.Network.Dial(ctx, "tcp", address)
 		},
