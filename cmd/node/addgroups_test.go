@@ -34,8 +34,8 @@ func TestAddedGroupsTakeAccounts(t *testing.T) {
 	if _, err := n.registry.AddGroups(ctx, 0); !rookery.Is(err, rookery.KindInvalid) {
 		t.Error("no groups were added:", err)
 	}
-	if len(n.status().Groups) != 1+len(before)+2 {
-		t.Errorf("the status has %d groups", len(n.status().Groups))
+	if len(n.monitor.Status().Groups) != 1+len(before)+2 {
+		t.Errorf("the status has %d groups", len(n.monitor.Status().Groups))
 	}
 	in := accountsIn(ctx, t, n, added)
 	if err := n.Close(ctx); err != nil {

@@ -18,7 +18,7 @@ func TestDirectoryAwayLowersNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeTest(n)
-	if v := n.health.ready(""); !v.Ready || v.Reason != "serving" {
+	if v := n.monitor.Ready(""); !v.Ready || v.Reason != "serving" {
 		t.Fatalf("with its directory: %+v", v)
 	}
 	dir.Close()
@@ -26,9 +26,9 @@ func TestDirectoryAwayLowersNothing(t *testing.T) {
 	defer cancel()
 	err = harness.Poll(ctx, func() (bool, error) {
 		n.people.Authenticate(ctx, login(0), "secret") // notices it at once
-		return strings.Contains(n.health.ready("").Reason, "directory main does not answer"), nil
+		return strings.Contains(n.monitor.Ready("").Reason, "directory main does not answer"), nil
 	})
-	if v := n.health.ready(""); err != nil || !v.Ready {
+	if v := n.monitor.Ready(""); err != nil || !v.Ready {
 		t.Errorf("without its directory: %+v, %v", v, err)
 	}
 }

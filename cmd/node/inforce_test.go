@@ -114,7 +114,7 @@ func TestUnusableSettingsAreRefused(t *testing.T) {
 
 // problemWith is the status' problem that has a text in it.
 func (n *Node) problemWith(text string) string {
-	for _, p := range n.status().Problems {
+	for _, p := range n.monitor.Status().Problems {
 		if strings.Contains(p, text) {
 			return p
 		}
@@ -147,9 +147,9 @@ func TestFileOfTheSettingsGoesAway(t *testing.T) {
 		t.Errorf("it does not serve: %v", err)
 	}
 	if p := n.problemWith("directories.main.ca_file: open " + file); !strings.Contains(p, "version 2") || !strings.Contains(p, cfg.Name) {
-		t.Errorf("the status does not say what is wrong: %q", n.status().Problems)
+		t.Errorf("the status does not say what is wrong: %q", n.monitor.Status().Problems)
 	}
-	if v := n.health.ready(""); !v.Ready || !strings.Contains(v.Reason, "directories.main.ca_file") {
+	if v := n.monitor.Ready(""); !v.Ready || !strings.Contains(v.Reason, "directories.main.ca_file") {
 		t.Errorf("health says %+v", v)
 	}
 	if err := os.WriteFile(file, pem, 0o600); err != nil {

@@ -3,49 +3,18 @@ package node
 import (
 	"crypto/tls"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/smtp"
 	"net/textproto"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"rookery"
 )
-
-var writePage = flag.Bool("page", false, "write docs/operator/metrics.md anew")
-
-// The page for operators says what there is, and no metric lacks a sentence.
-func TestMetricsPage(t *testing.T) {
-	c := newMetrics().catalog
-	for _, d := range c.defs {
-		if !strings.HasSuffix(d.help, ".") || strings.ContainsAny(d.help, "|\n") || len(d.help) < 20 {
-			t.Errorf("the help of %s is no sentence: %q", d.name, d.help)
-		}
-		if total := strings.HasSuffix(d.name, "_total"); total != (d.kind == "counter") {
-			t.Errorf("%s is a %s: counters, and only they, end in _total", d.name, d.kind)
-		}
-	}
-	path := filepath.Join("..", "..", "docs", "operator", "metrics.md")
-	if *writePage {
-		if err := os.WriteFile(path, []byte(c.page()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(path)
-	if err != nil || string(have) != c.page() {
-		t.Errorf("%s is stale (%v): go test ./cmd/node -run TestMetricsPage -page", path, err)
-	}
-}
 
 // scraped is one answer of the endpoint, by name and labels.
 type scraped map[string]float64
@@ -174,11 +143,11 @@ func TestMetricsOfAServingNode(t *testing.T) {
 		}
 		series[name]++
 	}
-	for _, d := range n.metrics.defs {
-		if series[d.name] == 0 && !slices.Contains(rare, d.name) {
-			t.Errorf("%s is on the page and not given", d.name)
+	for _, name := range n.metrics.Names() {
+		if series[name] == 0 && !slices.Contains(rare, name) {
+			t.Errorf("%s is on the page and not given", name)
 		}
-		delete(series, d.name)
+		delete(series, name)
 	}
 	for name := range series {
 		if strings.HasPrefix(name, "rookery_") {
@@ -201,34 +170,4 @@ func talk(t *testing.T, address, lines string) string {
 	}
 	b, _ := io.ReadAll(c)
 	return string(b)
-}
-
-// What the hottest hooks cost.
-func BenchmarkMetrics(b *testing.B) {
-	m := newMetrics()
-	b.Run("command", func(b *testing.B) {
-		for b.Loop() {
-			m.IMAPCommand("FETCH", "OK", time.Millisecond)
-		}
-	})
-	b.Run("commit", func(b *testing.B) {
-		for b.Loop() {
-			m.committed(2, nil, time.Millisecond)
-		}
-	})
-	b.Run("delivery", func(b *testing.B) {
-		for b.Loop() {
-			m.delivered("smtp", nil, 1000, time.Millisecond)
-		}
-	})
-	b.Run("smtp command", func(b *testing.B) {
-		for b.Loop() {
-			m.SMTPCommand("RCPT", 250, time.Millisecond)
-		}
-	})
-	b.Run("store", func(b *testing.B) {
-		for b.Loop() {
-			m.stored("get", rookery.E("get", rookery.KindUnavailable, fmt.Errorf("x")), 0, time.Millisecond)
-		}
-	})
 }

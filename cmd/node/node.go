@@ -21,6 +21,7 @@ import (
 	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
+	"rookery/cmd/node/monitor"
 	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
@@ -106,7 +107,8 @@ type Node struct {
 	edge      *edge.Edge
 	clients   *clients.Service
 	moves     *moves.Service
-	health    *health
+	monitor   *monitor.Monitor
+	metrics   *monitor.Metrics
 	peers     *peers.Peers
 	admin     *adminServer
 	lives     *peers.Liveness
@@ -116,8 +118,6 @@ type Node struct {
 	host      *members.Host
 
 	over over // why the node cannot go on
-
-	metering // what monitoring sees
 
 	jobs context.Context // ends with the background jobs
 	stop context.CancelFunc
@@ -132,9 +132,8 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, dir: datadir.Dir(cfg.DataDir)}
 	n.over.ended = make(chan struct{})
-	n.health = newHealth(n)
-	n.metrics = newMetrics()
-	n.scraped = &metricsServer{node: n}
+	n.metrics = monitor.NewMetrics()
+	n.monitor = monitor.New(monitor.Options{Config: cfg, Listen: deps.Network.Listen, Metrics: n.metrics, Logger: deps.Logger, Clock: deps.Clock})
 	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -144,7 +143,7 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 			n = nil
 		}
 	}()
-	for _, step := range []func(context.Context) error{n.openDir, n.health.open, n.scraped.open, n.awaitRoom} {
+	for _, step := range []func(context.Context) error{n.openDir, n.monitor.Open, n.awaitRoom} {
 		if err := step(ctx); err != nil {
 			return n, err
 		}
@@ -162,7 +161,7 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 			return n, err
 		}
 	}
-	n.health.enter(serving)
+	n.monitor.Serving()
 	return n, nil
 }
 
@@ -255,7 +254,7 @@ func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
 		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.Done(), Go: n.job,
 		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing, Linked: n.hears.linked,
-		Committed: n.metrics.committed, Waited: n.metrics.barriers.Observe, NoBarrier: noBarrier,
+		Committed: n.metrics.Committed, Waited: n.metrics.Waited, NoBarrier: noBarrier,
 		Tune: replicas.Tuning{Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply, Erasing: n.deps.tuning.erasing},
 	})
 }
@@ -286,7 +285,7 @@ func (n *Node) openMail(ctx context.Context) error {
 		return err
 	}
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
-	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.lookedUp)
+	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.LookedUp)
 	n.people.RetryWhen(n.mayRetry)
 	if version > 0 {
 		if err := n.people.Use(ctx, &set); err != nil {
@@ -295,7 +294,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	if n.objects, err = objects.Open(objects.Options{
 		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Go: n.job, Observe: n.metrics.stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
+		Go: n.job, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
 	}); err != nil {
 		return err
 	}
@@ -314,7 +313,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.delivered,
+		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
 	n.hears.deliver.Store(n.deliver)
@@ -350,8 +349,12 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 func (n *Node) serve(ctx context.Context) error {
 	n.clients.Serve()
 	n.openQuestions()
+	n.monitor.Watch(&monitor.Parts{
+		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
+		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge, Replication: func() int { return n.registry.Policy().Replication },
+	})
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
+	n.admin = &adminServer{settings: n.settings, status: n.monitor.Status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
 	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
 		return err
 	}
@@ -370,7 +373,7 @@ func (n *Node) Close(ctx context.Context) error {
 			errs = append(errs, rookery.E("close "+what, 0, err))
 		}
 	}
-	n.health.enter(stopping) // before clients are told to go
+	n.monitor.Stopping() // before clients are told to go
 	if n.admin != nil {
 		note("administration socket", n.admin.close(ctx))
 	}
@@ -400,8 +403,7 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.objects != nil {
 		note("object store", n.objects.Close())
 	}
-	note("health", n.health.close())
-	note("metrics", n.scraped.close())
+	note("health and metrics", n.monitor.Close())
 	if n.lock != nil {
 		note("data directory", n.lock.Close())
 	}

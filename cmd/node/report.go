@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
 )
 
 // report is how this node is.
 func (n *Node) report() peers.Report {
 	r := peers.Report{
-		Binary: BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
+		Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
 		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}

@@ -51,7 +51,7 @@ func TestSimNoTwoNodesOfOneName(t *testing.T) {
 		x.cfg.Name = c.nodes[1].cfg.Name
 		c.on(x)
 		c.until(time.Minute, "the status names the twins", func() bool {
-			for _, p := range first.status().Problems {
+			for _, p := range first.monitor.Status().Problems {
 				if strings.Contains(p, "are both called "+x.cfg.Name) {
 					return true
 				}

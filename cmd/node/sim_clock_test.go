@@ -25,7 +25,7 @@ func TestSimWrongClock(t *testing.T) {
 						t.Errorf("it still leads group %d", rookery.SystemGroup+g)
 					}
 				}
-				if x.health.ready("smtp").Ready {
+				if x.monitor.Ready("smtp").Ready {
 					t.Error("a balancer is told that it is ready")
 				}
 				l, stop := c.send(2)

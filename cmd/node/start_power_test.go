@@ -16,6 +16,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/directories"
+	"rookery/cmd/node/monitor"
 	"rookery/cmd/node/settings"
 	"rookery/directory/embedded"
 )
@@ -266,7 +267,7 @@ func TestTakenPortEndsTheStart(t *testing.T) {
 // A request that has begun ends in the directory it began in, however often
 // the settings change meanwhile.
 func TestChangedSettingsLeaveRequestsAlone(t *testing.T) {
-	p := directories.New(dialTCP(systemNetwork{}), testDeps(t, nil).Logger, newMetrics().lookedUp)
+	p := directories.New(dialTCP(systemNetwork{}), testDeps(t, nil).Logger, monitor.NewMetrics().LookedUp)
 	set := testSettings(directoryServer(t))
 	if err := p.Use(t.Context(), set); err != nil {
 		t.Fatal(err)

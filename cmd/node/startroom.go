@@ -24,7 +24,7 @@ func (n *Node) awaitRoom(ctx context.Context) error {
 	for {
 		err := n.dir.ProbeRoom(n.deps.FS)
 		if err == nil {
-			n.health.holdUp("")
+			n.monitor.HoldUp("")
 			return nil
 		}
 		if !datadir.IsFull(err) {
@@ -38,7 +38,7 @@ func (n *Node) awaitRoom(ctx context.Context) error {
 			said = now
 			n.deps.Logger.Error("the node waits for room before it starts; the rest of the cluster goes on without it", "error", err)
 		}
-		n.health.holdUp("the disk is full: waiting for room")
+		n.monitor.HoldUp("the disk is full: waiting for room")
 		select {
 		case <-time.After(n.deps.tuning.roomAgain()):
 		case <-ctx.Done():

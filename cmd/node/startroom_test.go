@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/monitor"
 	"rookery/test/faultdisk"
 )
 
@@ -55,7 +56,7 @@ func TestStartWaitsForRoom(t *testing.T) {
 		case <-time.After(5 * time.Millisecond):
 		}
 		if r, err := http.Get("http://" + cfg.Listen.Health[0] + "/ready"); err == nil {
-			var v Verdict
+			var v monitor.Verdict
 			_ = json.NewDecoder(r.Body).Decode(&v)
 			r.Body.Close()
 			said = v.Reason

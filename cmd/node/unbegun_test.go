@@ -8,37 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"rookery"
 	"rookery/cmd/node/adminapi"
-	"rookery/cmd/node/members"
 	"rookery/storage/command"
-	"rookery/storage/system"
 )
-
-func TestStatusTellsOfGroupsThatHaveNotBegun(t *testing.T) {
-	names := map[rookery.NodeID]string{"id": "bee"}
-	for name, c := range map[string]struct {
-		p    system.GroupPlacement
-		want []string
-	}{
-		"waits":    {system.GroupPlacement{Group: 6, Founder: "id"}, []string{"group 6", "node bee", "rookery remove bee", "rookery group add"}},
-		"begun":    {system.GroupPlacement{Group: 6, Founder: "id", Voters: []rookery.NodeID{"x"}}, nil},
-		"first":    {system.GroupPlacement{Group: 2}, nil},
-		"void":     {system.GroupPlacement{Group: 6, Founder: "id", Void: true}, []string{"group 6 will never begin", "bee", "rookery group add"}},
-		"replaced": {system.GroupPlacement{Group: 6, Founder: "id", Void: true, Instead: 7}, nil},
-	} {
-		var said string
-		unbegun(c.p, names, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
-		if (said != "") != (c.want != nil) {
-			t.Errorf("%s: %q", name, said)
-		}
-		for _, w := range c.want {
-			if !strings.Contains(said, w) {
-				t.Errorf("%s: %q lacks %q", name, said, w)
-			}
-		}
-	}
-}
 
 // TestALostFoundersGroupIsReplaced removes a node that never began its group:
 // the status tells of the group until another was added in its place.
@@ -52,29 +24,29 @@ func TestALostFoundersGroupIsReplaced(t *testing.T) {
 	defer n.Close(context.WithoutCancel(ctx))
 	lost := slices.Max(n.registry.MailGroups()) + 1
 	for _, c := range []command.Command{
-		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: members.CommandVersion},
+		&command.RegisterNode{Node: "ghost-id", Name: "ghost", Address: "127.0.0.1:1", Version: command.Version},
 		&command.FoundGroup{Group: lost, Founder: "ghost-id"},
 	} {
 		if _, err := n.groups.ProposeSystem(ctx, c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	says := func(what string) bool { return strings.Contains(strings.Join(n.status().Problems, "\n"), what) }
+	says := func(what string) bool { return strings.Contains(strings.Join(n.monitor.Status().Problems, "\n"), what) }
 	if !says("it waits for node ghost; start that node") {
-		t.Errorf("before the removal: %q", n.status().Problems)
+		t.Errorf("before the removal: %q", n.monitor.Status().Problems)
 	}
 	if err := n.registry.SetState(ctx, "ghost", command.NodeRemoved); err != nil {
 		t.Fatal(err)
 	}
 	never := fmt.Sprintf("group %d will never begin: node ghost", lost)
 	if !says(never) || says("it waits for node") {
-		t.Errorf("after the removal: %q", n.status().Problems)
+		t.Errorf("after the removal: %q", n.monitor.Status().Problems)
 	}
 	added, err := n.registry.AddGroups(ctx, 1)
 	if err != nil || len(added) != 1 || added[0].Group != lost+1 || !added[0].Begun {
 		t.Fatal(added, err)
 	}
-	if s := n.status(); says(never) || slices.ContainsFunc(s.Groups, func(g adminapi.GroupStatus) bool { return g.Group == lost }) {
+	if s := n.monitor.Status(); says(never) || slices.ContainsFunc(s.Groups, func(g adminapi.GroupStatus) bool { return g.Group == lost }) {
 		t.Errorf("after another was added: %q, %+v", s.Problems, s.Groups)
 	}
 	if in := n.registry.MailGroups(); slices.Contains(in, lost) || !slices.Contains(in, lost+1) {

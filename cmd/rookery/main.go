@@ -13,10 +13,10 @@ import (
 	"strings"
 	"syscall"
 
+	"rookery/cmd/node/adminapi"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"rookery/cmd/node"
 )
 
 func main() {
@@ -31,7 +31,7 @@ func verbs(s *shell) *cobra.Command {
 	root := &cobra.Command{
 		Use: "rookery", Short: "Rookery is a mail server cluster", Long: "Rookery is a mail server cluster.",
 		Example: "  rookery dev\n  rookery status -data /var/lib/rookery",
-		Version: node.BinaryVersion(), SilenceErrors: true, SilenceUsage: true,
+		Version: adminapi.BinaryVersion(), SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetOut(s.out)

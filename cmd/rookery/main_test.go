@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"rookery/cmd/node/adminapi"
+
 	"github.com/spf13/cobra"
 
 	"rookery"
-	"rookery/cmd/node"
 )
 
 func TestEveryKindHasAnExitCode(t *testing.T) {
@@ -147,7 +148,7 @@ func TestManualAndCompletion(t *testing.T) {
 
 func TestVersionAsAFlag(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), &shell{&out, io.Discard}, []string{"--version"}); code != 0 || !strings.Contains(out.String(), node.BinaryVersion()) {
+	if code := run(t.Context(), &shell{&out, io.Discard}, []string{"--version"}); code != 0 || !strings.Contains(out.String(), adminapi.BinaryVersion()) {
 		t.Errorf("exits with %d: %q", code, out.String())
 	}
 }

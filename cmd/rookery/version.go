@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/spf13/cobra"
+	"rookery/cmd/node/adminapi"
+	"rookery/storage/command"
 
-	"rookery/cmd/node"
-	"rookery/cmd/node/members"
+	"github.com/spf13/cobra"
 )
 
 func versionVerb(s *shell) *cobra.Command {
@@ -18,11 +18,11 @@ func versionVerb(s *shell) *cobra.Command {
 	}
 	asJSON := v.Flags().Bool("json", false, "print JSON")
 	v.RunE = func(*cobra.Command, []string) error {
-		version := node.BinaryVersion()
+		version := adminapi.BinaryVersion()
 		if *asJSON {
-			return s.line(map[string]any{"version": version, "go": runtime.Version(), "commands": members.CommandVersion})
+			return s.line(map[string]any{"version": version, "go": runtime.Version(), "commands": command.Version})
 		}
-		_, err := fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), members.CommandVersion)
+		_, err := fmt.Fprintf(s.out, "rookery %s %s, command version %d\n", version, runtime.Version(), command.Version)
 		return err
 	}
 	return v

@@ -29,9 +29,6 @@ func Removed(id rookery.NodeID, dataDir, by string) error {
 		ErrRemoved, id, by, dataDir))
 }
 
-// CommandVersion is the highest version of commands this binary reads.
-var CommandVersion = command.Version
-
 // Options are what the registry is read and written with.
 type Options struct {
 	// Config is the node's file: its name, its zone and its disk's limits.
@@ -122,9 +119,9 @@ func (r *Registry) Enlist(ctx context.Context) error {
 		return removed
 	}
 	key := r.o.Peers.Certificate().KeyHash()
-	if have.Key != key || have.Address != r.o.Peers.Address() || have.Name != r.o.Config.Name || have.Zone != r.o.Config.Cluster.Zone || have.Version != CommandVersion {
+	if have.Key != key || have.Address != r.o.Peers.Address() || have.Name != r.o.Config.Name || have.Zone != r.o.Config.Cluster.Zone || have.Version != command.Version {
 		if _, err := r.o.Replicas.ProposeSystem(ctx, &command.RegisterNode{
-			Node: r.o.ID.Node, Name: r.o.Config.Name, Address: r.o.Peers.Address(), Zone: r.o.Config.Cluster.Zone, Version: CommandVersion, Key: key,
+			Node: r.o.ID.Node, Name: r.o.Config.Name, Address: r.o.Peers.Address(), Zone: r.o.Config.Cluster.Zone, Version: command.Version, Key: key,
 		}); err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func (r *Registry) Finalize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version := CommandVersion
+	version := command.Version
 	for _, x := range nodes {
 		if x.Member() {
 			version = max(version, x.Version)

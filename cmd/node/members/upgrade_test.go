@@ -43,11 +43,11 @@ func registry(t *testing.T, cmds ...command.Command) *system.Machine {
 // TestOldBinaryEnds: a node that hears of a final version above what it reads
 // ends by itself and says what to do; at its own version it goes on.
 func TestOldBinaryEnds(t *testing.T) {
-	old := registry(t, &command.RegisterNode{Node: "me", Version: CommandVersion}, &command.FinalizeVersion{Version: CommandVersion})
+	old := registry(t, &command.RegisterNode{Node: "me", Version: command.Version}, &command.FinalizeVersion{Version: command.Version})
 	if err := replicas.RefuseOld(old); err != nil {
 		t.Errorf("at its own version: %v", err)
 	}
-	above := CommandVersion + 1
+	above := command.Version + 1
 	var ended error
 	r := &Registry{
 		o:      Options{ID: datadir.Identity{Node: "me"}, End: func(err error) { ended = err }},

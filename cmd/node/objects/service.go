@@ -119,6 +119,9 @@ func (s *Service) Tried(problem func(string, ...any)) string { return s.tried.Sa
 // Place is the mark of the store's directory, empty until it was tried.
 func (s *Service) Place() string { return s.tried.Place() }
 
+// ReadStats are the numbers of reading.
+func (s *Service) ReadStats() read.Stats { return s.Reader.Stats() }
+
 // CacheStats are the numbers of the cache.
 func (s *Service) CacheStats() read.CacheStats { return s.cache.Stats() }
 

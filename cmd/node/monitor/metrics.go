@@ -1,13 +1,9 @@
-package node
+package monitor
 
 import (
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"rookery"
 )
 
 // Buckets in seconds: of commits and look-ups, which take milliseconds, and of
@@ -17,10 +13,10 @@ var (
 	slow  = []float64{.001, .005, .025, .1, .5, 2.5, 10, 60}
 )
 
-// metrics count on the way of requests. The labels of the hottest are looked
+// Metrics count on the way of requests. The labels of the hottest are looked
 // up once.
-type metrics struct {
-	*catalog
+type Metrics struct {
+	catalog        *catalog
 	commands       *prometheus.CounterVec
 	commandTimes   *prometheus.HistogramVec
 	deliveries     *prometheus.CounterVec
@@ -48,10 +44,11 @@ type commandMeter struct {
 	time  prometheus.Observer
 }
 
-func newMetrics() *metrics {
+// NewMetrics has counted nothing yet.
+func NewMetrics() *Metrics {
 	c := newCatalog()
 	commits := c.times("commit_seconds", "Time from proposing a command to knowing that a quorum has it on disk, forwarding and repeats included.", quick, "log")
-	m := &metrics{
+	m := &Metrics{
 		catalog:        c,
 		known:          map[commandKey]commandMeter{},
 		commands:       c.counter("commands_total", "Commands of clients that were answered: result is ok, no or bad (IMAP), ok or err (POP3), 2xx, 4xx or 5xx (SMTP). Only MAIL, RCPT, DATA (and BDAT) and AUTH of SMTP are counted.", "protocol", "command", "result"),
@@ -70,99 +67,4 @@ func newMetrics() *metrics {
 	}
 	m.scrape = newScrape(c)
 	return m
-}
-
-// word is a kind of error as a label.
-func word(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return strings.ReplaceAll(rookery.KindOf(err).String(), " ", "_")
-}
-
-// command is what the protocols call; took 0 is not measured.
-func (m *metrics) command(protocol, command, result string, took time.Duration) {
-	k := commandKey{protocol, command, result}
-	m.mu.RLock()
-	meter, ok := m.known[k]
-	m.mu.RUnlock()
-	if !ok {
-		meter = commandMeter{m.commands.WithLabelValues(protocol, command, result), m.commandTimes.WithLabelValues(protocol, command)}
-		m.mu.Lock()
-		m.known[k] = meter
-		m.mu.Unlock()
-	}
-	meter.count.Inc()
-	if took > 0 {
-		meter.time.Observe(took.Seconds())
-	}
-}
-
-// IMAPCommand hears of a command of a client.
-func (m *metrics) IMAPCommand(name, status string, took time.Duration) {
-	result := "ok"
-	switch status {
-	case "NO":
-		result = "no"
-	case "BAD":
-		result = "bad"
-	}
-	m.command("imap", name, result, took)
-}
-
-// POP3Command hears of a command of a client.
-func (m *metrics) POP3Command(name string, ok bool, took time.Duration) {
-	result := "ok"
-	if !ok {
-		result = "err"
-	}
-	m.command("pop3", name, result, took)
-}
-
-// SMTPCommand hears of a command of a client.
-func (m *metrics) SMTPCommand(name string, code int, took time.Duration) {
-	result := "5xx"
-	switch code / 100 {
-	case 2, 3:
-		result = "2xx"
-	case 4:
-		result = "4xx"
-	}
-	m.command("smtp", name, result, took)
-}
-
-// delivered is what the road for new messages calls.
-func (m *metrics) delivered(road string, err error, size int64, took time.Duration) {
-	if err != nil {
-		m.deliveries.WithLabelValues(road, word(err)).Inc()
-		return
-	}
-	m.deliveries.WithLabelValues(road, "accepted").Inc()
-	m.deliveryTimes.WithLabelValues(road).Observe(took.Seconds())
-	m.deliveredBytes.WithLabelValues(road).Add(float64(size))
-}
-
-func (m *metrics) committed(id rookery.GroupID, err error, took time.Duration) {
-	at, log := 1, "mail"
-	if id == rookery.SystemGroup {
-		at, log = 0, "system"
-	}
-	if err != nil {
-		m.commitFailures.WithLabelValues(log, word(err)).Inc()
-		return
-	}
-	m.commits[at].Observe(took.Seconds())
-}
-
-func (m *metrics) stored(request string, err error, bytes int64, took time.Duration) {
-	m.storeRequests.WithLabelValues(request, word(err)).Inc()
-	m.storeTimes.WithLabelValues(request).Observe(took.Seconds())
-	if err == nil && bytes > 0 {
-		m.storeBytes.WithLabelValues(request).Add(float64(bytes))
-	}
-}
-
-func (m *metrics) lookedUp(request string, err error, took time.Duration) {
-	m.lookups.WithLabelValues(request, word(err)).Inc()
-	m.lookupTimes.WithLabelValues(request).Observe(took.Seconds())
 }

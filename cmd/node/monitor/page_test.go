@@ -1,4 +1,4 @@
-package node
+package monitor
 
 import (
 	"cmp"
@@ -20,7 +20,7 @@ secret, and each label has few values. Besides these there are the usual ` + "`g
 
 Watch above all: ` + "`rookery_problems` above 0, `rookery_group_led` 0, `rookery_unpacked_age_seconds` and\n`rookery_group_member_behind_entries` that grow, `rookery_disk_free_bytes`, `rookery_certificate_end_seconds`, and the\nhigh quantiles of `rookery_commit_seconds`." + `
 
-This page is generated: ` + "`go test ./cmd/node -run TestMetricsPage -page`." + `
+This page is generated: ` + "`go test ./cmd/node/monitor -run TestMetricsPage -page`." + `
 
 | metric | kind | labels | meaning |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-package node
+package adminapi
 
 import (
 	"runtime/debug"

@@ -1,4 +1,4 @@
-package node
+package monitor
 
 import "github.com/prometheus/client_golang/prometheus"
 
@@ -45,4 +45,13 @@ func (c *catalog) seen(name, help string, labels ...string) *prometheus.Desc {
 
 func (c *catalog) seenTotal(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(c.note("counter", name, help, labels), help, labels, nil)
+}
+
+// Names are those of all metrics on the page.
+func (m *Metrics) Names() []string {
+	names := make([]string, len(m.catalog.defs))
+	for i, d := range m.catalog.defs {
+		names[i] = d.name
+	}
+	return names
 }

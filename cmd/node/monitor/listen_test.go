@@ -1,4 +1,4 @@
-package node
+package monitor
 
 import (
 	"bufio"
@@ -15,31 +15,26 @@ import (
 	"rookery/cmd/node/settings"
 )
 
-// portNetwork listens anywhere and says where.
-type portNetwork struct {
-	systemNetwork
-	at string
-}
-
-func (p *portNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	ln, err := p.systemNetwork.Listen(ctx, network, address)
-	if err == nil {
-		p.at = ln.Addr().String()
-	}
-	return ln, err
-}
-
 // Whoever reaches the readiness port must not take all descriptors.
 func TestHealthBoundsConnections(t *testing.T) {
-	network := &portNetwork{}
-	h := newHealth(&Node{cfg: settings.Node{Listen: settings.Listen{Health: []string{"127.0.0.1:0"}}}, deps: Deps{Network: network, Logger: slog.New(slog.DiscardHandler)}})
-	h.server.IdleTimeout = time.Hour // the machine may be slow
-	if err := h.open(t.Context()); err != nil {
+	at := ""
+	h := New(Options{
+		Config: settings.Node{Listen: settings.Listen{Health: []string{"127.0.0.1:0"}}}, Logger: slog.New(slog.DiscardHandler),
+		Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
+			ln, err := new(net.ListenConfig).Listen(ctx, network, address)
+			if err == nil {
+				at = ln.Addr().String()
+			}
+			return ln, err
+		},
+	})
+	h.health.IdleTimeout = time.Hour // the machine may be slow
+	if err := h.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer h.close()
+	defer h.Close()
 	dial := func() net.Conn {
-		c, err := net.Dial("tcp", network.at)
+		c, err := net.Dial("tcp", at)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package node
+package monitor
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 )
 
 // storeTrouble tells of groups whose bodies do not get into the object store.
-func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) {
+func (p *Parts) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) {
 	var waiting []string
 	var since, oldest int64
 	var why string
@@ -46,11 +46,11 @@ func (n *Node) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.N
 }
 
 // waiting fills in for how long each group's oldest body has waited.
-func (n *Node) waiting(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report) {
+func (p *Parts) waiting(groups []adminapi.GroupStatus, reports map[rookery.NodeID]peers.Report, now time.Time) {
 	for i := range groups {
 		for _, r := range reports {
-			if p, ok := r.Packing[groups[i].Group]; ok && p.Oldest > 0 {
-				groups[i].Oldest = max(groups[i].Oldest, int64(n.deps.Clock().Sub(time.Unix(0, p.Oldest)).Seconds()))
+			if k, ok := r.Packing[groups[i].Group]; ok && k.Oldest > 0 {
+				groups[i].Oldest = max(groups[i].Oldest, int64(now.Sub(time.Unix(0, k.Oldest)).Seconds()))
 			}
 		}
 	}

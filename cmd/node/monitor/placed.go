@@ -1,4 +1,4 @@
-package node
+package monitor
 
 import (
 	"cmp"
@@ -13,36 +13,36 @@ import (
 // groupsElsewhere are the mail groups without a replica on this node, as the
 // placement has them, with the leaders that say so themselves, and a problem for
 // each group that has not begun.
-func (n *Node) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) (out []adminapi.GroupStatus) {
-	placed, err := n.system.Groups()
+func (p *Parts) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) (out []adminapi.GroupStatus) {
+	placed, err := p.Replicas.System().Groups()
 	if err != nil {
 		problem("placement: %v", err)
 	}
-	for _, p := range placed {
-		unbegun(p, names, problem)
-		if p.Group == rookery.SystemGroup || p.Void || n.groups.Group(p.Group) != nil {
+	for _, x := range placed {
+		notBegun(x, names, problem)
+		if x.Group == rookery.SystemGroup || x.Void || p.Replicas.Group(x.Group) != nil {
 			continue
 		}
-		gs := adminapi.GroupStatus{Group: p.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
-		for _, id := range p.Members {
+		gs := adminapi.GroupStatus{Group: x.Group, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
+		for _, id := range x.Members {
 			gs.Members = append(gs.Members, cmp.Or(names[id], string(id)))
 		}
 		for id, r := range reports {
-			if slices.Contains(r.Leads, p.Group) {
+			if slices.Contains(r.Leads, x.Group) {
 				gs.Leader = cmp.Or(names[id], string(id))
 			}
 		}
-		if gs.Leader == "" && !p.Awaits(p.Founder) {
-			problem("group %d has no leader: mail for its accounts waits", p.Group)
+		if gs.Leader == "" && !x.Awaits(x.Founder) {
+			problem("group %d has no leader: mail for its accounts waits", x.Group)
 		}
 		out = append(out, gs)
 	}
 	return out
 }
 
-// unbegun says what is wrong with a group that has not begun, until it has or
+// notBegun says what is wrong with a group that has not begun, until it has or
 // another was added in its place.
-func unbegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem func(string, ...any)) {
+func notBegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem func(string, ...any)) {
 	name := cmp.Or(names[p.Founder], string(p.Founder))
 	switch {
 	case p.Awaits(p.Founder):
@@ -54,7 +54,7 @@ func unbegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem f
 }
 
 // void reports whether a group never begins.
-func (n *Node) void(id rookery.GroupID) bool {
-	p, err := n.system.Group(id)
-	return err == nil && p.Void
+func (p *Parts) void(id rookery.GroupID) bool {
+	x, err := p.Replicas.System().Group(id)
+	return err == nil && x.Void
 }
