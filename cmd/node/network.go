@@ -2,14 +2,10 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"time"
 
-	"rookery"
+	"rookery/cmd/node/admin"
 )
 
 // Network carries every connection of a node: between nodes, of mail clients,
@@ -30,7 +26,7 @@ type systemNetwork struct{}
 // Listen implements Network.
 func (systemNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	if network == "unix" {
-		return listenUnix(ctx, address)
+		return admin.Listen(ctx, address)
 	}
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		// An idle IMAP client that vanished is noticed after about four minutes.
@@ -49,26 +45,6 @@ func (systemNetwork) Dial(ctx context.Context, network, address string) (net.Con
 // nodes notice each other's failures by calls alone.
 func (systemNetwork) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	return (&net.ListenConfig{}).ListenPacket(ctx, network, address)
-}
-
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	// The socket that a killed process left would refuse the bind; the lock on
-	// the data directory says that no other process serves it.
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, rookery.E("replace socket", rookery.KindExists, fmt.Errorf("%s is no socket; name another path with admin in the node file", path))
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the path must be at most about 100 bytes: set admin in the node file to a shorter one", err)
-	}
-	if err := shareSocket(path, adminGroup); err != nil {
-		ln.Close()
-		return nil, rookery.E("open administration socket", rookery.KindDenied, err)
-	}
-	return ln, nil
 }
 
 // dialTCP is how the parts that only know addresses connect.

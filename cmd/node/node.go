@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
+	"rookery/cmd/node/admin"
 	"rookery/cmd/node/clients"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
@@ -110,7 +111,7 @@ type Node struct {
 	monitor   *monitor.Monitor
 	metrics   *monitor.Metrics
 	peers     *peers.Peers
-	admin     *adminServer
+	admin     *admin.Server
 	lives     *peers.Liveness
 	reports   *peers.Reports
 	questions questions
@@ -301,7 +302,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	n.hears.objects.Store(n.objects)
 	n.settings.Keep(version)
 	n.accounts = account.New(account.Options{
-		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.ownerNow,
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.people.Owner,
 		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
@@ -354,10 +355,14 @@ func (n *Node) serve(ctx context.Context) error {
 		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge, Replication: func() int { return n.registry.Policy().Replication },
 	})
 	n.startJobs()
-	n.admin = &adminServer{settings: n.settings, status: n.monitor.Status, mint: n.registry.MintToken, state: n.registry.SetState, finalize: n.registry.Finalize, groups: n.registry.AddGroups, audit: auditor{n.cfg.Name, n.groups.ProposeSystem}, orders: n.adminOrders(), logger: n.deps.Logger}
-	if err := n.admin.serve(ctx, n.deps.Network, n.cfg.AdminSocket()); err != nil {
-		return err
+	socket, err := n.deps.Network.Listen(ctx, "unix", n.cfg.AdminSocket())
+	if err != nil {
+		return rookery.E("open administration socket", cmp.Or(rookery.KindOf(err), rookery.KindUnavailable), err)
 	}
+	n.admin = admin.Open(ctx, socket, admin.Options{
+		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry, Keys: n.keys,
+		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients, Logger: n.deps.Logger,
+	})
 	return n.edge.Start()
 }
 
@@ -375,7 +380,7 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.monitor.Stopping() // before clients are told to go
 	if n.admin != nil {
-		note("administration socket", n.admin.close(ctx))
+		note("administration socket", n.admin.Close(ctx))
 	}
 	if n.edge != nil {
 		note("listeners", n.edge.Drain(ctx))

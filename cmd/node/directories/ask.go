@@ -77,6 +77,12 @@ func (p *Directories) Standing(ctx context.Context, keys []string) (map[string]d
 	return all, errors.Join(errs...)
 }
 
+// Owner is what a directory entry is called now.
+func (p *Directories) Owner(ctx context.Context, key string) (rookery.Owner, error) {
+	e, err := p.ByKey(ctx, key)
+	return e.Owner(), err
+}
+
 // Named gives the entry that an operator names by an address or a login, past
 // every cache.
 func (p *Directories) Named(ctx context.Context, who string) (e directory.Entry, err error) {

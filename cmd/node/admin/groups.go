@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"encoding/json"
@@ -8,13 +8,13 @@ import (
 	"rookery/cmd/node/adminapi"
 )
 
-func (a *adminServer) postGroups(w http.ResponseWriter, r *http.Request) {
+func (a *Server) postGroups(w http.ResponseWriter, r *http.Request) {
 	var in adminapi.GroupsBody
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil {
 		replyError(w, rookery.E("add groups", rookery.KindInvalid, err))
 		return
 	}
-	added, err := a.groups(r.Context(), in.Count)
+	added, err := a.o.Members.AddGroups(r.Context(), in.Count)
 	if err != nil && len(added) == 0 {
 		replyError(w, err)
 		return

@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"rookery/cmd/node/peers"
 )
 
-// sessionOrders adds the orders of rookery session.
-func (n *Node) sessionOrders(t *routes) {
+// sessionRoutes adds the orders of rookery session.
+func (a *Server) sessionRoutes(t *routes) {
 	t.reads("GET /v1/sessions", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		n.orderSessions(w, r, adminapi.SessionFilter{Account: q.Get("account"), Node: q.Get("node"), Protocol: q.Get("protocol"), ID: q.Get("id")}, n.clients.List)
+		a.orderSessions(w, r, adminapi.SessionFilter{Account: q.Get("account"), Node: q.Get("node"), Protocol: q.Get("protocol"), ID: q.Get("id")}, a.o.Clients.List)
 	})
 	t.changes("POST /v1/sessions/end", "session end", func(w http.ResponseWriter, r *http.Request) {
 		var f adminapi.SessionFilter
@@ -29,18 +29,18 @@ func (n *Node) sessionOrders(t *routes) {
 			replyError(w, rookery.E("end sessions", rookery.KindInvalid, err))
 			return
 		}
-		n.orderSessions(w, r, f, n.clients.End)
+		a.orderSessions(w, r, f, a.o.Clients.End)
 	})
 }
 
 // orderSessions lists or ends sessions by order.
-func (n *Node) orderSessions(w http.ResponseWriter, r *http.Request, f adminapi.SessionFilter,
+func (a *Server) orderSessions(w http.ResponseWriter, r *http.Request, f adminapi.SessionFilter,
 	order func(context.Context, string, peers.SessionFilter) ([]clients.OnNode, error),
 ) {
 	pick := peers.SessionFilter{Protocol: f.Protocol, ID: f.ID}
 	var err error
 	if f.Account != "" {
-		pick.Account, err = n.account(r.Context(), f.Account)
+		pick.Account, err = a.account(r.Context(), f.Account)
 	}
 	var all []clients.OnNode
 	if err == nil {

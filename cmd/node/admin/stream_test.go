@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -13,38 +13,40 @@ import (
 )
 
 func TestLongOrders(t *testing.T) {
-	a := &adminServer{logger: slog.New(slog.DiscardHandler), orders: []func(*routes){func(mux *routes) {
-		mux.reads("POST /v1/storage/sweep", func(w http.ResponseWriter, r *http.Request) {
-			stream(w, r, func(ctx context.Context, o adminapi.SweepOrder, event func(any) error) error {
-				for range 3 {
-					if err := event(struct{}{}); err != nil {
-						return err
-					}
+	a := &Server{o: Options{Logger: slog.New(slog.DiscardHandler)}}
+	mux := newRoutes(nil, a.o.Logger)
+	mux.reads("POST /v1/storage/sweep", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, func(ctx context.Context, o adminapi.SweepOrder, event func(any) error) error {
+			for range 3 {
+				if err := event(struct{}{}); err != nil {
+					return err
 				}
-				if o.Delete {
-					return rookery.E("try", rookery.KindConflict, errors.New("it cannot be"))
-				}
-				return nil
-			})
+			}
+			if o.Delete {
+				return rookery.E("try", rookery.KindConflict, errors.New("it cannot be"))
+			}
+			return nil
 		})
-		mux.reads("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) {
-			stream(w, r, func(ctx context.Context, _ struct{}, event func(any) error) error {
-				event(struct{}{})
-				<-ctx.Done()
-				return rookery.E("wait", rookery.KindUnknown, ctx.Err()) // as what is asked of a group says when it is cut off
-			})
+	})
+	mux.reads("POST /v1/storage/check", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, func(ctx context.Context, _ struct{}, event func(any) error) error {
+			event(struct{}{})
+			<-ctx.Done()
+			return rookery.E("wait", rookery.KindUnknown, ctx.Err()) // as what is asked of a group says when it is cut off
 		})
-		mux.reads("POST /v1/storage/rebuild-index", func(w http.ResponseWriter, r *http.Request) {
-			stream(w, r, func(_ context.Context, _ struct{}, event func(any) error) error {
-				event(struct{}{})
-				panic(http.ErrAbortHandler)
-			})
+	})
+	mux.reads("POST /v1/storage/rebuild-index", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, func(_ context.Context, _ struct{}, event func(any) error) error {
+			event(struct{}{})
+			panic(http.ErrAbortHandler)
 		})
-	}}}
+	})
 	path := filepath.Join(t.TempDir(), "s")
-	if err := a.serve(t.Context(), systemNetwork{}, path); err != nil {
+	ln, err := Listen(t.Context(), path)
+	if err != nil {
 		t.Fatal(err)
 	}
+	a.serve(t.Context(), ln, mux)
 	c := adminapi.New(path)
 	sweep := func(fail bool) (events int, err error) {
 		err = c.SweepStorage(t.Context(), adminapi.SweepOrder{Delete: fail}, func(adminapi.SweepEvent) error { events++; return nil })
@@ -64,8 +66,8 @@ func TestLongOrders(t *testing.T) {
 	}
 	// An order under way ends with the server, which does not wait for it.
 	closed := make(chan error, 1)
-	err := c.CheckStorage(t.Context(), adminapi.CheckOrder{}, func(adminapi.CheckEvent) error {
-		go func() { closed <- a.close(t.Context()) }()
+	err = c.CheckStorage(t.Context(), adminapi.CheckOrder{}, func(adminapi.CheckEvent) error {
+		go func() { closed <- a.Close(t.Context()) }()
 		return nil
 	})
 	if !rookery.Is(err, rookery.KindUnavailable) {

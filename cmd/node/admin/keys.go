@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"rookery/cmd/node/adminapi"
 )
 
-// keyOrders adds the orders of rookery key and rookery account erase.
-func (n *Node) keyOrders(t *routes) {
+// keyRoutes adds the orders of rookery key and rookery account erase.
+func (a *Server) keyRoutes(t *routes) {
 	order := func(fn func(ctx context.Context, in adminapi.KeysBody) (any, error)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			var in adminapi.KeysBody
@@ -34,14 +34,14 @@ func (n *Node) keyOrders(t *routes) {
 			reply(w, out)
 		}
 	}
-	t.reads("GET /v1/keys", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keys.Status(ctx) }))
-	t.changes("POST /v1/keys/rotate", "key rotate", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return n.keys.Rotate(ctx) }))
+	t.reads("GET /v1/keys", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Status(ctx) }))
+	t.changes("POST /v1/keys/rotate", "key rotate", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Rotate(ctx) }))
 	t.changes("POST /v1/keys/destroy", "key destroy", order(func(ctx context.Context, in adminapi.KeysBody) (any, error) {
-		destroyed, err := n.keys.Destroy(ctx, in.Versions...)
+		destroyed, err := a.o.Keys.Destroy(ctx, in.Versions...)
 		return adminapi.KeysBody{Versions: destroyed}, err
 	}))
 	t.changes("POST /v1/accounts/erase", "account erase", order(func(ctx context.Context, in adminapi.KeysBody) (any, error) {
-		ids, err := n.keys.Erase(ctx, in.Accounts)
+		ids, err := a.o.Keys.Erase(ctx, in.Accounts)
 		out := adminapi.KeysBody{}
 		for _, id := range ids {
 			out.Accounts = append(out.Accounts, id.String())

@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/user"
 	"strconv"
 	"syscall"
@@ -15,9 +14,6 @@ import (
 
 	"rookery"
 )
-
-// adminGroup is the Unix group whose members may administer a node.
-const adminGroup = "rookery"
 
 // principal is who is on the other end of the administration socket, as the
 // kernel says.
@@ -66,18 +62,4 @@ func principalOf(c net.Conn) (principal, error) {
 		p.name = u.Username
 	}
 	return p, nil
-}
-
-// shareSocket gives a socket to the members of a group, where there is such a
-// group and this user may hand files to it; else it is its owner's alone. Root
-// may always connect.
-func shareSocket(path, group string) error {
-	mode := os.FileMode(0o600)
-	if g, err := user.LookupGroup(group); err == nil {
-		gid, err := strconv.Atoi(g.Gid)
-		if err == nil && os.Chown(path, -1, gid) == nil {
-			mode = 0o660
-		}
-	}
-	return os.Chmod(path, mode)
 }

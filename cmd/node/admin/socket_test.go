@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -15,7 +15,7 @@ func TestAdminSocketReplacesOnlySockets(t *testing.T) {
 	if err := os.WriteFile(path, []byte("kept"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listenUnix(ctx, path); !rookery.Is(err, rookery.KindExists) {
+	if _, err := Listen(ctx, path); !rookery.Is(err, rookery.KindExists) {
 		t.Fatalf("over a file: %v", err)
 	}
 	if b, err := os.ReadFile(path); string(b) != "kept" {
@@ -23,7 +23,7 @@ func TestAdminSocketReplacesOnlySockets(t *testing.T) {
 	}
 	os.Remove(path)
 	for range 2 { // the first is left behind as by a killed process
-		ln, err := listenUnix(ctx, path)
+		ln, err := Listen(ctx, path)
 		if err != nil {
 			t.Fatal(err)
 		}

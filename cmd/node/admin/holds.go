@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"rookery/cmd/node/adminapi"
 )
 
-// holdOrders adds rookery storage hold to the administration socket.
-func (n *Node) holdOrders(t *routes) {
+// holdRoutes adds rookery storage hold to the administration socket.
+func (a *Server) holdRoutes(t *routes) {
 	t.reads("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
-		l, err := n.objects.Holds(r.Context())
+		l, err := a.o.Storage.Holds(r.Context())
 		if err != nil {
 			replyError(w, err)
 			return
@@ -35,8 +35,10 @@ func (n *Node) holdOrders(t *routes) {
 			reply(w, a)
 		}
 	}
-	t.changes("POST /v1/storage/hold", "storage hold add", order(n.objects.PlaceHold))
+	t.changes("POST /v1/storage/hold", "storage hold add", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+		return a.o.Storage.PlaceHold(ctx, o)
+	}))
 	t.changes("POST /v1/storage/release", "storage hold release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
-		return n.objects.LiftHold(ctx, o.Name)
+		return a.o.Storage.LiftHold(ctx, o.Name)
 	}))
 }

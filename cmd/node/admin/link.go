@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"cmp"
@@ -13,13 +13,7 @@ import (
 	"rookery/storage/command"
 )
 
-// ownerNow is what a directory entry is called now.
-func (n *Node) ownerNow(ctx context.Context, key string) (rookery.Owner, error) {
-	e, err := n.people.ByKey(ctx, key)
-	return e.Owner(), err
-}
-
-func (n *Node) postLink(w http.ResponseWriter, r *http.Request) {
+func (a *Server) postLink(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		To string `json:"to"`
 	}
@@ -27,7 +21,7 @@ func (n *Node) postLink(w http.ResponseWriter, r *http.Request) {
 		replyError(w, rookery.E("link account", rookery.KindInvalid, err))
 		return
 	}
-	l, err := n.link(r.Context(), r.PathValue("who"), in.To)
+	l, err := a.link(r.Context(), r.PathValue("who"), in.To)
 	if err != nil {
 		replyError(w, err)
 		return
@@ -38,44 +32,44 @@ func (n *Node) postLink(w http.ResponseWriter, r *http.Request) {
 
 // link binds the entry that the directory has for an address or a login to an
 // account: named by its id or an address it had, or by the first address too.
-func (n *Node) link(ctx context.Context, who, to string) (l adminapi.Linked, err error) {
-	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
+func (a *Server) link(ctx context.Context, who, to string) (l adminapi.Linked, err error) {
+	if err := a.o.Replicas.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return l, err
 	}
-	entry, err := n.people.Named(ctx, who)
+	entry, err := a.o.Directory.Named(ctx, who)
 	if err != nil {
 		return l, err
 	}
 	owner := entry.Owner()
-	own, err := n.system.ByKey(owner.Key)
+	own, err := a.o.Replicas.System().ByKey(owner.Key)
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 		return l, err
 	}
-	target, err := n.linkTarget(cmp.Or(to, who), own.Account)
+	target, err := a.linkTarget(cmp.Or(to, who), own.Account)
 	if err != nil {
 		return l, err
 	}
-	former, err := n.system.Owner(target)
+	former, err := a.o.Replicas.System().Owner(target)
 	if err != nil {
 		return l, err
 	}
 	l = adminapi.Linked{Entry: owner.Key, Former: former.Key, Account: target.String()}
 	if own.Account != target && own.Account != (rookery.AccountID{}) {
-		if err := n.isEmpty(ctx, own.Account, owner.Key); err != nil {
+		if err := a.isEmpty(ctx, own.Account, owner.Key); err != nil {
 			return l, err
 		}
 		l.Left = own.Account.String()
 	}
-	_, err = n.groups.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN, Other: own.Account})
+	_, err = a.o.Replicas.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN, Other: own.Account})
 	if err == nil {
-		err = n.groups.Barrier(ctx, rookery.SystemGroup)
+		err = a.o.Replicas.Barrier(ctx, rookery.SystemGroup)
 	}
 	return l, err
 }
 
 // linkTarget is the account with an id, or the only one besides own whose owner
 // was last seen with an address.
-func (n *Node) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, error) {
+func (a *Server) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, error) {
 	const op = "link account"
 	if id, err := rookery.ParseAccountID(to); err == nil {
 		return id, nil
@@ -84,7 +78,7 @@ func (n *Node) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, 
 	if err != nil {
 		return rookery.AccountID{}, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", to))
 	}
-	holders, err := n.system.Holders([]string{addr.Key()})
+	holders, err := a.o.Replicas.System().Holders([]string{addr.Key()})
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
@@ -100,10 +94,10 @@ func (n *Node) linkTarget(to string, own rookery.AccountID) (rookery.AccountID, 
 }
 
 // isEmpty refuses to part an entry from an account with mail.
-func (n *Node) isEmpty(ctx context.Context, id rookery.AccountID, entry string) error {
-	a, err := n.accounts.Open(ctx, id)
+func (a *Server) isEmpty(ctx context.Context, id rookery.AccountID, entry string) error {
+	x, err := a.o.Accounts.Open(ctx, id)
 	if err == nil {
-		err = a.Sync(ctx)
+		err = x.Sync(ctx)
 	}
 	if rookery.Is(err, rookery.KindNotFound) {
 		return nil // on the map, and not made in its group yet
@@ -111,7 +105,7 @@ func (n *Node) isEmpty(ctx context.Context, id rookery.AccountID, entry string) 
 	if err != nil {
 		return err
 	}
-	f, err := a.Facts(ctx)
+	f, err := x.Facts(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -9,14 +9,15 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/replicas"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
 
 // auditor writes calls of administrators into the system group.
 type auditor struct {
-	node    string
-	propose func(ctx context.Context, c command.Command) (command.Result, error)
+	node     string
+	replicas *replicas.Replicas
 }
 
 // begin implements audit.
@@ -25,7 +26,7 @@ func (a auditor) begin(ctx context.Context, verb, args string) (uint64, error) {
 	if !ok {
 		return 0, rookery.E("audit", rookery.KindDenied, errors.New("the kernel does not say who calls"))
 	}
-	r, err := a.propose(ctx, &command.AuditCall{User: cut(p.name, command.MaxAuditName), Node: a.node, Verb: cut(verb, command.MaxAuditName), Args: args})
+	r, err := a.replicas.ProposeSystem(ctx, &command.AuditCall{User: cut(p.name, command.MaxAuditName), Node: a.node, Verb: cut(verb, command.MaxAuditName), Args: args})
 	if err != nil {
 		return 0, err
 	}
@@ -34,21 +35,15 @@ func (a auditor) begin(ctx context.Context, verb, args string) (uint64, error) {
 
 // end implements audit.
 func (a auditor) end(ctx context.Context, call uint64, outcome string) error {
-	_, err := a.propose(ctx, &command.AuditOutcome{Call: call, Outcome: outcome})
+	_, err := a.replicas.ProposeSystem(ctx, &command.AuditOutcome{Call: call, Outcome: outcome})
 	return err
-}
-
-// adminOrders declare what operators may ask a node for beside its settings and
-// its members.
-func (n *Node) adminOrders() []func(*routes) {
-	return []func(*routes){n.storageOrders, n.keyOrders, n.accountOrders, n.sessionOrders, n.auditOrders}
 }
 
 // auditPage bounds the rows of one answer.
 const auditPage = 1000
 
-// auditOrders adds rookery audit.
-func (n *Node) auditOrders(t *routes) {
+// auditRoutes adds rookery audit.
+func (a *Server) auditRoutes(t *routes) {
 	t.reads("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		after, err := strconv.ParseUint(q.Get("after"), 10, 64)
@@ -57,12 +52,12 @@ func (n *Node) auditOrders(t *routes) {
 			replyError(w, rookery.E("list audit", rookery.KindInvalid, err))
 			return
 		}
-		if err := n.groups.Barrier(r.Context(), rookery.SystemGroup); err != nil {
+		if err := a.o.Replicas.Barrier(r.Context(), rookery.SystemGroup); err != nil {
 			replyError(w, err)
 			return
 		}
 		who, verb := q.Get("who"), q.Get("verb")
-		rows, next, err := n.system.Audits(after, auditPage, func(a system.Audit) bool {
+		rows, next, err := a.o.Replicas.System().Audits(after, auditPage, func(a system.Audit) bool {
 			return a.Time >= since && (who == "" || a.User == who) && (verb == "" || a.Verb == verb)
 		})
 		if err != nil {

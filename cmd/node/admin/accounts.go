@@ -1,4 +1,4 @@
-package node
+package admin
 
 import (
 	"context"
@@ -18,33 +18,33 @@ import (
 const maxAccounts = 1000
 
 // account finds an account by an address or by its id.
-func (n *Node) account(ctx context.Context, who string) (rookery.AccountID, error) {
-	if err := n.groups.Barrier(ctx, rookery.SystemGroup); err != nil {
+func (a *Server) account(ctx context.Context, who string) (rookery.AccountID, error) {
+	if err := a.o.Replicas.Barrier(ctx, rookery.SystemGroup); err != nil {
 		return rookery.AccountID{}, err
 	}
 	if id, err := rookery.ParseAccountID(who); err == nil {
-		_, err := n.system.Account(id)
+		_, err := a.o.Replicas.System().Account(id)
 		return id, err
 	}
 	addr, err := rookery.ParseAddress(who)
 	if err != nil {
 		return rookery.AccountID{}, rookery.E("find account", rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", who))
 	}
-	entry, err := n.people.Recipient(ctx, addr)
+	entry, err := a.o.Directory.Recipient(ctx, addr)
 	if rookery.Is(err, rookery.KindNotFound) {
-		return n.formerly(addr, err)
+		return a.formerly(addr, err)
 	}
 	if err != nil {
 		return rookery.AccountID{}, err
 	}
-	place, err := n.system.ByKey(entry.Key)
+	place, err := a.o.Replicas.System().ByKey(entry.Key)
 	return place.Account, err
 }
 
 // formerly is the one account whose owner was last known with an address that
 // the directory has no more; unknown is the error where there is none.
-func (n *Node) formerly(addr rookery.Address, unknown error) (rookery.AccountID, error) {
-	holders, err := n.system.Holders([]string{addr.Key()})
+func (a *Server) formerly(addr rookery.Address, unknown error) (rookery.AccountID, error) {
+	holders, err := a.o.Replicas.System().Holders([]string{addr.Key()})
 	switch {
 	case err != nil:
 		return rookery.AccountID{}, err
@@ -57,18 +57,18 @@ func (n *Node) formerly(addr rookery.Address, unknown error) (rookery.AccountID,
 }
 
 // accountStatus is one account.
-func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
+func (a *Server) accountStatus(p system.Place) adminapi.AccountStatus {
 	s := adminapi.AccountStatus{Account: p.Account.String(), Group: p.Group, Entry: p.DirectoryKey}
-	if o, err := n.system.Owner(p.Account); err == nil {
+	if o, err := a.o.Replicas.System().Owner(p.Account); err == nil {
 		s.Login, s.DN = o.Login, o.DN
 		if len(o.Addresses) > 0 {
 			s.Address = o.Addresses[0]
 		}
 	}
-	if at, err := n.edge.SignIns.Last(p.Account); err == nil && at.Time > 0 {
+	if at, err := a.o.SignIns.Last(p.Account); err == nil && at.Time > 0 {
 		s.SignIn = &adminapi.SignIn{Time: time.Unix(0, at.Time).UTC(), Protocol: at.Protocol}
 	}
-	m := n.groups.Machine(p.Group)
+	m := a.o.Replicas.Machine(p.Group)
 	if m == nil {
 		return s
 	}
@@ -81,23 +81,23 @@ func (n *Node) accountStatus(p system.Place) adminapi.AccountStatus {
 }
 
 // accountDetails is one account, wherever it is, with what the directory says.
-func (n *Node) accountDetails(ctx context.Context, id rookery.AccountID) (d adminapi.AccountDetails, err error) {
-	place, err := n.system.Account(id)
+func (a *Server) accountDetails(ctx context.Context, id rookery.AccountID) (d adminapi.AccountDetails, err error) {
+	place, err := a.o.Replicas.System().Account(id)
 	if err != nil {
 		return d, err
 	}
-	d = adminapi.AccountDetails{AccountStatus: n.accountStatus(place), State: "present", Addresses: []string{}}
-	if o, err := n.system.Owner(id); err == nil && len(o.Addresses) > 0 {
+	d = adminapi.AccountDetails{AccountStatus: a.accountStatus(place), State: "present", Addresses: []string{}}
+	if o, err := a.o.Replicas.System().Owner(id); err == nil && len(o.Addresses) > 0 {
 		d.Addresses = o.Addresses
 	}
 	if d.Messages == nil {
-		if a, err := n.accounts.Open(ctx, id); err == nil {
-			if f, err := a.Facts(ctx); err == nil {
+		if x, err := a.o.Accounts.Open(ctx, id); err == nil {
+			if f, err := x.Facts(ctx); err == nil {
 				d.Messages, d.Bytes, d.Quota = &f.Messages, &f.Used, &f.Quota
 			}
 		}
 	}
-	entry, err := n.people.ByKey(ctx, place.DirectoryKey)
+	entry, err := a.o.Directory.ByKey(ctx, place.DirectoryKey)
 	switch {
 	case rookery.Is(err, rookery.KindNotFound):
 		d.State = "gone"
@@ -112,14 +112,14 @@ func (n *Node) accountDetails(ctx context.Context, id rookery.AccountID) (d admi
 	return d, nil
 }
 
-// accountOrders adds the orders of rookery account.
-func (n *Node) accountOrders(t *routes) {
-	t.reads("GET /v1/accounts", n.getAccounts)
+// accountRoutes adds the orders of rookery account.
+func (a *Server) accountRoutes(t *routes) {
+	t.reads("GET /v1/accounts", a.getAccounts)
 	t.reads("GET /v1/accounts/{who}", func(w http.ResponseWriter, r *http.Request) {
-		id, err := n.account(r.Context(), r.PathValue("who"))
+		id, err := a.account(r.Context(), r.PathValue("who"))
 		var d adminapi.AccountDetails
 		if err == nil {
-			d, err = n.accountDetails(r.Context(), id)
+			d, err = a.accountDetails(r.Context(), id)
 		}
 		if err != nil {
 			replyError(w, err)
@@ -135,39 +135,39 @@ func (n *Node) accountOrders(t *routes) {
 			replyError(w, rookery.E("move account", rookery.KindInvalid, err))
 			return
 		}
-		n.changeMove(w, r, func(id rookery.AccountID) error {
-			return n.moves.Begin(r.Context(), id, in.To)
+		a.changeMove(w, r, func(id rookery.AccountID) error {
+			return a.o.Moves.Begin(r.Context(), id, in.To)
 		})
 	})
-	t.changes("POST /v1/accounts/{who}/link", "account link", n.postLink)
+	t.changes("POST /v1/accounts/{who}/link", "account link", a.postLink)
 	t.changes("POST /v1/accounts/{who}/abandon", "account abandon", func(w http.ResponseWriter, r *http.Request) {
-		n.changeMove(w, r, func(id rookery.AccountID) error {
-			return n.moves.Abandon(r.Context(), id)
+		a.changeMove(w, r, func(id rookery.AccountID) error {
+			return a.o.Moves.Abandon(r.Context(), id)
 		})
 	})
 }
 
 // changeMove runs an order about an account's move and answers with the move.
-func (n *Node) changeMove(w http.ResponseWriter, r *http.Request, order func(rookery.AccountID) error) {
-	id, err := n.account(r.Context(), r.PathValue("who"))
+func (a *Server) changeMove(w http.ResponseWriter, r *http.Request, order func(rookery.AccountID) error) {
+	id, err := a.account(r.Context(), r.PathValue("who"))
 	if err == nil {
 		err = order(id)
 	}
 	if err == nil {
-		err = n.groups.Barrier(r.Context(), rookery.SystemGroup)
+		err = a.o.Replicas.Barrier(r.Context(), rookery.SystemGroup)
 	}
 	if err != nil {
 		replyError(w, err)
 		return
 	}
 	s := adminapi.MoveStatus{Account: id.String()}
-	if x, err := n.system.Move(id); err == nil {
-		s = n.moves.Status(x)
+	if x, err := a.o.Replicas.System().Move(id); err == nil {
+		s = a.o.Moves.Status(x)
 	}
 	reply(w, s)
 }
 
-func (n *Node) getAccounts(w http.ResponseWriter, r *http.Request) {
+func (a *Server) getAccounts(w http.ResponseWriter, r *http.Request) {
 	var after rookery.AccountID
 	var err error
 	if s := r.URL.Query().Get("after"); s != "" {
@@ -181,20 +181,20 @@ func (n *Node) getAccounts(w http.ResponseWriter, r *http.Request) {
 		replyError(w, rookery.E("list accounts", rookery.KindInvalid, errors.New("malformed question")))
 		return
 	}
-	if err := n.groups.Barrier(r.Context(), rookery.SystemGroup); err != nil {
+	if err := a.o.Replicas.Barrier(r.Context(), rookery.SystemGroup); err != nil {
 		replyError(w, err)
 		return
 	}
 	out := adminapi.AccountsPage{Accounts: []adminapi.AccountStatus{}}
 	for len(out.Accounts) < maxAccounts {
-		places, err := n.system.Accounts(after, maxAccounts)
+		places, err := a.o.Replicas.System().Accounts(after, maxAccounts)
 		if err != nil {
 			replyError(w, err)
 			return
 		}
 		for _, p := range places {
 			if after = p.Account; group == 0 || p.Group == rookery.GroupID(group) {
-				out.Accounts = append(out.Accounts, n.accountStatus(p))
+				out.Accounts = append(out.Accounts, a.accountStatus(p))
 			}
 		}
 		if len(places) < maxAccounts {
