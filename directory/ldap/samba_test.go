@@ -20,14 +20,12 @@ func TestSamba(t *testing.T) {
 	switch {
 	case dir == "":
 		t.Skip("skipped: set ROOKERY_TEST_SAMBA=1 to start a Samba domain controller")
-	case testbedDir() == "":
-		t.Skip("skipped: no testbed/directory beside the repository")
 	case dir == "1":
 		var err error
 		if dir, err = os.MkdirTemp("", "ad"); err != nil {
 			t.Fatal(err)
 		}
-		script := filepath.Join(testbedDir(), "run-samba-ad.sh")
+		script := filepath.Join(serverScripts, "run-samba-ad.sh")
 		t.Cleanup(func() {
 			exec.Command(script, "stop", dir).Run()
 			os.RemoveAll(dir)

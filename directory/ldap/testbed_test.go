@@ -17,18 +17,8 @@ import (
 	"rookery/directory/embedded"
 )
 
-// testbedDir is where real directory servers come from; empty when they are
-// not there.
-func testbedDir() string {
-	dir, err := filepath.Abs("../../../shared/testbed/directory")
-	if err != nil {
-		return ""
-	}
-	if _, err := os.Stat(filepath.Join(dir, "run-slapd.sh")); err != nil {
-		return ""
-	}
-	return dir
-}
+// serverScripts is where the scripts are that run real directory servers.
+const serverScripts = "../../test/directory"
 
 // slapd is a running OpenLDAP server of its own.
 type slapd struct {
@@ -48,10 +38,6 @@ func freePort(t testing.TB) int {
 
 func startSlapd(t testing.TB, users int) *slapd {
 	t.Helper()
-	bed := testbedDir()
-	if bed == "" {
-		t.Skip("skipped: no testbed/directory/run-slapd.sh beside the repository")
-	}
 	dir, err := os.MkdirTemp("", "slapd")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +54,7 @@ func startSlapd(t testing.TB, users int) *slapd {
 }
 
 func (s *slapd) script(args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(testbedDir(), "run-slapd.sh"), args...)
+	cmd := exec.Command(filepath.Join(serverScripts, "run-slapd.sh"), args...)
 	// The server outlives the script: it must not hold the script's pipes.
 	out, err := os.CreateTemp(s.out, "out")
 	if err != nil {

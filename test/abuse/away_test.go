@@ -87,7 +87,7 @@ func TestDirectoryAway(t *testing.T) {
 	for i := range 4 {
 		g.users = append(g.users, harness.User{Login: fmt.Sprintf("u%04d@example.test", i), Password: "secret"})
 	}
-	script := harness.Shared(t, "directory", "run-slapd.sh")
+	script := harness.Script(t, "run-slapd.sh")
 	data := filepath.Join(s.Dir, "slapd")
 	b, err := os.ReadFile(filepath.Join(data, "slapd.pid"))
 	if err != nil {

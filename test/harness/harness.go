@@ -245,6 +245,24 @@ func Poll(ctx context.Context, fn func() (bool, error)) error {
 	}
 }
 
+// Script finds a script of test/directory, which runs a real directory server.
+func Script(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "test", "directory", name)
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("the tests do not run in the repository")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
 // Shared finds a file of the test bed that may stand beside the repository,
 // or skips the test with the reason.
 func Shared(t testing.TB, elem ...string) string {

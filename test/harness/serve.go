@@ -63,11 +63,11 @@ func Bucket(t testing.TB, endpoint string) string {
 	return name
 }
 
-// PrepareServe starts slapd from the shared test bed (or skips), makes a bucket,
+// PrepareServe starts slapd, makes a bucket,
 // a certificate and a node file. Nothing of the product has run yet.
 func PrepareServe(t testing.TB) *Serve {
 	t.Helper()
-	script := Shared(t, "directory", "run-slapd.sh")
+	script := Script(t, "run-slapd.sh")
 	endpoint := S3(t)
 	bucket := Bucket(t, endpoint)
 	// Unix sockets and slapd want short paths.
