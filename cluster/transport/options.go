@@ -5,10 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"rookery/cluster/transport/identity"
 	"time"
 
 	"rookery"
+	"rookery/cluster/transport/identity"
 )
 
 // The protocols of the port, chosen by ALPN (RFC 7301).

@@ -208,6 +208,12 @@ func openedBy(field string, want any) func(*sim, *simNode) bool {
 	}
 }
 
+func attributesBy(field string, want any) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool {
+		return reflect.DeepEqual(reflect.ValueOf(x.people.Opened()[0].By.Attributes).FieldByName(field).Interface(), want)
+	}
+}
+
 func storeBy(field, want string) func(*sim, *simNode) bool {
 	return func(_ *sim, x *simNode) bool {
 		return reflect.ValueOf(x.objects.Store.Settings()).FieldByName(field).String() == want
@@ -261,6 +267,17 @@ func changeCases() map[string]changeCase {
 		"directories.main.realms": {value: `["corp.local"]`, holds: func(_ *sim, x *simNode) bool {
 			return slices.Contains(x.people.Members()[0].Realms, "corp.local")
 		}},
-		"directories.main.timeout": {value: "7s", holds: openedBy("OperationTimeout", 7*time.Second)},
+		"directories.main.attributes.key":           {value: "uid", holds: attributesBy("Key", "uid")},
+		"directories.main.attributes.login":         {value: `["cn"]`, holds: attributesBy("Login", []string{"cn"})},
+		"directories.main.attributes.principal":     {value: `["krbPrincipalName"]`, holds: attributesBy("Principal", []string{"krbPrincipalName"})},
+		"directories.main.attributes.name":          {value: `["sn"]`, holds: attributesBy("Name", []string{"sn"})},
+		"directories.main.attributes.mail":          {value: "mailAddress", holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<"+login(3)+">")...)},
+		"directories.main.attributes.aliases":       {value: `["mailAlias"]`, holds: attributesBy("Aliases", []string{"mailAlias"})},
+		"directories.main.attributes.proxy":         {value: "proxyAddresses", holds: attributesBy("Proxy", "proxyAddresses")},
+		"directories.main.attributes.quota":         {value: `["mailQuota:GiB"]`, holds: attributesBy("Quota", []string{"mailQuota:GiB"})},
+		"directories.main.attributes.forward":       {value: `["forwardTo"]`, holds: attributesBy("Forward", []string{"forwardTo"})},
+		"directories.main.attributes.host":          {value: "mailServer", holds: attributesBy("Host", "mailServer")},
+		"directories.main.attributes.address_login": {value: "no", holds: attributesBy("AddressLogin", "no")},
+		"directories.main.timeout":                  {value: "7s", holds: openedBy("OperationTimeout", 7*time.Second)},
 	}
 }

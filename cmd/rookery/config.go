@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -34,11 +35,11 @@ func configVerb(s *shell) *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2), RunE: c.set,
-			Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set directories.main.password @/root/password", Annotations: exits("3 there is no such key", changed),
+			Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set limits.message_size 50MB\n  rookery config set directories.main.password @/root/password", Annotations: exits("3 there is no such key", changed),
 		},
 		&cobra.Command{
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
-			Example: "  rookery config diff settings.toml", Annotations: exits(changed),
+			Example: "  rookery config diff settings.toml", Annotations: exits("1 they differ, or it failed", changed),
 		},
 		configApplyVerb(c, changed))
 }
@@ -109,6 +110,9 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 
 func (c configCall) set(v *cobra.Command, args []string) error {
 	value := args[1]
+	if settings.IsSecret(args[0]) && !strings.HasPrefix(value, "@") && value != "" {
+		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for standard input", args[0])
+	}
 	if path, ok := strings.CutPrefix(value, "@"); ok {
 		b, err := readInput(path)
 		if err != nil {
@@ -136,7 +140,10 @@ func (c configCall) diff(v *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.show(changes)
+	if err := c.show(changes); err != nil || len(changes) == 0 {
+		return err
+	}
+	return rookery.E("compare settings", rookery.KindDenied, errors.New("they differ"))
 }
 
 // read gives the settings' document, what a file makes of it, and its version.

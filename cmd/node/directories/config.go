@@ -15,7 +15,11 @@ func Config(name string, s *settings.Cluster) ldap.Config {
 	c := ldap.Default()
 	c.Name, c.ID, c.URLs, c.Base, c.BindDN, c.Password = name, d.ID, d.URLs, d.Base, d.BindDN, d.Password
 	c.Profile, c.StartTLS, c.CAFile, c.Prefixes = d.Profile, d.StartTLS, d.CAFile, d.Prefixes
-	c.Attributes.UserFilter = d.UserFilter
+	a := d.Attributes
+	c.Attributes = ldap.Attributes{
+		UserFilter: d.UserFilter, Key: a.Key, Login: a.Login, Principal: a.Principal, Name: a.Name, Mail: a.Mail, Aliases: a.Aliases,
+		Proxy: a.Proxy, Quota: a.Quota, Forward: a.Forward, Host: a.Host, AddressLogin: a.AddressLogin,
+	}
 	c.Domains = d.Domains
 	if len(c.Domains) == 0 {
 		c.Domains = s.Domains

@@ -92,7 +92,7 @@ func New(o Options) (*Edge, error) {
 	}
 	e := &Edge{o: o, certificate: cert, SignIns: newSignIns(o)}
 	e.handover = &handover{edge: e, slots: make(chan struct{}, opening), open: map[*tunnel]struct{}{}}
-	quota := func() int64 { return o.Settings.Limits().Quota }
+	quota := func() int64 { return int64(o.Settings.Limits().Quota) }
 	e.signIn = signin.New(signin.Options{
 		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger, Clock: o.Clock,
 	})

@@ -38,7 +38,7 @@ func (s *Settings) Limits() settings.Limits { return *s.limits.Load() }
 func (s *Settings) Postmaster() rookery.Address { return *s.postmaster.Load() }
 
 // MessageSize is the largest message that is accepted, in bytes.
-func (s *Settings) MessageSize() int64 { return s.Limits().MessageSize }
+func (s *Settings) MessageSize() int64 { return int64(s.Limits().MessageSize) }
 
 // tryEvery is how often a node tries settings again that it could not use.
 const tryEvery = time.Minute

@@ -143,18 +143,19 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 	if err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
-	if _, err := Parse(out); err == nil {
-		return out, nil
+	if s, err := Parse(out); err == nil {
+		return s.Document() // sizes and lists as they are always written
 	}
 	// A text that happens to read as a number or boolean.
 	at[parts[len(parts)-1]] = value
 	if out, err = toml.Marshal(tree); err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
-	if _, err := Parse(out); err != nil {
+	s, err := Parse(out)
+	if err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, fmt.Errorf("%s = %s: %w", key, value, err))
 	}
-	return out, nil
+	return s.Document()
 }
 
 func parseValue(value string) any {

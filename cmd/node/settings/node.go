@@ -233,7 +233,7 @@ func NodeSample() string {
 	c.Name, c.Hostname = "mail1", "mail1.example.com"
 	c.DataDir = "/var/lib/rookery"
 	c.TLS = TLSFiles{Certificate: "/etc/rookery/tls/fullchain.pem", Key: "/etc/rookery/tls/key.pem"}
-	return sample(nodeSource, "Node", &c)
+	return sample(fieldDocs(nodeSource), "Node", &c)
 }
 
 func decodeStrict(b []byte, v any) error {

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -16,8 +17,7 @@ func joinKey(k []string) string { return strings.Join(k, ".") }
 // sample writes a value as TOML with the doc comment of each struct field
 // above its key. The comments come from the Go source, so there is one text
 // for the reader of the code and the reader of the file.
-func sample(source, root string, v any) string {
-	docs := fieldDocs(source)
+func sample(docs map[string]string, root string, v any) string {
 	var b strings.Builder
 	writeSample(&b, docs, root, "", reflect.Indirect(reflect.ValueOf(v)))
 	return b.String()
@@ -81,6 +81,13 @@ func writeComment(b *strings.Builder, doc string) {
 	for line := range strings.Lines(doc) {
 		b.WriteString("# " + strings.TrimRight(line, "\n") + "\n")
 	}
+}
+
+// settingsDocs are the comments of the fields of the settings.
+func settingsDocs() map[string]string {
+	docs := fieldDocs(settingsSource)
+	maps.Copy(docs, fieldDocs(attributesSource))
+	return docs
 }
 
 func fieldDocs(source string) map[string]string {

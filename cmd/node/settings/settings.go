@@ -25,6 +25,9 @@ import (
 //go:embed settings.go
 var settingsSource string
 
+//go:embed attributes.go
+var attributesSource string
+
 // Cluster are the settings of a cluster: the same on every node, kept in the
 // system group, versioned, with their secrets sealed under the settings key.
 type Cluster struct {
@@ -53,12 +56,13 @@ type Cluster struct {
 
 // Limits bound what one message, connection or user may take.
 type Limits struct {
-	// MessageSize is the largest message accepted, in bytes.
-	MessageSize int64 `toml:"message_size"`
+	// MessageSize is the largest message accepted, in bytes or like "50MB".
+	MessageSize Size `toml:"message_size"`
 	// Recipients is the most recipients of one SMTP transaction, 100 to 1000: the log takes no more in one entry.
 	Recipients int `toml:"recipients"`
-	// Quota is the size in bytes of an account whose entry names none; 0 is unlimited.
-	Quota int64 `toml:"quota" effect:"with the next message or sign-in of each account"`
+	// Quota is the size of an account whose entry names none, in bytes or like
+	// "10GB"; 0 is unlimited.
+	Quota Size `toml:"quota" effect:"with the next message or sign-in of each account"`
 	// Connections is the most connections of one listener on one node.
 	Connections int `toml:"connections" effect:"at once; connections that are open stay"`
 	// ConnectionsPerAddress is the most connections of one client on one
@@ -148,6 +152,9 @@ type Directory struct {
 	Realms []string `toml:"realms"`
 	// Timeout bounds each operation, like "5s".
 	Timeout string `toml:"timeout"`
+	// Attributes say where the directory keeps what, where it is elsewhere than
+	// the profile says. Empty ones are the profile's.
+	Attributes Attributes `toml:"attributes"`
 }
 
 // Default serves no domain yet.
@@ -282,9 +289,9 @@ func (l *Limits) validate(bad report) {
 		key           string
 		val, min, max int64
 	}{
-		{"limits.message_size", l.MessageSize, 1 << 16, 1 << 30},
+		{"limits.message_size", int64(l.MessageSize), 1 << 16, 1 << 30},
 		{"limits.recipients", int64(l.Recipients), 100, command.MaxDeliveries},
-		{"limits.quota", l.Quota, 0, 1 << 50},
+		{"limits.quota", int64(l.Quota), 0, 1 << 50},
 		{"limits.connections", int64(l.Connections), 1, 1 << 20},
 		{"limits.connections_per_address", int64(l.ConnectionsPerAddress), 1, 1 << 20},
 		{"limits.sessions_per_user", int64(l.SessionsPerUser), 1, 1 << 16},
@@ -338,5 +345,5 @@ func Sample() string {
 	d.BindDN, d.Base = "cn=mail,ou=services,dc=example,dc=com", "dc=example,dc=com"
 	d.Domains, d.Prefixes, d.Realms = []string{}, []string{}, []string{}
 	s.Directories["main"] = d
-	return sample(settingsSource, "Cluster", &s)
+	return sample(settingsDocs(), "Cluster", &s)
 }

@@ -30,7 +30,7 @@ func All() []Setting {
 	s := Default()
 	s.Directories["NAME"] = DefaultDirectory()
 	var keys []Setting
-	collect(&keys, fieldDocs(settingsSource), "", reflect.ValueOf(s))
+	collect(&keys, settingsDocs(), "", reflect.ValueOf(s))
 	return keys
 }
 
@@ -60,6 +60,9 @@ func collect(keys *[]Setting, docs map[string]string, prefix string, v reflect.V
 }
 
 func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[Size]() {
+		return "size"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
