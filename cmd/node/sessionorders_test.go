@@ -8,6 +8,7 @@ import (
 	"net/smtp"
 	"strings"
 	"testing"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
@@ -22,6 +23,7 @@ func speak(t *testing.T, n *Node, listener string, dialogue ...string) *bufio.Re
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	r := bufio.NewReader(c)
 	for i := 0; i < len(dialogue); i += 2 {
 		if dialogue[i] != "" {
@@ -34,10 +36,12 @@ func speak(t *testing.T, n *Node, listener string, dialogue ...string) *bufio.Re
 
 func awaitLine(t *testing.T, r *bufio.Reader, prefix string) {
 	t.Helper()
+	var read []string
 	for {
 		line, err := r.ReadString('\n')
+		read = append(read, line)
 		if err != nil {
-			t.Fatalf("waiting for %q: %v", prefix, err)
+			t.Fatalf("waiting for %q: %q: %v", prefix, read, err)
 		}
 		if strings.HasPrefix(line, prefix) {
 			return

@@ -32,7 +32,8 @@ func accountVerb(s *shell) *cobra.Command {
 		Example: "  rookery account show alice@example.com\n  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 	}
 	a := s.ask(v.PersistentFlags())
-	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a), accountEraseVerb(a))
+	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a),
+		recoverableVerb(a), accountEraseVerb(a))
 }
 
 func accountListVerb(a *asking) *cobra.Command {

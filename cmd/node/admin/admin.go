@@ -133,6 +133,7 @@ func (a *Server) routes(t *routes) {
 	a.keyRoutes(t)
 	a.accountRoutes(t)
 	a.sessionRoutes(t)
+	a.recoverRoutes(t)
 	a.auditRoutes(t)
 }
 
