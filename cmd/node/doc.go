@@ -1,10 +1,13 @@
 // Package node assembles one running node from a Config, and is the only
-// package that knows all others: it takes the data directory (datadir), opens
-// the way to the other nodes (peers), the groups (replicas) and the object store
-// (objects), introduces them to each other and to the protocols, and closes them
-// in order. The command line and the tests call the same Open.
+// package that knows all others. From the disk upwards it takes the data
+// directory (datadir), opens the way to the other nodes (peers) and the groups
+// (replicas), makes the services that stand on them (keyring, members, objects,
+// moves, inforce, directories), and on those the edges: protocols (edge, clients),
+// health and status (monitor), and the socket for operators (admin). It
+// introduces them to each other and closes them in order. The command line and
+// the tests call the same Open.
 //
-// It owns the cluster settings in force, listeners, certificates for mail
-// clients and the administration socket. It never speaks a mail protocol and
-// holds no mail rule.
+// It owns the order of a start and of an end, what waits for room on the disk,
+// and why a node cannot go on. It never speaks a mail protocol, holds no mail
+// rule, and does no work of its own.
 package node

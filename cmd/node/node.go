@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -85,44 +84,61 @@ func (d *Deps) complete() {
 // startWithin bounds the wait for leaders at start.
 const startWithin = 30 * time.Second
 
-// Node is one running node.
+// Node is one running node: its parts from the disk upwards, each made of the
+// ones above it in this list.
 type Node struct {
-	cfg       settings.Node
-	deps      Deps
-	dir       datadir.Dir
-	id        datadir.Identity
-	lock      *os.File
-	stored    keyring.Stored
-	rings     *keyring.Rings
-	keys      *keyring.Service
-	hears     events
-	groups    *replicas.Replicas
-	system    *system.Machine
-	settings  *inforce.Settings
-	people    *directories.Directories
-	objects   *objects.Service
-	upkeep    *objects.Upkeep
-	clocks    *peers.Clocks
+	cfg  settings.Node
+	deps Deps
+	home
+	kernel
+	services
+	mail
+	metrics *monitor.Metrics
+	monitor *monitor.Monitor
+	admin   *admin.Server
+	hears   events
+	ending  *terminal
+	jobs    *jobs
+}
+
+// home is the data directory, who the node is by it, and the keys in it.
+type home struct {
+	dir    datadir.Dir
+	lock   *os.File
+	id     datadir.Identity
+	stored keyring.Stored
+}
+
+// kernel is what every service stands on: the other nodes, and the groups.
+type kernel struct {
+	peers   *peers.Peers
+	lives   *peers.Liveness
+	reports *peers.Reports
+	clocks  *peers.Clocks
+	groups  *replicas.Replicas
+	system  *system.Machine
+}
+
+// services each look after one thing and know none of the others.
+type services struct {
+	settings *inforce.Settings
+	people   *directories.Directories
+	rings    *keyring.Rings
+	keys     *keyring.Service
+	registry *members.Registry
+	host     *members.Host
+	objects  *objects.Service
+	upkeep   *objects.Upkeep
+	moves    *moves.Service
+}
+
+// mail is the way of messages and of those who read them.
+type mail struct {
 	accounts  *account.Store
 	deliver   *delivery.Deliverer
+	questions questions
 	edge      *edge.Edge
 	clients   *clients.Service
-	moves     *moves.Service
-	monitor   *monitor.Monitor
-	metrics   *monitor.Metrics
-	peers     *peers.Peers
-	admin     *admin.Server
-	lives     *peers.Liveness
-	reports   *peers.Reports
-	questions questions
-	registry  *members.Registry
-	host      *members.Host
-
-	over over // why the node cannot go on
-
-	jobs context.Context // ends with the background jobs
-	stop context.CancelFunc
-	wg   sync.WaitGroup
 }
 
 // Open starts a node and returns when it serves. The caller closes it.
@@ -131,11 +147,9 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 		return nil, rookery.E("open node", rookery.KindInvalid, err)
 	}
 	deps.complete()
-	n = &Node{cfg: cfg, deps: deps, dir: datadir.Dir(cfg.DataDir)}
-	n.over.ended = make(chan struct{})
+	n = &Node{cfg: cfg, deps: deps, home: home{dir: datadir.Dir(cfg.DataDir)}, ending: newTerminal(), jobs: newJobs(deps.Logger)}
 	n.metrics = monitor.NewMetrics()
 	n.monitor = monitor.New(monitor.Options{Config: cfg, Listen: deps.Network.Listen, Metrics: n.metrics, Logger: deps.Logger, Clock: deps.Clock})
-	n.jobs, n.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -151,11 +165,11 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 	}
 	ctx, cancel := context.WithTimeout(ctx, deps.tuning.startWithin())
 	defer cancel()
-	stop := n.over.cancels(cancel)
+	stop := n.ending.cancels(cancel)
 	defer stop()
 	for _, step := range []func(context.Context) error{n.openIdentity, n.openGroups, n.openSettings, n.openMail, n.startGroups, n.serve} {
 		err := step(ctx)
-		if why := n.over.why(); why != nil {
+		if why := n.ending.why(); why != nil {
 			err = why // what ended the step
 		}
 		if err != nil {
@@ -206,8 +220,8 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	guard, err := n.peers.GuardRollback(ctx, n.over.end)
-	if err = cmp.Or(err, n.over.why()); err != nil {
+	guard, err := n.peers.GuardRollback(ctx, n.ending.end)
+	if err = cmp.Or(err, n.ending.why()); err != nil {
 		return err
 	}
 	if n.groups, err = n.openReplicas(ctx); err != nil {
@@ -219,7 +233,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.rings = keyring.New(n.stored, keyring.Options{
 		Self: n.id.Node, DataDir: n.cfg.DataDir, Replicas: n.groups, Peers: n.peers, Logger: n.deps.Logger, TenantMoved: n.hears.keysMoved,
 	})
-	n.settings = inforce.New(inforce.Options{DataDir: n.cfg.DataDir, Replicas: n.groups, Sealer: n.rings.Sealer(n.jobs), Logger: n.deps.Logger})
+	n.settings = inforce.New(inforce.Options{DataDir: n.cfg.DataDir, Replicas: n.groups, Sealer: n.rings.Sealer(n.jobs.ctx), Logger: n.deps.Logger})
 	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
@@ -233,14 +247,14 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.lives, err = n.peers.OpenLiveness(ctx, keys, func() { n.groups.Publish(replicas.TopicPlacement) }); err != nil {
 		return err
 	}
-	n.reports = n.peers.NewReports(n.jobs, n.lives.Alive, n.report) // which say how long it is alive
+	n.reports = n.peers.NewReports(n.jobs.ctx, n.lives.Alive, n.report) // which say how long it is alive
 	n.clocks = peers.NewClocks(n.reports, n.groups.MemberIDs)
-	n.job("gossip", n.lives.Run)
-	n.job("unknown members", n.peers.Meet)
-	n.job("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
+	n.jobs.run("gossip", n.lives.Run)
+	n.jobs.run("unknown members", n.peers.Meet)
+	n.jobs.run("rollback guard", func(ctx context.Context) error { return guard.Run(ctx, n.lives.Alive) })
 	n.registry = members.New(members.Options{
 		Config: n.cfg, ID: n.id, Dir: n.dir, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks,
-		TenantKeys: n.rings.Tenant.Keys, QuorumWait: n.deps.tuning.quorumWait(), End: n.over.end, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		TenantKeys: n.rings.Tenant.Keys, QuorumWait: n.deps.tuning.quorumWait(), End: n.ending.end, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.registry.Store(n.registry)
 	if err := n.registry.Enter(ctx); err != nil {
@@ -253,7 +267,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 	return replicas.Open(ctx, replicas.Options{
 		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
-		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.Done(), Go: n.job,
+		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.ctx.Done(), Go: n.jobs.run,
 		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing, Linked: n.hears.linked,
 		Committed: n.metrics.Committed, Waited: n.metrics.Waited, NoBarrier: noBarrier,
 		Tune: replicas.Tuning{Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply, Erasing: n.deps.tuning.erasing},
@@ -295,7 +309,7 @@ func (n *Node) openMail(ctx context.Context) error {
 	}
 	if n.objects, err = objects.Open(objects.Options{
 		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Go: n.job, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
+		Go: n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
 	}); err != nil {
 		return err
 	}
@@ -385,8 +399,8 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.edge != nil {
 		note("listeners", n.edge.Drain(ctx))
 	}
-	n.stop()
-	if err := n.unlessFull(ctx, func() error { n.wg.Wait(); return nil }); err != nil {
+	n.jobs.stop()
+	if err := n.unlessFull(ctx, func() error { n.jobs.wg.Wait(); return nil }); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	if n.lives != nil {

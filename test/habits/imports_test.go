@@ -56,30 +56,24 @@ var rules = []rule{
 	{"rookery/cmd/node/adminapi", "rookery/directory", nil, "a verb that prints a table imports no server"},
 	{"rookery/cmd/node/datadir", "rookery/protocols", nil, "a data directory is made, read and recovered while nothing serves from it"},
 	{"rookery/cmd/node/datadir", "rookery/directory", nil, "a data directory is made, read and recovered while nothing serves from it"},
-	{"rookery/cmd/node/datadir", "rookery/cmd/node/adminapi", nil, "a data directory is made, read and recovered while nothing serves from it"},
 	{"rookery", "rookery/cluster/gossip", []string{"rookery/cluster/gossip", "rookery/cmd/node/peers"}, "who lives is judged in one place"},
 	{"rookery/cmd/node/objects", "rookery/directory", nil, "the object store knows no users"},
 	{"rookery/cmd/node/objects", "rookery/protocols", nil, "the object store knows no sessions"},
-	{"rookery/cmd/node/objects", "rookery/cmd/node/keyring", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/keyring", "rookery/protocols", nil, "keys are held and changed without knowing who is served"},
-	{"rookery/cmd/node/keyring", "rookery/cmd/node/objects", nil, "services know the kernel and never each other"},
-	{"rookery/cmd/node/members", "rookery/cmd/node/keyring", nil, "services know the kernel and never each other"},
-	{"rookery/cmd/node/members", "rookery/cmd/node/objects", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/members", "rookery/protocols", nil, "who belongs to the cluster is decided without knowing who is served"},
 	{"rookery/cmd/node/members", "rookery/directory", nil, "nodes are no people"},
-	{"rookery/cmd/node/moves", "rookery/cmd/node/members", nil, "services know the kernel and never each other"},
 	{"rookery/cmd/node/moves", "rookery/protocols", nil, "an account moves without knowing who has it open"},
-	{"rookery/cmd/node/clients", "rookery/cmd/node/edge", nil, "sessions are known by what all protocols tell of them"},
-	{"rookery/cmd/node/clients", "rookery/cmd/node/directories", nil, "who is served is asked about; how, is the directories' to know"},
-	{"rookery/cmd/node/edge", "rookery/cmd/node/members", nil, "the edge asks whether a group may run here; it knows no placement"},
-	{"rookery/cmd/node/edge", "rookery/cmd/node/objects", nil, "the edge reads mail through accounts, wherever it lies"},
-	{"rookery/cmd/node/edge", "rookery/cmd/node/directories", nil, "the edge asks a directory and knows no way to one"},
 	{"rookery/cmd/node/directories", "rookery/cluster", nil, "directories are opened and tried without a cluster"},
 	{"rookery/cmd/node/directories", "rookery/storage", nil, "directories know no account"},
 	{"rookery/cmd/node/inforce", "rookery/protocols", nil, "what a setting does is decided by who asks for it"},
 	{"rookery/cmd/node/admin", "rookery/protocols", nil, "operators ask services; how clients are served is theirs"},
 	{"rookery/cmd/node/admin", "rookery/cluster", nil, "operators ask services; Raft is theirs"},
-	{"rookery/cmd/node/admin", "rookery/cmd/node/monitor", nil, "the administration is handed a status and knows no metrics"},
+	{"rookery/cmd/node/datadir", "rookery/cmd/node/adminapi", nil, "a data directory is made, read and recovered while nothing serves from it"},
+	{"rookery/cmd/node/edge", "rookery/cmd/node/members", nil, "the edge asks whether a group may run here; it knows no placement"},
+	{"rookery/cmd/node/edge", "rookery/cmd/node/objects", nil, "the edge reads mail through accounts, wherever it lies"},
+	{"rookery/cmd/node/edge", "rookery/cmd/node/directories", nil, "the edge asks a directory and knows no way to one"},
+	{"rookery/cmd/node/admin", "rookery/cmd/node/keyring", nil, "the administration asks services through what it declares"},
+	{"rookery/cmd/node/admin", "rookery/cmd/node/objects", nil, "the administration asks services through what it declares"},
 	{"rookery/cmd/node/replicas", "rookery/directory", nil, "groups agree on commands without knowing users"},
 	{"rookery/cmd/node/replicas", "rookery/protocols", nil, "groups agree on commands without knowing who sends them"},
 	{"rookery/cmd/node/peers", "rookery/directory", nil, "who the other nodes are is not decided by a directory"},
@@ -106,6 +100,35 @@ var rules = []rule{
 	{"rookery/storage/system", "math/rand", nil, "a state machine has no randomness"},
 }
 
+// layers are the packages of a node, from the ground up: each knows those of
+// layers below its own alone. What a package needs of one beside it, it declares
+// as an interface, and the node hands it in.
+var layers = [][]string{
+	{"adminapi", "settings"},
+	{"datadir"},
+	{"peers"},
+	{"replicas"},
+	{"keyring", "members", "moves", "objects", "clients", "directories"},
+	{"inforce", "edge", "monitor", "admin"},
+}
+
+// layered are the rules of layers.
+func layered() (rules []rule) {
+	const node = "rookery/cmd/node/"
+	for i, layer := range layers {
+		for _, from := range layer {
+			for _, above := range layers[i:] {
+				for _, to := range above {
+					if from != to {
+						rules = append(rules, rule{node + from, node + to, nil, "services know the kernel and never each other, and nothing below them knows them"})
+					}
+				}
+			}
+		}
+	}
+	return rules
+}
+
 func TestForbiddenImports(t *testing.T) {
 	type pkg struct {
 		ImportPath string
@@ -116,6 +139,7 @@ func TestForbiddenImports(t *testing.T) {
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	all := append(layered(), rules...)
 	dec := json.NewDecoder(strings.NewReader(string(out)))
 	n := 0
 	for dec.More() {
@@ -125,7 +149,7 @@ func TestForbiddenImports(t *testing.T) {
 		}
 		n++
 		for _, imp := range p.Imports {
-			for _, r := range rules {
+			for _, r := range all {
 				if r.forbids(p.ImportPath, imp) {
 					t.Errorf("%s imports %s: %s", p.ImportPath, imp, r.why)
 				}

@@ -7,10 +7,10 @@ import (
 
 // A node that cannot go on says so, with the first reason.
 func TestEndedSaysWhy(t *testing.T) {
-	n := &Node{over: over{ended: make(chan struct{})}}
+	n := &Node{ending: newTerminal()}
 	first := errors.New("first")
-	n.over.end(first)
-	n.over.end(errors.New("second"))
+	n.ending.end(first)
+	n.ending.end(errors.New("second"))
 	select {
 	case <-n.Ended():
 	default:
