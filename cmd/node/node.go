@@ -233,7 +233,10 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	n.rings = keyring.New(n.stored, keyring.Options{
 		Self: n.id.Node, DataDir: n.cfg.DataDir, Replicas: n.groups, Peers: n.peers, Logger: n.deps.Logger, TenantMoved: n.hears.keysMoved,
 	})
-	n.settings = inforce.New(inforce.Options{DataDir: n.cfg.DataDir, Replicas: n.groups, Sealer: n.rings.Sealer(n.jobs.ctx), Logger: n.deps.Logger})
+	n.settings = inforce.New(inforce.Options{
+		DataDir: n.cfg.DataDir, Self: n.id.Node, Node: n.cfg.Name, Replicas: n.groups, Peers: n.peers, Dial: dialTCP(n.deps.Network),
+		Sealer: n.rings.Sealer(n.jobs.ctx), Logger: n.deps.Logger,
+	})
 	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
@@ -363,6 +366,7 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 
 func (n *Node) serve(ctx context.Context) error {
 	n.clients.Serve()
+	n.settings.Serve()
 	n.openQuestions()
 	n.monitor.Watch(&monitor.Parts{
 		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,

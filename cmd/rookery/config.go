@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/settings"
 )
 
@@ -33,10 +34,7 @@ func configVerb(s *shell) *cobra.Command {
 			Use: "get [KEY]", Short: "print all settings, or one key", Args: cobra.MaximumNArgs(1), RunE: c.get,
 			Example: "  rookery config get domains", Annotations: exits("3 there is no such key"),
 		},
-		&cobra.Command{
-			Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2), RunE: c.set,
-			Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set limits.message_size 50MB\n  rookery config set directories.main.password @/root/password", Annotations: exits("3 there is no such key", changed),
-		},
+		configSetVerb(c, changed),
 		&cobra.Command{
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
 			Example: "  rookery config diff settings.toml", Annotations: exits("1 they differ, or it failed", changed),
@@ -61,18 +59,33 @@ func configSampleVerb(s *shell) *cobra.Command {
 	return v
 }
 
+const forceHelp = "write the settings also where a node cannot use a directory or the object store by them"
+
+func configSetVerb(c configCall, changed string) *cobra.Command {
+	v := &cobra.Command{
+		Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2),
+		Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set limits.message_size 50MB" +
+			"\n  rookery config set directories.main.password @/root/password",
+		Annotations: exits("1 it cannot be used on a node, or failed", "3 there is no such key", changed),
+	}
+	force := v.Flags().Bool("force", false, forceHelp)
+	v.RunE = func(v *cobra.Command, args []string) error { return c.set(v.Context(), args[0], args[1], *force) }
+	return v
+}
+
 func configApplyVerb(c configCall, changed string) *cobra.Command {
 	v := &cobra.Command{
 		Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1),
 		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
 	}
+	force := v.Flags().Bool("force", false, forceHelp)
 	orphan := v.Flags().StringSlice("orphan", nil, "names of directories that are left out though accounts are from them, which then have no owner")
 	v.RunE = func(v *cobra.Command, args []string) error {
 		doc, next, version, err := c.read(v.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		return c.put(v.Context(), doc, next, version, *orphan...)
+		return c.put(v.Context(), doc, next, adminapi.SettingsBody{Version: version, Orphan: *orphan, Force: *force})
 	}
 	return v
 }
@@ -108,10 +121,9 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 	return nil
 }
 
-func (c configCall) set(v *cobra.Command, args []string) error {
-	value := args[1]
-	if settings.IsSecret(args[0]) && !strings.HasPrefix(value, "@") && value != "" {
-		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for standard input", args[0])
+func (c configCall) set(ctx context.Context, key, value string, force bool) error {
+	if settings.IsSecret(key) && !strings.HasPrefix(value, "@") && value != "" {
+		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for standard input", key)
 	}
 	if path, ok := strings.CutPrefix(value, "@"); ok {
 		b, err := readInput(path)
@@ -120,15 +132,15 @@ func (c configCall) set(v *cobra.Command, args []string) error {
 		}
 		value = strings.TrimRight(string(b), "\r\n")
 	}
-	doc, version, err := c.admin().Settings(v.Context())
+	doc, version, err := c.admin().Settings(ctx)
 	if err != nil {
 		return err
 	}
-	next, err := settings.SetKey(doc, args[0], value)
+	next, err := settings.SetKey(doc, key, value)
 	if err != nil {
 		return err
 	}
-	return c.put(v.Context(), doc, next, version)
+	return c.put(ctx, doc, next, adminapi.SettingsBody{Version: version, Force: force})
 }
 
 func (c configCall) diff(v *cobra.Command, args []string) error {
@@ -175,7 +187,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 	return doc, next, version, err
 }
 
-func (c configCall) put(ctx context.Context, old, next []byte, version uint64, orphan ...string) error {
+func (c configCall) put(ctx context.Context, old, next []byte, as adminapi.SettingsBody) error {
 	changes, err := settings.Diff(old, next)
 	if err != nil {
 		return err
@@ -183,7 +195,8 @@ func (c configCall) put(ctx context.Context, old, next []byte, version uint64, o
 	if len(changes) == 0 {
 		return c.show(changes)
 	}
-	if err := c.admin().PutSettings(ctx, next, version, orphan...); err != nil {
+	as.Document = string(next)
+	if err := c.admin().ReplaceSettings(ctx, as); err != nil {
 		return err
 	}
 	return c.show(changes)

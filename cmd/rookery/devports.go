@@ -54,5 +54,5 @@ func (d *dev) followPort(ctx context.Context, admin *adminapi.Client) error {
 	if doc, err = s.Document(); err != nil {
 		return err
 	}
-	return admin.PutSettings(ctx, doc, version)
+	return admin.ReplaceSettings(ctx, adminapi.SettingsBody{Document: string(doc), Version: version, Force: true}) // other nodes are starting
 }

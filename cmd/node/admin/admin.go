@@ -22,7 +22,7 @@ import (
 // Settings are the cluster's.
 type Settings interface {
 	Read(ctx context.Context) (settings.Cluster, uint64, error)
-	Write(ctx context.Context, next settings.Cluster, version uint64, orphan ...string) (uint64, error)
+	Change(ctx context.Context, next settings.Cluster, version uint64, force bool, orphan ...string) (uint64, error)
 }
 
 // Members changes who belongs to the cluster, and its groups.

@@ -48,7 +48,7 @@ func (a *Server) putSettings(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	version, err := a.o.Settings.Write(r.Context(), next, in.Version, in.Orphan...)
+	version, err := a.o.Settings.Change(r.Context(), next, in.Version, in.Force, in.Orphan...)
 	if err != nil {
 		replyError(w, err)
 		return

@@ -37,7 +37,13 @@ func (c *Client) Settings(ctx context.Context) ([]byte, uint64, error) {
 // KindConflict. A directory that is left out and has accounts is KindDenied
 // unless it is named in orphan.
 func (c *Client) PutSettings(ctx context.Context, doc []byte, version uint64, orphan ...string) error {
-	return c.call(ctx, http.MethodPut, "/v1/settings", SettingsBody{string(doc), version, orphan}, &SettingsBody{})
+	return c.ReplaceSettings(ctx, SettingsBody{Document: string(doc), Version: version, Orphan: orphan})
+}
+
+// ReplaceSettings is PutSettings by its whole body. KindDenied too where a node
+// that answers cannot use the settings, unless they are forced.
+func (c *Client) ReplaceSettings(ctx context.Context, body SettingsBody) error {
+	return c.call(ctx, http.MethodPut, "/v1/settings", body, &SettingsBody{})
 }
 
 // Mint makes a join token.

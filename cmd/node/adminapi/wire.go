@@ -26,4 +26,6 @@ type SettingsBody struct {
 	Version  uint64 `json:"version"`
 	// Orphan names directories that may leave accounts without an owner.
 	Orphan []string `json:"orphan,omitempty"`
+	// Force writes settings without trying them from every node.
+	Force bool `json:"force,omitempty"`
 }

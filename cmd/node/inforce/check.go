@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 
 	"rookery"
@@ -88,7 +89,7 @@ func Check(ctx context.Context, s settings.Cluster, data string, logger *slog.Lo
 		return []Checked{{"settings", "not valid", err}}
 	}
 	for _, name := range s.DirectoryNames() {
-		c := checkDirectory(ctx, name, &s, logger)
+		c := checkDirectory(ctx, name, &s, nil, logger)
 		if checks = append(checks, c); c.Err != nil {
 			return checks
 		}
@@ -96,9 +97,11 @@ func Check(ctx context.Context, s settings.Cluster, data string, logger *slog.Lo
 	return append(checks, checkStore(ctx, &s.Store, data))
 }
 
-func checkDirectory(ctx context.Context, name string, s *settings.Cluster, logger *slog.Logger) Checked {
+func checkDirectory(ctx context.Context, name string, s *settings.Cluster, dial func(context.Context, string) (net.Conn, error), logger *slog.Logger) Checked {
 	c := Checked{What: "directory " + name}
-	d, err := ldap.Open(ctx, directories.Config(name, s), logger)
+	by := directories.Config(name, s)
+	by.Dial = dial
+	d, err := ldap.Open(ctx, by, logger)
 	if err != nil {
 		c.Result, c.Err = "not usable", err
 		return c

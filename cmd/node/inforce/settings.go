@@ -3,11 +3,13 @@ package inforce
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
 	"rookery"
 	"rookery/cmd/node/keyring"
+	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/system"
@@ -16,9 +18,14 @@ import (
 // Options are what the settings are read, written and kept with.
 type Options struct {
 	DataDir  string
+	Self     rookery.NodeID
+	Node     string // this node's name
 	Replicas *replicas.Replicas
-	Sealer   *keyring.Sealer
-	Logger   *slog.Logger
+	Peers    *peers.Peers
+	// Dial connects to directories that are tried; nil is TCP.
+	Dial   func(ctx context.Context, address string) (net.Conn, error)
+	Sealer *keyring.Sealer
+	Logger *slog.Logger
 }
 
 // Settings are the cluster's. Secrets are sealed in what is stored and open in

@@ -6,7 +6,6 @@ import (
 	"maps"
 
 	"rookery"
-	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
 )
@@ -34,20 +33,11 @@ func (s *Settings) Write(ctx context.Context, next settings.Cluster, version uin
 		return 0, err
 	}
 	next.MakeIDs()
-	err = next.EachSecret(func(key string, v *string) (err error) {
-		if *v != "" && !keyring.IsSealed(*v) {
-			*v, err = s.o.Sealer.Seal(key, *v)
-		}
-		return err
-	})
+	doc, err := s.sealedDocument(next)
 	if err != nil {
 		return 0, err
 	}
-	doc, err := next.Document()
-	if err != nil {
-		return 0, err
-	}
-	if _, err := s.o.Replicas.ProposeSystem(ctx, &command.SetSettings{Version: version, Document: doc}); err != nil {
+	if _, err := s.o.Replicas.ProposeSystem(ctx, &command.SetSettings{Version: version, Document: []byte(doc)}); err != nil {
 		return 0, err
 	}
 	return version + 1, nil

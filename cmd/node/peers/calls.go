@@ -53,6 +53,8 @@ var (
 var (
 	// AskReport asks how a node is.
 	AskReport = Call[Nothing, Report]{"report"}
+	// TrySettings asks whether a node can use settings that are to be written.
+	TrySettings = Call[SettingsTrial, TrialResult]{"trysettings"}
 	// Members asks who is a member, of a node that has heard more.
 	Members = Call[Nothing, []datadir.Seed]{"members"}
 	// Lineage tells how far this node's directory has come.

@@ -154,7 +154,7 @@ type Directory struct {
 	Timeout string `toml:"timeout"`
 	// Attributes say where the directory keeps what, where it is elsewhere than
 	// the profile says. Empty ones are the profile's.
-	Attributes Attributes `toml:"attributes"`
+	Attributes Attributes `toml:"attributes,omitempty"`
 }
 
 // Default serves no domain yet.
