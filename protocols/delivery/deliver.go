@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rookery"
+	"rookery/protocols/listen"
 	"rookery/storage/account"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -79,11 +81,13 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 	var cmd *command.Deliver
 	var index rookery.LogIndex
 	var groups []groupOf
+	var messageID string
 	err = d.o.Accounts.Patiently(ctx, func() (err error) {
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
 		m := incoming{head: r.Trace, spool: r.Spool}
+		defer func() { messageID = m.messageID }()
 		var res *command.DeliverResult
 		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts), reached)
 		if err == nil {
@@ -94,10 +98,23 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 	if err != nil {
 		return err
 	}
-	d.o.Logger.Info("message accepted", "session", r.Session, "id", r.ID, "from", r.From, "to", len(r.Recipients),
-		"role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
+	d.o.Logger.Info("message accepted", "protocol", "smtp", "session", r.Session, "id", r.ID, "from", listen.ForLog(r.From), "to", toForLog(r.Recipients),
+		"message_id", listen.ForLog(messageID), "role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
 		"ms", time.Since(began).Milliseconds())
 	return nil
+}
+
+// toForLog names the recipients of a message, the first twenty by their
+// addresses.
+func toForLog(all []Recipient) string {
+	var names []string
+	for _, r := range all[:min(len(all), 20)] {
+		names = append(names, listen.ForLog(r.Address.String()))
+	}
+	if more := len(all) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // groupOf is the recipients in one Raft group.

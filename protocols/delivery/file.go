@@ -44,6 +44,8 @@ func (d *Deliverer) judge(ctx context.Context, r Request) (head []byte, role str
 type incoming struct {
 	head  []byte // fields before it
 	spool *Spool
+
+	messageID string // once it is encoded
 }
 
 // open reads the final bytes.
@@ -91,6 +93,7 @@ func (d *Deliverer) file(ctx context.Context, group rookery.GroupID, m *incoming
 		c.abandon()
 		return nil, nil, 0, err
 	}
+	m.messageID = extract.MessageID
 	address(cmd, key, extract)
 	r, index, err := c.deliver(cmd)
 	if err == nil {

@@ -3,12 +3,12 @@ package imap
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
-	"rookery"
 	"rookery/protocols/imap/wire"
+	"rookery/protocols/listen"
+	"rookery/protocols/proxy"
 )
 
 // lexLimits are the limits of a command in the session's state.
@@ -138,22 +138,27 @@ func (s *session) answer(err error) error {
 	return s.out.Err()
 }
 
-// note logs the errors that are not the client's.
+// worthALine are the response codes of refusals that are logged.
+var worthALine = map[string]bool{"UNAVAILABLE": true, "LIMIT": true, "OVERQUOTA": true, "TOOBIG": true, "NOPERM": true, "SERVERBUG": true}
+
+// note logs, once, what was refused for another cause than the command itself:
+// the storage, a quota, a limit. Sign-ins are logged by package signin.
 func (s *session) note(err error, r *reply) {
-	switch rookery.KindOf(err) {
-	case rookery.KindUnknown, rookery.KindDamaged, rookery.KindUnavailable:
-	default:
+	if r.status == "BAD" || s.name == "LOGIN" || s.name == "AUTHENTICATE" || !worthALine[r.code] {
 		return
 	}
 	var own *reply
-	if errors.As(err, &own) || r.status == "BAD" {
+	if errors.As(err, &own) {
+		err = nil // it says no more than the answer
+	}
+	if errors.Is(err, context.Canceled) { // the client has left
+		s.logger().Debug("IMAP command failed", "err", err)
 		return
 	}
-	level := slog.LevelWarn
-	if errors.Is(err, context.Canceled) { // the client has left
-		level = slog.LevelDebug
-	}
-	s.logger().Log(context.Background(), level, "IMAP command failed", "err", err)
+	listen.Refusal{
+		Protocol: proxy.IMAP, Session: s.id, Client: s.peer(), User: s.login, Command: s.name, Code: r.code, Why: r.text,
+		Deferred: r.code == "UNAVAILABLE" || r.code == "LIMIT", Err: err,
+	}.Log(s.srv.log)
 }
 
 // status writes a status response.

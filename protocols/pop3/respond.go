@@ -1,7 +1,11 @@
 package pop3
 
 import (
+	"strings"
+
 	"rookery"
+	"rookery/protocols/listen"
+	"rookery/protocols/proxy"
 	"rookery/protocols/signin"
 )
 
@@ -41,5 +45,27 @@ func (c *conn) fail(err error) {
 	if told, ok := refusals[signin.Told(err)]; ok {
 		text = told
 	}
+	c.session.note(text, err)
 	c.err("%s", text)
+}
+
+// note logs what was refused for another cause than the command itself. Sign-ins
+// are logged by package signin.
+func (s *session) note(text string, err error) {
+	if s.name == "PASS" || s.name == "AUTH" || rookery.Is(err, rookery.KindNotFound) || rookery.Is(err, rookery.KindInvalid) {
+		return
+	}
+	s.logRefusal(text, text, err)
+}
+
+// logRefusal logs a refusal, once; text begins with the response code.
+func (s *session) logRefusal(text, why string, err error) {
+	code := ""
+	if len(text) > 0 && text[0] == '[' {
+		code, _, _ = strings.Cut(text[1:], "]")
+	}
+	listen.Refusal{
+		Protocol: proxy.POP3, Session: s.c.id, Client: s.c.ip, User: s.login, Command: s.name, Code: code, Why: why,
+		Deferred: strings.HasPrefix(code, "SYS/TEMP"), Err: err,
+	}.Log(s.c.server.o.Logger)
 }

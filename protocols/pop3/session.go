@@ -140,8 +140,8 @@ func (s *session) end() {
 func (s *session) quit(ctx context.Context, _ string) bool {
 	if s.drop != nil && len(s.deleted) > 0 {
 		if err := s.update(ctx); err != nil {
-			s.c.logger.Warn("pop3: deleted messages are not removed", "user", s.login, "error", err)
 			text := responses[rookery.KindOf(err)]
+			s.logRefusal(text, "Deleted messages are not removed", err)
 			if !strings.HasPrefix(text, "[SYS/") {
 				text = "[SYS/TEMP] Try again later"
 			}

@@ -88,7 +88,7 @@ func (s *session) signIn(ctx context.Context, cred signin.Credentials) bool {
 		return true
 	}
 	if err := s.take(ctx, r.Account, r.Entry.Login); err != nil {
-		s.c.logger.Warn("pop3: mailbox does not open", "user", r.Entry.Login, "error", err)
+		s.logRefusal("[SYS/TEMP]", "The mailbox does not open", err)
 		// The password was right: no doubt may fall on it.
 		s.c.fail(rookery.E("open mailbox", rookery.KindUnavailable, err))
 		return true

@@ -152,9 +152,6 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 
 // lost answers a message that cannot be read; the session goes on.
 func (s *session) lost(err error) bool {
-	if !rookery.Is(err, rookery.KindNotFound) {
-		s.c.logger.Warn("pop3: message cannot be read", "user", s.login, "error", err)
-	}
 	s.c.fail(err)
 	return true
 }

@@ -62,6 +62,9 @@ func (c *conn) command(line string, err error) {
 		r = c.noCommand(503, enhanced{5, 5, 1}, "Send EHLO first")
 	default:
 		r = cmd.run(c, arg)
+		if c.session != nil {
+			c.session.note(verb, arg, r)
+		}
 	}
 	if r.Code == 0 {
 		return

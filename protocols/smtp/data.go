@@ -40,7 +40,7 @@ func (s *session) data(string) Reply {
 			// than is there: nothing behind it is looked at.
 			s.conn.hangUp()
 		}
-		return s.over(s.refuseMessage(tx, err))
+		return s.over(s.refuseMessage(err))
 	}
 	return s.over(s.accept(tx, spool))
 }
@@ -50,6 +50,8 @@ func (s *session) over(r Reply) Reply {
 	s.server.observe("DATA", r, s.conn.began)
 	if r.Code == 250 {
 		s.conn.bad = 0
+	} else if s.tx != nil {
+		s.refused("DATA", s.tx.from, s.tx.to(), r)
 	}
 	s.reset()
 	return r
@@ -101,7 +103,7 @@ func (s *session) chunk(size int64, last bool) Reply {
 		return say(250, enhanced{2, 0, 0}, fmt.Sprintf("Took %d octets", size))
 	}
 	if err := s.chunks.Finish(); err != nil {
-		return s.over(s.refuseMessage(tx, err))
+		return s.over(s.refuseMessage(err))
 	}
 	return s.over(s.accept(tx, s.chunks))
 }
@@ -119,14 +121,13 @@ func (s *session) spool() *delivery.Spool {
 // broken answers a message that cannot be read to its end.
 func (s *session) broken(err error) Reply {
 	s.conn.hangUp()
-	s.logger.Info("smtp: message broke off", "client", s.conn.ip, "error", err)
+	s.cause = err
 	return say(451, enhanced{4, 4, 2}, "The message did not arrive in time or in full; closing the connection")
 }
 
-func (s *session) refuseMessage(tx *transaction, err error) Reply {
-	a := answer(err)
-	s.logger.Info("smtp: message refused", "from", tx.from, "client", s.conn.ip, "code", a.Code, "error", err)
-	return a
+func (s *session) refuseMessage(err error) Reply {
+	s.cause = err
+	return answer(err)
 }
 
 // accept has a message that has arrived judged and delivered.
@@ -142,11 +143,11 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) Reply {
 	case err == nil:
 		return say(250, enhanced{2, 0, 0}, "Accepted as "+id)
 	case errors.As(err, &refusal):
-		s.logger.Info("smtp: message refused", "from", tx.from, "client", s.conn.ip, "error", err)
+		s.cause = err
 		if r := s.verdict(refusal.Verdict); r != nil {
 			return *r
 		}
 	}
-	s.logger.Warn("smtp: delivery failed", "from", tx.from, "to", len(tx.recipients), "error", err)
+	s.cause = err
 	return doubt(err)
 }

@@ -33,6 +33,7 @@ type session struct {
 	tx      *transaction     // after MAIL
 	chunks  *delivery.Spool  // between the chunks of a message
 	unknown int              // recipients refused
+	cause   error            // behind the reply being made, for the log
 }
 
 // transaction is one message's envelope while it gathers.
@@ -63,7 +64,7 @@ func (s *session) begin() *Reply {
 		refusal = s.verdict(s.judge.OnHello(s.ctx, s.hello))
 	}
 	if refusal != nil {
-		s.logger.Info("smtp: session refused", "client", s.conn.ip, "helo", clean(s.hello), "code", refusal.Code)
+		s.refused("EHLO", "", "", *refusal)
 		s.end()
 	}
 	return refusal
@@ -181,7 +182,7 @@ func (s *session) rcpt(arg string) Reply {
 		tx.recipients = append(tx.recipients, delivery.Recipient{Address: addr, Account: route.Account})
 		return say(250, enhanced{2, 1, 5}, "Recipient OK")
 	case refusal.Code == 550, errors.Is(err, directory.ErrOverBudget):
-		return s.refuseUnknown(tx, addr, *refusal)
+		return s.refuseUnknown(*refusal)
 	}
 	return *refusal
 }
@@ -210,11 +211,11 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 	case errors.Is(err, directory.ErrOverBudget):
 		return refuse(451, enhanced{4, 7, 0}, "Too many unknown recipients; try again later")
 	case errors.Is(err, delivery.ErrDirectory):
-		s.logger.Warn("smtp: recipient look-up failed", "to", r.Address.String(), "error", err)
+		s.cause = err
 		r := lookup(err)
 		return &r
 	case err != nil:
-		s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
+		s.cause = err
 		r := doubt(err)
 		return &r
 	}
@@ -234,19 +235,17 @@ func (s *session) room(ctx context.Context, r delivery.Route, size int64) *Reply
 	if err == nil {
 		return nil
 	}
-	s.logger.Warn("smtp: recipient not ready", "to", r.Address.String(), "error", err)
+	s.cause = err
 	refusal := doubt(err)
 	return &refusal
 }
 
 // refuseUnknown counts refused recipients: who guesses addresses is sent away.
-func (s *session) refuseUnknown(tx *transaction, to rookery.Address, refusal Reply) Reply {
-	s.logger.Info("smtp: recipient refused", "from", tx.from, "to", to.String(), "client", s.conn.ip, "code", refusal.Code)
+func (s *session) refuseUnknown(refusal Reply) Reply {
 	s.unknown++
 	if s.unknown < s.server.o.Limits.Unknown {
 		return refusal
 	}
-	s.logger.Warn("smtp: too many unknown recipients", "client", s.conn.ip)
 	s.conn.hangUp()
 	return say(421, enhanced{4, 7, 0}, "Too many unknown recipients, closing the connection")
 }
