@@ -1,12 +1,16 @@
 package embedded
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 	"rookery"
 )
+
+// errLongDN names the limit of a distinguished name.
+var errLongDN = fmt.Errorf("the distinguished name is longer than %d bytes", maxDN)
 
 // maxDN is the longest distinguished name accepted, in bytes.
 const maxDN = 4096

@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"bytes"
+	"rookery/directory/embedded/ldif"
 	"strings"
 	"testing"
 
@@ -19,8 +20,8 @@ func FuzzLDIF(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		read := func(s string) (all []record, err error) {
-			err = readLDIF(strings.NewReader(s), func(r record) error { all = append(all, r); return nil })
+		read := func(s string) (all []ldif.Record, err error) {
+			err = ldif.Read(strings.NewReader(s), func(r ldif.Record) error { all = append(all, r); return nil })
 			return all, err
 		}
 		first, err := read(in)
@@ -31,11 +32,11 @@ func FuzzLDIF(f *testing.F) {
 		w := bufio.NewWriter(&buf)
 		w.WriteString("version: 1\n\n")
 		for _, r := range first {
-			writeLDIF(w, r)
+			ldif.Write(w, r)
 		}
 		w.Flush()
 		for line := range strings.SplitSeq(buf.String(), "\n") {
-			if len(line) > ldifLineWidth {
+			if len(line) > ldif.LineWidth {
 				t.Fatalf("a line of %d bytes", len(line))
 			}
 		}
@@ -43,7 +44,7 @@ func FuzzLDIF(f *testing.F) {
 		if err != nil {
 			t.Fatalf("own output is not read: %v\n%q", err, buf.String())
 		}
-		if diff := cmp.Diff(first, again, cmp.AllowUnexported(record{})); diff != "" {
+		if diff := cmp.Diff(first, again, cmp.AllowUnexported(ldif.Record{})); diff != "" {
 			t.Fatal(diff)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"rookery/directory/embedded/ldif"
 	"rookery/internal/durable"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func openTree(path string, base dn) (*tree, error) {
 		return nil, rookery.E("open embedded directory", rookery.KindUnavailable, err)
 	}
 	defer f.Close()
-	err = readLDIF(f, func(r record) error {
+	err = ldif.Read(f, func(r ldif.Record) error {
 		e, err := entryOf(r)
 		if err != nil {
 			return err
@@ -72,13 +73,13 @@ func openTree(path string, base dn) (*tree, error) {
 	return t, nil
 }
 
-func entryOf(r record) (*entry, error) {
-	d, err := parseDN(r.dn)
+func entryOf(r ldif.Record) (*entry, error) {
+	d, err := parseDN(r.DN)
 	if err != nil || d.depth() == 0 {
-		return nil, fmt.Errorf("dn %.200q is not a distinguished name", r.dn)
+		return nil, fmt.Errorf("dn %.200q is not a distinguished name", r.DN)
 	}
 	e := newEntry(d)
-	for _, a := range r.attrs {
+	for _, a := range r.Attrs {
 		e.add(a[0], a[1])
 	}
 	if e.first("entryUUID") == "" {
@@ -237,13 +238,13 @@ func (t *tree) save() error {
 	w := bufio.NewWriter(&buf)
 	w.WriteString("version: 1\n\n")
 	for _, e := range t.order {
-		r := record{dn: e.dn.text}
+		r := ldif.Record{DN: e.dn.text}
 		for _, k := range e.names() {
 			for _, v := range e.attrs[k].values {
-				r.attrs = append(r.attrs, [2]string{e.attrs[k].name, v})
+				r.Attrs = append(r.Attrs, [2]string{e.attrs[k].name, v})
 			}
 		}
-		writeLDIF(w, r)
+		ldif.Write(w, r)
 	}
 	w.Flush()
 	if err := durable.WriteFile(t.path, buf.Bytes(), 0o600); err != nil {

@@ -13,6 +13,7 @@ import (
 	"rookery/storage/body"
 	"rookery/storage/mailbox"
 	"rookery/storage/message"
+	"rookery/storage/message/decode"
 )
 
 // reading is one message while it is fetched or searched. What is known
@@ -113,7 +114,7 @@ func (m *reading) content(sec *section) (content, error) {
 		}
 	}
 	if c.decode != "" {
-		c.size, err = message.DecodedSize(c.decode, c.reader.Section(m.ctx, c.at))
+		c.size, err = decode.DecodedSize(c.decode, c.reader.Section(m.ctx, c.at))
 		if rookery.Is(err, rookery.KindInvalid) {
 			return c, errUnknownCTE
 		}
@@ -218,7 +219,7 @@ func (c *content) open(off int64) io.Reader {
 	case c.decode == "":
 		return c.reader.Section(c.ctx, message.Section{Offset: c.at.Offset + off, Len: c.at.Len - off})
 	}
-	r, _ := message.Transfer(c.decode, c.reader.Section(c.ctx, c.at))
+	r, _ := decode.Transfer(c.decode, c.reader.Section(c.ctx, c.at))
 	io.CopyN(io.Discard, r, off)
 	return r
 }

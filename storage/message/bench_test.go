@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"rookery/storage/message/decode"
 	"rookery/storage/message/messagetest"
 )
 
@@ -29,7 +30,7 @@ func BenchmarkText(b *testing.B) {
 	raw := msg[pdf.BodyOffset : pdf.BodyOffset+pdf.BodyLen]
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
-		if _, err := DecodedSize(pdf.Encoding, bytes.NewReader(raw)); err != nil {
+		if _, err := decode.DecodedSize(pdf.Encoding, bytes.NewReader(raw)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"rookery/storage/message/decode"
 	"rookery/storage/message/messagetest"
 )
 
@@ -30,7 +31,7 @@ func FuzzExtract(f *testing.F) {
 		e.Structure.Walk(func(p *Part) bool {
 			p.Filename()
 			raw := msg[p.BodyOffset : p.BodyOffset+p.BodyLen]
-			DecodedSize(p.Encoding, bytes.NewReader(raw))
+			decode.DecodedSize(p.Encoding, bytes.NewReader(raw))
 			preview(PlainText(p, bytes.NewReader(raw)))
 			return true
 		})

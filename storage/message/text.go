@@ -1,13 +1,16 @@
 package message
 
-import "io"
+import (
+	"io"
+	"rookery/storage/message/decode"
+)
 
 // Text reads a part's text in UTF-8: r gives its raw body; the transfer encoding
 // and the charset are undone, as far as they are known and intact. Bytes of an
 // unknown charset are kept.
 func Text(p *Part, r io.Reader) io.Reader {
-	r, _ = Transfer(p.Encoding, r)
-	r, _ = Charset(p.Param("charset"), r)
+	r, _ = decode.Transfer(p.Encoding, r)
+	r, _ = decode.Charset(p.Param("charset"), r)
 	return r
 }
 

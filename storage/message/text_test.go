@@ -2,6 +2,7 @@ package message
 
 import (
 	"io"
+	"rookery/storage/message/decode"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -52,20 +53,20 @@ func TestTransfer(t *testing.T) {
 		{"8bit", "a=3D", "a=3D"},
 	} {
 		for _, wrap := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.DataErrReader} {
-			r, ok := Transfer(tt.encoding, wrap(strings.NewReader(tt.in)))
+			r, ok := decode.Transfer(tt.encoding, wrap(strings.NewReader(tt.in)))
 			got, err := io.ReadAll(r)
 			if !ok || err != nil || string(got) != tt.want {
 				t.Errorf("%s %q: %q, %v, %v", tt.encoding, tt.in, got, ok, err)
 			}
 		}
-		if n, err := DecodedSize(tt.encoding, strings.NewReader(tt.in)); err != nil || n != int64(len(tt.want)) {
+		if n, err := decode.DecodedSize(tt.encoding, strings.NewReader(tt.in)); err != nil || n != int64(len(tt.want)) {
 			t.Errorf("%s %q: size %d, %v", tt.encoding, tt.in, n, err)
 		}
 	}
-	if _, ok := Transfer("x-uuencode", strings.NewReader("")); ok {
+	if _, ok := decode.Transfer("x-uuencode", strings.NewReader("")); ok {
 		t.Error("x-uuencode is known")
 	}
-	if _, err := DecodedSize("x", strings.NewReader("")); err == nil {
+	if _, err := decode.DecodedSize("x", strings.NewReader("")); err == nil {
 		t.Error("x has a size")
 	}
 }
@@ -79,13 +80,13 @@ func TestCharset(t *testing.T) {
 		{"unicode-1-1-utf-7", "a+AOQ-b+-c +2D3eAA", "aäb+c 😀"}, {"hz-gb-2312", "~{Dc~}", "你"},
 		{"iso-2022-kr", "a", "a"},
 	} {
-		r, _ := Charset(tt.charset, iotest.OneByteReader(strings.NewReader(tt.in)))
+		r, _ := decode.Charset(tt.charset, iotest.OneByteReader(strings.NewReader(tt.in)))
 		if got, err := io.ReadAll(r); err != nil || string(got) != tt.want {
 			t.Errorf("%s: %q, %v", tt.charset, got, err)
 		}
 	}
 	for name, want := range map[string]bool{"utf-8": true, "US-ASCII": true, "koi8-u": true, "x-none": false, "iso-2022-cn": false} {
-		if _, ok := Charset(name, strings.NewReader("")); ok != want {
+		if _, ok := decode.Charset(name, strings.NewReader("")); ok != want {
 			t.Errorf("Charset(%q) is known: %v", name, ok)
 		}
 	}

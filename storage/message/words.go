@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"io"
+	"rookery/storage/message/decode"
 	"strconv"
 	"strings"
 )
@@ -23,22 +24,22 @@ type encodedWord struct {
 // UTF-8 is read as windows-1252.
 func DecodeHeader(s string) string {
 	if !strings.Contains(s, "=?") {
-		return toUTF8(s)
+		return decode.ToUTF8(s)
 	}
 	var out strings.Builder
 	for {
 		start := strings.Index(s, "=?")
 		if start < 0 {
-			out.WriteString(toUTF8(s))
+			out.WriteString(decode.ToUTF8(s))
 			return out.String()
 		}
 		w, ok := parseWord(s[start:])
 		if !ok {
-			out.WriteString(toUTF8(s[:start+2]))
+			out.WriteString(decode.ToUTF8(s[:start+2]))
 			s = s[start+2:]
 			continue
 		}
-		out.WriteString(toUTF8(s[:start]))
+		out.WriteString(decode.ToUTF8(s[:start]))
 		s = s[start:]
 		raw := w.length
 		// Words of one charset are joined before it is decoded: many mailers
@@ -52,10 +53,10 @@ func DecodeHeader(s string) string {
 			w.content = append(w.content, next.content...)
 			raw += gap + next.length
 		}
-		if text, ok := inUTF8(w.charset, w.content); ok {
+		if text, ok := decode.InUTF8(w.charset, w.content); ok {
 			out.WriteString(text)
 		} else {
-			out.WriteString(toUTF8(s[:raw]))
+			out.WriteString(decode.ToUTF8(s[:raw]))
 		}
 		s = s[raw:]
 		if t := strings.TrimLeft(s, " \t\r\n"); strings.HasPrefix(t, "=?") {
@@ -85,7 +86,8 @@ func parseWord(s string) (w encodedWord, ok bool) {
 	case 'q', 'Q':
 		w.content = decodeQ(content)
 	case 'b', 'B':
-		w.content, _ = io.ReadAll(&base64Reader{r: strings.NewReader(content)})
+		r, _ := decode.Transfer("base64", strings.NewReader(content))
+		w.content, _ = io.ReadAll(r)
 	default:
 		return w, false
 	}
@@ -99,8 +101,8 @@ func decodeQ(s string) []byte {
 		switch c := s[i]; {
 		case c == '_':
 			out = append(out, ' ')
-		case c == '=' && i+2 < len(s) && hexValue(s[i+1]) >= 0 && hexValue(s[i+2]) >= 0:
-			out = append(out, byte(hexValue(s[i+1])<<4|hexValue(s[i+2])))
+		case c == '=' && i+2 < len(s) && decode.HexValue(s[i+1]) >= 0 && decode.HexValue(s[i+2]) >= 0:
+			out = append(out, byte(decode.HexValue(s[i+1])<<4|decode.HexValue(s[i+2])))
 			i += 2
 		default:
 			out = append(out, c)
@@ -154,10 +156,10 @@ func extendedParam(params [][2]string, name string) (string, bool) {
 }
 
 func inCharset(charset string, content []byte) (string, bool) {
-	if s, ok := inUTF8(charset, content); ok {
+	if s, ok := decode.InUTF8(charset, content); ok {
 		return s, true
 	}
-	return toUTF8(string(content)), true
+	return decode.ToUTF8(string(content)), true
 }
 
 func rawParam(params [][2]string, name string) (string, bool) {
@@ -187,8 +189,8 @@ func percentDecode(s string) []byte {
 	}
 	var out bytes.Buffer
 	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) && hexValue(s[i+1]) >= 0 && hexValue(s[i+2]) >= 0 {
-			out.WriteByte(byte(hexValue(s[i+1])<<4 | hexValue(s[i+2])))
+		if s[i] == '%' && i+2 < len(s) && decode.HexValue(s[i+1]) >= 0 && decode.HexValue(s[i+2]) >= 0 {
+			out.WriteByte(byte(decode.HexValue(s[i+1])<<4 | decode.HexValue(s[i+2])))
 			i += 2
 			continue
 		}

@@ -1,4 +1,4 @@
-package message
+package decode
 
 import (
 	"bytes"
@@ -91,10 +91,10 @@ func charsetAliases(name string) []string {
 	return names
 }
 
-// inUTF8 decodes b; ok is false if the charset is not known.
-func inUTF8(charset string, b []byte) (string, bool) {
+// InUTF8 decodes b; ok is false if the charset is not known.
+func InUTF8(charset string, b []byte) (string, bool) {
 	if n := charsetName(charset); n == "utf-8" || n == "utf8" || n == "us-ascii" || n == "" {
-		return toUTF8(string(b)), true
+		return ToUTF8(string(b)), true
 	}
 	r, ok := Charset(charset, bytes.NewReader(b))
 	if !ok {
@@ -104,9 +104,9 @@ func inUTF8(charset string, b []byte) (string, bool) {
 	return strings.ToValidUTF8(string(out), "\uFFFD"), err == nil
 }
 
-// toUTF8 takes text of no known charset: UTF-8 if it can be, else
+// ToUTF8 takes text of no known charset: UTF-8 if it can be, else
 // windows-1252.
-func toUTF8(s string) string {
+func ToUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}

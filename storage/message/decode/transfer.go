@@ -1,4 +1,7 @@
-package message
+// Package decode undoes what mail puts around text: content transfer encodings
+// (RFC 2045 6) and charsets. It skips what is broken and never fails for it; it
+// knows no headers and no structure.
+package decode
 
 import (
 	"bufio"
@@ -139,7 +142,7 @@ func (q *qpReader) Read(p []byte) (int, error) {
 func (q *qpReader) escape() {
 	next, _ := q.r.Peek(2)
 	if len(next) == 2 {
-		if h, l := hexValue(next[0]), hexValue(next[1]); h >= 0 && l >= 0 {
+		if h, l := HexValue(next[0]), HexValue(next[1]); h >= 0 && l >= 0 {
 			q.r.Discard(2)
 			q.out = append(q.store[:0], byte(h<<4|l))
 			return
@@ -193,7 +196,8 @@ func (q *qpReader) space(c byte) {
 	}
 }
 
-func hexValue(c byte) int {
+// HexValue is the value of a hexadecimal digit, -1 for what is none.
+func HexValue(c byte) int {
 	switch {
 	case c >= '0' && c <= '9':
 		return int(c - '0')

@@ -1,4 +1,6 @@
-package embedded
+// Package ldif reads and writes content records of LDIF (RFC 2849): the file
+// behind the embedded directory. It knows no schema and no tree.
+package ldif
 
 import (
 	"bufio"
@@ -10,26 +12,23 @@ import (
 	"unicode/utf8"
 )
 
-// errLongDN names the limit of a distinguished name.
-var errLongDN = fmt.Errorf("the distinguished name is longer than %d bytes", maxDN)
+// LineWidth is where Write folds, in bytes.
+const LineWidth = 76
 
-// The limits of an LDIF file's parts.
-const (
-	maxLDIFLine   = 8 << 20 // one logical line, unfolded
-	ldifLineWidth = 76
-)
+// maxLine bounds one logical line, unfolded, in bytes.
+const maxLine = 8 << 20
 
-// record is one content record of LDIF (RFC 2849).
-type record struct {
-	dn    string
-	attrs [][2]string
+// Record is one content record of LDIF (RFC 2849).
+type Record struct {
+	DN    string
+	Attrs [][2]string
 }
 
-// readLDIF reads content records; change records and URLs as values are
+// Read reads content records; change records and URLs as values are
 // refused. The line number of the first fault is in the error.
-func readLDIF(r io.Reader, each func(record) error) error {
-	lines := &ldifLines{r: bufio.NewReader(r)}
-	var rec *record
+func Read(r io.Reader, each func(Record) error) error {
+	lines := &logicalLines{r: bufio.NewReader(r)}
+	var rec *Record
 	first := true
 	flush := func() error {
 		if rec == nil {
@@ -45,7 +44,7 @@ func readLDIF(r io.Reader, each func(record) error) error {
 			return flush()
 		}
 		if err == nil {
-			err = readLDIFLine(line, &rec, &first, flush)
+			err = readLine(line, &rec, &first, flush)
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", at, err)
@@ -53,14 +52,14 @@ func readLDIF(r io.Reader, each func(record) error) error {
 	}
 }
 
-func readLDIFLine(line string, rec **record, first *bool, flush func() error) error {
+func readLine(line string, rec **Record, first *bool, flush func() error) error {
 	if line == "" {
 		return flush()
 	}
 	if line[0] == '#' {
 		return nil
 	}
-	name, value, err := ldifPair(line)
+	name, value, err := pairOf(line)
 	if err != nil {
 		return err
 	}
@@ -76,18 +75,18 @@ func readLDIFLine(line string, rec **record, first *bool, flush func() error) er
 		if !strings.EqualFold(name, "dn") {
 			return fmt.Errorf("a record begins with %.60q instead of dn", name)
 		}
-		*rec = &record{dn: value}
+		*rec = &Record{DN: value}
 		return nil
 	}
 	if strings.EqualFold(name, "changetype") {
 		return errors.New("change records are not for a directory's own file")
 	}
-	(*rec).attrs = append((*rec).attrs, [2]string{name, value})
+	(*rec).Attrs = append((*rec).Attrs, [2]string{name, value})
 	return nil
 }
 
-// ldifPair takes "name: value" or "name:: base64" apart.
-func ldifPair(line string) (name, value string, err error) {
+// pairOf takes "name: value" or "name:: base64" apart.
+func pairOf(line string) (name, value string, err error) {
 	name, rest, ok := strings.Cut(line, ":")
 	if !ok || name == "" {
 		return "", "", fmt.Errorf("%.60q has no attribute name", line)
@@ -111,15 +110,15 @@ func ldifPair(line string) (name, value string, err error) {
 	return name, strings.TrimLeft(rest, " "), nil
 }
 
-// ldifLines gives logical lines: folded ones joined, comments whole.
-type ldifLines struct {
+// logicalLines gives logical lines: folded ones joined, comments whole.
+type logicalLines struct {
 	r       *bufio.Reader
 	line    int
 	peeked  string
 	hasPeek bool
 }
 
-func (l *ldifLines) next() (string, int, error) {
+func (l *logicalLines) next() (string, int, error) {
 	s, err := l.physical()
 	if err != nil {
 		return "", l.line, err
@@ -145,15 +144,15 @@ func (l *ldifLines) next() (string, int, error) {
 			l.peeked, l.hasPeek = more, true
 			break
 		}
-		if b.Len()+len(more) > maxLDIFLine {
-			return "", at, fmt.Errorf("longer than %d bytes", maxLDIFLine)
+		if b.Len()+len(more) > maxLine {
+			return "", at, fmt.Errorf("longer than %d bytes", maxLine)
 		}
 		b.WriteString(more[1:])
 	}
 	return b.String(), at, nil
 }
 
-func (l *ldifLines) physical() (string, error) {
+func (l *logicalLines) physical() (string, error) {
 	if l.hasPeek {
 		l.hasPeek = false
 		return l.peeked, nil
@@ -162,8 +161,8 @@ func (l *ldifLines) physical() (string, error) {
 	for {
 		part, err := l.r.ReadSlice('\n')
 		b = append(b, part...)
-		if len(b) > maxLDIFLine {
-			return "", fmt.Errorf("longer than %d bytes", maxLDIFLine)
+		if len(b) > maxLine {
+			return "", fmt.Errorf("longer than %d bytes", maxLine)
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
@@ -177,21 +176,21 @@ func (l *ldifLines) physical() (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 }
 
-// writeLDIF writes one record and the blank line behind it.
-func writeLDIF(w *bufio.Writer, rec record) {
-	writeLDIFPair(w, "dn", rec.dn)
-	for _, a := range rec.attrs {
-		writeLDIFPair(w, a[0], a[1])
+// Write writes one record and the blank line behind it.
+func Write(w *bufio.Writer, rec Record) {
+	writePair(w, "dn", rec.DN)
+	for _, a := range rec.Attrs {
+		writePair(w, a[0], a[1])
 	}
 	w.WriteByte('\n')
 }
 
-func writeLDIFPair(w *bufio.Writer, name, value string) {
+func writePair(w *bufio.Writer, name, value string) {
 	line := name + ": " + value
-	if !ldifSafe(value) {
+	if !safe(value) {
 		line = name + ":: " + base64.StdEncoding.EncodeToString([]byte(value))
 	}
-	for width := ldifLineWidth; len(line) > width; width = ldifLineWidth - 1 {
+	for width := LineWidth; len(line) > width; width = LineWidth - 1 {
 		w.WriteString(line[:width])
 		w.WriteString("\n ")
 		line = line[width:]
@@ -200,8 +199,8 @@ func writeLDIFPair(w *bufio.Writer, name, value string) {
 	w.WriteByte('\n')
 }
 
-// ldifSafe is SAFE-STRING of RFC 2849, without a blank at the end.
-func ldifSafe(s string) bool {
+// safe is SAFE-STRING of RFC 2849, without a blank at the end.
+func safe(s string) bool {
 	if s == "" {
 		return true
 	}
