@@ -16,6 +16,13 @@ func (n *Node) report() peers.Report {
 		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
+	r.Closed = true
+	if e := n.hears.edge.Load(); e != nil {
+		r.Closed = !e.Serving()
+		if end, ok := e.CertificateEnd(); ok {
+			r.Certificate = end.Unix()
+		}
+	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {
 		r.Refused = n.people.Refused()

@@ -26,7 +26,8 @@ func removeVerb(s *shell) *cobra.Command {
 		Long: `The node is cut off at once and never comes back under its identity: a machine
 whose disk is lost, or that was drained and is given away. It is refused where a
 group would lose its majority; start the nodes that are down, or join another
-node and wait until rookery status shows the groups on it.`,
+node and wait until rookery status shows the groups on it. It asks first where the
+node lives, unless -yes.`,
 		Annotations: exits("3 there is no such node", "4 a group would lose its majority"),
 	})
 }
@@ -35,7 +36,16 @@ node and wait until rookery status shows the groups on it.`,
 func nodeVerb(s *shell, name string, v *cobra.Command) *cobra.Command {
 	v.Use, v.Args = name+" NODE", oneNode
 	a := s.ask(v.Flags())
+	yes := new(bool)
+	if name == "remove" {
+		yes = v.Flags().Bool("yes", false, "remove a node that lives without asking")
+	}
 	v.RunE = func(c *cobra.Command, args []string) error {
+		if name == "remove" {
+			if err := confirmRemoval(c.Context(), a, args[0], *yes); err != nil {
+				return err
+			}
+		}
 		if err := a.admin().SetNode(c.Context(), args[0], name); err != nil {
 			return err
 		}
@@ -46,6 +56,27 @@ func nodeVerb(s *shell, name string, v *cobra.Command) *cobra.Command {
 		return err
 	}
 	return v
+}
+
+// confirmRemoval asks before a node that lives is removed.
+func confirmRemoval(ctx context.Context, a *asking, name string, yes bool) error {
+	if yes {
+		return nil
+	}
+	st, err := a.admin().Status(ctx)
+	if err != nil {
+		return err
+	}
+	n := findNode(st, name)
+	if !n.Alive {
+		return nil // it is not there, or somebody mistyped its name
+	}
+	return confirm(ctx, false, removalWarning(n), n.Name)
+}
+
+func removalWarning(n adminapi.NodeStatus) string {
+	return fmt.Sprintf("Node %s at %s lives: it holds %s and serves %s. Removed, it never comes back, and its directory is to be wiped.\n"+
+		"To give a machine away in good order run first: rookery drain %s", n.Name, n.Address, plural(n.Holds, "replica"), plural(n.Sessions, "session"), n.Name)
 }
 
 func oneNode(_ *cobra.Command, args []string) error {

@@ -75,9 +75,9 @@ func explainTLS(err error) error {
 	case errors.As(err, &host) && len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
 		mend = fmt.Sprintf("the certificate has only a common name (%q) and no subjectAltName, which is not accepted: issue it anew with the server's name", leaf.Subject.CommonName)
 	case errors.As(err, &host):
-		mend = fmt.Sprintf("it is for %v %v: use such a name in urls or set server_name", leaf.DNSNames, leaf.IPAddresses)
+		mend = fmt.Sprintf("it is for %v %v: use such a name in urls", leaf.DNSNames, leaf.IPAddresses)
 	}
-	return fmt.Errorf("%w; %s, or, if it is the right one, pin it: fingerprints = [%q]", err, mend, fingerprint(leaf))
+	return fmt.Errorf("%w; %s, or, if it is the right one, pin it: fingerprint = %q", err, mend, fingerprint(leaf))
 }
 
 // verifyChain is what crypto/tls does by itself: chain and name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"rookery"
@@ -60,12 +61,22 @@ func greet(ctx context.Context, op string, cfg Config, stranger bool) (g Greetin
 			g.Bases = append(g.Bases, own)
 		}
 		for _, b := range e.GetAttributeValues("namingContexts") {
-			if len(g.Bases) == 0 || b != g.Bases[0] {
+			if holdsPeople(b) && (len(g.Bases) == 0 || b != g.Bases[0]) {
 				g.Bases = append(g.Bases, b)
 			}
 		}
 	}
 	return g, nil
+}
+
+// holdsPeople reports that a naming context is none that servers keep about
+// themselves: their configuration, their monitor, their log of changes.
+func holdsPeople(base string) bool {
+	switch first, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(base, " ", "")), ","); first {
+	case "cn=accesslog", "cn=config", "cn=monitor", "cn=changelog", "cn=schema", "cn=subschema", "cn=configuration", "dc=domaindnszones", "dc=forestdnszones":
+		return false
+	}
+	return true
 }
 
 // Found is what a search for accounts came upon.

@@ -111,7 +111,7 @@ func (s *site) remove(k int) error {
 	var err error
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); pause(context.Background(), time.Second) {
 		// An answer may be lost, and then the node is no more when asked again.
-		if err = s.ask("remove", space(k)); err == nil || strings.Contains(err.Error(), "there is no node") {
+		if err = s.ask("remove", space(k), "-yes"); err == nil || strings.Contains(err.Error(), "there is no node") {
 			s.end(k, syscall.SIGKILL)
 			return os.RemoveAll(s.data(k))
 		}

@@ -57,7 +57,7 @@ func TestSettingsKeyChangesWithARemoval(t *testing.T) {
 	l := startLoad(t, d, d.Facts.Nodes...)
 	defer l.stop()
 	settles(t, d, time.Second, 0, "node1", "node2", "node3")
-	if out, code := o.run("remove", "node3"); code != 0 {
+	if out, code := o.run("remove", "node3", "-yes"); code != 0 {
 		t.Fatalf("remove: exit code %d: %s", code, out)
 	}
 	key := settles(t, d, time.Minute, 1, "node1", "node2")

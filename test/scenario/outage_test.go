@@ -57,7 +57,7 @@ func TestStoreOutage(t *testing.T) {
 	t.Logf("problems: %q", st.Problems)
 	must(t, d.KillNode("node2"))
 	o.until(2*time.Minute, "node2 is replaced while the store is away", func(s status) bool { return s.whole("node2") })
-	if out, code := o.run("remove", "node2"); code != 0 {
+	if out, code := o.run("remove", "node2", "-yes"); code != 0 {
 		t.Fatalf("remove: exit code %d: %s", code, out)
 	}
 	l.more("after the replacement")

@@ -133,12 +133,12 @@ func TestReplaceDrainRemove(t *testing.T) {
 	o.until(2*time.Minute, "node2 is replaced by the spare", func(s status) bool { return s.whole("node2") })
 	t.Logf("replaced after %v", time.Since(killed).Round(time.Second))
 
-	if out, code := o.run("remove", "node2"); code != 0 {
+	if out, code := o.run("remove", "node2", "-yes"); code != 0 {
 		t.Fatalf("remove of a node that was replaced: exit code %d: %s", code, out)
 	}
 	must(t, d.KillNode("node3"))
 	o.until(30*time.Second, "node3 is dead and there is no spare", func(s status) bool { return s.problem("node3 cannot be replaced", "join another node") })
-	out, code := o.run("remove", "node4", "--json")
+	out, code := o.run("remove", "node4", "-yes", "--json")
 	if code != 4 || !strings.Contains(out, `"code":4`) || !strings.Contains(out, "majority") {
 		t.Errorf("remove below a majority: exit code %d: %s", code, out)
 	}

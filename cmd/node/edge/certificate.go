@@ -91,9 +91,8 @@ func (c *certificate) ends() (time.Time, bool) {
 	if c == nil {
 		return time.Time{}, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pair.Leaf.NotAfter, c.pair.Leaf != nil
+	pair, _ := c.get(nil)
+	return pair.Leaf.NotAfter, pair.Leaf != nil
 }
 
 // tlsConfig is what all mail listeners offer: TLS 1.2 for the devices that

@@ -153,5 +153,8 @@ func (e *Edge) Sessions() (count int) {
 	return count
 }
 
+// Serving reports whether all listeners for clients are open.
+func (e *Edge) Serving() bool { return e.serving.Load() }
+
 // CertificateEnd is when the certificate in use ends.
 func (e *Edge) CertificateEnd() (time.Time, bool) { return e.certificate.ends() }

@@ -22,6 +22,9 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 	if r.Settings != "" {
 		problem("node %s: %s", x.Name, r.Settings)
 	}
+	if answers {
+		atTheDoor(x.Name, &r, time.Now(), problem)
+	}
 	ns.Movable, ns.Serves = p.spare(x.ID), p.serves(x.ID)
 	switch {
 	case !life.Alive:

@@ -32,6 +32,11 @@ type Report struct {
 	Settings string `cbor:"12,keyasint,omitempty"`
 	// Refused are the ids of the directories that refuse it the service password.
 	Refused []string `cbor:"13,keyasint,omitempty"`
+	// Certificate is when the certificate for mail clients ends, in unix seconds;
+	// 0 where it has none.
+	Certificate int64 `cbor:"14,keyasint,omitempty"`
+	// Closed says that it has not opened its listeners for clients yet.
+	Closed bool `cbor:"15,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.
