@@ -149,7 +149,9 @@ func Open(ctx context.Context, cfg settings.Node, deps Deps) (n *Node, err error
 	deps.complete()
 	n = &Node{cfg: cfg, deps: deps, home: home{dir: datadir.Dir(cfg.DataDir)}, ending: newTerminal(), jobs: newJobs(deps.Logger)}
 	n.metrics = monitor.NewMetrics()
-	n.monitor = monitor.New(monitor.Options{Config: cfg, Listen: deps.Network.Listen, Metrics: n.metrics, Logger: deps.Logger, Clock: deps.Clock})
+	n.monitor = monitor.New(monitor.Options{
+		Config: cfg, Listen: deps.Network.Listen, Metrics: n.metrics, Logger: deps.Logger, Clock: deps.Clock,
+	})
 	defer func() {
 		if err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -216,7 +218,8 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.peers, err = peers.Open(peers.Options{
-		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit, Invited: n.hears.invited, Removed: n.removedBy,
+		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit,
+		Invited: n.hears.invited, Removed: n.removedBy,
 	}); err != nil {
 		return err
 	}
@@ -271,7 +274,8 @@ func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 	return replicas.Open(ctx, replicas.Options{
 		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
 		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.ctx.Done(), Go: n.jobs.run,
-		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing, Linked: n.hears.linked,
+		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing,
+		Linked:    n.hears.linked,
 		Committed: n.metrics.Committed, Waited: n.metrics.Waited, NoBarrier: noBarrier,
 		Tune: replicas.Tuning{Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply, Erasing: n.deps.tuning.erasing},
 	})
@@ -311,15 +315,18 @@ func (n *Node) openMail(ctx context.Context) error {
 		}
 	}
 	if n.objects, err = objects.Open(objects.Options{
-		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks, Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Go: n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(), Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
+		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Go: n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(),
+		Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
 	}); err != nil {
 		return err
 	}
 	n.hears.objects.Store(n.objects)
 	n.settings.Keep(version)
 	n.accounts = account.New(account.Options{
-		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.people.Owner,
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant,
+		Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.people.Owner,
 		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
@@ -329,17 +336,20 @@ func (n *Node) openMail(ctx context.Context) error {
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node, Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node,
+		Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
 	})
 	n.hears.deliver.Store(n.deliver)
 	n.moves = moves.New(moves.Options{
-		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger,
+		Clock: n.deps.Clock,
 	})
 	if n.edge, err = edge.New(edge.Options{
-		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts, Deliver: n.deliver,
+		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
+		Deliver:  n.deliver,
 		Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() }, Observer: n.metrics,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	}); err != nil {
@@ -370,7 +380,8 @@ func (n *Node) serve(ctx context.Context) error {
 	n.openQuestions()
 	n.monitor.Watch(&monitor.Parts{
 		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
-		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge, Replication: func() int { return n.registry.Policy().Replication },
+		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge,
+		Replication: func() int { return n.registry.Policy().Replication },
 	})
 	n.startJobs()
 	socket, err := n.deps.Network.Listen(ctx, "unix", n.cfg.AdminSocket())
@@ -378,8 +389,10 @@ func (n *Node) serve(ctx context.Context) error {
 		return rookery.E("open administration socket", cmp.Or(rookery.KindOf(err), rookery.KindUnavailable), err)
 	}
 	n.admin = admin.Open(ctx, socket, admin.Options{
-		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry, Keys: n.keys,
-		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients, Logger: n.deps.Logger,
+		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
+		Keys:    n.keys,
+		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
+		Logger: n.deps.Logger,
 	})
 	return n.edge.Start()
 }

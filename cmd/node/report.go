@@ -13,7 +13,8 @@ import (
 func (n *Node) report() peers.Report {
 	r := peers.Report{
 		Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
-		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(), Disk: n.groups.Log().Stats().Disk.String(),
+		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(),
+		Disk:    n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	r.Closed = true

@@ -26,7 +26,9 @@ func (a auditor) begin(ctx context.Context, verb, args string) (uint64, error) {
 	if !ok {
 		return 0, rookery.E("audit", rookery.KindDenied, errors.New("the kernel does not say who calls"))
 	}
-	r, err := a.replicas.ProposeSystem(ctx, &command.AuditCall{User: cut(p.name, command.MaxAuditName), Node: a.node, Verb: cut(verb, command.MaxAuditName), Args: args})
+	r, err := a.replicas.ProposeSystem(ctx, &command.AuditCall{
+		User: cut(p.name, command.MaxAuditName), Node: a.node, Verb: cut(verb, command.MaxAuditName), Args: args,
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +75,9 @@ func (a *Server) auditRoutes(t *routes) {
 }
 
 func auditedCall(a system.Audit) adminapi.AuditedCall {
-	c := adminapi.AuditedCall{Call: a.Call, Time: time.Unix(0, a.Time).UTC(), User: a.User, Node: a.Node, Verb: a.Verb, Args: a.Args, Outcome: a.Outcome}
+	c := adminapi.AuditedCall{
+		Call: a.Call, Time: time.Unix(0, a.Time).UTC(), User: a.User, Node: a.Node, Verb: a.Verb, Args: a.Args, Outcome: a.Outcome,
+	}
 	if a.Ended != 0 {
 		at := time.Unix(0, a.Ended).UTC()
 		c.Ended = &at

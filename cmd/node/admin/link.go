@@ -60,7 +60,9 @@ func (a *Server) link(ctx context.Context, who, to string) (l adminapi.Linked, e
 		}
 		l.Left = own.Account.String()
 	}
-	_, err = a.o.Replicas.ProposeSystem(ctx, &command.LinkAccount{Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN, Other: own.Account})
+	_, err = a.o.Replicas.ProposeSystem(ctx, &command.LinkAccount{
+		Account: target, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN, Other: own.Account,
+	})
 	if err == nil {
 		err = a.o.Replicas.Barrier(ctx, rookery.SystemGroup)
 	}

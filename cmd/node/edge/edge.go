@@ -94,7 +94,8 @@ func New(o Options) (*Edge, error) {
 	e.handover = &handover{edge: e, slots: make(chan struct{}, opening), open: map[*tunnel]struct{}{}}
 	quota := func() int64 { return int64(o.Settings.Limits().Quota) }
 	e.signIn = signin.New(signin.Options{
-		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger, Clock: o.Clock,
+		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger,
+		Clock: o.Clock,
 	})
 	e.smtp = smtp.New(smtp.Options{
 		SignIn: e.signIn, Deliver: o.Deliver, TLS: cert.tlsConfig(), Hostname: o.Config.Hostname,

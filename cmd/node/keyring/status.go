@@ -17,7 +17,10 @@ import (
 
 // Status asks every node and every group.
 func (s *Service) Status(ctx context.Context) (a adminapi.KeyStatus, err error) {
-	a = adminapi.KeyStatus{InUse: s.tenant.Keys.Current(), Versions: []adminapi.KeyVersion{}, Nodes: []adminapi.KeyNode{}, Erasures: []adminapi.ErasureStatus{}, Problems: []string{}}
+	a = adminapi.KeyStatus{
+		InUse: s.tenant.Keys.Current(), Versions: []adminapi.KeyVersion{}, Nodes: []adminapi.KeyNode{},
+		Erasures: []adminapi.ErasureStatus{}, Problems: []string{},
+	}
 	problem := func(format string, args ...any) { a.Problems = append(a.Problems, fmt.Sprintf(format, args...)) }
 	if err := s.replicas.Barrier(ctx, rookery.SystemGroup); err != nil {
 		problem("what follows may be old: %v", err)
@@ -46,7 +49,9 @@ func (s *Service) Status(ctx context.Context) (a adminapi.KeyStatus, err error) 
 	a.Versions = keyVersions(records, held, s.censusAll(ctx, problem), a.InUse)
 	erasures, err := s.system.Erasures()
 	for _, e := range erasures {
-		a.Erasures = append(a.Erasures, adminapi.ErasureStatus{Account: e.Account, ID: e.Account.String(), Since: time.Unix(0, e.Since).UTC(), Barred: e.Barred})
+		a.Erasures = append(a.Erasures, adminapi.ErasureStatus{
+			Account: e.Account, ID: e.Account.String(), Since: time.Unix(0, e.Since).UTC(), Barred: e.Barred,
+		})
 	}
 	if len(erasures) > 0 {
 		a.Progress = s.askProgress(ctx)

@@ -121,7 +121,8 @@ func (r *Registry) Enlist(ctx context.Context) error {
 	key := r.o.Peers.Certificate().KeyHash()
 	if have.Key != key || have.Address != r.o.Peers.Address() || have.Name != r.o.Config.Name || have.Zone != r.o.Config.Cluster.Zone || have.Version != command.Version {
 		if _, err := r.o.Replicas.ProposeSystem(ctx, &command.RegisterNode{
-			Node: r.o.ID.Node, Name: r.o.Config.Name, Address: r.o.Peers.Address(), Zone: r.o.Config.Cluster.Zone, Version: command.Version, Key: key,
+			Node: r.o.ID.Node, Name: r.o.Config.Name, Address: r.o.Peers.Address(), Zone: r.o.Config.Cluster.Zone,
+			Version: command.Version, Key: key,
 		}); err != nil {
 			return err
 		}

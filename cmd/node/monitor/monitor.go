@@ -116,7 +116,10 @@ func New(o Options) *Monitor {
 	for _, p := range []string{"", "smtp", "imap", "pop3"} {
 		mux.HandleFunc("GET "+strings.TrimSuffix("/ready/"+p, "/"), func(w http.ResponseWriter, _ *http.Request) { m.answer(w, m.Ready(p)) })
 	}
-	m.health = http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
+	m.health = http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 10 * time.Second,
+		MaxHeaderBytes: 8 << 10,
+	}
 	return m
 }
 
@@ -132,7 +135,9 @@ func (m *Monitor) Open(ctx context.Context) error {
 	registry.MustRegister(scraper{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2, Timeout: 10 * time.Second}))
-	m.scraped = http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	m.scraped = http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+	}
 	return m.listen(ctx, "metrics", m.o.Config.Listen.Metrics, &m.scraped)
 }
 

@@ -18,7 +18,10 @@ const damageShown = time.Hour
 // Status is how the node is, and the cluster as it sees it.
 func (m *Monitor) Status() adminapi.Status {
 	p := m.parts.Load()
-	s := adminapi.Status{Name: m.o.Config.Name, Node: string(p.Self.Node), Cluster: p.Peers.Certificate().Cluster, Epoch: p.Self.Epoch, Problems: []string{}}
+	s := adminapi.Status{
+		Name: m.o.Config.Name, Node: string(p.Self.Node), Cluster: p.Peers.Certificate().Cluster, Epoch: p.Self.Epoch,
+		Problems: []string{},
+	}
 	problem := func(format string, args ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, args...)) }
 	var err error
 	if s.Settings, _, err = p.Replicas.System().Settings(); err != nil {

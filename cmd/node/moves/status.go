@@ -19,7 +19,9 @@ func (m *Service) Statuses() ([]adminapi.MoveStatus, error) {
 
 // Status is how far a move is.
 func (m *Service) Status(x system.AccountMove) adminapi.MoveStatus {
-	s := adminapi.MoveStatus{Account: x.Account.String(), From: x.From, To: x.To, State: x.State.String(), Since: x.Begun / 1e9, Trouble: x.Reason}
+	s := adminapi.MoveStatus{
+		Account: x.Account.String(), From: x.From, To: x.To, State: x.State.String(), Since: x.Begun / 1e9, Trouble: x.Reason,
+	}
 	if err := m.trouble(x.Move); err != nil && s.Trouble == "" {
 		s.Trouble = err.Error()
 	}

@@ -22,7 +22,8 @@ func OpenStore(set *settings.Store, data string, logger *slog.Logger) (blob.Stor
 		return dir.Open(Path(set, data))
 	case "s3":
 		return s3.Open(s3.Config{
-			Endpoint: set.Endpoint, Bucket: set.Bucket, Region: set.Region, Credentials: s3.Credentials{AccessKey: set.AccessKey, SecretKey: set.SecretKey}, CAFile: set.CAFile,
+			Endpoint: set.Endpoint, Bucket: set.Bucket, Region: set.Region,
+			Credentials: s3.Credentials{AccessKey: set.AccessKey, SecretKey: set.SecretKey}, CAFile: set.CAFile,
 		}, logger)
 	}
 	return nil, rookery.E("open object store", rookery.KindInvalid, fmt.Errorf("store.kind %q is unknown; use dir or s3", set.Kind))

@@ -26,7 +26,8 @@ func (s *Service) AddPacker(id rookery.GroupID) {
 		Group: id, Source: g.Machine(id), Log: g.ReadChecked, Store: s.Store, Propose: g.Commit, Logger: s.o.Logger,
 		Packed:    func() { s.release(id) },
 		Deletable: func(_ context.Context, p mailbox.Pack) (bool, error) { return s.Deletable(id, p) },
-		Clock:     s.packTime(g.Machine(id)), Age: func() (time.Time, error) { return s.o.Replicas.JobTime(s.o.Clocks, id) }, Repack: s.Repack, Budget: s.budget,
+		Clock:     s.packTime(g.Machine(id)), Age: func() (time.Time, error) { return s.o.Replicas.JobTime(s.o.Clocks, id) },
+		Repack: s.Repack, Budget: s.budget,
 	}))
 	ctx, stop := context.WithCancel(context.Background())
 	w := &packing{p, stop, make(chan struct{})}

@@ -12,7 +12,9 @@ import (
 
 // Indexed is what was found of a pack, for operators.
 func Indexed(r check.Rebuilt) *adminapi.IndexedPack {
-	x := &adminapi.IndexedPack{Group: r.Group, Pack: r.ID, Size: r.Size, Salvaged: r.Salvaged, Bodies: make([]adminapi.IndexedBody, len(r.Entries))}
+	x := &adminapi.IndexedPack{
+		Group: r.Group, Pack: r.ID, Size: r.Size, Salvaged: r.Salvaged, Bodies: make([]adminapi.IndexedBody, len(r.Entries)),
+	}
 	if r.Err != nil {
 		x.Error = r.Err.Error()
 	}

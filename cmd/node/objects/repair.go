@@ -75,7 +75,9 @@ func reportAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.O
 			places = []mailbox.Place{{}}
 		}
 		for _, p := range places {
-			a := &adminapi.AffectedMail{Group: group, Body: id, Account: w.Account.String(), Email: w.Email.String(), Mailbox: p.Name, UID: p.UID, Copy: from}
+			a := &adminapi.AffectedMail{
+				Group: group, Body: id, Account: w.Account.String(), Email: w.Email.String(), Mailbox: p.Name, UID: p.UID, Copy: from,
+			}
 			if err := event(adminapi.CheckEvent{Affected: a}); err != nil {
 				return err
 			}

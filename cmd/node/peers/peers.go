@@ -91,7 +91,8 @@ func Open(o Options) (*Peers, error) {
 	}
 	p.creds = identity.NewCredentials(ident)
 	p.transport, err = transport.New(transport.Options{
-		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Invited: o.Invited, Generation: o.ID.Generation, OnRemoved: o.Removed,
+		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Invited: o.Invited, Generation: o.ID.Generation,
+		OnRemoved: o.Removed,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return o.Network.Dial(ctx, "tcp", address)
 		},
