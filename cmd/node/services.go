@@ -1,0 +1,150 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"path/filepath"
+
+	"rookery"
+	"rookery/cmd/node/admin"
+	"rookery/cmd/node/clients"
+	"rookery/cmd/node/directories"
+	"rookery/cmd/node/edge"
+	"rookery/cmd/node/keyring"
+	"rookery/cmd/node/members"
+	"rookery/cmd/node/monitor"
+	"rookery/cmd/node/moves"
+	"rookery/cmd/node/objects"
+	"rookery/cmd/node/settings"
+	"rookery/protocols/delivery"
+	"rookery/storage/account"
+	"rookery/storage/command"
+)
+
+func (n *Node) startGroups(ctx context.Context) error { return n.host.Start(ctx) }
+
+// openSettings reads the settings, after writing the first ones where there
+// are none.
+func (n *Node) openSettings(ctx context.Context) error {
+	version, _, err := n.system.Settings()
+	if err != nil {
+		return err
+	}
+	if version == 0 && n.deps.Settings != nil {
+		if _, err := n.settings.Write(ctx, *n.deps.Settings, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openStores opens what the settings name: directories and the object store.
+func (n *Node) openStores(ctx context.Context) error {
+	set, version, err := n.settings.First()
+	if err != nil {
+		return err
+	}
+	if err := n.rings.Tenant.Find(ctx); err != nil {
+		return err
+	}
+	n.registry.UsePolicy(set.Replication, set.DeadAfter())
+	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.LookedUp)
+	n.people.RetryWhen(n.mayRetry)
+	if version > 0 {
+		if err := n.people.Use(ctx, &set); err != nil {
+			return err
+		}
+	}
+	if n.objects, err = objects.Open(objects.Options{
+		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Go: n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(),
+		Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
+	}); err != nil {
+		return err
+	}
+	n.hears.objects.Store(n.objects)
+	n.settings.Keep(version)
+	return nil
+}
+
+// openMail makes accounts, the way of messages into them, and what looks after
+// both.
+func (n *Node) openMail(context.Context) error {
+	n.accounts = account.New(account.Options{
+		Log: n.groups, Machine: n.groups.Machine, System: n.system, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant,
+		Bodies: n.objects.Reader, Remote: n.questions.facts.Ask, Entry: n.people.Owner,
+		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
+	n.hears.accounts.Store(n.accounts)
+	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.settings.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
+	n.keys = n.rings.Work(keyring.Work{
+		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
+	n.deliver = delivery.New(delivery.Options{
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node,
+		Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
+		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
+		Room: func() error { return roomOn(n.groups.Log().Disk()) },
+	})
+	n.hears.deliver.Store(n.deliver)
+	n.moves = moves.New(moves.Options{
+		ID: n.id, Replicas: n.groups, ReadBody: n.objects.Reader.ReadChecked, Frozen: n.deps.tuning.frozen, Logger: n.deps.Logger,
+		Clock: n.deps.Clock,
+	})
+	return nil
+}
+
+// openEdge makes the protocols, which serve nobody yet.
+func (n *Node) openEdge(context.Context) (err error) {
+	if n.edge, err = edge.New(edge.Options{
+		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
+		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() }, Observer: n.metrics,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
+	}); err != nil {
+		return err
+	}
+	n.hears.edge.Store(n.edge)
+	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
+	n.host = n.registry.Host(members.Works{
+		Packers: n.objects, Sessions: n.edge,
+		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
+	})
+	return nil
+}
+
+// useSettings puts changed settings into force in what they opened.
+func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
+	if err := errors.Join(n.people.Use(ctx, set), n.objects.Reopen(set.Store)); err != nil {
+		return err
+	}
+	n.objects.UseGarbage(&set.Garbage)
+	n.registry.UsePolicy(set.Replication, set.DeadAfter())
+	return nil
+}
+
+func (n *Node) serve(ctx context.Context) error {
+	n.clients.Serve()
+	n.settings.Serve()
+	n.openQuestions()
+	n.monitor.Watch(&monitor.Parts{
+		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
+		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge,
+		Replication: func() int { return n.registry.Policy().Replication },
+	})
+	n.startJobs()
+	socket, err := n.deps.Network.Listen(ctx, "unix", n.cfg.AdminSocket())
+	if err != nil {
+		return rookery.E("open administration socket", cmp.Or(rookery.KindOf(err), rookery.KindUnavailable), err)
+	}
+	n.admin = admin.Open(ctx, socket, admin.Options{
+		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
+		Keys:    n.keys,
+		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
+		Logger: n.deps.Logger,
+	})
+	return n.edge.Start()
+}
