@@ -39,7 +39,7 @@ func stillValid(path string) bool {
 		return false
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
-	return err == nil && time.Until(c.NotAfter) > 24*time.Hour
+	return err == nil && time.Until(c.NotAfter) > 15*24*time.Hour
 }
 
 func writeDevCA(dir string) error {
