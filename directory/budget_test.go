@@ -76,7 +76,8 @@ func TestSearchesForClientsAreFew(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
-				_, err := cache.Recipient(ForClient(t.Context(), netip.MustParsePrefix("10.0.0.1/32")), rookery.Address{Local: fmt.Sprint(i), Domain: "example.com"})
+				_, err := cache.Recipient(ForClient(t.Context(), netip.MustParsePrefix("10.0.0.1/32")),
+					rookery.Address{Local: fmt.Sprint(i), Domain: "example.com"})
 				mu.Lock()
 				defer mu.Unlock()
 				if rookery.Is(err, rookery.KindUnavailable) {

@@ -202,7 +202,8 @@ func TestSetRoutes(t *testing.T) {
 	b := &script{domains: []string{"b.test", "shared.test"}, people: map[string]Entry{
 		"bob@b.test": {Key: "b/1"}, "bob": {Key: "b/1"}, "both@shared.test": {Key: "b/2"}, "both": {Key: "b/2"},
 	}, secrets: map[string]string{"bob": "secret", "both": "secret"}}
-	s, err := NewSet(nil, Member{Name: "a", Directory: a, Prefixes: []string{"corp"}}, Member{Name: "b", Directory: b, Prefixes: []string{"OTHER"}})
+	s, err := NewSet(nil, Member{Name: "a", Directory: a, Prefixes: []string{"corp"}},
+		Member{Name: "b", Directory: b, Prefixes: []string{"OTHER"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +289,8 @@ func TestParseLogin(t *testing.T) {
 			t.Errorf("%q: %s", in, diff)
 		}
 	}
-	for _, in := range []string{"", " ", "\x00", "a\nb", "a\xffb", `\a`, `A\`, `A\b\c`, "@example.test", "a@", "a@b c", strings.Repeat("a", 401)} {
+	for _, in := range []string{"", " ", "\x00", "a\nb", "a\xffb", `\a`, `A\`, `A\b\c`, "@example.test", "a@", "a@b c",
+		strings.Repeat("a", 401)} {
 		if l, err := ParseLogin(in); !rookery.Is(err, rookery.KindCredentials) {
 			t.Errorf("%q is %+v, %v", in, l, err)
 		}

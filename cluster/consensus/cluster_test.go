@@ -131,7 +131,8 @@ func (l *link) RequestPreVote(id raft.ServerID, a raft.ServerAddress, q *raft.Re
 	return l.call(a, func() error { return l.InmemTransport.RequestPreVote(id, a, q, s) })
 }
 
-func (l *link) InstallSnapshot(id raft.ServerID, a raft.ServerAddress, q *raft.InstallSnapshotRequest, s *raft.InstallSnapshotResponse, r io.Reader) error {
+func (l *link) InstallSnapshot(id raft.ServerID, a raft.ServerAddress, q *raft.InstallSnapshotRequest,
+	s *raft.InstallSnapshotResponse, r io.Reader) error {
 	return l.call(a, func() error { return l.InmemTransport.InstallSnapshot(id, a, q, s, r) })
 }
 

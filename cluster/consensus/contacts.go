@@ -64,7 +64,8 @@ func newContacts(t Transport, heartbeat time.Duration) *contacts {
 }
 
 // AppendEntries implements raft.Transport.
-func (s *contacts) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (s *contacts) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
 	asked := time.Now()
 	if s.known(id, args, resp, asked) {
 		return nil

@@ -108,7 +108,7 @@ func (g *Group) run(notify <-chan bool) {
 			case <-g.snapshotNow:
 				err := g.raft.Snapshot().Error()
 				if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && !errors.Is(err, raft.ErrRaftShutdown) {
-					g.logger.Warn("the log could not be released for truncation", "err", err)
+					g.logger.Warn("the log could not be released for truncation", "error", err)
 				}
 			case <-g.closed:
 				return
@@ -181,6 +181,6 @@ func (g *Group) close(ctx context.Context) error {
 // queue it would never be answered.
 func (g *Group) handOver() {
 	if err := g.raft.LeadershipTransfer().Error(); err != nil {
-		g.logger.Warn("could not hand over leadership before closing", "err", err)
+		g.logger.Warn("could not hand over leadership before closing", "error", err)
 	}
 }

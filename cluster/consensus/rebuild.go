@@ -123,8 +123,9 @@ func Rebuild(log LogStore, m Machine, from Position, keep rookery.LogIndex, term
 	case begun: // and cut off
 	case now.Last == keep: // what was there is cut off already
 	case now.Last != from.Last || now.LastTerm != from.LastTerm:
-		return rookery.E(op, rookery.KindConflict, fmt.Errorf("the log ends at entry %d of term %d and ended at %d of %d when the recovery was decided; inspect again",
-			now.Last, now.LastTerm, from.Last, from.LastTerm))
+		return rookery.E(op, rookery.KindConflict,
+			fmt.Errorf("the log ends at entry %d of term %d and ended at %d of %d when the recovery was decided; inspect again",
+				now.Last, now.LastTerm, from.Last, from.LastTerm))
 	}
 	// The term first: a crash between leaves a node that waits in a newer
 	// term, and the next attempt goes on.

@@ -30,7 +30,8 @@ const patience = 50 * time.Millisecond
 
 // AppendEntries says yes for a follower that does not answer. What carries no
 // entries is answered by the follower alone.
-func (c credulous) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (c credulous) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
 	if len(args.Entries) == 0 {
 		return c.Transport.AppendEntries(id, target, args, resp)
 	}

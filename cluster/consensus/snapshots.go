@@ -70,7 +70,8 @@ func liveMeta(index rookery.LogIndex, term uint64, configuration []byte, at rook
 
 // Create implements raft.SnapshotStore, both for the group's own snapshots,
 // which write nothing, and for images that arrive.
-func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, at uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, at uint64,
+	_ raft.Transport) (raft.SnapshotSink, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++

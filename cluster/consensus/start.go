@@ -61,7 +61,8 @@ func (n *Node) start(ctx context.Context, id rookery.GroupID, m Machine, bootstr
 
 // newRaft is raft.NewRaft, which panics where an entry cannot be read: that is
 // an error of this replica's, with the kind that the log gave it.
-func newRaft(conf *raft.Config, fsm raft.FSM, logs raft.LogStore, stable raft.StableStore, snaps raft.SnapshotStore, trans raft.Transport) (r *raft.Raft, err error) {
+func newRaft(conf *raft.Config, fsm raft.FSM, logs raft.LogStore, stable raft.StableStore, snaps raft.SnapshotStore,
+	trans raft.Transport) (r *raft.Raft, err error) {
 	defer func() {
 		switch unread := recover().(type) {
 		case nil:

@@ -77,7 +77,8 @@ func start(t testing.TB, net *gossiptest.Network, i int, change func(*gossip.Opt
 	n := &node{t: t, address: fmt.Sprintf("10.0.0.%d:7000", i)}
 	port := net.Open(n.address)
 	o := gossip.Options{
-		Cluster: clusterID, Self: gossip.Member{Node: rookery.NodeID(fmt.Sprintf("n%d", i)), Name: "mail", Address: n.address, Zone: "z", Version: "1.0"},
+		Cluster: clusterID, Self: gossip.Member{Node: rookery.NodeID(fmt.Sprintf("n%d", i)), Name: "mail", Address: n.address,
+			Zone: "z", Version: "1.0"},
 		Keys: [][]byte{key(1)}, Packets: port, Streams: port.Streams(), Events: n.hear, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

@@ -25,7 +25,8 @@ func TestPacketsDoNotFillTheLog(t *testing.T) {
 		time.Sleep(lineEvery)
 		fmt.Fprint(l, "[WARN] memberlist: something else\n")
 		fmt.Fprint(l, "[DEBUG] memberlist: nothing\n")
-		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "something else") || !strings.Contains(got, fmt.Sprintf("skipped=%d", 10_000-lineBurst)) {
+		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "something else") ||
+			!strings.Contains(got, fmt.Sprintf("skipped=%d", 10_000-lineBurst)) {
 			t.Errorf("a second later: %s", got)
 		}
 	})

@@ -300,7 +300,8 @@ func FuzzDecode(f *testing.F) {
 	x.add(1, 0, 6, place{off: 164, size: 100, term: 3})
 	x.addBody(2, 9, place{off: 264, size: 60, term: 1})
 	f.Add(x.encode())
-	f.Add(checkpoint{segments: []liveSegment{{id: 1, salt: 2, slot: 3}}, groups: []groupState{{id: 1, log: []extentState{{first: 1, last: 9}}}}}.encode())
+	f.Add(checkpoint{segments: []liveSegment{{id: 1, salt: 2, slot: 3}},
+		groups: []groupState{{id: 1, log: []extentState{{first: 1, last: 9}}}}}.encode())
 	f.Add(binary.AppendUvarint(nil, 1<<62))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if x, err := decodeIndex(b); err == nil {

@@ -25,7 +25,8 @@ func failAt(t *testing.T, seed uint64, n, ops int) (reached bool) {
 	opts := Options{Dir: "log", FS: disk, SegmentSize: testSegment, Spares: 1, DiskBudget: 5 * testSegment, CacheBytes: 1}
 	var stalled atomic.Pointer[error]
 	opts.OnStall = func(err error) { stalled.Store(&err) }
-	w := &workload{o: &oracle{groups: map[rookery.GroupID]*known{}}, gs: map[rookery.GroupID]*Group{}, rng: rand.New(rand.NewPCG(seed, 1)), terms: 1}
+	w := &workload{o: &oracle{groups: map[rookery.GroupID]*known{}}, gs: map[rookery.GroupID]*Group{},
+		rng: rand.New(rand.NewPCG(seed, 1)), terms: 1}
 	for id := range rookery.GroupID(2) {
 		w.o.groups[id+1] = &known{bodies: map[uint64]*raft.Log{}}
 	}

@@ -194,7 +194,8 @@ func (l *Log) tell(lost []gap) {
 		l.mu.Lock()
 		l.stats.Forced += x.to - x.from + 1
 		l.mu.Unlock()
-		l.opts.Logger.Error("log: the disk budget is exceeded: entries were given up that are not archived; see to the archive, or raise the budget",
+		l.opts.Logger.Error("log: the disk budget is exceeded: entries were given up that are not archived; see to the archive, or "+
+			"raise the budget",
 			"group", x.group, "from", x.from, "to", x.to)
 	}
 }

@@ -82,7 +82,8 @@ func (g *Group) StoreLogs(entries []*raft.Log) error {
 		for n < len(entries) {
 			e := entries[n]
 			if n > 0 && e.Index != entries[n-1].Index+1 {
-				return rookery.E("store log", rookery.KindInvalid, fmt.Errorf("group %d: entry %d does not follow %d", g.id, e.Index, entries[n-1].Index))
+				return rookery.E("store log", rookery.KindInvalid,
+					fmt.Errorf("group %d: entry %d does not follow %d", g.id, e.Index, entries[n-1].Index))
 			}
 			add := recordHead + len(e.Data) + len(e.Extensions)
 			if n > 0 && size+add > g.l.opts.MaxFlush {
@@ -92,7 +93,8 @@ func (g *Group) StoreLogs(entries []*raft.Log) error {
 			n++
 		}
 		if int64(size) > g.l.maxRecord {
-			return rookery.E("store log", rookery.KindTooLarge, fmt.Errorf("group %d: entry %d has %d bytes, the limit is %d: raise SegmentSize", g.id, entries[0].Index, size, g.l.maxRecord))
+			return rookery.E("store log", rookery.KindTooLarge,
+				fmt.Errorf("group %d: entry %d has %d bytes, the limit is %d: raise SegmentSize", g.id, entries[0].Index, size, g.l.maxRecord))
 		}
 		if err := g.store(entries[:n]); err != nil {
 			return err
@@ -108,7 +110,8 @@ func (g *Group) store(entries []*raft.Log) error {
 	r.entries = entries
 	r.grow(len(entries))
 	for _, e := range entries {
-		r.add(record{kind: kindEntry, logType: uint8(e.Type), group: g.id, index: e.Index, term: e.Term, appended: nanosOf(e.AppendedAt)}, e.Extensions, e.Data)
+		r.add(record{kind: kindEntry, logType: uint8(e.Type), group: g.id, index: e.Index, term: e.Term,
+			appended: nanosOf(e.AppendedAt)}, e.Extensions, e.Data)
 	}
 	return g.l.submit(r)
 }
@@ -126,7 +129,8 @@ func (g *Group) DeleteRange(lo, hi uint64) error {
 		return nil
 	}
 	if lo > first && hi < last {
-		return rookery.E("delete log range", rookery.KindInvalid, fmt.Errorf("group %d: %d to %d lies inside %d to %d: a log has no holes", g.id, lo, hi, first, last))
+		return rookery.E("delete log range", rookery.KindInvalid,
+			fmt.Errorf("group %d: %d to %d lies inside %d to %d: a log has no holes", g.id, lo, hi, first, last))
 	}
 	r := g.l.newRequest(g)
 	r.plan = func() error {
@@ -154,7 +158,8 @@ func (g *Group) DeleteRange(lo, hi uint64) error {
 // have passed it and its file goes. It returns when the body is on disk.
 func (g *Group) PutBody(index rookery.LogIndex, term uint64, data []byte) error {
 	if size := int64(recordHead + len(data)); size > g.l.maxRecord {
-		return rookery.E("put body", rookery.KindTooLarge, fmt.Errorf("group %d: body %d has %d bytes, the limit is %d: raise SegmentSize", g.id, index, size, g.l.maxRecord))
+		return rookery.E("put body", rookery.KindTooLarge,
+			fmt.Errorf("group %d: body %d has %d bytes, the limit is %d: raise SegmentSize", g.id, index, size, g.l.maxRecord))
 	}
 	g.begin()
 	r := g.l.newRequest(g)
@@ -366,11 +371,13 @@ func (g *Group) readHere(index, term uint64, inRange bool) ([]byte, record, uint
 	err = readFull(s.slot.file, b, int64(p.off))
 	g.l.letGo(s)
 	if err != nil {
-		return nil, record{}, p.term, rookery.E("read log", rookery.KindUnavailable, fmt.Errorf("group %d entry %d in %v: %w", g.id, index, s, err))
+		return nil, record{}, p.term, rookery.E("read log", rookery.KindUnavailable,
+			fmt.Errorf("group %d entry %d in %v: %w", g.id, index, s, err))
 	}
 	r, ok := decodeRecord(b)
 	if ok && r.whole(b) && r.group == g.id && r.index == index && r.term == p.term {
 		return b, r, p.term, nil
 	}
-	return nil, record{}, p.term, rookery.E("read log", rookery.KindDamaged, fmt.Errorf("group %d: entry %d in %v at %d fails its checksum", g.id, index, s, p.off))
+	return nil, record{}, p.term, rookery.E("read log", rookery.KindDamaged,
+		fmt.Errorf("group %d: entry %d in %v at %d fails its checksum", g.id, index, s, p.off))
 }

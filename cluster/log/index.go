@@ -69,7 +69,8 @@ func (x *index) add(g rookery.GroupID, epoch uint32, i uint64, p place) {
 		}
 	}
 	x.runs++
-	gi.runs = append(gi.runs, run{epoch: epoch, extensions: p.extensions, term: p.term, first: i, offs: []uint32{p.off}, sizes: []uint32{p.size}})
+	gi.runs = append(gi.runs, run{epoch: epoch, extensions: p.extensions, term: p.term, first: i, offs: []uint32{p.off},
+		sizes: []uint32{p.size}})
 }
 
 func (x *index) addBody(g rookery.GroupID, i uint64, p place) {

@@ -116,7 +116,7 @@ func (l *Log) stock() {
 		}
 		sl, err := l.createSlot(number)
 		if err != nil {
-			l.opts.Logger.Warn("log: cannot prepare a spare segment", "err", err)
+			l.opts.Logger.Warn("log: cannot prepare a spare segment", "error", err)
 			return
 		}
 		l.mu.Lock()
@@ -128,7 +128,7 @@ func (l *Log) stock() {
 func (l *Log) dropSlot(s *slot) {
 	_ = s.file.Close()
 	if err := l.opts.FS.Remove(l.opts.FS.PathJoin(l.opts.Dir, slotName(s.number))); err != nil {
-		l.opts.Logger.Warn("log: cannot delete a spare segment", "file", slotName(s.number), "err", err)
+		l.opts.Logger.Warn("log: cannot delete a spare segment", "file", slotName(s.number), "error", err)
 	}
 }
 
@@ -307,7 +307,7 @@ func (l *Log) copyForward(s *segment, forced bool) bool {
 		err = l.freeSegment(s, copied, forced)
 	}
 	if err != nil {
-		l.opts.Logger.Warn("log: cannot copy a segment's last live entries forward", "segment", s.id, "err", err)
+		l.opts.Logger.Warn("log: cannot copy a segment's last live entries forward", "segment", s.id, "error", err)
 		return false
 	}
 	l.mu.RLock()

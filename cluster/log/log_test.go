@@ -92,7 +92,8 @@ func TestStoreAndReopen(t *testing.T) {
 	wantRange(t, a, 0, 0)
 	fill(t, a, 1, 100, 1, 3000)
 	fill(t, b, 7, 60, 2, 100)
-	if err := b.StoreLogs([]*raft.Log{{Index: 61, Term: 3, Type: raft.LogConfiguration, Extensions: []byte("ext"), Data: []byte("conf")}, {Index: 62, Term: 3, Type: raft.LogNoop}}); err != nil {
+	if err := b.StoreLogs([]*raft.Log{{Index: 61, Term: 3, Type: raft.LogConfiguration, Extensions: []byte("ext"),
+		Data: []byte("conf")}, {Index: 62, Term: 3, Type: raft.LogNoop}}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -101,7 +102,8 @@ func TestStoreAndReopen(t *testing.T) {
 		wantEntries(t, a, 1, 100, 1, 3000)
 		wantEntries(t, b, 7, 60, 2, 100)
 		var got raft.Log
-		if err := b.GetLog(61, &got); err != nil || string(got.Extensions) != "ext" || string(got.Data) != "conf" || got.Type != raft.LogConfiguration || !got.AppendedAt.IsZero() {
+		if err := b.GetLog(61, &got); err != nil || string(got.Extensions) != "ext" || string(got.Data) != "conf" ||
+			got.Type != raft.LogConfiguration || !got.AppendedAt.IsZero() {
 			t.Fatalf("entry 61: %+v, %v", got, err)
 		}
 		if err := a.GetLog(101, &got); !errors.Is(err, raft.ErrLogNotFound) {

@@ -79,7 +79,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.SegmentSize = defaultSegmentSize
 	}
 	if o.SegmentSize < minSegmentSize || o.SegmentSize > maxSegmentSize {
-		return o, rookery.E("open log", rookery.KindInvalid, fmt.Errorf("Options.SegmentSize %d is outside %d to %d", o.SegmentSize, int64(minSegmentSize), int64(maxSegmentSize)))
+		return o, rookery.E("open log", rookery.KindInvalid,
+			fmt.Errorf("Options.SegmentSize %d is outside %d to %d", o.SegmentSize, int64(minSegmentSize), int64(maxSegmentSize)))
 	}
 	o.SegmentSize = alignUp(o.SegmentSize)
 	if o.Spares <= 0 {
@@ -99,7 +100,7 @@ func (o Options) withDefaults() (Options, error) {
 		logger := o.Logger
 		o.OnStall = func(err error) {
 			buf := make([]byte, 64<<10)
-			logger.Error("log: the disk failed or does not answer; ending the process so that a healthy node leads", "err", err,
+			logger.Error("log: the disk failed or does not answer; ending the process so that a healthy node leads", "error", err,
 				"goroutines", string(buf[:runtime.Stack(buf, true)]))
 			os.Exit(1)
 		}

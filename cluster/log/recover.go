@@ -167,8 +167,9 @@ func settle(active *opened, doubtful []*opened) error {
 			return err
 		}
 		if off >= 0 {
-			return rookery.E("open log", rookery.KindDamaged, fmt.Errorf("%s: the checkpoint of segment %d is illegible although frame %d follows it at %d: replace this node",
-				slotName(o.number), f.segment, f.number, off))
+			return rookery.E("open log", rookery.KindDamaged,
+				fmt.Errorf("%s: the checkpoint of segment %d is illegible although frame %d follows it at %d: replace this node",
+					slotName(o.number), f.segment, f.number, off))
 		}
 	}
 	return nil
@@ -212,7 +213,8 @@ func (l *Log) adopt(found []*opened, active *opened, cp checkpoint) {
 		segments[i] = &segment{id: ls.id, salt: ls.salt, slot: take(ls.slot), firstFrame: ls.firstFrame, footer: ls.footer}
 		l.segments[ls.id] = segments[i]
 	}
-	s := &segment{id: active.frame.segment, salt: active.frame.salt, slot: take(active.number), firstFrame: active.frame.number, live: newIndex()}
+	s := &segment{id: active.frame.segment, salt: active.frame.salt, slot: take(active.number), firstFrame: active.frame.number,
+		live: newIndex()}
 	l.segments[s.id], l.active = s, s
 	list := func(es []extentState) (out extents) {
 		for _, e := range es {
@@ -246,7 +248,8 @@ func (l *Log) inspect(s *segment) error {
 	}
 	s.footer = span{}
 	l.indexes.put(s, x)
-	l.opts.Logger.Warn("log: a segment's trailer is damaged; its index was made from its frames", "segment", s.id, "file", slotName(s.slot.number), "entries", x.entries)
+	l.opts.Logger.Warn("log: a segment's trailer is damaged; its index was made from its frames", "segment", s.id, "file",
+		slotName(s.slot.number), "entries", x.entries)
 	for _, g := range l.groups {
 		if n := g.missing(s, x); n > 0 {
 			g.damaged(false, fmt.Sprintf("%d entries are missing from %v", n, s))

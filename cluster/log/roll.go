@@ -23,7 +23,8 @@ func (l *Log) room(size int64, records int) error {
 		return err
 	}
 	if !fits(l.active, l.off, size, records) {
-		return rookery.E("write log", rookery.KindTooLarge, fmt.Errorf("%d bytes in %d records do not fit a segment of %d bytes: raise SegmentSize", size, records, l.active.slot.size))
+		return rookery.E("write log", rookery.KindTooLarge,
+			fmt.Errorf("%d bytes in %d records do not fit a segment of %d bytes: raise SegmentSize", size, records, l.active.slot.size))
 	}
 	return nil
 }
@@ -61,7 +62,8 @@ func (l *Log) begin(sl *slot, id, number uint64) error {
 	head, rec := l.single(s, number, kindCheckpoint, state)
 	off := alignUp(frameHead + recordHead + int64(len(state)))
 	if off > sl.size/2 {
-		return l.fail(rookery.E("write log", rookery.KindTooLarge, fmt.Errorf("the state of %d segments takes %d bytes: raise SegmentSize", len(l.segments), off)))
+		return l.fail(rookery.E("write log", rookery.KindTooLarge,
+			fmt.Errorf("the state of %d segments takes %d bytes: raise SegmentSize", len(l.segments), off)))
 	}
 	if err := l.put(sl, [][]byte{head, rec, state, l.zero[:off-frameHead-recordHead-int64(len(state))]}, 0); err != nil {
 		return err

@@ -51,7 +51,8 @@ func (st *stable) open(must bool) error {
 	name := fs.PathJoin(st.l.opts.Dir, stableName(st.group))
 	if _, err := fs.Stat(name); err != nil {
 		if must {
-			return rookery.E("open term and vote", rookery.KindDamaged, fmt.Errorf("group %d has entries but %s cannot be read: replace this node in the group: %w", st.group, name, err))
+			return rookery.E("open term and vote", rookery.KindDamaged,
+				fmt.Errorf("group %d has entries but %s cannot be read: replace this node in the group: %w", st.group, name, err))
 		}
 		if err := st.create(name); err != nil {
 			return rookery.E("open term and vote", rookery.KindUnavailable, err)
@@ -159,7 +160,8 @@ func (st *stable) load(f vfs.File) error {
 		}
 	}
 	if !found {
-		return rookery.E("open term and vote", rookery.KindDamaged, fmt.Errorf("group %d: both copies in %s fail their checksum: replace this node in the group", st.group, stableName(st.group)))
+		return rookery.E("open term and vote", rookery.KindDamaged,
+			fmt.Errorf("group %d: both copies in %s fail their checksum: replace this node in the group", st.group, stableName(st.group)))
 	}
 	return nil
 }
@@ -174,7 +176,8 @@ func (st *stable) save(kv map[string][]byte) error {
 	}
 	b := make([]byte, stableSlot)
 	if !st.encode(b, st.seq+1, kv) {
-		return rookery.E("write term and vote", rookery.KindTooLarge, fmt.Errorf("group %d: keys and values exceed %d bytes", st.group, stableSlot-stableHead))
+		return rookery.E("write term and vote", rookery.KindTooLarge,
+			fmt.Errorf("group %d: keys and values exceed %d bytes", st.group, stableSlot-stableHead))
 	}
 	t := time.AfterFunc(stallAfter, st.l.stalled)
 	defer t.Stop()

@@ -291,7 +291,8 @@ func (l *Log) broken() error {
 }
 
 func (l *Log) stalled() {
-	_ = l.fail(rookery.E("write log", rookery.KindUnavailable, fmt.Errorf("a write or fsync in %s has been stuck for %v", l.opts.Dir, stallAfter)))
+	_ = l.fail(rookery.E("write log", rookery.KindUnavailable,
+		fmt.Errorf("a write or fsync in %s has been stuck for %v", l.opts.Dir, stallAfter)))
 }
 
 func newStopped(f func()) *time.Timer {

@@ -159,7 +159,8 @@ func TestLeaders(t *testing.T) {
 				t.Fatalf("%q, want %q", got, c.want)
 			}
 			groups[0].Since = epoch.Add(time.Hour)
-			if h, due := Leaders(groups, cluster(c.nodes), Default(), epoch.Add(time.Hour)); due && !strings.HasPrefix(c.name, "draining") && c.name != "unfit" {
+			if h, due := Leaders(groups, cluster(c.nodes), Default(), epoch.Add(time.Hour)); due &&
+				!strings.HasPrefix(c.name, "draining") && c.name != "unfit" {
 				t.Fatal("moved although a leader is new:", h)
 			}
 		})
@@ -170,8 +171,10 @@ func TestRemovable(t *testing.T) {
 	for _, c := range []struct {
 		nodes, groups string
 		ok            bool
-	}{{"a b c", "abc", true}, {"a b c?", "abc", false}, {"a b cx", "abc", false}, {"a b c d? e?", "bcd", true}, {"a b c d", "bcd>abc bcd", true}, {"a", "a", false}} {
-		if err := Removable("a", cluster(c.nodes), placed(c.groups)); (err == nil) != c.ok || err != nil && !rookery.Is(err, rookery.KindConflict) {
+	}{{"a b c", "abc", true}, {"a b c?", "abc", false}, {"a b cx", "abc", false}, {"a b c d? e?", "bcd", true},
+		{"a b c d", "bcd>abc bcd", true}, {"a", "a", false}} {
+		if err := Removable("a", cluster(c.nodes), placed(c.groups)); (err == nil) != c.ok ||
+			err != nil && !rookery.Is(err, rookery.KindConflict) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

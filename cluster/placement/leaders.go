@@ -95,7 +95,8 @@ func spread(groups []Leadership, able map[rookery.NodeID]bool, leads map[rookery
 
 // chain searches breadth first against the direction of transfers for the
 // nearest node that leads two more than to.
-func chain(groups []Leadership, able map[rookery.NodeID]bool, leads map[rookery.NodeID]int, to rookery.NodeID) (last Handover, from rookery.NodeID, length int) {
+func chain(groups []Leadership, able map[rookery.NodeID]bool, leads map[rookery.NodeID]int,
+	to rookery.NodeID) (last Handover, from rookery.NodeID, length int) {
 	lasts := map[rookery.NodeID]Handover{to: {}}
 	for level := []rookery.NodeID{to}; len(level) > 0; {
 		length++

@@ -91,7 +91,8 @@ func (f *fake) State(_ context.Context, group rookery.GroupID) (State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	g := f.groups[group]
-	s := State{Leader: g.leader, Last: 10, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners), Progress: map[rookery.NodeID]Progress{}}
+	s := State{Leader: g.leader, Last: 10, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners),
+		Progress: map[rookery.NodeID]Progress{}}
 	for _, n := range f.nodes {
 		if n.Alive && s.member(n.ID) {
 			s.Progress[n.ID] = Progress{Applied: 10}
@@ -108,7 +109,8 @@ func (f *fake) Do(_ context.Context, group rookery.GroupID, a Action) error {
 		return f.fail
 	}
 	g := f.groups[group]
-	if (a.Kind == Promote || a.Kind == Remove && slices.Contains(g.voters, a.Node)) && !slices.Equal(g.placed.Voters, slices.Sorted(slices.Values(g.voters))) {
+	if (a.Kind == Promote || a.Kind == Remove && slices.Contains(g.voters, a.Node)) &&
+		!slices.Equal(g.placed.Voters, slices.Sorted(slices.Values(g.voters))) {
 		return errors.New("votes change behind the registry's back")
 	}
 	switch a.Kind {
@@ -175,7 +177,8 @@ func TestReconcilersGrowSpreadAndReplace(t *testing.T) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			for id, g := range f.groups {
-				if got := slices.Sorted(slices.Values(g.voters)); !slices.Equal(got, set(want)) || !g.placed.Settled() || !slices.Equal(g.placed.Voters, got) {
+				if got := slices.Sorted(slices.Values(g.voters)); !slices.Equal(got, set(want)) || !g.placed.Settled() ||
+					!slices.Equal(g.placed.Voters, got) {
 					t.Fatalf("group %d has %+v, want the votes %s; done %v", id, *g, want, f.done)
 				}
 			}

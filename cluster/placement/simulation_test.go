@@ -186,7 +186,8 @@ func (w *world) replicate(g *simGroup) {
 }
 
 func (w *world) step(g *simGroup) {
-	s := State{Leader: g.leader, Last: simLast, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners), Progress: map[rookery.NodeID]Progress{}}
+	s := State{Leader: g.leader, Last: simLast, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners),
+		Progress: map[rookery.NodeID]Progress{}}
 	for _, n := range w.nodes {
 		if w.up(n.ID) {
 			s.Progress[n.ID] = Progress{Since: n.Since}
@@ -295,7 +296,8 @@ func simulate(t *testing.T, seed uint64) {
 	}
 	w.join()
 	for g := range rookery.GroupID(5) {
-		w.groups = append(w.groups, &simGroup{placed: Placement{Group: g + 1, Members: set("a"), Version: 1}, voters: set("a"), lag: map[rookery.NodeID]int{"a": 0}})
+		w.groups = append(w.groups, &simGroup{placed: Placement{Group: g + 1, Members: set("a"), Version: 1}, voters: set("a"),
+			lag: map[rookery.NodeID]int{"a": 0}})
 	}
 	for range 20 {
 		w.round()
@@ -400,7 +402,8 @@ func TestFlappingNodesMoveNothing(t *testing.T) {
 		w.join()
 	}
 	for g := range rookery.GroupID(5) {
-		w.groups = append(w.groups, &simGroup{placed: Placement{Group: g + 1, Members: set("a"), Version: 1}, voters: set("a"), lag: map[rookery.NodeID]int{"a": 0}})
+		w.groups = append(w.groups, &simGroup{placed: Placement{Group: g + 1, Members: set("a"), Version: 1}, voters: set("a"),
+			lag: map[rookery.NodeID]int{"a": 0}})
 	}
 	for range 1500 {
 		w.round()

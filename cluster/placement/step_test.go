@@ -83,7 +83,8 @@ func TestStep(t *testing.T) {
 }
 
 func TestPromotionWaitsForSteadyAnswers(t *testing.T) {
-	s := State{Leader: "a", Last: 10, Voters: set("ab"), Learners: set("c"), Progress: map[rookery.NodeID]Progress{"a": {10, epoch}, "b": {10, epoch}, "c": {10, epoch}}}
+	s := State{Leader: "a", Last: 10, Voters: set("ab"), Learners: set("c"),
+		Progress: map[rookery.NodeID]Progress{"a": {10, epoch}, "b": {10, epoch}, "c": {10, epoch}}}
 	want := Target{Voters: set("abc")}
 	if a := Step(s, want, Default(), epoch.Add(time.Second)); a.Kind != None {
 		t.Fatal(a)

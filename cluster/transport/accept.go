@@ -92,7 +92,8 @@ func (t *Transport) serve(c *conn, entered func()) {
 	t.conns.know(c, node, state.PeerCertificates, x509.ExtKeyUsageClientAuth)
 	if no := t.refusal(node, generation); no != 0 {
 		if skipped, now := t.refused.tell(time.Now()); now {
-			t.opts.Logger.Warn("a node that is no member was refused", "node", node, "generation", generation, "remote", c.RemoteAddr(), "more", skipped)
+			t.opts.Logger.Warn("a node that is no member was refused", "node", node, "generation", generation, "remote", c.RemoteAddr(),
+				"more", skipped)
 		}
 		entered()
 		c.Write([]byte{no}) // it may be gone already
@@ -176,7 +177,8 @@ func (t *Transport) pinned(node rookery.NodeID, cert *x509.Certificate) error {
 	}
 	if identity.CertificateKeyHash(cert) != key {
 		return rookery.E(op, rookery.KindDenied, fmt.Errorf(
-			"the public key is not the one that node %s registered with: its identity was lost and made anew, or somebody has the cluster CA's key", node))
+			"the public key is not the one that node %s registered with: its identity was lost and made anew, or somebody has the "+
+				"cluster CA's key", node))
 	}
 	return nil
 }

@@ -154,7 +154,8 @@ func TestPlainClients(t *testing.T) {
 			t.Errorf("%s: not refused: %v", name, err)
 		}
 	}
-	if _, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, NextProtos: []string{"rookery-rpc/1"}}); err == nil {
+	if _, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
+		NextProtos: []string{"rookery-rpc/1"}}); err == nil {
 		t.Error("TLS 1.2 was accepted")
 	}
 	silent, err := net.Dial("tcp", address)

@@ -38,7 +38,8 @@ func FuzzServeCalls(f *testing.F) {
 	f.Add(frameBytes(frameRequest, 1, append(head, "abc"...)))
 	f.Add(append(frameBytes(frameRequest, 1, append(head, "a"...)), frameBytes(frameMore, 1, []byte("bc"))...))
 	f.Add(append(frameBytes(frameRequest, 1, append(head, "a"...)), frameBytes(frameCancel, 1, nil)...))
-	f.Add(append(frameBytes(framePing, 0, nil), frameBytes(frameRequest, 2, requestHead{total: MaxBody, name: "echo", timeout: time.Second}.appendTo(nil))...))
+	f.Add(append(frameBytes(framePing, 0, nil),
+		frameBytes(frameRequest, 2, requestHead{total: MaxBody, name: "echo", timeout: time.Second}.appendTo(nil))...))
 	f.Add(frameBytes(frameResponse, 1, []byte{0, 0}))
 	f.Add([]byte{frameRequest, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -70,7 +71,8 @@ func FuzzServeCalls(f *testing.F) {
 // FuzzAnswers plays any bytes to the calling end.
 func FuzzAnswers(f *testing.F) {
 	f.Add(frameBytes(frameResponse, 1, append(appendResponseHead(nil, statusOK, 3), "abc"...)))
-	f.Add(append(frameBytes(frameResponse, 1, append(appendResponseHead(nil, statusOK, 3), "a"...)), frameBytes(frameMore, 1, []byte("bc"))...))
+	f.Add(append(frameBytes(frameResponse, 1, append(appendResponseHead(nil, statusOK, 3), "a"...)),
+		frameBytes(frameMore, 1, []byte("bc"))...))
 	f.Add(frameBytes(frameResponse, 1, appendFailure(appendResponseHead(nil, statusError, 4), rookery.KindLimit, errors.New("why"))))
 	f.Add(append(frameBytes(frameGoAway, 0, nil), frameBytes(framePong, 0, nil)...))
 	f.Add(frameBytes(frameMore, 1, []byte("abc")))

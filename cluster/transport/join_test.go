@@ -50,7 +50,8 @@ func (d *desk) join(_ context.Context, q transport.JoinRequest) (a transport.Joi
 	}
 	i.UsedBy, i.UsedKey = q.Node, key
 	cert, err := d.c.authority.Issue(q.Request, q.Node, time.Now())
-	return transport.JoinAnswer{Certificate: cert, Authorities: d.c.authority.CertificatePEM(), Payload: append([]byte("welcome "), q.Info...)}, err
+	return transport.JoinAnswer{Certificate: cert, Authorities: d.c.authority.CertificatePEM(),
+		Payload: append([]byte("welcome "), q.Info...)}, err
 }
 
 // invited is what a node knows of a token by itself.
@@ -75,7 +76,8 @@ func TestJoin(t *testing.T) {
 	must(t, err)
 	join := func(token identity.Token, node rookery.NodeID) (*identity.Identity, []byte, error) {
 		// 127.0.0.1:1 is a node that is away.
-		return transport.Join(within(t), transport.Joining{Token: token, Addresses: []string{"127.0.0.1:1", address}, Node: node, Info: []byte("zone 1")})
+		return transport.Join(within(t), transport.Joining{Token: token, Addresses: []string{"127.0.0.1:1", address}, Node: node,
+			Info: []byte("zone 1")})
 	}
 	id, payload, err := join(token, "new")
 	must(t, err)

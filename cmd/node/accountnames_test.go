@@ -45,10 +45,12 @@ func TestAccountsHaveNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Account != id.String() || d.Login != "user0" || d.Address != login(0) || d.DN != dir.UserDN("user0") || d.State != state || d.Entry == "" || d.Group == 0 {
+		if d.Account != id.String() || d.Login != "user0" || d.Address != login(0) || d.DN != dir.UserDN("user0") ||
+			d.State != state || d.Entry == "" || d.Group == 0 {
 			t.Errorf("%s: shown as %+v", state, d)
 		}
-		if d.Quota == nil || *d.Quota != 0 || d.Messages == nil || *d.Messages == 0 || d.SignIn == nil || d.SignIn.Protocol != "imap" || d.SignIn.Time.Before(began) {
+		if d.Quota == nil || *d.Quota != 0 || d.Messages == nil || *d.Messages == 0 || d.SignIn == nil ||
+			d.SignIn.Protocol != "imap" || d.SignIn.Time.Before(began) {
 			t.Errorf("%s: used %v of %v, last sign-in %+v", state, d.Messages, d.Quota, d.SignIn)
 		}
 	}
@@ -57,7 +59,8 @@ func TestAccountsHaveNames(t *testing.T) {
 	n.people.Forget() // as they do within half a minute
 	want("gone")
 	dir.Close()
-	if d, err := admin.Account(t.Context(), id.String()); err != nil || d.State != "unknown" || d.Trouble == "" || d.DN != dir.UserDN("user0") {
+	if d, err := admin.Account(t.Context(), id.String()); err != nil || d.State != "unknown" || d.Trouble == "" ||
+		d.DN != dir.UserDN("user0") {
 		t.Errorf("without a directory: %+v %v", d, err)
 	}
 	if _, err := admin.Account(t.Context(), "0123456789abcdef0123456789abcdef"); !rookery.Is(err, rookery.KindNotFound) {

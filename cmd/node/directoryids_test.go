@@ -95,7 +95,8 @@ func TestDirectoryWithAccountsStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, edit := range []func(*settings.Cluster){without, other} {
-		if err := n.store(t, edit); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "1 accounts") || !strings.Contains(err.Error(), "-orphan main") {
+		if err := n.store(t, edit); !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "1 accounts") ||
+			!strings.Contains(err.Error(), "-orphan main") {
 			t.Errorf("answered %v", err)
 		}
 	}

@@ -52,7 +52,8 @@ func TestSweepThroughANode(t *testing.T) {
 	c.settle()
 	known := len(c.keys())
 	for g := rookery.GroupID(2); g < 8; g++ { // 6 and 7 are no groups of this cluster
-		if err := c.objects.Store.Put(t.Context(), pack.Key(g, pack.NewID(c.deps.Clock())), bytes.NewReader([]byte("lost")), 4, blob.PutOptions{}); err != nil {
+		if err := c.objects.Store.Put(t.Context(), pack.Key(g, pack.NewID(c.deps.Clock())), bytes.NewReader([]byte("lost")), 4,
+			blob.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +84,8 @@ func TestSweepThroughANode(t *testing.T) {
 	if n := len(c.keys()); n > known+2 || n < 3 {
 		t.Errorf("%d objects are left, want at most %d", n, known+2)
 	}
-	if last, err := c.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, last.Time)) > time.Minute || last.Objects != 4 || last.Bytes != 16 {
+	if last, err := c.system.Swept(); err != nil || c.deps.Clock().Sub(time.Unix(0, last.Time)) > time.Minute ||
+		last.Objects != 4 || last.Bytes != 16 {
 		t.Errorf("last swept %+v, %v", last, err)
 	}
 	if st, err := c.client().Status(t.Context()); err != nil || st.Swept == nil || st.Swept.Objects != 4 {
@@ -98,7 +100,8 @@ func TestSweepThroughANode(t *testing.T) {
 	if err := pack.Claim(t.Context(), c.objects.Store, "another"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.client().SweepStorage(t.Context(), adminapi.SweepOrder{Delete: true}, func(adminapi.SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
+	if err := c.client().SweepStorage(t.Context(), adminapi.SweepOrder{Delete: true},
+		func(adminapi.SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("%v", err)
 	}
 }
@@ -165,7 +168,8 @@ func TestHoldThroughANode(t *testing.T) {
 	if err != nil || len(a.Groups) != 4 || len(a.Pending) != 0 {
 		t.Fatalf("%+v %v", a, err)
 	}
-	if _, err := c.client().PlaceHold(t.Context(), adminapi.HoldOrder{Name: "case 7", Reason: "court", To: time.Now().Add(time.Hour)}); !rookery.Is(err, rookery.KindExists) {
+	if _, err := c.client().PlaceHold(t.Context(),
+		adminapi.HoldOrder{Name: "case 7", Reason: "court", To: time.Now().Add(time.Hour)}); !rookery.Is(err, rookery.KindExists) {
 		t.Errorf("%v", err)
 	}
 	// One group loses it, as one that was added later lacks it.

@@ -34,7 +34,8 @@ func (n *Node) openDir(ctx context.Context) error {
 		return err
 	}
 	if !have {
-		return rookery.E("open node", rookery.KindNotFound, fmt.Errorf("%s is not a node's directory yet; begin a cluster with rookery init, or enter one with rookery join", n.cfg.DataDir))
+		return rookery.E("open node", rookery.KindNotFound,
+			fmt.Errorf("%s is not a node's directory yet; begin a cluster with rookery init, or enter one with rookery join", n.cfg.DataDir))
 	}
 	return nil
 }

@@ -155,7 +155,8 @@ func (r *reader) readBox(ctx context.Context, a *account.Account, v *mailbox.Vie
 		return err
 	}
 	if uids, err := v.UIDs(id); err != nil || uids.Len() != len(rows) || int(m.Messages) != len(rows) {
-		return fmt.Errorf("%w: mailbox %d counts %d messages, lists %d UIDs, and has %d rows (%v)", errBroken, id, m.Messages, uids.Len(), len(rows), err)
+		return fmt.Errorf("%w: mailbox %d counts %d messages, lists %d UIDs, and has %d rows (%v)", errBroken, id, m.Messages,
+			uids.Len(), len(rows), err)
 	}
 	for _, row := range rows {
 		e, err := v.Email(row.Email)
@@ -332,7 +333,8 @@ func (c *client) put(id string, now place) error {
 func (c *client) store_(ctx context.Context, a *account.Account, in rookery.MailboxID, ids []string) error {
 	flags := command.Flags(c.rng.IntN(1 << 5))
 	c.ask(pending{verb: verbStore, ids: ids, flags: flags})
-	r, _, err := a.StoreFlags(ctx, command.StoreFlags{Account: a.ID(), Mailbox: in, UIDs: c.uids(ids), Mode: command.StoreReplace, Flags: flags})
+	r, _, err := a.StoreFlags(ctx, command.StoreFlags{Account: a.ID(), Mailbox: in, UIDs: c.uids(ids), Mode: command.StoreReplace,
+		Flags: flags})
 	return c.answered(err, r.ModSeq, func() error {
 		for _, id := range ids {
 			if now := c.p.rows[id]; now.flags != flags {

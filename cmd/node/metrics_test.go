@@ -88,7 +88,8 @@ func TestMetricsOfAServingNode(t *testing.T) {
 	if err := post("nobody@example.test"); !errors.As(err, &refused) || refused.Code != 550 {
 		t.Fatalf("nobody: %v", err)
 	}
-	talk(t, at["imaps"][0], "a LOGIN "+who+" wrong\r\nb LOGIN "+who+" secret\r\nc SELECT INBOX\r\nd FETCH 1:* BODY.PEEK[]\r\ne NONSENSE\r\nf LOGOUT\r\n")
+	talk(t, at["imaps"][0], "a LOGIN "+who+" wrong\r\nb LOGIN "+who+
+		" secret\r\nc SELECT INBOX\r\nd FETCH 1:* BODY.PEEK[]\r\ne NONSENSE\r\nf LOGOUT\r\n")
 	talk(t, at["pop3s"][0], "USER "+who+"\r\nPASS secret\r\nRETR 1\r\nRETR 99\r\nQUIT\r\n")
 
 	all, text := scrapeFrom(t, address)

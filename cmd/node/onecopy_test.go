@@ -317,7 +317,8 @@ func (c *crowd) purgeFirst(ctx context.Context, a *account.Account) {
 
 func (c *crowd) purge(ctx context.Context, a *account.Account) {
 	c.t.Helper()
-	if err := c.groups.Commit(ctx, a.Group(), &command.PurgeExpunged{Account: a.ID(), Before: c.deps.Clock().Add(time.Hour).UnixNano()}); err != nil {
+	if err := c.groups.Commit(ctx, a.Group(),
+		&command.PurgeExpunged{Account: a.ID(), Before: c.deps.Clock().Add(time.Hour).UnixNano()}); err != nil {
 		c.t.Fatal(err)
 	}
 }

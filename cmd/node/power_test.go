@@ -131,7 +131,8 @@ func settle(ctx context.Context, n *Node, i int) (rookery.AccountID, error) {
 		return rookery.AccountID{}, err
 	}
 	to := members.FirstMail()[i%members.FirstGroups]
-	if _, err := n.groups.ProposeSystem(ctx, &command.EnsureAccount{DirectoryKey: e.Key, Account: rookery.NewAccountID(), Group: to}); err != nil {
+	if _, err := n.groups.ProposeSystem(ctx,
+		&command.EnsureAccount{DirectoryKey: e.Key, Account: rookery.NewAccountID(), Group: to}); err != nil {
 		return rookery.AccountID{}, err
 	}
 	return ensure(ctx, n, login(i))
@@ -344,7 +345,8 @@ func TestPowerCut(t *testing.T) {
 	acked, open := c.ledger.counts()
 	s := c.stats
 	t.Logf("%d cuts at start, %d under load, %d by time; %d changes of the disk %v", s.atStart, s.inLoad, s.byTime, s.changes, s.kinds)
-	t.Logf("%d messages acknowledged, %d not; waited %d times for the queue; up to %d packs; %d segments freed", acked, open, s.items, s.packed, s.freed)
+	t.Logf("%d messages acknowledged, %d not; waited %d times for the queue; up to %d packs; %d segments freed", acked, open,
+		s.items, s.packed, s.freed)
 }
 
 // cuts cuts the power that many times, and where the machine is so busy that

@@ -20,7 +20,8 @@ func TestExpungedMessagesAreRecovered(t *testing.T) {
 	}
 	user := "a LOGIN " + login(0) + " secret"
 	speak(t, n, "imaps", "", "* OK", user, "a OK", "b CREATE Projects", "b OK", "c SELECT INBOX", "c OK",
-		"d MOVE 2 Projects", "d OK", "e DELETE Projects", "e OK", `f STORE 1 +FLAGS (\Deleted)`, "f OK", "g EXPUNGE", "g OK", "h STATUS INBOX (MESSAGES)", `* STATUS "INBOX" (MESSAGES 1)`)
+		"d MOVE 2 Projects", "d OK", "e DELETE Projects", "e OK", `f STORE 1 +FLAGS (\Deleted)`, "f OK", "g EXPUNGE", "g OK",
+		"h STATUS INBOX (MESSAGES)", `* STATUS "INBOX" (MESSAGES 1)`)
 	var l adminapi.RecoverableList
 	for range 50 { // what a deleted mailbox held comes in little by little
 		var err error
@@ -35,7 +36,8 @@ func TestExpungedMessagesAreRecovered(t *testing.T) {
 	by := map[string]adminapi.RecoverableMessage{}
 	for _, m := range l.Messages {
 		by[m.Mailbox] = m
-		if m.Subject == "" || m.From != "eve@example.net" || m.Size == 0 || time.Since(m.Expunged) > time.Hour || time.Since(m.Received) > time.Hour {
+		if m.Subject == "" || m.From != "eve@example.net" || m.Size == 0 || time.Since(m.Expunged) > time.Hour ||
+			time.Since(m.Received) > time.Hour {
 			t.Errorf("listed as %+v", m)
 		}
 	}
@@ -51,12 +53,14 @@ func TestExpungedMessagesAreRecovered(t *testing.T) {
 	if _, err := admin.Recover(t.Context(), login(0), adminapi.RecoverOrder{}); !rookery.Is(err, rookery.KindInvalid) {
 		t.Errorf("an order for all that does not say so: %v", err)
 	}
-	if _, err := admin.Recover(t.Context(), login(0), adminapi.RecoverOrder{IDs: []string{by["INBOX"].ID, "1.99"}}); !rookery.Is(err, rookery.KindNotFound) {
+	if _, err := admin.Recover(t.Context(), login(0),
+		adminapi.RecoverOrder{IDs: []string{by["INBOX"].ID, "1.99"}}); !rookery.Is(err, rookery.KindNotFound) {
 		t.Errorf("a message that is not there: %v", err)
 	}
 	restore(adminapi.RecoverOrder{Since: time.Now().Add(time.Minute), All: true}, 0)
 	restore(adminapi.RecoverOrder{IDs: []string{by["INBOX"].ID}, To: "Found again"}, 1)
 	restore(adminapi.RecoverOrder{All: true}, 1)
 	restore(adminapi.RecoverOrder{All: true}, 0)
-	speak(t, n, "imaps", "", "* OK", user, "a OK", `b STATUS "Found again" (MESSAGES)`, `* STATUS "Found again" (MESSAGES 1)`, "c STATUS Projects (MESSAGES)", `* STATUS "Projects" (MESSAGES 1)`)
+	speak(t, n, "imaps", "", "* OK", user, "a OK", `b STATUS "Found again" (MESSAGES)`, `* STATUS "Found again" (MESSAGES 1)`,
+		"c STATUS Projects (MESSAGES)", `* STATUS "Projects" (MESSAGES 1)`)
 }

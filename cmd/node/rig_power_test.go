@@ -48,7 +48,8 @@ func testSettings(dir *embedded.Server) *settings.Cluster {
 	s := settings.Default()
 	s.Domains = []string{testDomain}
 	d := settings.DefaultDirectory()
-	d.URLs, d.Base, d.BindDN, d.Password, d.Profile = []string{dir.URL()}, "dc=example,dc=test", "cn=admin,dc=example,dc=test", "secret", "openldap"
+	d.URLs, d.Base, d.Profile = []string{dir.URL()}, "dc=example,dc=test", "openldap"
+	d.BindDN, d.Password = "cn=admin,dc=example,dc=test", "secret"
 	s.Directories["main"] = d
 	return &s
 }
@@ -110,7 +111,8 @@ func testDeps(t *testing.T, dir *embedded.Server) Deps {
 		Settings: first, Create: true,
 		tuning: tuning{
 			heartbeat: 60 * time.Millisecond, segment: 1 << 20, logBudget: 3 << 20, memTable: 256 << 10,
-			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond, quorum: 15 * time.Second, start: time.Minute,
+			snapshots: 20, snapshotEvery: 100 * time.Millisecond, trailing: 1, packAge: 100 * time.Millisecond, quorum: 15 * time.Second,
+			start: time.Minute,
 		},
 	}
 }

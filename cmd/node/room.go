@@ -18,7 +18,8 @@ func roomOn(state rlog.DiskState) error {
 	if state == rlog.DiskOK {
 		return nil
 	}
-	return rookery.E("accept message", rookery.KindLimit, fmt.Errorf("the disk is nearly full (%s limit); free space or raise disk.soft_free", state))
+	return rookery.E("accept message", rookery.KindLimit,
+		fmt.Errorf("the disk is nearly full (%s limit); free space or raise disk.soft_free", state))
 }
 
 // errDiskFull is in the chain where a close gave up on a full disk.

@@ -102,8 +102,9 @@ func (n *Node) openMail(context.Context) error {
 func (n *Node) openEdge(context.Context) (err error) {
 	if n.edge, err = edge.New(edge.Options{
 		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
-		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() }, Observer: n.metrics,
-		Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() },
+		Observer: n.metrics,
+		Logger:   n.deps.Logger, Clock: n.deps.Clock,
 	}); err != nil {
 		return err
 	}

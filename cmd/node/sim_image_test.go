@@ -94,12 +94,14 @@ func (c *sim) holdsUnpacked(x *simNode, groups map[rookery.GroupID]rookery.LogIn
 		}
 		for _, y := range c.nodes {
 			if theirs, err := y.groups.Machine(g).Unpacked(0, 1000); err != nil || len(theirs) != len(bodies) {
-				c.t.Errorf("group %d has %d bodies that are in no pack on %s and %d on %s (%v)", g, len(bodies), x.cfg.Name, len(theirs), y.cfg.Name, err)
+				c.t.Errorf("group %d has %d bodies that are in no pack on %s and %d on %s (%v)", g, len(bodies), x.cfg.Name, len(theirs),
+					y.cfg.Name, err)
 			}
 		}
 		for _, b := range bodies {
 			for _, p := range b.Log {
-				c.until(20*time.Second, fmt.Sprintf("%s holds entry %d of group %d", x.cfg.Name, p.Index, g), func() bool { return l.Has(p.Index, p.Term) })
+				c.until(20*time.Second, fmt.Sprintf("%s holds entry %d of group %d", x.cfg.Name, p.Index, g),
+					func() bool { return l.Has(p.Index, p.Term) })
 			}
 		}
 	}

@@ -77,7 +77,8 @@ func (c *sim) sendTo(n *Node, id rookery.AccountID, size int) {
 	if err := s.Finish(); err != nil {
 		c.t.Fatal(err)
 	}
-	if err := n.deliver.Deliver(c.t.Context(), delivery.Request{From: "x@example.net", Spool: s, Recipients: []delivery.Recipient{{Account: id}}}); err != nil {
+	if err := n.deliver.Deliver(c.t.Context(),
+		delivery.Request{From: "x@example.net", Spool: s, Recipients: []delivery.Recipient{{Account: id}}}); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -428,7 +429,8 @@ func TestSimRotationWaitsForTheLiving(t *testing.T) {
 		good := stuck.rings.Tenant.UseSource(stuck.dir.TenantKeys([]string{"/bin/false"}))
 		for range 3 {
 			_, err := n.keys.Rotate(c.t.Context())
-			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) || !strings.Contains(err.Error(), "keys.command") {
+			if !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), stuck.cfg.Name) ||
+				!strings.Contains(err.Error(), "keys.command") {
 				t.Errorf("the rotation went on: %v", err)
 			}
 			if n.rings.Tenant.Keys.Current() != 1 || len(n.rings.Tenant.Keys.Versions()) > 2 {
@@ -465,7 +467,8 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 			t.Errorf("a rotation between joining and starting: %+v %v", r, err)
 		}
 		c.on(joiner)
-		if a, b := joiner.rings.Tenant.Keys.Fingerprints(), n.rings.Tenant.Keys.Fingerprints(); !maps.Equal(a, b) || joiner.rings.Tenant.Keys.Current() != n.rings.Tenant.Keys.Current() {
+		if a, b := joiner.rings.Tenant.Keys.Fingerprints(), n.rings.Tenant.Keys.Fingerprints(); !maps.Equal(a, b) ||
+			joiner.rings.Tenant.Keys.Current() != n.rings.Tenant.Keys.Current() {
 			t.Errorf("the joiner holds %v, the others %v", joiner.rings.Tenant.Keys, n.rings.Tenant.Keys)
 		}
 
@@ -496,7 +499,8 @@ func TestSimKeysComeFromOtherNodes(t *testing.T) {
 		lost.disk.lies.Store("")
 		lost.deps.FS = lost.disk
 		_, err = Open(c.t.Context(), lost.cfg, lost.deps)
-		if !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), "recovery kit") || !strings.Contains(err.Error(), "start another node") {
+		if !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), "recovery kit") ||
+			!strings.Contains(err.Error(), "start another node") {
 			t.Errorf("alone and without keys: %v", err)
 		}
 	})

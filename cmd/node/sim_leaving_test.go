@@ -124,7 +124,8 @@ func TestSimNodeStartsGroupsThatAreLeaving(t *testing.T) {
 				if err == nil && slices.Contains(p.Members, leaver) {
 					ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
 					defer cancel()
-					_, err = first.groups.ProposeSystem(ctx, &command.PlaceGroup{Group: id, Members: []rookery.NodeID{first.id.Node, third.id.Node, comer}, Version: p.Version})
+					_, err = first.groups.ProposeSystem(ctx,
+						&command.PlaceGroup{Group: id, Members: []rookery.NodeID{first.id.Node, third.id.Node, comer}, Version: p.Version})
 				}
 				return err == nil
 			})

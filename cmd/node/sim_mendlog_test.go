@@ -68,7 +68,8 @@ func TestSimLostEntryComesFromWhoAppliedIt(t *testing.T) {
 			if b, err := asks.groups.Record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at}); err != nil || len(b) == 0 {
 				c.t.Errorf("group %d, entry %d, which is applied: %d bytes, %v", id, at, len(b), err)
 			}
-			if _, err := asks.groups.Record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at + 1000}); !rookery.Is(err, rookery.KindUnavailable) {
+			if _, err := asks.groups.Record(c.t.Context(), other.id.Node, peers.At{Group: id, Index: at + 1000}); !rookery.Is(err,
+				rookery.KindUnavailable) {
 				c.t.Errorf("group %d, an entry that is not applied there: %v", id, err)
 			}
 		}

@@ -142,7 +142,8 @@ func (c *sim) applyAgain(x *simNode, p datadir.RecoveryPlan, when string) {
 // mustBeRecovered judges the disk of a machine after the recovery. It returns
 // where the logs end that were rebuilt there, and wants them to end so where it
 // is given.
-func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string, want map[rookery.GroupID]rookery.LogIndex) (ends map[rookery.GroupID]rookery.LogIndex) {
+func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string,
+	want map[rookery.GroupID]rookery.LogIndex) (ends map[rookery.GroupID]rookery.LogIndex) {
 	c.t.Helper()
 	ends = map[rookery.GroupID]rookery.LogIndex{}
 	for name := range c.filesOf(x) {
@@ -176,8 +177,10 @@ func (c *sim) mustBeRecovered(x *simNode, p datadir.RecoveryPlan, when string, w
 		if s.From.Last > s.Keep && s.Group != rookery.SystemGroup {
 			most = s.From.Last + 3
 		}
-		if g.Last < least || g.Last > most || g.LastTerm != s.Term || g.Term != s.Term || !slices.Equal(g.Servers, []consensus.Server{{ID: r.Node, Address: string(r.Node)}}) {
-			c.t.Fatalf("%s: group %d ends at %d of %d (term %d) with %v; it was at %d and keeps %d, and its term is to be %d", when, s.Group, g.Last, g.LastTerm, g.Term, g.Servers, s.From.Last, s.Keep, s.Term)
+		if g.Last < least || g.Last > most || g.LastTerm != s.Term || g.Term != s.Term ||
+			!slices.Equal(g.Servers, []consensus.Server{{ID: r.Node, Address: string(r.Node)}}) {
+			c.t.Fatalf("%s: group %d ends at %d of %d (term %d) with %v; it was at %d and keeps %d, and its term is to be %d", when,
+				s.Group, g.Last, g.LastTerm, g.Term, g.Servers, s.From.Last, s.Keep, s.Term)
 		}
 	}
 	if want != nil && !maps.Equal(ends, want) {

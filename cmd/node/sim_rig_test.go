@@ -121,7 +121,8 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	x := &simNode{host: fmt.Sprintf("10.0.0.%d", k+1), cfg: testConfig(c.t), deps: testDeps(c.t, c.dir)}
 	x.cfg.Name = fmt.Sprintf("node%d", k+1)
 	x.cfg.Cluster = settings.Peering{Listen: x.host + ":7717", Advertise: x.host + ":7717"}
-	x.cfg.Listen = settings.Listen{SMTP: []string{x.host + ":25"}, IMAPS: []string{x.host + ":993"}, POP3S: []string{x.host + ":995"}, Submissions: []string{x.host + ":465"}}
+	x.cfg.Listen = settings.Listen{SMTP: []string{x.host + ":25"}, IMAPS: []string{x.host + ":993"},
+		POP3S: []string{x.host + ":995"}, Submissions: []string{x.host + ":465"}}
 	x.mem = emptyDisk(c.t, x.cfg.DataDir)
 	x.deps.Network = simHost{c.net, x.host}
 	x.deps.Clock = func() time.Time { return time.Now().Add(time.Duration(x.ahead.Load())) }
@@ -131,7 +132,8 @@ func (c *sim) add(k int, tune func(*tuning)) {
 	if testing.Verbose() {
 		x.deps.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})).With("on", x.cfg.Name)
 	}
-	x.deps.tuning = tuning{segment: 1 << 20, logBudget: 8 << 20, memTable: 256 << 10, snapshots: 100, snapshotEvery: time.Second, trailing: 64 << 10, packAge: time.Second, apply: x.apply}
+	x.deps.tuning = tuning{segment: 1 << 20, logBudget: 8 << 20, memTable: 256 << 10, snapshots: 100, snapshotEvery: time.Second,
+		trailing: 64 << 10, packAge: time.Second, apply: x.apply}
 	if tune != nil {
 		tune(&x.deps.tuning)
 	}

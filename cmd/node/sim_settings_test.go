@@ -224,7 +224,8 @@ func changeCases() map[string]changeCase {
 	const ca = "/etc/ssl/certs/ca-certificates.crt"
 	rcpt := []string{"EHLO a.example", "MAIL FROM:<>"}
 	return map[string]changeCase{
-		"domains":       {value: `["example.test", "second.test"]`, holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<nobody@second.test>")...)},
+		"domains": {value: `["example.test", "second.test"]`,
+			holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<nobody@second.test>")...)},
 		"postmaster":    {value: login(1), holds: smtpSays("250 ", append(rcpt, "RCPT TO:<Postmaster>")...)},
 		"replication":   {value: "5", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().Replication == 5 }},
 		"replace_after": {value: "15m", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().DeadAfter == 15*time.Minute }},
@@ -238,7 +239,8 @@ func changeCases() map[string]changeCase {
 		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.settings.Limits().ExpungedDays == 3 }},
 		"limits.check_sender":            {value: "false", holds: mayWriteAsOthers},
 
-		"store.kind":       {value: "s3", with: [][2]string{{"store.endpoint", "http://127.0.0.1:1"}, {"store.bucket", "b"}, {"store.access_key", "a"}, {"store.secret_key", "s"}}},
+		"store.kind": {value: "s3", with: [][2]string{{"store.endpoint", "http://127.0.0.1:1"}, {"store.bucket", "b"},
+			{"store.access_key", "a"}, {"store.secret_key", "s"}}},
 		"store.path":       {value: "/tmp/elsewhere"},
 		"store.bucket":     {value: "other"},
 		"store.endpoint":   {value: "https://s3.example.test", holds: storeBy("Endpoint", "https://s3.example.test")},
@@ -253,11 +255,13 @@ func changeCases() map[string]changeCase {
 		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().RepackRate == 77 }},
 		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().SweepEvery == "24h" }},
 
-		"directories.main.urls":        {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`, holds: func(_ *sim, x *simNode) bool { return len(x.people.Stats().Servers) == 2 }},
+		"directories.main.urls": {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`,
+			holds: func(_ *sim, x *simNode) bool { return len(x.people.Stats().Servers) == 2 }},
 		"directories.main.start_tls":   {value: "true", holds: openedBy("StartTLS", true)},
 		"directories.main.ca_file":     {value: ca, holds: openedBy("CAFile", ca)},
 		"directories.main.fingerprint": {value: strings.Repeat("ab", 32), holds: openedBy("Fingerprints", []string{strings.Repeat("ab", 32)})},
-		"directories.main.bind_dn":     {value: "uid=user0,ou=people,dc=example,dc=test", holds: openedBy("BindDN", "uid=user0,ou=people,dc=example,dc=test")},
+		"directories.main.bind_dn": {value: "uid=user0,ou=people,dc=example,dc=test",
+			holds: openedBy("BindDN", "uid=user0,ou=people,dc=example,dc=test")},
 		"directories.main.password":    {value: "another", holds: openedBy("Password", "another")},
 		"directories.main.base":        {value: "ou=people,dc=example,dc=test", holds: openedBy("Base", "ou=people,dc=example,dc=test")},
 		"directories.main.profile":     {value: "389", holds: openedBy("Profile", "389")},
@@ -267,11 +271,13 @@ func changeCases() map[string]changeCase {
 		"directories.main.realms": {value: `["corp.local"]`, holds: func(_ *sim, x *simNode) bool {
 			return slices.Contains(x.people.Members()[0].Realms, "corp.local")
 		}},
-		"directories.main.attributes.key":           {value: "uid", holds: attributesBy("Key", "uid")},
-		"directories.main.attributes.login":         {value: `["cn"]`, holds: attributesBy("Login", []string{"cn"})},
-		"directories.main.attributes.principal":     {value: `["krbPrincipalName"]`, holds: attributesBy("Principal", []string{"krbPrincipalName"})},
-		"directories.main.attributes.name":          {value: `["sn"]`, holds: attributesBy("Name", []string{"sn"})},
-		"directories.main.attributes.mail":          {value: "mailAddress", holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<"+login(3)+">")...)},
+		"directories.main.attributes.key":   {value: "uid", holds: attributesBy("Key", "uid")},
+		"directories.main.attributes.login": {value: `["cn"]`, holds: attributesBy("Login", []string{"cn"})},
+		"directories.main.attributes.principal": {value: `["krbPrincipalName"]`,
+			holds: attributesBy("Principal", []string{"krbPrincipalName"})},
+		"directories.main.attributes.name": {value: `["sn"]`, holds: attributesBy("Name", []string{"sn"})},
+		"directories.main.attributes.mail": {value: "mailAddress",
+			holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<"+login(3)+">")...)},
 		"directories.main.attributes.aliases":       {value: `["mailAlias"]`, holds: attributesBy("Aliases", []string{"mailAlias"})},
 		"directories.main.attributes.proxy":         {value: "proxyAddresses", holds: attributesBy("Proxy", "proxyAddresses")},
 		"directories.main.attributes.quota":         {value: `["mailQuota:GiB"]`, holds: attributesBy("Quota", []string{"mailQuota:GiB"})},

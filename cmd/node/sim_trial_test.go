@@ -34,7 +34,8 @@ func TestSettingsAreTriedFromEveryNode(t *testing.T) {
 		c.net.Lose(third.host+":0", simDirectory+":0", true)
 		_, before, _ := first.settings.Read(c.t.Context())
 		_, err := change(false, slower("7s"))
-		if !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "directory main cannot be used from node node3") || !strings.Contains(err.Error(), "-force") {
+		if !rookery.Is(err, rookery.KindDenied) || !strings.Contains(err.Error(), "directory main cannot be used from node node3") ||
+			!strings.Contains(err.Error(), "-force") {
 			c.t.Errorf("what node3 cannot use: %v", err)
 		}
 		if _, at, _ := first.settings.Read(c.t.Context()); at != before {

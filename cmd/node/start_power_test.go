@@ -184,7 +184,8 @@ func TestLostFilesAreRefused(t *testing.T) {
 		}
 		goroutines, files := runtime.NumGoroutine(), openFiles(t)
 		n, err := Open(t.Context(), cfg, deps)
-		if n != nil || !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), path+" is missing") || !strings.Contains(err.Error(), "bring") {
+		if n != nil || !rookery.Is(err, rookery.KindDamaged) || !strings.Contains(err.Error(), path+" is missing") ||
+			!strings.Contains(err.Error(), "bring") {
 			t.Errorf("without %s: %v", name, err)
 		}
 		leavesNothing(t, goroutines, files)

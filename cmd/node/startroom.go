@@ -30,7 +30,8 @@ func (n *Node) awaitRoom(ctx context.Context) error {
 		if !datadir.IsFull(err) {
 			return rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the disk cannot be written: %w", err))
 		}
-		err = rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the disk is full: make room, or widen the volume or the quota under %s: %w", n.cfg.DataDir, err))
+		err = rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("the disk is full: make room, or widen the volume or the quota under %s: %w", n.cfg.DataDir, err))
 		if !n.deps.AwaitRoom {
 			return err
 		}

@@ -35,7 +35,8 @@ func TestStartWaitsForRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.Fail(1, syscall.EDQUOT)
-	if n, err := Open(t.Context(), cfg, deps); n != nil || !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "make room") {
+	if n, err := Open(t.Context(), cfg, deps); n != nil || !rookery.Is(err, rookery.KindUnavailable) ||
+		!strings.Contains(err.Error(), "make room") {
 		t.Fatalf("on a full disk: %v", err)
 	}
 	deps.AwaitRoom = true

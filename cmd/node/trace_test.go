@@ -45,7 +45,8 @@ func TestMessagesLeaveATrace(t *testing.T) {
 	}
 	speak(t, n, "imaps", "", "* OK", "a LOGIN "+login(0)+" secret", "a OK", "b APPEND INBOX {1000000000}", "b NO")
 	refused := log.with("msg=refused")
-	if len(refused) != 1 || !strings.Contains(refused[0], "protocol=imap session=") || !strings.Contains(refused[0], "user=user0 command=APPEND") {
+	if len(refused) != 1 || !strings.Contains(refused[0], "protocol=imap session=") ||
+		!strings.Contains(refused[0], "user=user0 command=APPEND") {
 		t.Errorf("%q", refused)
 	}
 }

@@ -32,14 +32,16 @@ func accountVerb(s *shell) *cobra.Command {
 		Example: "  rookery account show alice@example.com\n  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 	}
 	a := s.ask(v.PersistentFlags())
-	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a), accountLinkVerb(a),
+	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a),
+		accountLinkVerb(a),
 		recoverableVerb(a), accountEraseVerb(a))
 }
 
 func accountListVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: exits(),
-		Long:    "Lists accounts with the primary address, login and distinguished name that their\ndirectory entry was last seen with (also when it is gone), their group, what they\nuse of their quota where this node knows, and the last sign-in, to the hour.",
+		Long: "Lists accounts with the primary address, login and distinguished name that their\ndirectory entry was last seen " +
+			"with (also when it is gone), their group, what they\nuse of their quota where this node knows, and the last sign-in, to the hour.",
 		Example: "  rookery account list -group 2",
 	}
 	group := v.Flags().Uint("group", 0, "only accounts of this group")
@@ -50,7 +52,8 @@ func accountListVerb(a *asking) *cobra.Command {
 func accountMoveVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "move ADDRESS", Short: "move an account to another mail group", Args: cobra.ExactArgs(1),
-		Long:    "Begins to move an account to a group and waits until it is there; -no-wait leaves\nit to the cluster, and rookery status shows how far it is.",
+		Long: "Begins to move an account to a group and waits until it is there; -no-wait leaves\nit to the cluster, and rookery " +
+			"status shows how far it is.",
 		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 		Annotations: exits("3 there is no such account or group", "4 it is there already, moves elsewhere, or the move was given up",
 			"5 the time is over (the move goes on), or rookery upgrade finalize is due"),
@@ -151,7 +154,8 @@ func awaitMove(ctx context.Context, c *asking, id string, to rookery.GroupID, pr
 					return nil
 				}
 				if err == nil {
-					return rookery.E("move account", rookery.KindConflict, fmt.Errorf("the move was given up, the account stays in group %d: %s", a.Group, reason))
+					return rookery.E("move account", rookery.KindConflict,
+						fmt.Errorf("the move was given up, the account stays in group %d: %s", a.Group, reason))
 				}
 			} else {
 				if m.State == "abandoned" && m.Trouble != "" {

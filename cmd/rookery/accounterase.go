@@ -73,7 +73,8 @@ func accountErase(ctx context.Context, a *asking, who []string, timeout time.Dur
 		_, err = fmt.Fprintf(a.out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
+	_, err = fmt.Fprintf(a.out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, "+
+		"and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
 	return err
 }
 

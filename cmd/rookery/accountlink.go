@@ -25,7 +25,8 @@ func accountLinkVerb(a *asking) *cobra.Command {
 		Use: "link ADDRESS", Short: "give an account to another directory entry", Args: cobra.ExactArgs(1), Long: accountLinkLong,
 		Example: "  rookery account link alice@example.com\n" +
 			"  rookery account link alice.smith@example.com -to alice@example.com",
-		Annotations: exits("3 there is no such entry or account", "4 the entry has an account with mail, or more than one account had the address"),
+		Annotations: exits("3 there is no such entry or account",
+			"4 the entry has an account with mail, or more than one account had the address"),
 	}
 	to := v.Flags().String("to", "", "the account: its id, or an address of its last owner")
 	v.RunE = func(c *cobra.Command, args []string) error {

@@ -17,7 +17,8 @@ count towards the quota until they are restored.`
 func recoverableVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "recoverable", Short: "list and restore messages that were expunged", Long: recoverableLong,
-		Example: "  rookery account recoverable list alice@example.com\n  rookery account recoverable restore alice@example.com -mailbox Projects",
+		Example: "  rookery account recoverable list alice@example.com\n  rookery account recoverable restore alice@example.com " +
+			"-mailbox Projects",
 	}
 	return family(v, recoverableListVerb(a), recoverableRestoreVerb(a))
 }
@@ -47,7 +48,8 @@ func recoverableListVerb(a *asking) *cobra.Command {
 	var o adminapi.RecoverOrder
 	v := &cobra.Command{
 		Use: "list ADDRESS", Short: "list the messages of an account that can be recovered", Args: cobra.ExactArgs(1),
-		Long:        "Lists expunged messages in the order of their expunging, with sender and subject:\nthe call is recorded in the audit (rookery audit list). Up to 1000 are listed.",
+		Long: "Lists expunged messages in the order of their expunging, with sender and subject:\nthe call is recorded in the " +
+			"audit (rookery audit list). Up to 1000 are listed.",
 		Example:     "  rookery account recoverable list alice@example.com -since 24h",
 		Annotations: exits("3 there is no such account"),
 	}
@@ -81,9 +83,11 @@ func recoverableRestoreVerb(a *asking) *cobra.Command {
 	var o adminapi.RecoverOrder
 	v := &cobra.Command{
 		Use: "restore ADDRESS [ID]...", Short: "restore messages that were expunged", Args: cobra.MinimumNArgs(1),
-		Long: "Files expunged messages again, those named by their ids, those that the flags pick,\nor -all of them: in the mailbox each was in, which is made anew where it is gone,\n" +
+		Long: "Files expunged messages again, those named by their ids, those that the flags pick,\nor -all of them: in the mailbox " +
+			"each was in, which is made anew where it is gone,\n" +
 			"or in the one that -to names. They have new UIDs and count towards the quota.",
-		Example:     "  rookery account recoverable restore alice@example.com 1834.12 1834.13\n  rookery account recoverable restore alice@example.com -since 24h -to Recovered",
+		Example: "  rookery account recoverable restore alice@example.com 1834.12 1834.13\n  rookery account recoverable restore " +
+			"alice@example.com -since 24h -to Recovered",
 		Annotations: exits("3 there is no such account, or a message is not in the list any more"),
 	}
 	since := recoverFlags(v, &o)

@@ -118,7 +118,8 @@ func carryOut(ctx context.Context, c *asking, moves []transfer) error {
 			return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
 		}
 		open = open[1:]
-		fmt.Fprintf(c.progress(), "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To, len(moves)-next+len(open))
+		fmt.Fprintf(c.progress(), "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To,
+			len(moves)-next+len(open))
 	}
 	return nil
 }

@@ -79,7 +79,8 @@ func configApplyVerb(c configCall, changed string) *cobra.Command {
 		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
 	}
 	force := v.Flags().Bool("force", false, forceHelp)
-	orphan := v.Flags().StringSlice("orphan", nil, "names of directories that are left out though accounts are from them, which then have no owner")
+	orphan := v.Flags().StringSlice("orphan", nil,
+		"names of directories that are left out though accounts are from them, which then have no owner")
 	v.RunE = func(v *cobra.Command, args []string) error {
 		doc, next, version, err := c.read(v.Context(), args[0])
 		if err != nil {
@@ -123,7 +124,8 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 
 func (c configCall) set(ctx context.Context, key, value string, force bool) error {
 	if settings.IsSecret(key) && !strings.HasPrefix(value, "@") && value != "" {
-		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for standard input", key)
+		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for "+
+			"standard input", key)
 	}
 	if path, ok := strings.CutPrefix(value, "@"); ok {
 		b, err := readInput(path)
@@ -176,7 +178,8 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 	var from uint64
 	if n, _ := fmt.Sscanf(string(raw), "# version %d\n", &from); n == 1 && from != version {
 		return nil, nil, 0, rookery.E("compare settings", rookery.KindConflict,
-			fmt.Errorf("the file was made from version %d and the settings are at %d: somebody changed them; take their changes over and correct the file's first line", from, version))
+			fmt.Errorf("the file was made from version %d and the settings are at %d: somebody changed them; take their changes over and "+
+				"correct the file's first line", from, version))
 	}
 	old, err := settings.Parse(doc)
 	if err != nil {

@@ -41,7 +41,8 @@ func TestDiffExitsWith1WhereItDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket, file := settingsAt(t, doc), filepath.Join(t.TempDir(), "settings.toml")
-	for text, want := range map[string]int{string(doc): 0, "[limits]\nmessage_size = '50MiB'": 0, "[limits]\nmessage_size = '60MB'": exitFailed, "nosuch = 1": exitUsage} {
+	for text, want := range map[string]int{string(doc): 0, "[limits]\nmessage_size = '50MiB'": 0,
+		"[limits]\nmessage_size = '60MB'": exitFailed, "nosuch = 1": exitUsage} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

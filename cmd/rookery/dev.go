@@ -48,11 +48,13 @@ func devVerb(s *shell) *cobra.Command {
 		Use: "dev", Short: "try it out: a whole mail cluster on this machine", Long: devLong, Args: noSuchVerb,
 		Example: "  rookery dev -data ./rookery-data -nodes 3 -port-base 12000", Annotations: exits("4 it runs already on this directory"),
 	}
-	data := v.PersistentFlags().String("data", dataDefault("./rookery-data"), "data directory, made if it is not there; ROOKERY_DATA names another default")
+	data := v.PersistentFlags().String("data", dataDefault("./rookery-data"),
+		"data directory, made if it is not there; ROOKERY_DATA names another default")
 	asJSON := v.PersistentFlags().Bool("json", false, "print JSON")
 	f := v.Flags()
 	nodes := f.Int("nodes", 3, "how many nodes, 1 to 7")
-	base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, 2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
+	base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, "+
+		"2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
 	settings := f.String("settings", "", "file with settings other than dev's own, for the first start")
 	level := f.String("log-level", "warn", "debug, info, warn or error")
 	v.RunE = func(c *cobra.Command, _ []string) error {
@@ -62,7 +64,8 @@ func devVerb(s *shell) *cobra.Command {
 		}
 		return d.run(c.Context(), *asJSON)
 	}
-	v.AddCommand(devOrderVerb(s, "kill", "kill a node with SIGKILL", data, asJSON), devOrderVerb(s, "start", "start a node that is dead", data, asJSON))
+	v.AddCommand(devOrderVerb(s, "kill", "kill a node with SIGKILL", data, asJSON),
+		devOrderVerb(s, "start", "start a node that is dead", data, asJSON))
 	return v
 }
 
@@ -105,7 +108,8 @@ func choosePorts(base, nodes int) ([]ports, error) {
 			p = ports{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 			step = base + 100*k
 		}
-		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster, &p.health} {
+		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster,
+			&p.health} {
 			if *port += step; *port < 1 || *port > 65535 {
 				return nil, usagef("port %d of node %d does not exist: choose another -port-base or fewer -nodes", *port, k+1)
 			}
@@ -365,8 +369,10 @@ func (d *dev) table(f devFacts) error {
 		return err
 	}
 	u, last := f.Users[0], len(f.Nodes)-1
-	fmt.Fprintf(d.out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login, u.Password, d.ports[0].imaps)
-	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - smtp://%s\n", f.Users[1].Login, u.Login, f.Nodes[0].SMTP)
+	fmt.Fprintf(d.out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login,
+		u.Password, d.ports[0].imaps)
+	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - "+
+		"smtp://%s\n", f.Users[1].Login, u.Login, f.Nodes[0].SMTP)
 	if last > 0 {
 		fmt.Fprintf(d.out, "  rookery dev kill %s -data %s\n", f.Nodes[0].Name, d.dir)
 	}

@@ -253,5 +253,6 @@ func (d *dev) order(ctx context.Context, order, name string) error {
 			return errors.Join(p.ready(ctx, false), d.writeFacts())
 		}
 	}
-	return rookery.E("find node", rookery.KindNotFound, fmt.Errorf("there is no node %q: they are %s to %s", name, nodeName(0), nodeName(len(d.nodes)-1)))
+	return rookery.E("find node", rookery.KindNotFound,
+		fmt.Errorf("there is no node %q: they are %s to %s", name, nodeName(0), nodeName(len(d.nodes)-1)))
 }

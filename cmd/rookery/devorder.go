@@ -46,7 +46,8 @@ func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON boo
 	}
 	resp, err := c.Do(req)
 	if err != nil {
-		return rookery.E(order+" node", rookery.KindUnavailable, fmt.Errorf("%w; does rookery dev run on %s? name its directory with -data", err, dir))
+		return rookery.E(order+" node", rookery.KindUnavailable,
+			fmt.Errorf("%w; does rookery dev run on %s? name its directory with -data", err, dir))
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))

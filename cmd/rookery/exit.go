@@ -27,7 +27,8 @@ const (
 )
 
 // exitMeans is what each code means where a verb does not say it better.
-var exitMeans = []string{"done", "failed, or something is wrong", "wrong call or input", "not found", "changed underneath, or exists already",
+var exitMeans = []string{"done", "failed, or something is wrong", "wrong call or input", "not found",
+	"changed underneath, or exists already",
 	"unavailable: try again", "damaged data", "this node was removed from the cluster"}
 
 // everyVerb are the codes that each verb may end with.

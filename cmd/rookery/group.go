@@ -11,7 +11,8 @@ import (
 )
 
 func groupVerb(s *shell) *cobra.Command {
-	v := &cobra.Command{Use: "group", Short: "add mail groups, over which new accounts are spread", Example: "  rookery group add -count 4 -data /var/lib/rookery"}
+	v := &cobra.Command{Use: "group", Short: "add mail groups, over which new accounts are spread",
+		Example: "  rookery group add -count 4 -data /var/lib/rookery"}
 	return family(v, groupAddVerb(s.ask(v.PersistentFlags())))
 }
 
@@ -37,7 +38,8 @@ theirs. A group cannot be taken away again.`,
 		}
 		for _, g := range added {
 			if !g.Begun {
-				return rookery.E("add groups", rookery.KindUnavailable, fmt.Errorf("group %d has not begun yet: node %s must answer; see rookery status", g.Group, g.Founder))
+				return rookery.E("add groups", rookery.KindUnavailable,
+					fmt.Errorf("group %d has not begun yet: node %s must answer; see rookery status", g.Group, g.Founder))
 			}
 		}
 		return nil

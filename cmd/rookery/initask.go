@@ -195,7 +195,8 @@ func (f *founding) account() step {
 	return step{
 		missing: func() string {
 			d := f.set.Directories[theDirectory]
-			return unless(d.BindDN != "" && d.Password != "" || f.whole && d.BindDN == "", "-bind-dn and -bind-password-file (directories.main.bind_dn, password)")
+			return unless(d.BindDN != "" && d.Password != "" || f.whole && d.BindDN == "",
+				"-bind-dn and -bind-password-file (directories.main.bind_dn, password)")
 		},
 		ask: func(ctx context.Context) error {
 			return f.change(func(d *settings.Directory) (err error) {
@@ -255,7 +256,8 @@ func (f *founding) store() step {
 	var failed error
 	return step{
 		missing: func() string {
-			return unless(s.Kind == "s3" && s.Endpoint != "" || s.Kind == "dir" && (s.Path != "" || f.whole), "-store (store.endpoint, or store.path)")
+			return unless(s.Kind == "s3" && s.Endpoint != "" || s.Kind == "dir" && (s.Path != "" || f.whole),
+				"-store (store.endpoint, or store.path)")
 		},
 		ask: func(ctx context.Context) error {
 			if s.Kind == "s3" && directories.Untrusted(failed) {
@@ -292,7 +294,8 @@ func (f *founding) bucket() step {
 	s := &f.set.Store
 	return step{
 		missing: func() string {
-			return unless(s.Kind != "s3" || s.Bucket != "" && s.AccessKey != "" && s.SecretKey != "", "-bucket, -access-key and -secret-key-file (store.bucket, access_key, secret_key)")
+			return unless(s.Kind != "s3" || s.Bucket != "" && s.AccessKey != "" && s.SecretKey != "",
+				"-bucket, -access-key and -secret-key-file (store.bucket, access_key, secret_key)")
 		},
 		ask: func(ctx context.Context) (err error) {
 			for _, q := range []struct {

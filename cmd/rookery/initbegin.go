@@ -71,12 +71,15 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 		return err
 	}
 	if err := datadir.Dir(cfg.DataDir).WriteKit(kit, time.Now()); err != nil {
-		return rookery.E("begin cluster", rookery.KindDenied, fmt.Errorf("the cluster has begun in %s, but without its recovery kit: %w; start the node, then run: rookery key kit FILE -data %s", cfg.DataDir, err, cfg.DataDir))
+		return rookery.E("begin cluster", rookery.KindDenied,
+			fmt.Errorf("the cluster has begun in %s, but without its recovery kit: %w; start the node, then run: rookery key kit "+
+				"FILE -data %s", cfg.DataDir, err, cfg.DataDir))
 	}
 	if asJSON {
 		return s.line(begun{cfg.DataDir, kit})
 	}
-	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys mean lost mail, and who has it can read all mail.\n", cfg.DataDir, kit)
+	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys "+
+		"mean lost mail, and who has it can read all mail.\n", cfg.DataDir, kit)
 	_, err = fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)
 	return err
 }

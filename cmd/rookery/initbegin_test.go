@@ -26,8 +26,10 @@ func prepareInit(t *testing.T) (data string, args []string) {
 		}
 		return path
 	}
-	config := write("rookery.toml", fmt.Sprintf("name = 'n'\nhostname = 'localhost'\ndata_dir = '%s'\n[tls]\ncertificate = '%s/cert.pem'\nkey = '%s/key.pem'\n[cluster]\nlisten = '127.0.0.1:0'\n", data, tls, tls))
-	settings := write("settings.toml", fmt.Sprintf("domains = ['example.test']\npostmaster = 'postmaster@example.test'\n[store]\nkind = 'dir'\npath = '%s'\n", filepath.Join(dir, "objects")))
+	config := write("rookery.toml", fmt.Sprintf("name = 'n'\nhostname = 'localhost'\ndata_dir = '%s'\n[tls]\ncertificate = "+
+		"'%s/cert.pem'\nkey = '%s/key.pem'\n[cluster]\nlisten = '127.0.0.1:0'\n", data, tls, tls))
+	settings := write("settings.toml", fmt.Sprintf("domains = ['example.test']\npostmaster = "+
+		"'postmaster@example.test'\n[store]\nkind = 'dir'\npath = '%s'\n", filepath.Join(dir, "objects")))
 	return data, []string{"init", "-config", config, "-settings", settings, "--json"}
 }
 
@@ -73,7 +75,8 @@ func TestTwoInitsAtOnce(t *testing.T) {
 		t.Fatalf("exit codes %v", codes)
 	}
 	var b begun
-	if err := json.Unmarshal(out[first].Bytes(), &b); err != nil || !exists(b.Kit) || !exists(filepath.Join(b.DataDir, "node.json")) || !exists(filepath.Join(b.DataDir, "log")) {
+	if err := json.Unmarshal(out[first].Bytes(), &b); err != nil || !exists(b.Kit) ||
+		!exists(filepath.Join(b.DataDir, "node.json")) || !exists(filepath.Join(b.DataDir, "log")) {
 		t.Errorf("begun %+v, %v", b, err)
 	}
 }

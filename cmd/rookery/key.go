@@ -39,7 +39,8 @@ func (k keyCall) statusVerb() *cobra.Command {
 func (k keyCall) rotateVerb() *cobra.Command {
 	v := &cobra.Command{
 		Use: "rotate", Short: "bring a new tenant key into use", Args: cobra.ExactArgs(0),
-		Long:    "Brings a new tenant key into use: on every node first, then used. All account keys\nare rewrapped under it; no body is rewritten.",
+		Long: "Brings a new tenant key into use: on every node first, then used. All account keys\nare rewrapped under it; no body " +
+			"is rewritten.",
 		Example: "  rookery key rotate -data /var/lib/rookery", Annotations: exits(),
 	}
 	v.RunE = func(c *cobra.Command, _ []string) error { return k.rotate(c.Context()) }
@@ -148,7 +149,8 @@ func (k keyCall) destroy(ctx context.Context, rest []string, yes bool) error {
 		versions = append(versions, uint32(v))
 		what = fmt.Sprintf("tenant key %d", v)
 	}
-	if err := confirm(ctx, yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open nothing any more that only it wraps.", what), "destroy"); err != nil {
+	if err := confirm(ctx, yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open "+
+		"nothing any more that only it wraps.", what), "destroy"); err != nil {
 		return err
 	}
 	destroyed, err := k.admin().Patient(keyPatience).DestroyKeys(ctx, versions...)
@@ -162,7 +164,8 @@ func (k keyCall) destroy(ctx context.Context, rest []string, yes bool) error {
 		_, err = fmt.Fprint(k.out, "there is no old tenant key\n")
 		return err
 	}
-	_, err = fmt.Fprintf(k.out, "destroyed: %v\nNext: destroy the recovery kits and copies of key files from before; they still hold it\n", destroyed)
+	_, err = fmt.Fprintf(k.out, "destroyed: %v\nNext: destroy the recovery kits and copies of key files from before; they still "+
+		"hold it\n", destroyed)
 	return err
 }
 
@@ -176,7 +179,8 @@ func (k keyCall) kit(path string) error {
 	if k.json {
 		return k.print(map[string]string{"kit": path})
 	}
-	_, err := fmt.Fprintf(k.out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can read all mail.\n", path)
+	_, err := fmt.Fprintf(k.out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can "+
+		"read all mail.\n", path)
 	return err
 }
 

@@ -52,13 +52,15 @@ func (k keyCall) restore(path string, partial bool) error {
 		fmt.Fprintf(k.out, "%s is restored from the kit of %s\n", name, kit.Made.Format(time.RFC3339))
 	}
 	if len(r.Missing) > 0 {
-		fmt.Fprintf(k.out, "tenant keys %s are in use and not in the kit: what is under them cannot be read before a later kit or another node gives them\n", strings.Trim(fmt.Sprint(r.Missing), "[]"))
+		fmt.Fprintf(k.out, "tenant keys %s are in use and not in the kit: what is under them cannot be read before a later kit or "+
+			"another node gives them\n", strings.Trim(fmt.Sprint(r.Missing), "[]"))
 	}
 	if r.Sealed {
 		fmt.Fprint(k.out, "the keyring is sealed: it opens with the keys.command it was sealed by\n")
 	}
 	if len(r.Written) == 0 {
-		return rookery.E("restore keys", rookery.KindExists, fmt.Errorf("nothing is missing in %s; a damaged file has to be moved away first", k.data))
+		return rookery.E("restore keys", rookery.KindExists,
+			fmt.Errorf("nothing is missing in %s; a damaged file has to be moved away first", k.data))
 	}
 	_, err = fmt.Fprintf(k.out, "Next: start the node; with the majority lost, rookery recover first\n")
 	return err

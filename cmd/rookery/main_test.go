@@ -66,7 +66,8 @@ func TestEveryVerbIsDocumented(t *testing.T) {
 		}
 	})
 	for _, bad := range []*cobra.Command{
-		{Example: "root x"}, {Short: "s", Annotations: exits()}, {Short: "s", Annotations: exits("9 none such")}, {Short: "s", Annotations: exits("4")},
+		{Example: "root x"}, {Short: "s", Annotations: exits()}, {Short: "s", Annotations: exits("9 none such")},
+		{Short: "s", Annotations: exits("4")},
 	} {
 		bad.Use, bad.RunE = "x", func(*cobra.Command, []string) error { return nil }
 		(&cobra.Command{Use: "root"}).AddCommand(bad)
@@ -111,10 +112,12 @@ func TestOneDashIsAsGoodAsTwo(t *testing.T) {
 
 func TestTyposGetASuggestion(t *testing.T) {
 	for call, want := range map[string]string{
-		"statsu": "status", "config aply": "apply", "storage hold lst": "list", "status -wacth": "-watch", "dev kil": "kill", "help storge": "storage", "help storage chek": "check",
+		"statsu": "status", "config aply": "apply", "storage hold lst": "list", "status -wacth": "-watch", "dev kil": "kill",
+		"help storge": "storage", "help storage chek": "check",
 	} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), &shell{&out, &errs}, strings.Fields(call)); code != exitUsage || !strings.Contains(errs.String(), "mean") || !strings.Contains(errs.String(), want) {
+		if code := run(t.Context(), &shell{&out, &errs}, strings.Fields(call)); code != exitUsage ||
+			!strings.Contains(errs.String(), "mean") || !strings.Contains(errs.String(), want) {
 			t.Errorf("rookery %s exits with %d: %s", call, code, errs.String())
 		}
 	}
@@ -136,7 +139,8 @@ func TestManualAndCompletion(t *testing.T) {
 	})
 	for _, sh := range []string{"bash", "zsh"} {
 		var out bytes.Buffer
-		if code := run(t.Context(), &shell{&out, io.Discard}, []string{"completion", sh}); code != 0 || !strings.Contains(out.String(), "rookery") {
+		if code := run(t.Context(), &shell{&out, io.Discard}, []string{"completion", sh}); code != 0 ||
+			!strings.Contains(out.String(), "rookery") {
 			t.Errorf("completion %s exits with %d: %d bytes", sh, code, out.Len())
 		}
 	}
@@ -148,7 +152,8 @@ func TestManualAndCompletion(t *testing.T) {
 
 func TestVersionAsAFlag(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), &shell{&out, io.Discard}, []string{"--version"}); code != 0 || !strings.Contains(out.String(), adminapi.BinaryVersion()) {
+	if code := run(t.Context(), &shell{&out, io.Discard}, []string{"--version"}); code != 0 ||
+		!strings.Contains(out.String(), adminapi.BinaryVersion()) {
 		t.Errorf("exits with %d: %q", code, out.String())
 	}
 }
@@ -191,7 +196,8 @@ func TestPortsOfNodes(t *testing.T) {
 }
 
 func TestTimesArePlain(t *testing.T) {
-	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Minute: "1h30m", time.Minute: "1m", 10 * time.Second: "10s", 100 * time.Minute: "1h40m", 10 * time.Hour: "10h"} {
+	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Minute: "1h30m", time.Minute: "1m",
+		10 * time.Second: "10s", 100 * time.Minute: "1h40m", 10 * time.Hour: "10h"} {
 		if got := plainly(d); got != want {
 			t.Errorf("%v reads %s, want %s", d, got, want)
 		}
@@ -202,7 +208,8 @@ func TestHelpIsOneText(t *testing.T) {
 	walk(verbs(&shell{io.Discard, io.Discard}), func(v *cobra.Command) {
 		path := strings.Fields(v.CommandPath())[1:]
 		var texts []string
-		for _, args := range [][]string{append([]string{"help"}, path...), append(slices.Clone(path), "-h"), append(slices.Clone(path), "--help")} {
+		for _, args := range [][]string{append([]string{"help"}, path...), append(slices.Clone(path), "-h"),
+			append(slices.Clone(path), "--help")} {
 			var out, errs bytes.Buffer
 			if code := run(t.Context(), &shell{&out, &errs}, args); code != 0 || errs.Len() > 0 {
 				t.Errorf("rookery %v exits with %d: %s", args, code, errs.String())
@@ -223,7 +230,8 @@ func TestErrorsAsJSON(t *testing.T) {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), &shell{&out, &errs}, args)
 		var e jsonError
-		if err := json.Unmarshal(errs.Bytes(), &e); err != nil || e.Code != code || code == 0 || e.Command != args[0] || e.Error == "" || e.Kind == "" {
+		if err := json.Unmarshal(errs.Bytes(), &e); err != nil || e.Code != code || code == 0 || e.Command != args[0] ||
+			e.Error == "" || e.Kind == "" {
 			t.Errorf("rookery %v exits with %d: %s (%v)", args, code, errs.String(), err)
 		}
 	}

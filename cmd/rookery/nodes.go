@@ -76,7 +76,8 @@ func confirmRemoval(ctx context.Context, a *asking, name string, yes bool) error
 
 func removalWarning(n adminapi.NodeStatus) string {
 	return fmt.Sprintf("Node %s at %s lives: it holds %s and serves %s. Removed, it never comes back, and its directory is to be wiped.\n"+
-		"To give a machine away in good order run first: rookery drain %s", n.Name, n.Address, plural(n.Holds, "replica"), plural(n.Sessions, "session"), n.Name)
+		"To give a machine away in good order run first: rookery drain %s", n.Name, n.Address, plural(n.Holds, "replica"),
+		plural(n.Sessions, "session"), n.Name)
 }
 
 func oneNode(_ *cobra.Command, args []string) error {
@@ -94,7 +95,8 @@ where another node is free to take them. Waits until the node leads nothing and
 holds nothing that can move, and tells how far it is. Replicas without another
 node to go to stay: the node may then be stopped for a while, and removed only
 after another one has joined.`,
-		Example: "  rookery drain mail2 -data /var/lib/rookery", Annotations: exits("3 there is no such node", "4 the drain was taken back meanwhile", "5 the time is over first; the drain goes on"),
+		Example:     "  rookery drain mail2 -data /var/lib/rookery",
+		Annotations: exits("3 there is no such node", "4 the drain was taken back meanwhile", "5 the time is over first; the drain goes on"),
 	}
 	a := s.ask(v.Flags())
 	noWait := v.Flags().Bool("no-wait", false, "do not wait until the node is drained")
@@ -129,7 +131,8 @@ func drain(ctx context.Context, a *asking, name string, timeout time.Duration, w
 	case a.json:
 		return a.line(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
 	case n.Holds > 0:
-		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
+		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it "+
+			"for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
 	default:
 		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
 	}
@@ -167,9 +170,11 @@ func awaitDrained(ctx context.Context, admin *adminapi.Client, name string, prog
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
 			if n.Node == "" {
-				return n, rookery.E("drain", rookery.KindUnavailable, fmt.Errorf("%s drains, and how far it is could not be asked: %w; see rookery status", name, cmp.Or(err, ctx.Err())))
+				return n, rookery.E("drain", rookery.KindUnavailable,
+					fmt.Errorf("%s drains, and how far it is could not be asked: %w; see rookery status", name, cmp.Or(err, ctx.Err())))
 			}
-			return n, rookery.E("drain", rookery.KindUnavailable, fmt.Errorf("%s is not drained yet: it leads %d groups and holds %d replicas; it goes on, see rookery status", name, n.Leads, n.Holds))
+			return n, rookery.E("drain", rookery.KindUnavailable,
+				fmt.Errorf("%s is not drained yet: it leads %d groups and holds %d replicas; it goes on, see rookery status", name, n.Leads, n.Holds))
 		}
 	}
 }

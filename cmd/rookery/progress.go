@@ -36,7 +36,8 @@ func (p *progress) show(done float64, text string) {
 	}
 	done = min(max(done, 0), 1)
 	full := int(done * barWidth)
-	fmt.Fprintf(p.w, "\r\x1b[K[%s%s] %3.0f%% %s  %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*done, p.left(done), text)
+	fmt.Fprintf(p.w, "\r\x1b[K[%s%s] %3.0f%% %s  %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*done,
+		p.left(done), text)
 	p.drawn = true
 }
 

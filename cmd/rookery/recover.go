@@ -51,8 +51,9 @@ type recovering struct {
 func recoverInspectVerb(r *recovering) *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect", Short: "report what a survivor's disk holds", Args: cobra.ExactArgs(0),
-		Example: "  rookery recover inspect -data /var/lib/rookery --json > mail1.json", Annotations: exits("4 the node runs", "6 a damaged disk"),
-		RunE: func(*cobra.Command, []string) error { return recoverInspect(r) },
+		Example:     "  rookery recover inspect -data /var/lib/rookery --json > mail1.json",
+		Annotations: exits("4 the node runs", "6 a damaged disk"),
+		RunE:        func(*cobra.Command, []string) error { return recoverInspect(r) },
 	}
 }
 
@@ -60,10 +61,12 @@ func recoverApplyVerb(r *recovering) *cobra.Command {
 	v := &cobra.Command{
 		Use: "apply REPORT...", Short: "make a survivor's disk a part of the recovered cluster",
 		Example: "  rookery recover apply -data /var/lib/rookery mail1.json mail2.json",
-		Annotations: exits("2 wrong call, or reports that do not fit", "4 nothing to recover, a group without a copy, or disks that changed since the report",
+		Annotations: exits("2 wrong call, or reports that do not fit",
+			"4 nothing to recover, a group without a copy, or disks that changed since the report",
 			"6 a damaged disk"),
 	}
-	margin := v.Flags().Uint("margin", 1_000_000, "how far UIDNEXT jumps in every mailbox: more than the dead nodes can have given since the survivors last heard of them")
+	margin := v.Flags().Uint("margin", 1_000_000,
+		"how far UIDNEXT jumps in every mailbox: more than the dead nodes can have given since the survivors last heard of them")
 	yes := v.Flags().Bool("yes", false, "do not ask")
 	v.RunE = func(_ *cobra.Command, files []string) error {
 		if *margin < 1000 || *margin > 100_000_000 {
@@ -90,7 +93,8 @@ func recoverInspect(s *recovering) error {
 		return s.print(r)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "cluster %s, node %s (%s), epoch %d, generation %s\n\nGROUP\tTERM\tLAST (TERM)\tAPPENDED\tAPPLIED\tCOMMITTED UNTIL\tMEMBERS\n", r.Cluster, r.Name, r.Node, r.Epoch, dash(r.Generation))
+	fmt.Fprintf(w, "cluster %s, node %s (%s), epoch %d, generation %s\n\nGROUP\tTERM\tLAST (TERM)\tAPPENDED\tAPPLIED\tCOMMITTED "+
+		"UNTIL\tMEMBERS\n", r.Cluster, r.Name, r.Node, r.Epoch, dash(r.Generation))
 	for _, g := range r.Groups {
 		if g.Damaged != "" || !g.Here {
 			fmt.Fprintf(w, "%d\tno copy here\t%s\n", g.Group, g.Damaged)
@@ -100,7 +104,8 @@ func recoverInspect(s *recovering) error {
 		for _, m := range g.Servers {
 			members = append(members, string(m.ID))
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d (%d)\t%s\t%d\t%s\t%s\n", g.Group, g.Term, g.Last, g.LastTerm, stamp(g.LastTime), g.Applied, stamp(g.Time), strings.Join(members, " "))
+		fmt.Fprintf(w, "%d\t%d\t%d (%d)\t%s\t%d\t%s\t%s\n", g.Group, g.Term, g.Last, g.LastTerm, stamp(g.LastTime), g.Applied,
+			stamp(g.Time), strings.Join(members, " "))
 	}
 	return w.Flush()
 }
@@ -114,7 +119,8 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 		return err
 	}
 	if pending && len(files) > 0 {
-		return rookery.E("apply recovery", rookery.KindConflict, fmt.Errorf("a recovery was begun here and goes on as it was decided: repeat without reports"))
+		return rookery.E("apply recovery", rookery.KindConflict,
+			fmt.Errorf("a recovery was begun here and goes on as it was decided: repeat without reports"))
 	}
 	if !pending {
 		if p, err = planFrom(files, margin); err != nil {
@@ -144,7 +150,8 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 		return err
 	}
 	if !s.json {
-		_, err = fmt.Fprintf(s.out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then start them.\n", s.data, p.Generation)
+		_, err = fmt.Fprintf(s.out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then "+
+			"start them.\n", s.data, p.Generation)
 	}
 	return err
 }
@@ -158,7 +165,8 @@ func planFrom(files []string, margin uint32) (datadir.RecoveryPlan, error) {
 		}
 		var r datadir.Report
 		if err := json.Unmarshal(b, &r); err != nil || r.Node == "" {
-			return datadir.RecoveryPlan{}, rookery.E("read report", rookery.KindInvalid, fmt.Errorf("%s is no report of rookery recover inspect --json (%v)", name, err))
+			return datadir.RecoveryPlan{}, rookery.E("read report", rookery.KindInvalid,
+				fmt.Errorf("%s is no report of rookery recover inspect --json (%v)", name, err))
 		}
 		reports = append(reports, r)
 	}
@@ -176,11 +184,13 @@ func printPlan(s *shell, p datadir.RecoveryPlan) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s becomes generation %s\n\n", p.Cluster, p.Generation)
 	for _, n := range p.Dead {
-		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", cmp.Or(n.Name, "name not known here"), n.Node, cmp.Or(n.Address, "address not known here"))
+		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", cmp.Or(n.Name, "name not known here"), n.Node,
+			cmp.Or(n.Address, "address not known here"))
 	}
 	fmt.Fprint(w, "\nGROUP\tGOES ON FROM\tLAST ENTRY (TERM)\tAPPENDED\tKNOWN COMMITTED\tWRITTEN AGAIN\n")
 	for _, g := range p.Groups {
-		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm, stamp(g.From.LastTime), g.Keep, stamp(g.Time), g.From.Last-g.Keep)
+		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm,
+			stamp(g.From.LastTime), g.Keep, stamp(g.Time), g.From.Last-g.Keep)
 	}
 	for _, id := range p.Unbegun {
 		fmt.Fprintf(w, "%d\thad not begun\t\t\t\t\n", id)

@@ -20,8 +20,9 @@ rookery help config.
 
 SIGINT and SIGTERM end it cleanly: sessions are told, running commands finish.
 Started on a full disk it waits for room.`,
-		Example:     "  rookery serve -config /etc/rookery/rookery.toml",
-		Annotations: exits("5 the disk turned out to be full at an fsync; a line says so", "6 damaged data", "7 this node was removed from the cluster"),
+		Example: "  rookery serve -config /etc/rookery/rookery.toml",
+		Annotations: exits("5 the disk turned out to be full at an fsync; a line says so", "6 damaged data",
+			"7 this node was removed from the cluster"),
 	}
 	path := v.Flags().String("config", "", "path of the node file")
 	level := v.Flags().String("log-level", "info", "debug, info, warn or error")

@@ -51,7 +51,8 @@ func checkSessions(f *adminapi.SessionFilter) error {
 func sessionListVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "list", Short: "list the sessions on all nodes", Args: cobra.ExactArgs(0),
-		Long:        "Lists the sessions of clients that have signed in, on all nodes or as the flags pick\nthem. Up to 5000 are listed of each node.",
+		Long: "Lists the sessions of clients that have signed in, on all nodes or as the flags pick\nthem. Up to 5000 are " +
+			"listed of each node.",
 		Example:     "  rookery session list -protocol imap -on node2",
 		Annotations: exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),
 	}
@@ -94,13 +95,15 @@ func unasked(nodes []string) error {
 	if len(nodes) == 0 {
 		return nil
 	}
-	return rookery.E("ask all nodes", rookery.KindUnavailable, fmt.Errorf("no answer from %s: its sessions are not known here", strings.Join(nodes, ", ")))
+	return rookery.E("ask all nodes", rookery.KindUnavailable,
+		fmt.Errorf("no answer from %s: its sessions are not known here", strings.Join(nodes, ", ")))
 }
 
 func sessionEndVerb(a *asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "end", Short: "end sessions on all nodes", Args: cobra.ExactArgs(0),
-		Long: "Ends the sessions that the flags pick, on all nodes: each after the command that\nruns, and after 10 seconds at the latest. Who may sign in can do so again at once:\n" +
+		Long: "Ends the sessions that the flags pick, on all nodes: each after the command that\nruns, and after 10 seconds at the " +
+			"latest. Who may sign in can do so again at once:\n" +
 			"disable the account in the directory first.",
 		Example:     "  rookery session end -account alice@example.com\n  rookery session end -id k3j5m2p7q4r6s",
 		Annotations: exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),

@@ -53,9 +53,11 @@ with exit code 0: in place on a terminal, else one table after the other; with
 
 func statusTable(s *shell, st adminapi.Status) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tSTATE\tALIVE\tUP\tLEADS\tHOLDS\tSESSIONS\tDISK\n", st.Cluster, st.Settings, st.Name)
+	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tSTATE\tALIVE\tUP\tLEADS\tHOLDS\tSESSIONS\tDISK\n",
+		st.Cluster, st.Settings, st.Name)
 	for _, n := range st.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, n.Address, n.State, alive(n), uptime(n), n.Leads, n.Holds, n.Sessions, dash(n.Disk))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, n.Address, n.State, alive(n), uptime(n), n.Leads, n.Holds,
+			n.Sessions, dash(n.Disk))
 	}
 	fmt.Fprint(w, "\nGROUP\tLEADER\tMEMBERS (ENTRIES BEHIND)\tLAST\tUNPACKED\n")
 	for _, g := range st.Groups {
@@ -76,7 +78,8 @@ func statusTable(s *shell, st adminapi.Status) error {
 	}
 	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
 	printStored(w, st)
-	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets, st.Reads.Bytes>>20)
+	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets,
+		st.Reads.Bytes>>20)
 	if st.Store != "" {
 		fmt.Fprintf(w, "object store: %s\n", st.Store)
 	}

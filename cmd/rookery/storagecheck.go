@@ -158,7 +158,8 @@ func (c *checkCall) advice() string {
 	text := fmt.Sprintf("%d bodies that mail needs are damaged in the object store", left)
 	switch {
 	case copied == 0:
-		return text + "; no good copy of them was found: bring the objects back by what the store offers (versions, replicas) or restore the mail from a backup"
+		return text + "; no good copy of them was found: bring the objects back by what the store offers (versions, replicas) or " +
+			"restore the mail from a backup"
 	case c.repair:
 		return text + "; check again with -repair"
 	}
@@ -239,6 +240,7 @@ func (c *checkCall) finish() error {
 		return c.line(map[string]checkResult{"result": c.result})
 	}
 	r := c.result
-	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, %d mended\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings, r.Damaged, r.Mended)
+	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, "+
+		"%d mended\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings, r.Damaged, r.Mended)
 	return err
 }

@@ -33,7 +33,8 @@ keep an account from being erased.`,
 		},
 		&cobra.Command{
 			Use: "release NAME", Short: "take a hold back; what only it kept is deleted from then on", Args: cobra.ExactArgs(1),
-			Example: "  rookery storage hold release case-7", Annotations: exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
+			Example:     "  rookery storage hold release case-7",
+			Annotations: exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
 			RunE: func(c *cobra.Command, args []string) error {
 				x, err := h.admin().ReleaseHold(c.Context(), args[0])
 				return h.answer(x, err, args[0], "released", "is still kept")
@@ -102,7 +103,9 @@ func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not strin
 		_, err = fmt.Fprintf(h.out, "%s: %s in %d groups\n", name, done, len(a.Groups))
 	}
 	if err == nil && len(a.Pending) > 0 {
-		err = rookery.E("hold", rookery.KindUnavailable, fmt.Errorf("it is recorded but %s in groups %v, which did not answer; it follows by itself, see: rookery storage hold list", not, a.Pending))
+		err = rookery.E("hold", rookery.KindUnavailable,
+			fmt.Errorf("it is recorded but %s in groups %v, which did not answer; it follows by itself, see: rookery storage hold list",
+				not, a.Pending))
 	}
 	return err
 }

@@ -140,7 +140,8 @@ func (c *rebuildCall) run(out string, read func() error) (err error) {
 	case c.result.Lost > 0:
 		return rookery.E("rebuild index", rookery.KindDamaged, fmt.Errorf("%d packs gave nothing", c.result.Lost))
 	case len(c.bodies) > c.result.Mended:
-		return rookery.E("rebuild index", rookery.KindDamaged, fmt.Errorf("%d bodies are not where the state says, %d of them were mended", len(c.bodies), c.result.Mended))
+		return rookery.E("rebuild index", rookery.KindDamaged,
+			fmt.Errorf("%d bodies are not where the state says, %d of them were mended", len(c.bodies), c.result.Mended))
 	}
 	return nil
 }

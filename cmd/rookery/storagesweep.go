@@ -69,7 +69,8 @@ func (c *sweepCall) finish(act bool) error {
 	if c.json {
 		return c.line(map[string]pack.Swept{"result": r})
 	}
-	fmt.Fprintf(c.out, "%d objects: %d orphans (%d KiB), %d too young to tell, %d of others; %d abandoned uploads\n", r.Objects, r.Orphans, r.Bytes>>10, r.Young, r.Foreign, r.Uploads)
+	fmt.Fprintf(c.out, "%d objects: %d orphans (%d KiB), %d too young to tell, %d of others; %d abandoned uploads\n", r.Objects,
+		r.Orphans, r.Bytes>>10, r.Young, r.Foreign, r.Uploads)
 	switch {
 	case act:
 		fmt.Fprintf(c.out, "%d objects deleted, %d uploads aborted\n", r.Deleted, r.Aborted)
@@ -77,7 +78,8 @@ func (c *sweepCall) finish(act bool) error {
 		fmt.Fprint(c.out, "nothing was deleted; to delete them: rookery storage sweep -delete\n")
 	}
 	if r.UploadsHidden {
-		fmt.Fprint(c.out, "the credentials may not list uploads: abandoned ones stay; allow s3:ListBucketMultipartUploads or set a lifecycle rule\n")
+		fmt.Fprint(c.out, "the credentials may not list uploads: abandoned ones stay; allow s3:ListBucketMultipartUploads or set a "+
+			"lifecycle rule\n")
 	}
 	if r.More {
 		fmt.Fprint(c.out, "there are more than one sweep takes: sweep again\n")

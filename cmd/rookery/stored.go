@@ -23,7 +23,8 @@ func printStored(w io.Writer, st adminapi.Status) {
 			unknown++
 		}
 	}
-	fmt.Fprintf(w, "store: %d packs, %d MiB needed, %d MiB waste in them; %d dead packs, %d MiB, %d MiB deletable", t.Packs, t.Live>>20, t.Waste>>20, t.Dead, t.DeadBytes>>20, t.Deletable>>20)
+	fmt.Fprintf(w, "store: %d packs, %d MiB needed, %d MiB waste in them; %d dead packs, %d MiB, %d MiB deletable", t.Packs,
+		t.Live>>20, t.Waste>>20, t.Dead, t.DeadBytes>>20, t.Deletable>>20)
 	if unknown > 0 {
 		fmt.Fprintf(w, " (%d groups without a replica here are not counted)", unknown)
 	}

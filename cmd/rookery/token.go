@@ -26,7 +26,8 @@ secret until it is used.`,
 		if a.json {
 			return a.print(i)
 		}
-		_, err = fmt.Fprintf(s.out, "On the new machine, within %s:\n\n  ROOKERY_TOKEN=%s \\\n    rookery join -config /etc/rookery/rookery.toml %s\n", plainly(*valid), i.Token, strings.Join(i.Addresses, " "))
+		_, err = fmt.Fprintf(s.out, "On the new machine, within %s:\n\n  ROOKERY_TOKEN=%s \\\n    rookery join -config "+
+			"/etc/rookery/rookery.toml %s\n", plainly(*valid), i.Token, strings.Join(i.Addresses, " "))
 		return err
 	}
 	return v

@@ -29,7 +29,8 @@ type upgradeStatus struct {
 }
 
 func upgradeVerb(s *shell) *cobra.Command {
-	v := &cobra.Command{Use: "upgrade", Short: "see and finish a rolling upgrade", Long: upgradeLong, Example: "  rookery upgrade status -data /var/lib/rookery"}
+	v := &cobra.Command{Use: "upgrade", Short: "see and finish a rolling upgrade", Long: upgradeLong,
+		Example: "  rookery upgrade status -data /var/lib/rookery"}
 	a := s.ask(v.PersistentFlags())
 	show := func(ctx context.Context) error {
 		st, err := a.admin().Status(ctx)
@@ -88,7 +89,8 @@ func printUpgrade(s *asking, u upgradeStatus) error {
 		case len(u.Behind) > 0:
 			fmt.Fprintf(w, "behind version %d: %v\nevery node may still go back\n", u.Next, u.Behind)
 		case u.Rollback:
-			fmt.Fprintf(w, "every node reads version %d; finalising allows %d kinds of commands; until then every node may go back\n", u.Next, len(u.Enables))
+			fmt.Fprintf(w, "every node reads version %d; finalising allows %d kinds of commands; until then every node may go back\n",
+				u.Next, len(u.Enables))
 		default:
 			fmt.Fprint(w, "nothing to finalise\n")
 		}

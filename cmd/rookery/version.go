@@ -13,7 +13,8 @@ import (
 func versionVerb(s *shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.ExactArgs(0), Annotations: exits(),
-		Long:    "Prints the version of the binary, of the Go it was built with, and of the\nhighest commands it reads (see rookery help upgrade).",
+		Long: "Prints the version of the binary, of the Go it was built with, and of the\nhighest commands it reads (see rookery " +
+			"help upgrade).",
 		Example: "  rookery version",
 	}
 	asJSON := v.Flags().Bool("json", false, "print JSON")

@@ -101,7 +101,8 @@ func (p *painter) paint(text string, raw bool) error {
 	if len(lines) > rows-1 && rows > 2 {
 		// What is wrong stands at the end; the middle can be missed.
 		keep := (rows - 2) / 2
-		lines = append(append(lines[:keep:keep], fmt.Sprintf("... %d lines; make the window higher", len(lines)-(rows-2))), lines[len(lines)-(rows-2-keep):]...)
+		lines = append(append(lines[:keep:keep], fmt.Sprintf("... %d lines; make the window higher", len(lines)-(rows-2))),
+			lines[len(lines)-(rows-2-keep):]...)
 	}
 	for _, l := range lines {
 		if r := []rune(l); len(r) > columns && columns > 0 {

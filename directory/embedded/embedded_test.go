@@ -44,9 +44,11 @@ func dial(t testing.TB, s *Server, dn, password string) *goldap.Conn {
 func filled(t testing.TB) *Server {
 	s := open(t, Options{})
 	err := s.AddUser(
-		User{UID: "alice", Name: "Alice Ångström", Password: "secret", Mail: "alice@example.test", Aliases: []string{"a.smith@example.test"}, Quota: 1 << 30,
+		User{UID: "alice", Name: "Alice Ångström", Password: "secret", Mail: "alice@example.test",
+			Aliases: []string{"a.smith@example.test"}, Quota: 1 << 30,
 			Extra: map[string][]string{"uidNumber": {"1000"}, "description": {"first  of   many", "(x*y)\\z"}}},
-		User{UID: "bob", Name: "Bob Test", Password: "secret", Mail: "bob@example.test", Disabled: true, Extra: map[string][]string{"uidNumber": {"200"}, "userAccountControl": {"514"}}},
+		User{UID: "bob", Name: "Bob Test", Password: "secret", Mail: "bob@example.test", Disabled: true,
+			Extra: map[string][]string{"uidNumber": {"200"}, "userAccountControl": {"514"}}},
 		User{UID: "carol", Name: "Carol", Mail: "carol@example.test"},
 	)
 	if err != nil {
@@ -166,7 +168,8 @@ func TestAttributeSelection(t *testing.T) {
 func TestBindAndRights(t *testing.T) {
 	s := filled(t)
 	anonymous := dial(t, s, "", "")
-	if _, err := anonymous.Search(goldap.NewSearchRequest(s.Base(), 2, 0, 0, 0, false, "(uid=*)", nil, nil)); !goldap.IsErrorWithCode(err, goldap.LDAPResultInsufficientAccessRights) {
+	if _, err := anonymous.Search(goldap.NewSearchRequest(s.Base(), 2, 0, 0, 0, false, "(uid=*)", nil,
+		nil)); !goldap.IsErrorWithCode(err, goldap.LDAPResultInsufficientAccessRights) {
 		t.Errorf("anonymous search: %v", err)
 	}
 	r, err := anonymous.Search(goldap.NewSearchRequest("", 0, 0, 0, 0, false, "(objectClass=*)", []string{"namingContexts"}, nil))
@@ -247,7 +250,8 @@ func TestFileKeepsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.ldif")
 	s := open(t, Options{Path: path})
 	odd := " begins with a blank, ümlaut\nand a line break, " + strings.Repeat("long ", 100)
-	if err := s.AddUser(User{UID: "dörte, the+first", Password: "secret", Mail: "d@example.test", Extra: map[string][]string{"description": {odd}, "jpegPhoto": {"\xff\x00\xfe"}}}); err != nil {
+	if err := s.AddUser(User{UID: "dörte, the+first", Password: "secret", Mail: "d@example.test",
+		Extra: map[string][]string{"description": {odd}, "jpegPhoto": {"\xff\x00\xfe"}}}); err != nil {
 		t.Fatal(err)
 	}
 	svc, err := s.AddService("mail", "svc")
@@ -264,7 +268,8 @@ func TestFileKeepsEverything(t *testing.T) {
 	if err := c.Add(add); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Del(goldap.NewDelRequest("ou=people,dc=example,dc=test", nil)); !goldap.IsErrorWithCode(err, goldap.LDAPResultNotAllowedOnNonLeaf) {
+	if err := c.Del(goldap.NewDelRequest("ou=people,dc=example,dc=test", nil)); !goldap.IsErrorWithCode(err,
+		goldap.LDAPResultNotAllowedOnNonLeaf) {
 		t.Errorf("deleting a branch: %v", err)
 	}
 	before := dump(s)

@@ -60,7 +60,8 @@ func TestRefusedServicePasswordRests(t *testing.T) {
 		elected bool
 		binds   int
 	}{
-		{0, false, 1}, {4 * time.Minute, true, 0}, {2 * time.Minute, false, 0}, {0, true, 1}, {9 * time.Minute, true, 0}, {2 * time.Minute, true, 1},
+		{0, false, 1}, {4 * time.Minute, true, 0}, {2 * time.Minute, false, 0}, {0, true, 1}, {9 * time.Minute, true, 0},
+		{2 * time.Minute, true, 1},
 		{time.Hour, true, 1}, {time.Hour, true, 1},
 	} {
 		if elected = c.elected; try(c.after) != c.binds {

@@ -41,7 +41,8 @@ func benchmarkDirectory(b *testing.B, d *Directory) {
 func BenchmarkEmbedded(b *testing.B) {
 	var more []embedded.User
 	for i := range 500 {
-		more = append(more, embedded.User{UID: fmt.Sprintf("u%04d", i), Password: "secret", Mail: fmt.Sprintf("u%04d@example.test", i), Aliases: []string{fmt.Sprintf("alias%d@example.test", i)}})
+		more = append(more, embedded.User{UID: fmt.Sprintf("u%04d", i), Password: "secret",
+			Mail: fmt.Sprintf("u%04d@example.test", i), Aliases: []string{fmt.Sprintf("alias%d@example.test", i)}})
 	}
 	s := inProcess(b, embedded.Options{}, more...)
 	benchmarkDirectory(b, openDirectory(b, embeddedConfig(s)))

@@ -122,7 +122,8 @@ func TestWrongBaseIsNotNobody(t *testing.T) {
 	c := impatient(embeddedConfig(s))
 	c.Base = "ou=gone,dc=example,dc=test"
 	d := openDirectory(t, c)
-	if _, err := d.Recipient(t.Context(), address(t, "alice@example.test")); !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "base ou=gone") {
+	if _, err := d.Recipient(t.Context(), address(t, "alice@example.test")); !rookery.Is(err, rookery.KindUnavailable) ||
+		!strings.Contains(err.Error(), "base ou=gone") {
 		t.Errorf("%v", err)
 	}
 }
@@ -132,7 +133,8 @@ func TestServiceAccountTroubleIsNotTheUsers(t *testing.T) {
 	c := impatient(embeddedConfig(s))
 	c.Password = "old"
 	d := openDirectory(t, c)
-	if _, err := d.Authenticate(t.Context(), "alice", "secret"); !rookery.Is(err, rookery.KindUnavailable) || !strings.Contains(err.Error(), "bind_dn") {
+	if _, err := d.Authenticate(t.Context(), "alice", "secret"); !rookery.Is(err, rookery.KindUnavailable) ||
+		!strings.Contains(err.Error(), "bind_dn") {
 		t.Errorf("%v", err)
 	}
 }

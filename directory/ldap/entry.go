@@ -40,11 +40,12 @@ func (p *profile) entry(id string, e *goldap.Entry, now time.Time) (found, error
 		return f, err
 	}
 	f.entry = directory.Entry{
-		Key:         id + "/" + key,
-		DN:          e.DN,
-		Quota:       p.quota(e),
-		Host:        value(e, p.Host),
-		ForwardOnly: slices.ContainsFunc(e.GetEqualFoldAttributeValues("deliveryMode"), func(s string) bool { return strings.EqualFold(s, "nolocal") }),
+		Key:   id + "/" + key,
+		DN:    e.DN,
+		Quota: p.quota(e),
+		Host:  value(e, p.Host),
+		ForwardOnly: slices.ContainsFunc(e.GetEqualFoldAttributeValues("deliveryMode"),
+			func(s string) bool { return strings.EqualFold(s, "nolocal") }),
 	}
 	p.addresses(e, &f.entry)
 	for _, attr := range p.Login {

@@ -91,7 +91,8 @@ func (w *windows) find(rw *gldap.ResponseWriter, r *gldap.Request) {
 	switch {
 	case m.BaseDN == "":
 		rw.Write(r.NewSearchResponseEntry("", gldap.WithAttributes(map[string][]string{
-			"supportedCapabilities": {"1.2.840.113556.1.4.800"}, "defaultNamingContext": {"DC=corp,DC=test"}, "configurationNamingContext": {"CN=Configuration,DC=corp,DC=test"},
+			"supportedCapabilities": {"1.2.840.113556.1.4.800"}, "defaultNamingContext": {"DC=corp,DC=test"},
+			"configurationNamingContext": {"CN=Configuration,DC=corp,DC=test"},
 		})))
 	case strings.HasPrefix(m.BaseDN, "CN=Partitions"):
 		rw.Write(r.NewSearchResponseEntry("CN=CORP,"+m.BaseDN, gldap.WithAttributes(map[string][]string{"nETBIOSName": {"CORP"}})))
@@ -192,7 +193,8 @@ func TestCausesOfRefusals(t *testing.T) {
 		err  error
 		told directory.Cause
 	}{
-		{behera(goldap.BeheraChangeAfterReset), nil, directory.CauseExpired}, {behera(goldap.BeheraPasswordExpired), refused, directory.CauseExpired},
+		{behera(goldap.BeheraChangeAfterReset), nil, directory.CauseExpired},
+		{behera(goldap.BeheraPasswordExpired), refused, directory.CauseExpired},
 		{behera(goldap.BeheraAccountLocked), refused, directory.CauseNone}, {behera(goldap.BeheraAccountLocked), nil, directory.CauseLocked},
 		{vchu, nil, directory.CauseExpired}, {vchu, refused, directory.CauseExpired}, {nil, refused, directory.CauseNone},
 	} {

@@ -118,7 +118,8 @@ func (s *server) detect(ctx context.Context, root *goldap.Entry) error {
 func (s *server) netbiosNames(ctx context.Context, root *goldap.Entry) []string {
 	partitions := "CN=Partitions," + root.GetAttributeValue("configurationNamingContext")
 	filter := "(&(objectClass=crossRef)(nCName=" + goldap.EscapeFilter(root.GetAttributeValue("defaultNamingContext")) + "))"
-	res, err := s.searchAs(ctx, forSignIns, goldap.NewSearchRequest(partitions, goldap.ScopeSingleLevel, goldap.NeverDerefAliases, 10, 5, false,
+	res, err := s.searchAs(ctx, forSignIns, goldap.NewSearchRequest(partitions, goldap.ScopeSingleLevel, goldap.NeverDerefAliases,
+		10, 5, false,
 		filter, []string{"nETBIOSName"}, nil), true)
 	if err != nil {
 		s.d.logger.Warn(`cannot learn the domain's NetBIOS name: DOMAIN\user logins need the prefixes setting`, "error", err)

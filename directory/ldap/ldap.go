@@ -78,7 +78,8 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Directory, err
 
 // assemble makes a directory that nothing watches yet.
 func assemble(cfg Config, logger *slog.Logger) (*Directory, error) {
-	d := &Directory{cfg: cfg, logger: logger.With("directory", cfg.Name), now: time.Now, account: newServiceAccount(), revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
+	d := &Directory{cfg: cfg, logger: logger.With("directory", cfg.Name), now: time.Now, account: newServiceAccount(),
+		revived: make(chan struct{}), probes: make(chan bool, len(cfg.URLs))}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	for _, u := range cfg.URLs {
 		s, err := newServer(d, u)
@@ -208,7 +209,8 @@ func (d *Directory) deadline(ctx context.Context) (context.Context, context.Canc
 // lookup searches for exactly one entry that truly is what was asked for:
 // servers match more loosely than mail does (Active Directory ignores
 // accents), so each hit is checked.
-func (d *Directory) lookup(ctx context.Context, of share, op, what string, filter func(*profile) string, fits func(*found) bool) (found, error) {
+func (d *Directory) lookup(ctx context.Context, of share, op, what string, filter func(*profile) string,
+	fits func(*found) bool) (found, error) {
 	ctx, cancel := d.deadline(ctx)
 	defer cancel()
 	var hits []found
@@ -239,7 +241,8 @@ func (d *Directory) lookup(ctx context.Context, of share, op, what string, filte
 	case len(hits) > 1:
 		d.logger.Error("two directory entries claim one name: mail and logins for it are deferred until one gives it up",
 			"name", what, "dn", hits[0].dn, "other", hits[1].dn)
-		return found{}, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s is claimed by %s and by %s: remove it from one", what, hits[0].dn, hits[1].dn))
+		return found{}, rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("%s is claimed by %s and by %s: remove it from one", what, hits[0].dn, hits[1].dn))
 	}
 	return hits[0], nil
 }
@@ -257,7 +260,8 @@ func (d *Directory) watchSpeed(s *server, p *profile, took time.Duration) {
 	if last := d.slowSaid.Load(); now-last < 60 || !d.slowSaid.CompareAndSwap(last, now) {
 		return
 	}
-	d.logger.Warn("directory look-ups are slow: index every one of these attributes for equality, or leave unused ones out of the attributes setting",
+	d.logger.Warn("directory look-ups are slow: index every one of these attributes for equality, or leave unused ones out of the "+
+		"attributes setting",
 		"server", s.url, "took", took, "attributes", slices.Concat([]string{p.Mail, p.Proxy}, p.Aliases, p.Login, p.Principal))
 }
 

@@ -124,7 +124,8 @@ func TestFreezeUnderLoad(t *testing.T) {
 			}
 			second.freeze()
 			start := time.Now()
-			if _, err := d.Authenticate(t.Context(), "alice", "wrong"); !rookery.Is(err, rookery.KindUnavailable) || time.Since(start) > c.Deadline+time.Minute {
+			if _, err := d.Authenticate(t.Context(), "alice", "wrong"); !rookery.Is(err, rookery.KindUnavailable) ||
+				time.Since(start) > c.Deadline+time.Minute {
 				t.Errorf("both frozen: %v after %v", err, time.Since(start))
 			}
 			first.thaw()

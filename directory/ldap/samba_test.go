@@ -87,7 +87,8 @@ func sambaLogins(t *testing.T, d *Directory) {
 	for range 5 {
 		d.Authenticate(t.Context(), "frank", "wrong!")
 	}
-	if _, err := d.Authenticate(t.Context(), "frank", good); !rookery.Is(err, rookery.KindDisabled) || !strings.Contains(err.Error(), "locked") {
+	if _, err := d.Authenticate(t.Context(), "frank", good); !rookery.Is(err, rookery.KindDisabled) ||
+		!strings.Contains(err.Error(), "locked") {
 		t.Errorf("locked out: %v", err)
 	}
 }
@@ -97,7 +98,8 @@ func sambaRecipients(t *testing.T, d *Directory) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(alice.Key) != len("corp/")+32 || alice.Login != "alice" || len(alice.Addresses) != 3 || alice.Primary.String() != "alice@example.test" {
+	if len(alice.Key) != len("corp/")+32 || alice.Login != "alice" || len(alice.Addresses) != 3 ||
+		alice.Primary.String() != "alice@example.test" {
 		t.Errorf("alice is %+v", alice)
 	}
 	for a, want := range map[string]string{

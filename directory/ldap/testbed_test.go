@@ -119,7 +119,8 @@ func inProcess(t testing.TB, o embedded.Options, more ...embedded.User) *embedde
 	}
 	t.Cleanup(func() { s.Close() })
 	users := append([]embedded.User{
-		{UID: "alice", Name: "Alice Test", Password: "secret", Mail: "alice@example.test", Aliases: []string{"a.smith@example.test", "postmaster@example.test"}, Quota: 1 << 30},
+		{UID: "alice", Name: "Alice Test", Password: "secret", Mail: "alice@example.test",
+			Aliases: []string{"a.smith@example.test", "postmaster@example.test"}, Quota: 1 << 30},
 		{UID: "bob", Name: "Bob Test", Password: "secret", Mail: "bob@example.test", Disabled: true},
 		{UID: "frank", Password: "secret", Mail: "frank@example.test"},
 	}, more...)

@@ -73,7 +73,8 @@ func explainTLS(err error) error {
 	var host x509.HostnameError
 	switch {
 	case errors.As(err, &host) && len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
-		mend = fmt.Sprintf("the certificate has only a common name (%q) and no subjectAltName, which is not accepted: issue it anew with the server's name", leaf.Subject.CommonName)
+		mend = fmt.Sprintf("the certificate has only a common name (%q) and no subjectAltName, which is not accepted: issue it anew "+
+			"with the server's name", leaf.Subject.CommonName)
 	case errors.As(err, &host):
 		mend = fmt.Sprintf("it is for %v %v: use such a name in urls", leaf.DNSNames, leaf.IPAddresses)
 	}

@@ -73,7 +73,8 @@ func greet(ctx context.Context, op string, cfg Config, stranger bool) (g Greetin
 // themselves: their configuration, their monitor, their log of changes.
 func holdsPeople(base string) bool {
 	switch first, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(base, " ", "")), ","); first {
-	case "cn=accesslog", "cn=config", "cn=monitor", "cn=changelog", "cn=schema", "cn=subschema", "cn=configuration", "dc=domaindnszones", "dc=forestdnszones":
+	case "cn=accesslog", "cn=config", "cn=monitor", "cn=changelog", "cn=schema", "cn=subschema", "cn=configuration",
+		"dc=domaindnszones", "dc=forestdnszones":
 		return false
 	}
 	return true

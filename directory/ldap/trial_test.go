@@ -24,7 +24,8 @@ func TestTLSMendNamesKeysThatExist(t *testing.T) {
 	leaf := &x509.Certificate{DNSNames: []string{"ldap.example.com"}}
 	err := explainTLS(&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{leaf},
 		Err: x509.HostnameError{Certificate: leaf, Host: "ldap"}})
-	if text := err.Error(); strings.Contains(text, "fingerprints") || strings.Contains(text, "server_name") || strings.Contains(text, "ca_file") ||
+	if text := err.Error(); strings.Contains(text, "fingerprints") || strings.Contains(text, "server_name") ||
+		strings.Contains(text, "ca_file") ||
 		!strings.Contains(text, "[ldap.example.com]") || !strings.Contains(text, "fingerprint = \"") {
 		t.Errorf("%s", text)
 	}

@@ -38,7 +38,8 @@ type recipient struct {
 }
 
 // Deliver has a message judged, files it for all its recipients, and returns nil
-// when a quorum has it. A message that is not to be filed gives *policy.Refusal; one that is judged to be junk goes to the account's mailbox of
+// when a quorum has it. A message that is not to be filed gives *policy.Refusal; one that is
+// judged to be junk goes to the account's mailbox of
 // the role \Junk. Recipients in further groups get theirs shortly after, through
 // a durable item of the queue committed with the message.
 //
@@ -98,8 +99,10 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 	if err != nil {
 		return err
 	}
-	d.o.Logger.Info("message accepted", "protocol", "smtp", "session", r.Session, "id", r.ID, "from", listen.ForLog(r.From), "to", toForLog(r.Recipients),
-		"message_id", listen.ForLog(messageID), "role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email", cmd.Email, "groups", len(groups),
+	d.o.Logger.Info("message accepted", "protocol", "smtp", "session", r.Session, "id", r.ID, "from", listen.ForLog(r.From), "to",
+		toForLog(r.Recipients),
+		"message_id", listen.ForLog(messageID), "role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email",
+		cmd.Email, "groups", len(groups),
 		"ms", time.Since(began).Milliseconds())
 	return nil
 }

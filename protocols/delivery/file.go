@@ -31,7 +31,8 @@ func (d *Deliverer) judge(ctx context.Context, r Request) (head []byte, role str
 	}
 	role, can := roles[v.Action]
 	if !can {
-		return nil, "", rookery.E("judge message", rookery.KindUnavailable, fmt.Errorf("a message cannot be filed with the verdict %v yet", v.Action))
+		return nil, "", rookery.E("judge message", rookery.KindUnavailable,
+			fmt.Errorf("a message cannot be filed with the verdict %v yet", v.Action))
 	}
 	head = r.Trace[:len(r.Trace):len(r.Trace)]
 	for _, f := range v.Add {

@@ -37,7 +37,8 @@ func TestJunkGoesToTheJunkMailbox(t *testing.T) {
 	if _, _, err := without.Apply(t.Context(), &command.DeleteMailbox{Account: without.ID(), Name: "Junk Email"}); err != nil {
 		t.Fatal(err)
 	}
-	req := delivery.Request{From: "x@example.org", ID: "id", Spool: r.spool("a: b\r\n\r\nx\r\n"), Judge: verdict{v: policy.Verdict{Action: policy.Junk}}}
+	req := delivery.Request{From: "x@example.org", ID: "id", Spool: r.spool("a: b\r\n\r\nx\r\n"),
+		Judge: verdict{v: policy.Verdict{Action: policy.Junk}}}
 	defer req.Spool.Close()
 	for _, a := range []*account.Account{here, there, without} {
 		req.Recipients = append(req.Recipients, delivery.Recipient{Account: a.ID()})

@@ -41,7 +41,9 @@ func (towns) Ensure(_ context.Context, owner rookery.Owner, quota int64) (id roo
 }
 
 func TestRoute(t *testing.T) {
-	r := &delivery.Router{Directory: towns{}, Accounts: towns{}, Postmaster: func() rookery.Address { return rookery.Address{Local: "boss", Domain: "example.com"} }, DefaultQuota: func() int64 { return 7 }}
+	r := &delivery.Router{Directory: towns{}, Accounts: towns{},
+		Postmaster:   func() rookery.Address { return rookery.Address{Local: "boss", Domain: "example.com"} },
+		DefaultQuota: func() int64 { return 7 }}
 	var here, boss rookery.AccountID
 	copy(here[:], "here")
 	copy(boss[:], "boss")

@@ -33,7 +33,8 @@ func (d *Deliverer) budget(group rookery.GroupID) *semaphore.Weighted {
 }
 
 // applyBody is apply for commands that carry size bytes of a body.
-func (d *Deliverer) applyBody(ctx context.Context, group rookery.GroupID, c command.Command, size int) (command.Result, rookery.LogIndex, error) {
+func (d *Deliverer) applyBody(ctx context.Context, group rookery.GroupID, c command.Command,
+	size int) (command.Result, rookery.LogIndex, error) {
 	if size > smallBody {
 		b := d.budget(group)
 		if err := b.Acquire(ctx, int64(size)); err != nil {

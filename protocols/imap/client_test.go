@@ -63,10 +63,13 @@ func TestLibraryClient(t *testing.T) {
 	if sel.NumMessages != 2 || sel.HighestModSeq == 0 || sel.UIDNext != 3 {
 		t.Errorf("%+v", sel)
 	}
-	msgs := must(c.Fetch(imaplib.SeqSetNum(1, 2), &imaplib.FetchOptions{Envelope: true, Flags: true, InternalDate: true, RFC822Size: true, UID: true, ModSeq: true,
-		BodyStructure: &imaplib.FetchItemBodyStructure{Extended: true}, BodySection: []*imaplib.FetchItemBodySection{{Peek: true, Part: []int{2, 1}}},
-		BinarySection: []*imaplib.FetchItemBinarySection{{Peek: true, Part: []int{1}}}}).Collect())(t)
-	if len(msgs) != 2 || msgs[0].Envelope.Subject != "Grüße" || msgs[0].InternalDate.Unix() != 1e9 || msgs[1].Envelope.From[0].Addr() != "ann@example.org" {
+	msgs := must(c.Fetch(imaplib.SeqSetNum(1, 2),
+		&imaplib.FetchOptions{Envelope: true, Flags: true, InternalDate: true, RFC822Size: true, UID: true, ModSeq: true,
+			BodyStructure: &imaplib.FetchItemBodyStructure{Extended: true},
+			BodySection:   []*imaplib.FetchItemBodySection{{Peek: true, Part: []int{2, 1}}},
+			BinarySection: []*imaplib.FetchItemBinarySection{{Peek: true, Part: []int{1}}}}).Collect())(t)
+	if len(msgs) != 2 || msgs[0].Envelope.Subject != "Grüße" || msgs[0].InternalDate.Unix() != 1e9 ||
+		msgs[1].Envelope.From[0].Addr() != "ann@example.org" {
 		t.Errorf("%+v", msgs)
 	}
 	parts := 0
@@ -80,18 +83,21 @@ func TestLibraryClient(t *testing.T) {
 	if got := msgs[0].BinarySection[0].Bytes; string(got) != "Gr\xfc\xdfe aus K\xf6ln" {
 		t.Errorf("%q", got)
 	}
-	found := must(c.UIDSearch(&imaplib.SearchCriteria{Text: []string{"inner"}}, &imaplib.SearchOptions{ReturnAll: true, ReturnCount: true}).Wait())(t)
+	found := must(c.UIDSearch(&imaplib.SearchCriteria{Text: []string{"inner"}},
+		&imaplib.SearchOptions{ReturnAll: true, ReturnCount: true}).Wait())(t)
 	if found.Count != 1 || len(found.AllUIDs()) != 1 {
 		t.Errorf("%+v", found)
 	}
-	if err := c.Store(imaplib.SeqSetNum(1), &imaplib.StoreFlags{Op: imaplib.StoreFlagsAdd, Flags: []imaplib.Flag{imaplib.FlagSeen}}, nil).Close(); err != nil {
+	if err := c.Store(imaplib.SeqSetNum(1), &imaplib.StoreFlags{Op: imaplib.StoreFlagsAdd,
+		Flags: []imaplib.Flag{imaplib.FlagSeen}}, nil).Close(); err != nil {
 		t.Fatal(err)
 	}
 	if d := must(c.Copy(imaplib.SeqSetNum(1, 2), "Archive").Wait())(t); len(d.DestUIDs) == 0 {
 		t.Errorf("%+v", d)
 	}
 	must(c.Move(imaplib.SeqSetNum(2), "Deleted Items").Wait())(t)
-	list := must(c.List("", "*", &imaplib.ListOptions{ReturnStatus: &imaplib.StatusOptions{NumMessages: true, Size: true}, ReturnSpecialUse: true}).Collect())(t)
+	list := must(c.List("", "*", &imaplib.ListOptions{ReturnStatus: &imaplib.StatusOptions{NumMessages: true, Size: true},
+		ReturnSpecialUse: true}).Collect())(t)
 	for _, l := range list {
 		if l.Mailbox == "Archive" && (l.Status == nil || *l.Status.NumMessages != 2) {
 			t.Errorf("%+v", l)
@@ -156,7 +162,8 @@ func TestOutlookTrace(t *testing.T) {
 	has(t, c.ok("UID FETCH 1 (UID BODY.PEEK[HEADER])"), "BODY[HEADER] {", "Subject:")
 	has(t, c.ok("UID FETCH 1 (UID BODY.PEEK[])"), "BODY[] {")
 	has(t, c.ok("UID FETCH 1 (RFC822.PEEK)"), "RFC822 {")
-	has(t, c.ok("UID FETCH 1:3,7:9 (UID FLAGS INTERNALDATE ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (REFERENCES THREAD-TOPIC)])"), "BODY[HEADER.FIELDS (REFERENCES THREAD-TOPIC)] {2}")
+	has(t, c.ok("UID FETCH 1:3,7:9 (UID FLAGS INTERNALDATE ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (REFERENCES "+
+		"THREAD-TOPIC)])"), "BODY[HEADER.FIELDS (REFERENCES THREAD-TOPIC)] {2}")
 	c.ok(`UID STORE 1 +FLAGS.SILENT (\Deleted)`)
 	has(t, c.ok("EXPUNGE"), "* 1 EXPUNGE")
 }

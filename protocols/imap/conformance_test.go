@@ -54,7 +54,8 @@ func TestKeywordsAreNamedBeforeTheyAreUsed(t *testing.T) {
 func TestSearchFindsAddresses(t *testing.T) {
 	c := fetched(t, "From: Ann <ann (at work) @ example.org>\r\nTo: \"b\" @example.com (Bob)\r\nSubject: x\r\n\r\nx\r\n", hello)
 	for query, want := range map[string]string{
-		"FROM ann@example.org": "1 2", "TO b@example.com": "1", "FROM work": "1", "FROM (at": "1", "CC ann@example.org": "", "HEADER From ann@example.org": "2",
+		"FROM ann@example.org": "1 2", "TO b@example.com": "1", "FROM work": "1", "FROM (at": "1", "CC ann@example.org": "",
+		"HEADER From ann@example.org": "2",
 	} {
 		query = strings.ReplaceAll(query, "(at", `"(at"`)
 		got := strings.TrimSpace(strings.TrimPrefix(strings.Split(c.ok("SEARCH "+query), "\n")[0], "* SEARCH"))

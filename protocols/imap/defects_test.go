@@ -144,7 +144,8 @@ func TestExamineIsReadOnly(t *testing.T) {
 	c := s.signIn("ann")
 	c.append("INBOX", `(\Deleted)`, hello)
 	has(t, c.ok("EXAMINE INBOX"), "[READ-ONLY]", "[PERMANENTFLAGS ()]")
-	for _, command := range []string{`STORE 1 +FLAGS (\Seen)`, `UID STORE 1 FLAGS ()`, "EXPUNGE", "UID EXPUNGE 1", "MOVE 1 Archive", "UID MOVE 1 Archive"} {
+	for _, command := range []string{`STORE 1 +FLAGS (\Seen)`, `UID STORE 1 FLAGS ()`, "EXPUNGE", "UID EXPUNGE 1",
+		"MOVE 1 Archive", "UID MOVE 1 Archive"} {
 		c.fails(command, "NO [READ-ONLY]")
 	}
 	lacks(t, c.ok("FETCH 1 BODY[]")+c.ok("FETCH 1 FLAGS"), `\Seen`)

@@ -92,7 +92,7 @@ func (s *session) run(c *cmd, args any) error {
 	err := c.run(s, ctx, args)
 	if s.sel != nil && c.view != tellNothing && s.lex.Dead() == nil && s.out.Err() == nil {
 		if e := s.tell(c.view == tellAll); e != nil && err == nil {
-			s.logger().Warn("IMAP session could not look at its mailbox", "err", e)
+			s.logger().Warn("IMAP session could not look at its mailbox", "error", e)
 		}
 	}
 	return err
@@ -152,7 +152,7 @@ func (s *session) note(err error, r *reply) {
 		err = nil // it says no more than the answer
 	}
 	if errors.Is(err, context.Canceled) { // the client has left
-		s.logger().Debug("IMAP command failed", "err", err)
+		s.logger().Debug("IMAP command failed", "error", err)
 		return
 	}
 	listen.Refusal{

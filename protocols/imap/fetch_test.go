@@ -8,11 +8,13 @@ import (
 const nested = "From: Ann <ann@example.org>, friends: Bob <bob@example.org>, carl@example.org;\r\n" +
 	"Sender: root\r\nTo: undisclosed:;\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Mon, 2 Mar 2026 10:00:00 +0100\r\n" +
 	"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\npreamble\r\n" +
-	"--b1\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Language: en, de\r\n\r\nGr=FC=DFe aus K=F6ln\r\n" +
+	"--b1\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Language: en, " +
+	"de\r\n\r\nGr=FC=DFe aus K=F6ln\r\n" +
 	"--b1\r\nContent-Type: message/rfc822\r\nContent-Disposition: attachment; filename=\"x.eml\"\r\n\r\n" +
 	"From: carl@example.org\r\nSubject: inner\r\nContent-Type: multipart/alternative; boundary=b2\r\n\r\n" +
 	"--b2\r\n\r\ninner plain\r\n--b2\r\nContent-Type: text/html\r\n\r\n<p>inner <b>html</b></p>\r\n--b2--\r\n" +
-	"--b1\r\nContent-Type: application/octet-stream; name=\"d.bin\"\r\nContent-Transfer-Encoding: base64\r\nContent-ID: <id1>\r\n\r\nAAECAwQF\r\n" +
+	"--b1\r\nContent-Type: application/octet-stream; name=\"d.bin\"\r\nContent-Transfer-Encoding: base64\r\nContent-ID: " +
+	"<id1>\r\n\r\nAAECAwQF\r\n" +
 	"--b1--\r\n"
 
 // fetched gives a client with the messages in its INBOX, selected.

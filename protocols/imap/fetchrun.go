@@ -353,6 +353,6 @@ func (f *fetcher) markSeen() {
 	_, _, err = in.StoreFlags(ctx, command.StoreFlags{
 		Mailbox: f.sel.id, UIDs: uids, Mode: command.StoreAdd, Flags: command.FlagSeen})
 	if err != nil && !rookery.Is(err, rookery.KindNotFound) {
-		f.logger().Warn("IMAP could not mark messages as seen", "err", err)
+		f.logger().Warn("IMAP could not mark messages as seen", "error", err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // FuzzSearch parses search programs: no panic, no unbounded tree.
 func FuzzSearch(f *testing.F) {
 	for _, s := range []string{
-		"ALL", "RETURN (MIN MAX SAVE) CHARSET UTF-8 OR SEEN NOT (1:* UID 3)", "MODSEQ \"/flags/\\\\draft\" all 62", "HEADER a \"b\" TEXT {3+}\r\nabc",
+		"ALL", "RETURN (MIN MAX SAVE) CHARSET UTF-8 OR SEEN NOT (1:* UID 3)", "MODSEQ \"/flags/\\\\draft\" all 62",
+		"HEADER a \"b\" TEXT {3+}\r\nabc",
 		"((((((((ALL))))))))", "NOT NOT NOT NOT ALL", "SENTSINCE 1-Jan-2020 LARGER 18446744073709551615", "$ KEYWORD x",
 	} {
 		f.Add([]byte(s))
@@ -46,8 +47,10 @@ func FuzzSession(f *testing.F) {
 		"a NOOP\r\n", "a FETCH 1:* (FLAGS BODY.PEEK[1.MIME]<1.2> BINARY[1] ENVELOPE BODYSTRUCTURE)\r\n",
 		"a APPEND INBOX (\\Seen) {5+}\r\nhello\r\nb IDLE\r\nDONE\r\n", "a UID STORE 1:* (UNCHANGEDSINCE 1) +FLAGS.SILENT (x y)\r\n",
 		"a ENABLE QRESYNC\r\nb SELECT INBOX (QRESYNC (1 1 1:* (1 1)))\r\nc UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)\r\n",
-		"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% *a*) RETURN (STATUS (MESSAGES))\r\n", "a MOVE 1 Archive\r\nb SEARCH RETURN (SAVE ALL) TEXT hello\r\nc COPY $ Drafts\r\n",
-		"a CREATE &AOk-/x (USE (\\Sent))\r\nb RENAME x y\r\nc DELETE y\r\n", "a APPEND INBOX {99999+}\r\nxxx", "a AUTHENTICATE PLAIN =\r\n", "a ID (\"a\" NIL)\r\n", "\x00\x00{3+}\r\n",
+		"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% *a*) RETURN (STATUS (MESSAGES))\r\n",
+		"a MOVE 1 Archive\r\nb SEARCH RETURN (SAVE ALL) TEXT hello\r\nc COPY $ Drafts\r\n",
+		"a CREATE &AOk-/x (USE (\\Sent))\r\nb RENAME x y\r\nc DELETE y\r\n", "a APPEND INBOX {99999+}\r\nxxx",
+		"a AUTHENTICATE PLAIN =\r\n", "a ID (\"a\" NIL)\r\n", "\x00\x00{3+}\r\n",
 		"a CLOSE\r\nb EXAMINE INBOX\r\nc EXPUNGE\r\nd UNSELECT\r\n", "a STATUS INBOX (MAILBOXID SIZE)\r\nb GETQUOTAROOT INBOX\r\n",
 	} {
 		f.Add([]byte(s))

@@ -397,7 +397,7 @@ func (s *session) listMounts(ctx context.Context, own listed) ([]listed, error) 
 			}
 		}
 		if err != nil {
-			s.logger().Warn("IMAP cannot list a mounted store", "prefix", p.prefix, "err", err)
+			s.logger().Warn("IMAP cannot list a mounted store", "prefix", p.prefix, "error", err)
 			s.out.Text("* NO [UNAVAILABLE] Mailboxes below ").Text(cleanText(p.prefix)).Text(" cannot be listed now\r\n")
 			err = nil
 			continue

@@ -37,7 +37,8 @@ func TestSpecialUse(t *testing.T) {
 	c := s.signIn("ann")
 	for _, list := range []string{`LIST "" *`, `LSUB "" *`, `XLIST "" *`, `LIST (SPECIAL-USE) "" *`, `LIST "" * RETURN (SPECIAL-USE)`} {
 		text := c.ok(list)
-		for _, role := range []string{`\Sent) "/" "Sent Items"`, `\Trash) "/" "Deleted Items"`, `\Drafts) "/" "Drafts"`, `\Archive) "/" "Archive"`} {
+		for _, role := range []string{`\Sent) "/" "Sent Items"`, `\Trash) "/" "Deleted Items"`, `\Drafts) "/" "Drafts"`,
+			`\Archive) "/" "Archive"`} {
 			has(t, text, role)
 		}
 		has(t, text, `\Junk`)

@@ -262,7 +262,7 @@ func (f *fetcher) lost(it *fetchItem, err error) {
 	if errors.Is(err, f.out.Err()) || f.ctx.Err() != nil {
 		level = slog.LevelDebug
 	}
-	f.logger().Log(context.Background(), level, "IMAP lost a message half-way", "item", it.name, "err", err)
+	f.logger().Log(context.Background(), level, "IMAP lost a message half-way", "item", it.name, "error", err)
 }
 
 func writeSectionName(w *wire.Writer, name string, sec *section) {

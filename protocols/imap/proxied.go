@@ -88,7 +88,8 @@ func (s *session) adopt(ctx context.Context, p proxy.Session) error {
 	}
 	s.login, s.state = p.Login, authenticated
 	s.enter(p.Account)
-	s.srv.log.Info("IMAP session from another node", "session", s.id, "peer", s.peer(), "login", p.Login, "account", p.Account.String(), "tls", p.TLS)
+	s.srv.log.Info("IMAP session from another node", "session", s.id, "peer", s.peer(), "login", p.Login, "account",
+		p.Account.String(), "tls", p.TLS)
 	return nil
 }
 

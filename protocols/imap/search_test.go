@@ -23,12 +23,17 @@ func TestSearch(t *testing.T) {
 	modseq := between(c.ok("FETCH 3 MODSEQ"), "MODSEQ (", ")")
 	for query, want := range map[string]string{
 		"ALL": "1 2 3", "SEEN": "1", "UNSEEN": "2 3", "FLAGGED": "2", "KEYWORD $work": "1", "UNKEYWORD $Work": "2 3",
-		"NOT SEEN NOT FLAGGED": "3", "OR SEEN FLAGGED": "1 2", "(SEEN) (NOT FLAGGED)": "1", "1:2": "1 2", "UID 2:*": "2 3", "UID 9:*": "3", "NEW": "", "OLD": "1 2 3",
-		"BEFORE 2-Feb-2020": "1", "ON 1-Feb-2020": "1", "SINCE 1-Jan-2021": "2 3", `SENTON "2-Mar-2026"`: "1 2", "SENTBEFORE 2-Mar-2026": "", "SENTSINCE 1-Mar-2026": "1 2",
+		"NOT SEEN NOT FLAGGED": "3", "OR SEEN FLAGGED": "1 2", "(SEEN) (NOT FLAGGED)": "1", "1:2": "1 2", "UID 2:*": "2 3",
+		"UID 9:*": "3", "NEW": "", "OLD": "1 2 3",
+		"BEFORE 2-Feb-2020": "1", "ON 1-Feb-2020": "1", "SINCE 1-Jan-2021": "2 3", `SENTON "2-Mar-2026"`: "1 2",
+		"SENTBEFORE 2-Mar-2026": "", "SENTSINCE 1-Mar-2026": "1 2",
 		"LARGER 200": "2", "SMALLER 100": "3", "YOUNGER 7200": "2 3", "OLDER 7200": "1", "SAVEDSINCE 1-Jan-2021": "1 2 3",
-		"SUBJECT hello": "1", "SUBJECT grüße": "2", "FROM ann@example.org": "1 2", "TO bob": "1", "CC bob": "", "HEADER X-Empty \"\"": "3", "HEADER Message-ID 1@": "1", "HEADER subject inner": "",
-		"BODY test": "1", `BODY "grüße aus köln"`: "2", `BODY "inner html"`: "2", "BODY hello": "1", "TEXT ann": "1 2", "TEXT \"subject: inner\"": "2", "BODY AAEC": "", `TEXT "see wrapped line"`: "3",
-		"EMAILID " + email: "2", "EMAILID nope": "", "THREADID " + thread: "2", "BODY \"\"": "1 2 3", "TEXT x SEEN": "1", "SAVEDATESUPPORTED": "1 2 3",
+		"SUBJECT hello": "1", "SUBJECT grüße": "2", "FROM ann@example.org": "1 2", "TO bob": "1", "CC bob": "",
+		"HEADER X-Empty \"\"": "3", "HEADER Message-ID 1@": "1", "HEADER subject inner": "",
+		"BODY test": "1", `BODY "grüße aus köln"`: "2", `BODY "inner html"`: "2", "BODY hello": "1", "TEXT ann": "1 2",
+		"TEXT \"subject: inner\"": "2", "BODY AAEC": "", `TEXT "see wrapped line"`: "3",
+		"EMAILID " + email: "2", "EMAILID nope": "", "THREADID " + thread: "2", "BODY \"\"": "1 2 3", "TEXT x SEEN": "1",
+		"SAVEDATESUPPORTED": "1 2 3",
 	} {
 		if strings.Contains(query, "TEXT x") {
 			want = "1" // example.org
@@ -109,12 +114,14 @@ func TestSearchIsBounded(t *testing.T) {
 		}
 		return b.String() + "ALL"
 	}
-	for _, q := range []string{keys(32, "NOT BODY x%d"), keys(32, "NOT TEXT x%d"), keys(100, "NOT HEADER A x%d"), keys(100, "NOT HEADER A%d x"), keys(100, "SENTSINCE 1-Jan-20%02d"), keys(100, "UID 1:1%d")} {
+	for _, q := range []string{keys(32, "NOT BODY x%d"), keys(32, "NOT TEXT x%d"), keys(100, "NOT HEADER A x%d"),
+		keys(100, "NOT HEADER A%d x"), keys(100, "SENTSINCE 1-Jan-20%02d"), keys(100, "UID 1:1%d")} {
 		began := time.Now()
 		c.ok("SEARCH " + q)
 		t.Logf("%.30s: %v", q, time.Since(began))
 	}
-	for _, q := range []string{keys(33, "NOT BODY x%d"), keys(33, "OR TEXT x%d"), keys(101, "NOT HEADER A x%d"), keys(101, "FROM x%d"), keys(101, "SENTSINCE 1-Jan-2%03d"), keys(101, "UID 1:1%d"),
+	for _, q := range []string{keys(33, "NOT BODY x%d"), keys(33, "OR TEXT x%d"), keys(101, "NOT HEADER A x%d"),
+		keys(101, "FROM x%d"), keys(101, "SENTSINCE 1-Jan-2%03d"), keys(101, "UID 1:1%d"),
 		"SUBJECT " + strings.Repeat("x", 5000)} {
 		has(t, c.fails("SEARCH "+q, "NO [LIMIT]"), "SEARCH")
 	}
@@ -144,7 +151,8 @@ func TestSearchEndsWithItsClient(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	uids, _ := v.UIDs(1)
-	r := &searcher{session: &session{srv: s.server, sel: &selected{store: &ownStore{Account: s.account("ann")}, id: 1, uids: uids}}, ctx: ctx, key: search.Text("x")}
+	r := &searcher{session: &session{srv: s.server,
+		sel: &selected{store: &ownStore{Account: s.account("ann")}, id: 1, uids: uids}}, ctx: ctx, key: search.Text("x")}
 	if err := r.run(uids); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}

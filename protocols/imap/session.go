@@ -283,7 +283,7 @@ func (s *session) handshake() bool {
 	ctx, cancel := context.WithTimeout(s.ctx, s.srv.limits.Handshake)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
-		s.srv.log.Debug("IMAP TLS handshake failed", "peer", s.peer(), "err", err)
+		s.srv.log.Debug("IMAP TLS handshake failed", "peer", s.peer(), "error", err)
 		return false
 	}
 	return true
@@ -307,7 +307,7 @@ func (s *session) farewell(err error) {
 		s.out.Text("* BYE Too many errors; closing the connection\r\n")
 	default:
 		if !errors.Is(err, io.EOF) {
-			s.srv.log.Debug("IMAP connection lost", "peer", s.peer(), "login", s.login, "err", err)
+			s.srv.log.Debug("IMAP connection lost", "peer", s.peer(), "login", s.login, "error", err)
 		}
 		return
 	}

@@ -183,7 +183,8 @@ func newStackSigning(t testing.TB, how signin.Options, tune ...func(*Options)) *
 	})
 	ev.store.Store(s.store)
 	s.deliver = delivery.New(delivery.Options{
-		Accounts: s.store, Log: log, Machine: machine, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} }, Node: "n1", TempDir: t.TempDir(),
+		Accounts: s.store, Log: log, Machine: machine, Groups: func() []rookery.GroupID { return []rookery.GroupID{mailGroup} },
+		Node: "n1", TempDir: t.TempDir(),
 	})
 	how.Directory, how.Accounts, how.Limits.Delay = s.people, s.store, time.Millisecond
 	o := Options{SignIn: signin.New(how), Accounts: s.store, Deliver: s.deliver, TLS: s.tls, Hostname: "mail.example.org"}

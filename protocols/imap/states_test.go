@@ -47,8 +47,10 @@ func TestCapabilitiesByState(t *testing.T) {
 	lacks(t, under, "STARTTLS", "LOGINDISABLED")
 	c.fails("STARTTLS", "BAD")
 	in := c.ok("LOGIN ann secret")
-	for _, name := range strings.Fields("IDLE UIDPLUS MOVE UNSELECT NAMESPACE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST " +
-		"ESEARCH SEARCHRES CONDSTORE QRESYNC OBJECTID ID STATUS=SIZE CHILDREN BINARY APPENDLIMIT=67108864 QUOTA=RES-STORAGE UTF8=ACCEPT ENABLE SAVEDATE PREVIEW WITHIN") {
+	for _, name := range strings.Fields("IDLE UIDPLUS MOVE UNSELECT NAMESPACE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED " +
+		"LIST-STATUS XLIST " +
+		"ESEARCH SEARCHRES CONDSTORE QRESYNC OBJECTID ID STATUS=SIZE CHILDREN BINARY APPENDLIMIT=67108864 QUOTA=RES-STORAGE " +
+		"UTF8=ACCEPT ENABLE SAVEDATE PREVIEW WITHIN") {
 		has(t, in, " "+name)
 	}
 	lacks(t, in, "AUTH=", "STARTTLS")
@@ -78,7 +80,8 @@ func TestStates(t *testing.T) {
 		c.fails(command, "BAD")
 	}
 	c.ok("LOGIN ann secret")
-	for _, command := range []string{"LOGIN ann secret", "AUTHENTICATE PLAIN", "STARTTLS", "FETCH 1 FLAGS", "CLOSE", "UID FETCH 1 FLAGS", "CHECK", "SEARCH ALL"} {
+	for _, command := range []string{"LOGIN ann secret", "AUTHENTICATE PLAIN", "STARTTLS", "FETCH 1 FLAGS", "CLOSE",
+		"UID FETCH 1 FLAGS", "CHECK", "SEARCH ALL"} {
 		c.fails(command, "BAD")
 	}
 	c.ok("SELECT INBOX")
@@ -99,9 +102,12 @@ func TestBadInput(t *testing.T) {
 	c.ok("SELECT INBOX")
 	for _, bad := range []string{
 		"NOOP extra", "FETCH", "FETCH 0 FLAGS", "FETCH 1:2,, FLAGS", "FETCH 1 BODY[1.0]", "FETCH 1 BODY[HEADER.FIELDS ()]", "FETCH 1 FLAGZ",
-		"FETCH 1 BODY[", "FETCH 1 (PREVIEW (EAGER))", "FETCH 1 PREVIEW (LAZY", "FETCH 1 FLAGS ()", "FETCH 1 FLAGS (CHANGEDSINCE)", "FETCH 1 ()", "FETCH 1 (FLAGS", "FETCH 1 BODY[]<0.0>", "STORE 1 FLAGZ (\\Seen)", "STORE 1 +FLAGS", "SEARCH", "SEARCH FOO", "SEARCH ON yesterday",
+		"FETCH 1 BODY[", "FETCH 1 (PREVIEW (EAGER))", "FETCH 1 PREVIEW (LAZY", "FETCH 1 FLAGS ()", "FETCH 1 FLAGS (CHANGEDSINCE)",
+		"FETCH 1 ()", "FETCH 1 (FLAGS", "FETCH 1 BODY[]<0.0>", "STORE 1 FLAGZ (\\Seen)", "STORE 1 +FLAGS", "SEARCH", "SEARCH FOO",
+		"SEARCH ON yesterday",
 		`LIST "" "`, "UID NOOP", "UID", "SELECT", "SELECT INBOX (FOO)", "SELECT INBOX (QRESYNC (1 2))", "STATUS INBOX (FOO)", "APPEND INBOX foo",
-		`APPEND INBOX "1-Foo-2020 10:00:00 +0000" {3}`, "FETCH 1 (FLAGS) (VANISHED)", "ENABLE", "LIST (RECURSIVEMATCH) \"\" *", "\x00", "é", "CREATE \xff",
+		`APPEND INBOX "1-Foo-2020 10:00:00 +0000" {3}`, "FETCH 1 (FLAGS) (VANISHED)", "ENABLE", "LIST (RECURSIVEMATCH) \"\" *",
+		"\x00", "é", "CREATE \xff",
 	} {
 		c.fails(bad, "BAD")
 		c.ok("NOOP") // so that they are not too many in a row
@@ -272,7 +278,8 @@ func TestDoubtfulOutcome(t *testing.T) {
 	c.append("INBOX", "", hello)
 	c.ok("SELECT INBOX")
 	s.log.stuck.Store(true)
-	for _, command := range []string{`STORE 1 +FLAGS (\Seen)`, "COPY 1 Archive", "MOVE 1 Archive", "CREATE x", "DELETE Drafts", "RENAME Drafts y", "SUBSCRIBE z",
+	for _, command := range []string{`STORE 1 +FLAGS (\Seen)`, "COPY 1 Archive", "MOVE 1 Archive", "CREATE x", "DELETE Drafts",
+		"RENAME Drafts y", "SUBSCRIBE z",
 		"APPEND INBOX {5+}\r\nhello"} {
 		c.fails(command, "NO [UNAVAILABLE]")
 	}

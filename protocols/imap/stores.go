@@ -288,7 +288,7 @@ func (s *session) copyAcross(ctx context.Context, to Changer, into rookery.Mailb
 			// The client's time may be over: that must not leave half a COPY.
 			_, _, e := to.Expunge(context.WithoutCancel(ctx), command.Expunge{Mailbox: into, UIDs: r.Dst, Force: true})
 			if e != nil {
-				s.logger().Warn("IMAP could not take back the copies of a COPY that failed", "err", e)
+				s.logger().Warn("IMAP could not take back the copies of a COPY that failed", "error", e)
 			}
 		}
 	}()

@@ -44,7 +44,8 @@ func FuzzStructure(f *testing.F) {
 	f.Add([]byte(hello))
 	f.Add([]byte(nested))
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=\"\r\n\r\n--\r\n"))
-	f.Add([]byte("From: a:b;c@d, \"x\x00\" <@r:y@z>\r\nSubject: \xff\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/x;boundary=b\r\n\r\n--b"))
+	f.Add([]byte("From: a:b;c@d, \"x\x00\" <@r:y@z>\r\nSubject: \xff\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: " +
+		"multipart/x;boundary=b\r\n\r\n--b"))
 	pools := wire.NewBuffers()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		enc, err := body.Encode(context.Background(), bytes.NewReader(data), keys.MessageKey{}, func([]byte) error { return nil })

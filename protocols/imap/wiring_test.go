@@ -22,7 +22,8 @@ func TestBodyAway(t *testing.T) {
 	has(t, got, "* 2 FETCH")
 	lacks(t, got, "* 1 FETCH")
 	// Headers, envelopes and structures are at hand on every node.
-	has(t, c.ok("FETCH 1 (ENVELOPE BODYSTRUCTURE PREVIEW BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS (SUBJECT)] RFC822.HEADER RFC822.SIZE)"), "* 1 FETCH", "multipart")
+	has(t, c.ok("FETCH 1 (ENVELOPE BODYSTRUCTURE PREVIEW BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS (SUBJECT)] RFC822.HEADER "+
+		"RFC822.SIZE)"), "* 1 FETCH", "multipart")
 	has(t, c.ok("SEARCH SUBJECT \"grüße\""), "* SEARCH 1")
 	c.fails("SEARCH BODY inner", "NO [UNAVAILABLE]")
 	has(t, c.ok("SEARCH FROM ann SENTON 2-Mar-2026"), "* SEARCH 1 2")
@@ -140,7 +141,8 @@ func TestBarriers(t *testing.T) {
 	for command, want := range map[string]bool{
 		"SELECT INBOX": true, "EXAMINE INBOX": true, "STATUS INBOX (MESSAGES)": true, `LIST "" *`: true, `LSUB "" *`: true, `XLIST "" *`: true,
 		`GETQUOTA ""`: true, "GETQUOTAROOT INBOX": true, "COPY 1 Archive": true, "NOOP": true, "CHECK": true, "APPEND INBOX {5+}\r\nhello": true,
-		"IDLE\r\nDONE": true, "FETCH 1 (FLAGS BODY.PEEK[HEADER] ENVELOPE)": false, "SEARCH ALL": false, "UID FETCH 1:* BODY.PEEK[]": false, `STORE 1 +FLAGS (\Seen)`: false,
+		"IDLE\r\nDONE": true, "FETCH 1 (FLAGS BODY.PEEK[HEADER] ENVELOPE)": false, "SEARCH ALL": false,
+		"UID FETCH 1:* BODY.PEEK[]": false, `STORE 1 +FLAGS (\Seen)`: false,
 	} {
 		c.ok("SELECT INBOX")
 		before := s.log.barrier.Load()

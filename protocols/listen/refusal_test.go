@@ -17,7 +17,8 @@ func TestRefusalIsOneLine(t *testing.T) {
 	Refusal{Protocol: "smtp", Session: "s", Client: "192.0.2.1", User: evil, Command: "RCPT", From: evil, To: evil, Code: "451", Why: evil,
 		Deferred: true, Err: errors.New(evil)}.Log(log)
 	line := b.String()
-	if strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\r\x1b\u202e") || len(line) > 5000 || !strings.Contains(line, "level=WARN msg=deferred protocol=smtp session=s client=192.0.2.1 user=") {
+	if strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\r\x1b\u202e") || len(line) > 5000 ||
+		!strings.Contains(line, "level=WARN msg=deferred protocol=smtp session=s client=192.0.2.1 user=") {
 		t.Errorf("%d bytes: %q", len(line), line)
 	}
 	b.Reset()

@@ -74,7 +74,8 @@ func TestSubmission(t *testing.T) {
 		{false, bert, "From: bert@example.com\r\n\r\n", 0, "Date=Thu, 1 Jan 1970 00:00:00 +0000;Message-ID=<s.m@h>;"},
 		{false, bert, strings.Repeat("Received: x\r\n", 101) + "\r\n", 554, ""},
 	} {
-		chain := New(Options{Hostname: "h", CheckSender: func() bool { return c.check }, Clock: func() time.Time { return time.Unix(0, 0).UTC() }}).Submission
+		chain := New(Options{Hostname: "h", CheckSender: func() bool { return c.check },
+			Clock: func() time.Time { return time.Unix(0, 0).UTC() }}).Submission
 		tr := chain.Begin(Connection{Session: "s"})
 		v := tr.OnMail(t.Context(), Sender{Address: c.from, User: user})
 		if v.Action == GoOn {

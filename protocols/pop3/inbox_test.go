@@ -159,7 +159,8 @@ func BenchmarkRetrieve(b *testing.B) {
 			r, n, a := realRig(b, TLS)
 			const count = 200
 			for i := range count {
-				n.Deliver(b, a, 0, []byte(fmt.Sprintf("Subject: %d\r\n\r\n", i)+strings.Repeat("some words and more words in a line of mail 0123\r\n", size/50)))
+				n.Deliver(b, a, 0, []byte(fmt.Sprintf("Subject: %d\r\n\r\n",
+					i)+strings.Repeat("some words and more words in a line of mail 0123\r\n", size/50)))
 			}
 			c := r.signedIn(b)
 			c.SetDeadline(time.Now().Add(time.Minute))

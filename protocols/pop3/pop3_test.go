@@ -275,7 +275,8 @@ func TestSession(t *testing.T) {
 	c := r.signedIn(t)
 	c.do("STAT", fmt.Sprintf("+OK 5 %d\r\n", len(strings.Join(letters, ""))))
 	c.do("LIST", "+OK")
-	if got, want := c.rest(), fmt.Sprintf("1 %d\r\n2 %d\r\n3 %d\r\n4 %d\r\n5 28\r\n", len(letters[0]), len(letters[1]), len(letters[2]), len(letters[3])); got != want {
+	if got, want := c.rest(), fmt.Sprintf("1 %d\r\n2 %d\r\n3 %d\r\n4 %d\r\n5 28\r\n", len(letters[0]), len(letters[1]),
+		len(letters[2]), len(letters[3])); got != want {
 		t.Errorf("%q", got)
 	}
 	c.do("LIST 2", fmt.Sprintf("+OK 2 %d\r\n", len(letters[1])))
@@ -410,7 +411,8 @@ func TestSignIn(t *testing.T) {
 	c.do("PASS two words", "-ERR Give USER first")
 	c.do("STLS", "-ERR")
 	c.do("CAPA", "+OK")
-	if capa := c.rest(); strings.Contains(capa, "STLS\r\n") || !strings.Contains(capa, "SASL PLAIN\r\n") || !strings.Contains(capa, "USER\r\n") {
+	if capa := c.rest(); strings.Contains(capa, "STLS\r\n") || !strings.Contains(capa, "SASL PLAIN\r\n") ||
+		!strings.Contains(capa, "USER\r\n") {
 		t.Errorf("%q", capa)
 	}
 	r.people.away = true
@@ -516,7 +518,8 @@ func TestDeadlines(t *testing.T) {
 
 // TestStuffing feeds every split of awkward texts and undoes the stuffing.
 func TestStuffing(t *testing.T) {
-	for _, text := range []string{"", "\r\n", ".", "..", ".\r\n", "a\r\n.", "a: b\r\n\r\n.\r\n.", "\r\n.\r\n\r\n..x\r\n", "a\r", "\r", "a: b\r\n\r"} {
+	for _, text := range []string{"", "\r\n", ".", "..", ".\r\n", "a\r\n.", "a: b\r\n\r\n.\r\n.", "\r\n.\r\n\r\n..x\r\n", "a\r",
+		"\r", "a: b\r\n\r"} {
 		for i := range len(text) + 1 {
 			for j := i; j <= len(text); j++ {
 				var b strings.Builder

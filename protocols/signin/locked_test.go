@@ -36,7 +36,8 @@ func TestLockedIsToldToWhoWasProven(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		other := New(Options{Directory: s, Limits: Limits{Delay: -1}})
-		if _, err := other.Authenticate(t.Context(), from("192.0.2.1"), Credentials{"alice", "secret"}); directory.Told(err) != directory.CauseNone {
+		if _, err := other.Authenticate(t.Context(), from("192.0.2.1"),
+			Credentials{"alice", "secret"}); directory.Told(err) != directory.CauseNone {
 			t.Errorf("who remembers nothing tells %v", err)
 		}
 	})

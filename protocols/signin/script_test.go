@@ -30,7 +30,8 @@ type script struct {
 // oneUser is alice, by two names.
 func oneUser() *script {
 	alice := directory.Entry{Key: "x/1", Login: "alice"}
-	return &script{people: map[string]directory.Entry{"alice": alice, "alice@a.test": alice}, secrets: map[string]string{"x/1": "secret", "x/2": "secret"}}
+	return &script{people: map[string]directory.Entry{"alice": alice, "alice@a.test": alice},
+		secrets: map[string]string{"x/1": "secret", "x/2": "secret"}}
 }
 
 func (s *script) note(what string) {

@@ -166,7 +166,8 @@ func TestLogLine(t *testing.T) {
 	if len(lines) != 5 {
 		t.Fatalf("%d lines: %s", len(lines), b.String())
 	}
-	for i, want := range []string{"INFO msg=sign-in|user=alice kind=ok|account=07|here=true", "INFO msg=sign-in|user=alice kind=credentials|error=",
+	for i, want := range []string{"INFO msg=sign-in|user=alice kind=ok|account=07|here=true",
+		"INFO msg=sign-in|user=alice kind=credentials|error=",
 		"kind=credentials", "user=bob kind=credentials", "WARN msg=sign-in|kind=unavailable|error="} {
 		for _, part := range append(strings.Split(want, "|"), "protocol=imap", "session=s", "client=192.0.2.1", "took=") {
 			if !strings.Contains(lines[i], part) {
@@ -252,7 +253,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		a.Authenticate(t.Context(), at, Credentials{fmt.Sprint("user", i), "wrong"})
 		a.Authenticate(t.Context(), at, Credentials{"alice", "secret"})
 	}
-	for what, n := range map[string]int{"verdicts": a.verdicts.Len(), "names": a.names.Len(), "known": a.known.Len(), "accounts": a.accounts.keys.Len(),
+	for what, n := range map[string]int{"verdicts": a.verdicts.Len(), "names": a.names.Len(), "known": a.known.Len(),
+		"accounts": a.accounts.keys.Len(),
 		"networks": a.networks.keys.Len(), "pairs": a.pairs.keys.Len(), "delays": a.delays.keys.Len()} {
 		if n > 20 {
 			t.Errorf("%d %s are remembered, want at most 20", n, what)

@@ -108,7 +108,8 @@ func TestExternalSubmission(t *testing.T) {
 		}
 	}
 	t.Run("swaks", func(t *testing.T) {
-		run(t, "swaks", "--server", "127.0.0.1", "--port", port, "--tls-on-connect", "--auth", "LOGIN", "--auth-user", "anna", "--auth-password", "secret",
+		run(t, "swaks", "--server", "127.0.0.1", "--port", port, "--tls-on-connect", "--auth", "LOGIN", "--auth-user", "anna",
+			"--auth-password", "secret",
 			"--from", "anna@example.com", "--to", "bert@example.com", "--body", "from swaks")
 		sent++
 		if m := inbox(t, n, "bert", sent); !strings.Contains(m, "from swaks") {
@@ -141,7 +142,8 @@ func TestExternalMX(t *testing.T) {
 			t.Errorf("%s: %q", p, m)
 		}
 	}
-	out, err := exec.Command("swaks", "--server", "127.0.0.1", "--port", port, "--from", "x@example.org", "--to", "nobody@example.com").CombinedOutput()
+	out, err := exec.Command("swaks", "--server", "127.0.0.1", "--port", port, "--from", "x@example.org", "--to",
+		"nobody@example.com").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "550 5.1.1") {
 		t.Errorf("%v %s", err, out)
 	}

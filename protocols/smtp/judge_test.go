@@ -92,7 +92,8 @@ func TestVerdictsAreReplies(t *testing.T) {
 					c.do(l.line, l.ok)
 					continue
 				}
-				if got := c.do(l.line, ""); !strings.HasPrefix(got, []string{"451 4", "550 5", "554 5"}[v.Action-policy.Defer]+".7.1 so it was judged") {
+				if got := c.do(l.line, ""); !strings.HasPrefix(got,
+					[]string{"451 4", "550 5", "554 5"}[v.Action-policy.Defer]+".7.1 so it was judged") {
 					t.Errorf("%s, %v: %q", what, v.Action, got)
 				}
 				break

@@ -15,7 +15,8 @@ func TestForgedSenderIsFound(t *testing.T) {
 		"behind a line of noise": {"no field\r\n" + forged, "550 5.7.1 "},
 		"first line is noise and the second is own": {"noise\r\nFrom: anna@example.com\r\n" + forged, "550 5.7.1 "},
 		"behind what is looked at":                  {strings.Repeat("X-Pad: "+strings.Repeat("p", 900)+"\r\n", 300) + forged, "554 5.6.0 "},
-		"a large header":                            {"From: anna@example.com\r\n" + strings.Repeat("X-Pad: "+strings.Repeat("p", 900)+"\r\n", 200), "250 "},
+		"a large header": {"From: anna@example.com\r\n" +
+			strings.Repeat("X-Pad: "+strings.Repeat("p", 900)+"\r\n", 200), "250 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Submissions, nil)

@@ -290,7 +290,8 @@ func TestReceive(t *testing.T) {
 		t.Fatal(got)
 	}
 	m := got[0]
-	if !strings.HasPrefix(m, "Return-Path: <x@example.org>\r\nReceived: from client.example.org ([127.0.0.1])\r\n\tby mail.example.com with ESMTP id ") ||
+	if !strings.HasPrefix(m, "Return-Path: <x@example.org>\r\nReceived: from client.example.org ([127.0.0.1])\r\n\tby "+
+		"mail.example.com with ESMTP id ") ||
 		!strings.Contains(m, "\tfor <anna+lists@example.com>;\r\n\t") || !strings.HasSuffix(m, "\r\nSubject: hi\r\n\r\n.dot\r\nlast\r\n") {
 		t.Fatalf("%q", m)
 	}

@@ -93,7 +93,8 @@ func FuzzSMTPSession(f *testing.F) {
 	f.Add([]byte("EHLO x\r\nAUTH PLAIN AGEAYg==\r\nSTARTTLS\r\n"))
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n\r\r\n.\r\n" + inner))
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<anna@example.com>\r\nDATA\r\n.\r\r\n.\r\n" + inner))
-	f.Add([]byte("EHLO x\r\nMAIL FROM:<\"a b\"@b.c> SIZE=9 BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<@x,@y:anna@example.com> NOTIFY=DELAY,FAILURE ORCPT=rfc822;a\r\n" +
+	f.Add([]byte("EHLO x\r\nMAIL FROM:<\"a b\"@b.c> SIZE=9 BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<@x,@y:anna@example.com> " +
+		"NOTIFY=DELAY,FAILURE ORCPT=rfc822;a\r\n" +
 		"BDAT 9 LAST\r\nS: x\r\n\r\nxNOOP\nHELP\r\nVRFY a\r\n"))
 	r := newRig(f, MX, func(o *Options) { o.Limits.Stall = 100 * time.Millisecond })
 	f.Fuzz(func(t *testing.T, input []byte) {

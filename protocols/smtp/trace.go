@@ -50,7 +50,8 @@ func (s *session) cipher() string {
 	if s.conn.tls == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.conn.tls.Version), " ", ""), tls.CipherSuiteName(s.conn.tls.CipherSuite))
+	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.conn.tls.Version), " ", ""),
+		tls.CipherSuiteName(s.conn.tls.CipherSuite))
 }
 
 // literal is an address literal (RFC 5321 4.1.3).

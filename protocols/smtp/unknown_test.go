@@ -12,7 +12,8 @@ import (
 func TestUnknownRecipientsOverBudgetAreTemporary(t *testing.T) {
 	r := newRig(t, MX, func(o *Options) {
 		o.Limits.Unknown = 4
-		o.Router.(*delivery.Router).Directory = directory.NewCache(&people{}, directory.CacheOptions{Strangers: directory.Budget{Burst: 2, Rate: 0.0001}})
+		o.Router.(*delivery.Router).Directory = directory.NewCache(&people{},
+			directory.CacheOptions{Strangers: directory.Budget{Burst: 2, Rate: 0.0001}})
 	})
 	c := r.dial()
 	c.hello()

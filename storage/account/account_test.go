@@ -98,7 +98,8 @@ func TestEnsureRaceBetweenNodes(t *testing.T) {
 		}
 		return nil
 	}})
-	second = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
+	second = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
+		Groups: func() []rookery.GroupID { return n.Groups }})
 	id, err := n.Store.Ensure(t.Context(), rookery.Owner{Key: "dir/1"}, 7)
 	if err != nil || id != winner {
 		t.Errorf("%v, %v; the other node has %v", id, err, winner)
@@ -284,7 +285,8 @@ func TestReadWhatWasDelivered(t *testing.T) {
 func TestForeignKeyring(t *testing.T) {
 	n := accounttest.Open(t, accounttest.Options{})
 	a := n.Account(t, "dir/1")
-	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: keys.GenerateKeyring(), Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
+	other := account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: keys.GenerateKeyring(),
+		Bodies: n.Bodies, Groups: func() []rookery.GroupID { return n.Groups }})
 	b, err := other.Open(t.Context(), a.ID())
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +411,8 @@ func TestCopyThatFailsHalfWayIsTakenBack(t *testing.T) {
 	if copies > 0 && after.Messages != 0 {
 		t.Errorf("%d copies are left", after.Messages)
 	}
-	if _, _, err := a.Copy(t.Context(), command.Copy{From: 999, To: archive.ID, UIDs: command.Range(1, 5)}); !rookery.Is(err, rookery.KindNotFound) {
+	if _, _, err := a.Copy(t.Context(), command.Copy{From: 999, To: archive.ID, UIDs: command.Range(1, 5)}); !rookery.Is(err,
+		rookery.KindNotFound) {
 		t.Errorf("from nowhere: %v", err)
 	}
 }

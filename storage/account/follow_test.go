@@ -93,7 +93,8 @@ func TestHandleFollowsItsAccount(t *testing.T) {
 	if err != nil || again.ModSeq != row.ModSeq || again.Email != row.Email {
 		t.Errorf("%+v became %+v %v", row, again, err)
 	}
-	if _, _, err := a.StoreFlags(t.Context(), command.StoreFlags{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Flags: command.FlagSeen}); err != nil {
+	if _, _, err := a.StoreFlags(t.Context(),
+		command.StoreFlags{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Flags: command.FlagSeen}); err != nil {
 		t.Error(err)
 	}
 	if f, err := a.Facts(t.Context()); err != nil || f.Used == 0 {

@@ -48,7 +48,8 @@ func (s *Store) note(ctx context.Context, id rookery.AccountID, owner rookery.Ow
 }
 
 func (s *Store) noteOwner(ctx context.Context, id rookery.AccountID, owner rookery.Owner) error {
-	_, _, err := s.apply(ctx, rookery.SystemGroup, &command.NoteOwner{Account: id, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN})
+	_, _, err := s.apply(ctx, rookery.SystemGroup,
+		&command.NoteOwner{Account: id, DirectoryKey: owner.Key, Login: owner.Login, Addresses: owner.Addresses, DN: owner.DN})
 	return err
 }
 
@@ -83,7 +84,8 @@ func (s *Store) release(ctx context.Context, id rookery.AccountID, owner rookery
 	case rookery.Is(err, rookery.KindNotFound):
 		return s.refuse(id, held, owner, "is not in the directory any more")
 	case err != nil:
-		return rookery.E("make account", rookery.KindUnavailable, fmt.Errorf("account %s had an address of this entry, and its own entry cannot be looked up: %w", id, err))
+		return rookery.E("make account", rookery.KindUnavailable,
+			fmt.Errorf("account %s had an address of this entry, and its own entry cannot be looked up: %w", id, err))
 	case live.Shared(owner) != "":
 		return s.refuse(id, live, owner, "still has it")
 	}
@@ -94,8 +96,10 @@ func (s *Store) release(ctx context.Context, id rookery.AccountID, owner rookery
 func (s *Store) refuse(id rookery.AccountID, held, owner rookery.Owner, why string) error {
 	address := held.Shared(owner)
 	s.o.Logger.Error("no account is made for a directory entry: an address of it belongs to the account of another entry, which "+why,
-		"address", address, "entry", owner.Key, "login", owner.Login, "account", id.String(), "account_entry", held.Key, "account_login", held.Login,
-		"mend", "give the entry that account with: rookery account link "+address+", or erase that account by its id, or change the address in the directory")
+		"address", address, "entry", owner.Key, "login", owner.Login, "account", id.String(), "account_entry", held.Key,
+		"account_login", held.Login,
+		"mend", "give the entry that account with: rookery account link "+address+
+			", or erase that account by its id, or change the address in the directory")
 	return rookery.E("make account", rookery.KindUnavailable, fmt.Errorf(
 		"%s belongs to account %s of directory entry %s (%s), which %s; see: rookery account link", address, id, held.Key, held.Login, why))
 }

@@ -115,7 +115,8 @@ func (c *carriage) importBegin(ctx context.Context, fresh bool) (rookery.LogInde
 		}
 		if more, perr := c.reap(ctx, c.To); perr != nil || !more {
 			// Once more at the end: the last of it may just have gone.
-			if r, err := c.apply(ctx, c.To, &command.ImportBegin{Account: c.Account, Move: c.Move, Turn: c.turn, From: c.From, Fresh: fresh}); err == nil {
+			if r, err := c.apply(ctx, c.To, &command.ImportBegin{Account: c.Account, Move: c.Move, Turn: c.turn, From: c.From,
+				Fresh: fresh}); err == nil {
 				return r.(*command.ImportBegun).Shadow, nil
 			}
 			return 0, err

@@ -41,7 +41,8 @@ func (s *storm) client() {
 	case n < 40:
 		s.item()
 	case n < 55:
-		s.send(&command.StoreFlags{Account: id, Mailbox: x.ID, UIDs: some, Mode: command.StoreMode(s.rng.IntN(3)), Flags: command.Flags(s.rng.IntN(32)), Keywords: []string{"k" + name[:1]}}, id)
+		s.send(&command.StoreFlags{Account: id, Mailbox: x.ID, UIDs: some, Mode: command.StoreMode(s.rng.IntN(3)),
+			Flags: command.Flags(s.rng.IntN(32)), Keywords: []string{"k" + name[:1]}}, id)
 	case n < 62:
 		s.send(&command.Expunge{Account: id, Mailbox: x.ID, UIDs: some, Force: s.rng.IntN(2) == 0, All: s.rng.IntN(6) == 0}, id)
 	case n < 68:

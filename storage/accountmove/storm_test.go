@@ -268,7 +268,8 @@ func (s *storm) coordinator(f fate) {
 		switch {
 		case err == nil && x.State != system.MoveAbandoned:
 			s.moves["switched"]++
-		case err != nil && !rookery.Is(err, rookery.KindUnknown) && !rookery.Is(err, rookery.KindUnavailable) && !rookery.Is(err, rookery.KindConflict) && !rookery.Is(err, rookery.KindNotFound):
+		case err != nil && !rookery.Is(err, rookery.KindUnknown) && !rookery.Is(err, rookery.KindUnavailable) &&
+			!rookery.Is(err, rookery.KindConflict) && !rookery.Is(err, rookery.KindNotFound):
 			s.Errorf("move %+v: %v", x, err)
 		}
 	}()
@@ -331,7 +332,8 @@ func (s *storm) send(c command.Command, ids ...rookery.AccountID) {
 		if rookery.KindOf(err) != rookery.KindOf(werr) {
 			s.Errorf("%T %+v in group %d: %v, without moves %v", c, c, group, err, werr)
 		}
-		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b command.UIDs) bool { return a.Equal(b) }), cmpopts.IgnoreFields(command.DeliverResult{}, "Body")); d != "" {
+		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b command.UIDs) bool { return a.Equal(b) }),
+			cmpopts.IgnoreFields(command.DeliverResult{}, "Body")); d != "" {
 			s.Errorf("%T %+v: %s", c, c, d)
 		}
 		return

@@ -40,5 +40,6 @@ func TestCorpus(t *testing.T) {
 		}
 		r.Close()
 	}
-	t.Logf("%d messages of %d bytes, stored %d (%.2fx), extracts %d, trailing %d", n, size, stored, float64(size)/float64(stored), sealed, trailing)
+	t.Logf("%d messages of %d bytes, stored %d (%.2fx), extracts %d, trailing %d", n, size, stored, float64(size)/float64(stored),
+		sealed, trailing)
 }

@@ -61,7 +61,8 @@ func TestEveryBodyNamesItsDictionary(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(rnd.Uint32())
 	}
-	for _, msg := range [][]byte{nil, []byte("a"), messagetest.Sample(3000), messagetest.Sample(4*ChunkSize + 3), noise, append(messagetest.Sample(40<<10), noise...)} {
+	for _, msg := range [][]byte{nil, []byte("a"), messagetest.Sample(3000), messagetest.Sample(4*ChunkSize + 3), noise,
+		append(messagetest.Sample(40<<10), noise...)} {
 		key := keys.NewMessageKey()
 		layout, stored, enc := encodeBytes(t, msg, key)
 		if _, id := sealHead(enc.Sealed); layout.Dictionary != Generic || id != Generic {

@@ -104,7 +104,8 @@ func readRange(t *testing.T, r *Reader, msg []byte, off, n int64) {
 		t.Fatalf("ReadSection(%d, %d) of %d: %d bytes, %v", off, n, len(msg), len(got), err)
 	}
 	var w bytes.Buffer
-	if k, err := r.WriteSection(ctx, &w, message.Section{Offset: off, Len: n}); err != nil || k != int64(len(want)) || !bytes.Equal(w.Bytes(), want) {
+	if k, err := r.WriteSection(ctx, &w, message.Section{Offset: off, Len: n}); err != nil || k != int64(len(want)) ||
+		!bytes.Equal(w.Bytes(), want) {
 		t.Fatalf("WriteSection(%d, %d) of %d: %d bytes, %v", off, n, len(msg), k, err)
 	}
 	got, err = io.ReadAll(iotest.OneByteReader(io.LimitReader(r.Section(ctx, message.Section{Offset: off, Len: n}), 100)))

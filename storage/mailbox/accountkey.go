@@ -46,7 +46,8 @@ func (w *work) checkFloor(wrapped []byte) error {
 		return nil
 	}
 	if have := keys.WrappedUnder(wrapped); have < tables.U32At(v, 0) {
-		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it under %d or later", have, tables.U32At(v, 0))
+		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it "+
+			"under %d or later", have, tables.U32At(v, 0))
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func TestKeyFloorKeepsOldWrapsOut(t *testing.T) {
 	f.refused(rookery.KindInvalid, &command.RewrapAccounts{Accounts: []command.Rewrapped{{Account: a, Old: under(2, 1), New: under(1, 1)}}})
 	do[*command.AccountResult](f, &command.CreateAccount{Account: b, Key: under(2, 7)})
 	// A change that came between is not lost.
-	if r := do[*command.RewrapResult](f, &command.RewrapAccounts{Accounts: []command.Rewrapped{{Account: b, Old: under(2, 8), New: under(3, 1)}, {Account: a, Old: under(2, 1), New: under(3, 2)}}}); r.Done != 1 {
+	if r := do[*command.RewrapResult](f, &command.RewrapAccounts{Accounts: []command.Rewrapped{{Account: b, Old: under(2, 8),
+		New: under(3, 1)}, {Account: a, Old: under(2, 1), New: under(3, 2)}}}); r.Done != 1 {
 		t.Errorf("%d rewrapped, one had another wrap", r.Done)
 	}
 	c, err := f.m.KeyCensus()

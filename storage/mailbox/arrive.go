@@ -164,7 +164,8 @@ func (w *work) importBody(c *command.ImportBody) (command.Result, error) {
 	}
 	k := emailKey(c.Account, c.Email)
 	travels := tables.WithoutAccountKey(k)
-	if err := w.m.parts.CheckArrival(travels, c.Record, false); err != nil || c.Size < 0 || c.Size > maxSize || c.Arrived <= 0 || c.Email == (rookery.EmailID{}) {
+	if err := w.m.parts.CheckArrival(travels, c.Record, false); err != nil || c.Size < 0 || c.Size > maxSize || c.Arrived <= 0 ||
+		c.Email == (rookery.EmailID{}) {
 		return nil, refuse(rookery.KindInvalid, "the content of message %s is malformed", c.Email)
 	}
 	body := &command.Deliver{Size: c.Size, Layout: c.Layout, Extract: c.Extract, Staged: c.Staged}
@@ -208,7 +209,8 @@ func (w *work) importSeal(c *command.ImportSeal) (command.Result, error) {
 		return nil, err
 	}
 	if rec.Rows != c.Rows || rec.Digest != c.Digest {
-		return nil, refuse(rookery.KindDamaged, "the copy of account %s has %d rows, the source %d, or their contents differ", c.Account, rec.Rows, c.Rows)
+		return nil, refuse(rookery.KindDamaged, "the copy of account %s has %d rows, the source %d, or their contents differ",
+			c.Account, rec.Rows, c.Rows)
 	}
 	rec.State, rec.Account = MoveSealed, c.Record
 	w.setMoving(c.Account, rec)

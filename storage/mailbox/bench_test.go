@@ -109,7 +109,8 @@ func BenchmarkStore1000(b *testing.B) {
 	f, a := filled(b, 10000)
 	mode := command.StoreAdd
 	for b.Loop() {
-		do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 1000), Mode: mode, Flags: command.FlagSeen})
+		do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 1000), Mode: mode,
+			Flags: command.FlagSeen})
 		mode = 1 - mode
 	}
 }

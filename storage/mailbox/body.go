@@ -158,7 +158,8 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 			return nil, refuse(rookery.KindInvalid, "pack %.128q is not named by time", c.Pack)
 		}
 		if r.expired(c.Pack, w.Time()) {
-			return nil, refuse(rookery.KindConflict, "the name of pack %q has expired, and its object may be gone; pack the bodies again under a new one", c.Pack)
+			return nil, refuse(rookery.KindConflict,
+				"the name of pack %q has expired, and its object may be gone; pack the bodies again under a new one", c.Pack)
 		}
 	}
 	seen := make(map[BodyID]bool, len(c.Bodies))

@@ -93,7 +93,8 @@ func TestStagedBody(t *testing.T) {
 	if oldest, err := f.m.OldestUnpacked(); oldest != first || err != nil {
 		t.Errorf("oldest %d %v", oldest, err)
 	}
-	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: id, Parts: 2}, Deliveries: []command.Delivery{{Account: a}}})
+	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: id, Parts: 2},
+		Deliveries: []command.Delivery{{Account: a}}})
 	f.deliver(a, 1, staged(3))
 	b, err := f.m.Body(BodyID(f.index))
 	if err != nil {
@@ -113,7 +114,8 @@ func TestStagedBody(t *testing.T) {
 	if oldest, _ := f.m.OldestUnpacked(); oldest != 0 {
 		t.Errorf("oldest %d after packing", oldest)
 	}
-	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(2), Staged: &command.Staged{Stage: id, Parts: 3}, Deliveries: []command.Delivery{{Account: a}}})
+	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(2), Staged: &command.Staged{Stage: id, Parts: 3},
+		Deliveries: []command.Delivery{{Account: a}}})
 	if got := f.tables(); got[tableStage]+got[tableChunk]+got[tableNode]+got[tableFloor] != 0 {
 		t.Errorf("the stage left rows: %v", got)
 	}
@@ -125,7 +127,8 @@ func TestAbandonedAndOlderStagesAreGone(t *testing.T) {
 	do[*command.Done](f, &command.Stage{Stage: old, Payload: []byte("x")})
 	do[*command.Done](f, &command.Stage{Stage: other, Payload: []byte("x")})
 	do[*command.Done](f, &command.Stage{Stage: command.StageID{Node: "n1", Epoch: 2}, Payload: []byte("x")})
-	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: old, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}})
+	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: old, Parts: 1},
+		Deliveries: []command.Delivery{{Account: a}}})
 	f.refused(rookery.KindConflict, &command.Stage{Stage: old, Part: 1, Payload: []byte("x")})
 	f.refused(rookery.KindInvalid, &command.Stage{Stage: other, Part: 1})
 	if stages, _ := f.m.Stages(); len(stages) != 2 || stages[0].ID.Epoch != 2 || stages[1].ID != other {
@@ -163,7 +166,8 @@ func TestForgottenNodesLeaveNoStages(t *testing.T) {
 	if now, err := f.m.OldestUnpacked(); err != nil || now <= held {
 		t.Errorf("the log is held from %d on, before from %d: %v", now, held, err)
 	}
-	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: one, Parts: 3}, Deliveries: []command.Delivery{{Account: a}}})
+	f.refused(rookery.KindConflict, &command.Deliver{Email: emailID(1), Staged: &command.Staged{Stage: one, Parts: 3},
+		Deliveries: []command.Delivery{{Account: a}}})
 	f.refused(rookery.KindConflict, &command.Stage{Stage: two, Part: 3, Payload: []byte("x")})
 	f.refused(rookery.KindInvalid, &command.ForgetNode{})
 	do[*command.Done](f, &command.ForgetNode{Node: "gone2"})
@@ -265,9 +269,11 @@ func TestPackLife(t *testing.T) {
 	b1 := BodyID(f.index)
 	f.deliver(a, 2)
 	b2 := BodyID(f.index)
-	do[*command.Done](f, &command.Packed{Pack: "p1", Size: 50, Bodies: []command.PackedBody{{Body: b1, Off: 0, Len: 6}, {Body: b2, Off: 6, Len: 6}, {Body: 9999, Off: 12, Len: 1}}})
+	do[*command.Done](f, &command.Packed{Pack: "p1", Size: 50,
+		Bodies: []command.PackedBody{{Body: b1, Off: 0, Len: 6}, {Body: b2, Off: 6, Len: 6}, {Body: 9999, Off: 12, Len: 1}}})
 	packs, err := f.m.Packs("", 10)
-	if p := packs[0]; err != nil || p.State != PackLive || p.Total != 13 || p.Live != 12 || p.Bodies != 3 || p.LiveBodies != 2 || p.Created == 0 {
+	if p := packs[0]; err != nil || p.State != PackLive || p.Total != 13 || p.Live != 12 || p.Bodies != 3 || p.LiveBodies != 2 ||
+		p.Created == 0 {
 		t.Errorf("%+v %v", packs, err)
 	}
 	do[*command.Done](f, &command.Packed{Pack: "p2", Size: 50, Bodies: []command.PackedBody{{Body: b2, Off: 1, Len: 6}}})
@@ -285,7 +291,8 @@ func TestPackLife(t *testing.T) {
 	do[*command.Done](f, &command.PackForget{Pack: "p1"})
 	f.refused(rookery.KindNotFound, &command.PackDead{Pack: "p1"})
 	for _, bad := range []command.Packed{{Pack: "", Size: 1}, {Pack: "x", Size: 5, Bodies: []command.PackedBody{{Body: b2, Off: 3, Len: 3}}},
-		{Pack: "x", Size: 5, Bodies: []command.PackedBody{{Body: b2, Off: -1, Len: 3}}}, {Pack: "x", Size: 5, Bodies: []command.PackedBody{{Body: b2, Len: 1}, {Body: b2, Len: 1}}}} {
+		{Pack: "x", Size: 5, Bodies: []command.PackedBody{{Body: b2, Off: -1, Len: 3}}},
+		{Pack: "x", Size: 5, Bodies: []command.PackedBody{{Body: b2, Len: 1}, {Body: b2, Len: 1}}}} {
 		f.refused(rookery.KindInvalid, &bad)
 	}
 }
@@ -368,15 +375,19 @@ func FuzzApply(f *testing.F) {
 		&command.SetQuota{Account: a, Quota: 5}, &command.CreateMailbox{Account: a, Name: "x/y", Role: `\Important`},
 		&command.DeleteMailbox{Account: a, Name: "Drafts"}, &command.RenameMailbox{Account: a, From: "inbox", To: "Archive/x"},
 		&command.Subscribe{Account: a, Name: "x", On: true},
-		&command.Deliver{Email: emailID(9), Size: 3, Deliveries: []command.Delivery{{Account: a, Mailbox: 2, Keywords: []string{"k"}, Threads: [][8]byte{{1}}, UIDL: "u"}},
-			Item: &command.Item{ID: item, Kind: command.FanOut, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}}}, FromItem: &item, Payload: []byte("b")},
+		&command.Deliver{Email: emailID(9), Size: 3,
+			Deliveries: []command.Delivery{{Account: a, Mailbox: 2, Keywords: []string{"k"}, Threads: [][8]byte{{1}}, UIDL: "u"}},
+			Item:       &command.Item{ID: item, Kind: command.FanOut, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}}},
+			FromItem:   &item, Payload: []byte("b")},
 		&command.Deliver{Email: emailID(9), Staged: &command.Staged{Stage: id, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}},
 		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true}, &command.ForgetNode{Node: "n"},
-		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: command.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"}, UnchangedSince: &since},
+		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: command.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"},
+			UnchangedSince: &since},
 		&command.Expunge{Account: a, Mailbox: 1, All: true, Force: true}, &command.Copy{Account: a, From: 1, To: 1, UIDs: command.Range(1, 9)},
 		&command.Move{Account: a, From: 1, To: 2, UIDs: command.Range(1, 9)}, &command.PurgeExpunged{Account: a, Before: 1 << 62},
 		&command.Recover{Account: a, To: 1, Messages: []command.ExpungedID{{ModSeq: 5, UID: 3}}},
-		&command.Packed{Pack: "p", Size: 10, Bodies: []command.PackedBody{{Body: 2, Len: 3}}}, &command.PackDead{Pack: "q"}, &command.PackDeleted{Pack: "q"}, &command.PackForget{Pack: "q"},
+		&command.Packed{Pack: "p", Size: 10, Bodies: []command.PackedBody{{Body: 2, Len: 3}}}, &command.PackDead{Pack: "q"},
+		&command.PackDeleted{Pack: "q"}, &command.PackForget{Pack: "q"},
 		&command.ItemResult{Item: item}, &command.ItemForget{Item: item}, &command.EraseAccount{Account: a},
 	} {
 		f.Add(command.Encode(c), command.Encode(&command.EraseAccount{Account: a}))

@@ -294,7 +294,8 @@ func (w *work) renameInbox(a *openAccount, to string, validity uint32) (command.
 		return nil, err
 	}
 	if inbox.Messages > maxRenameInbox {
-		return nil, refuse(rookery.KindLimit, "INBOX has %d messages, at most %d can be renamed at once; move some first", inbox.Messages, maxRenameInbox)
+		return nil, refuse(rookery.KindLimit, "INBOX has %d messages, at most %d can be renamed at once; move some first",
+			inbox.Messages, maxRenameInbox)
 	}
 	parents := w.missingParents(a, to)
 	if err := a.roomForMailboxes(len(parents) + 1); err != nil {

@@ -66,7 +66,8 @@ func TestAccountStartsWithItsRoleFolders(t *testing.T) {
 
 func TestCreateMakesParentsAndKeepsRoles(t *testing.T) {
 	f, a := newAccount(t, 0)
-	r := do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "inbox/x/y/", Role: `\Important`, Validity: 5000, Subscribe: true})
+	r := do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "inbox/x/y/", Role: `\Important`, Validity: 5000,
+		Subscribe: true})
 	if r.Name != "INBOX/x/y" || r.UIDValidity < 5000 {
 		t.Errorf("%+v", r)
 	}
@@ -213,7 +214,8 @@ func TestLargeMailboxIsDeletedAtOnceAndReapedLater(t *testing.T) {
 		t.Errorf("rows left: %v", got)
 	}
 	r := do[*command.CopyResult](f, &command.Recover{Account: a, Messages: []command.ExpungedID{list[7].ExpungedID}, To: Inbox})
-	if rows := f.rows(a, Inbox); len(rows) != 1 || rows[0].Email != list[7].Row.Email || rows[0].UID != r.Dst.First() || rows[0].Keywords[0] != "kw" {
+	if rows := f.rows(a, Inbox); len(rows) != 1 || rows[0].Email != list[7].Row.Email || rows[0].UID != r.Dst.First() ||
+		rows[0].Keywords[0] != "kw" {
 		t.Errorf("%+v", rows)
 	}
 }
@@ -227,11 +229,14 @@ func TestLimits(t *testing.T) {
 	f.deliver(a, 1, func(c *command.Deliver) { c.Deliveries[0].Keywords = many })
 	f.refused(rookery.KindLimit, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Keywords: []string{"one-more"}})
 	f.refused(rookery.KindInvalid, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Keywords: []string{`\Seen`}})
-	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Mode: command.StoreReplace, Keywords: []string{"K7"}})
+	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+		Mode: command.StoreReplace, Keywords: []string{"K7"}})
 	if r := f.rows(a, Inbox)[0]; !slices.Equal(r.Keywords, []string{"k7"}) {
 		t.Errorf("%+v", r)
 	}
-	if filed := do[*command.DeliverResult](f, &command.Deliver{Email: emailID(2), Deliveries: []command.Delivery{{Account: a, Keywords: []string{"late"}}}}).Filed[0]; filed.Kind != rookery.KindLimit || filed.OK {
+	if filed := do[*command.DeliverResult](f,
+		&command.Deliver{Email: emailID(2), Deliveries: []command.Delivery{{Account: a,
+			Keywords: []string{"late"}}}}).Filed[0]; filed.Kind != rookery.KindLimit || filed.OK {
 		t.Errorf("%+v", filed)
 	}
 	if got := f.tables(); got[tableBody] != 1 || got[tableEmail] != 1 {

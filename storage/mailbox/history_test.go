@@ -70,7 +70,8 @@ func (h *history) keywords() []string {
 // deliver files a message for some accounts, also such as are elsewhere.
 func (h *history) deliver(a *archived, id rookery.AccountID) {
 	h.emails++
-	c := &command.Deliver{Email: emailID(h.emails), Size: h.rng.Int64N(400), Layout: []byte("layout"), Extract: fmt.Appendf(nil, "extract %d", h.emails), Payload: []byte("payload")}
+	c := &command.Deliver{Email: emailID(h.emails), Size: h.rng.Int64N(400), Layout: []byte("layout"),
+		Extract: fmt.Appendf(nil, "extract %d", h.emails), Payload: []byte("payload")}
 	if h.rng.IntN(15) == 0 {
 		c.Email = emailID(1 + h.rng.IntN(h.emails))
 	}
@@ -81,7 +82,8 @@ func (h *history) deliver(a *archived, id rookery.AccountID) {
 		}
 	}
 	for _, id := range to {
-		d := command.Delivery{Account: id, Flags: Flags(h.rng.IntN(32)), Keywords: h.keywords(), WrappedKey: []byte{byte(h.emails)}, Strict: h.rng.IntN(4) == 0, NoQuota: h.rng.IntN(5) == 0,
+		d := command.Delivery{Account: id, Flags: Flags(h.rng.IntN(32)), Keywords: h.keywords(), WrappedKey: []byte{byte(h.emails)},
+			Strict: h.rng.IntN(4) == 0, NoQuota: h.rng.IntN(5) == 0,
 			InternalDate: h.rng.Int64N(2), Threads: [][8]byte{{byte(h.rng.IntN(6))}, {byte(h.rng.IntN(60))}}}
 		if h.rng.IntN(3) == 0 {
 			d.Mailbox = h.box()
@@ -93,7 +95,8 @@ func (h *history) deliver(a *archived, id rookery.AccountID) {
 	}
 	switch h.rng.IntN(8) {
 	case 0:
-		c.Item = &command.Item{ID: command.ItemID{9, byte(h.emails), byte(h.emails >> 8)}, Kind: command.FanOut, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 7}}}
+		c.Item = &command.Item{ID: command.ItemID{9, byte(h.emails), byte(h.emails >> 8)}, Kind: command.FanOut,
+			Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 7}}}
 	case 1, 2:
 		c.FromItem = &command.ItemID{byte(h.rng.IntN(3)), 2}
 		if h.rng.IntN(4) == 0 {
@@ -125,7 +128,8 @@ func (h *history) change(a *archived, id rookery.AccountID) command.Command {
 	x := h.box()
 	switch n := h.rng.IntN(34); {
 	case n < 7:
-		return &command.StoreFlags{Account: id, Mailbox: x, UIDs: h.uids(), Mode: command.StoreMode(h.rng.IntN(3)), Flags: Flags(h.rng.IntN(32)), Keywords: h.keywords()}
+		return &command.StoreFlags{Account: id, Mailbox: x, UIDs: h.uids(), Mode: command.StoreMode(h.rng.IntN(3)),
+			Flags: Flags(h.rng.IntN(32)), Keywords: h.keywords()}
 	case n < 13:
 		return &command.Expunge{Account: id, Mailbox: x, UIDs: h.uids(), Force: h.rng.IntN(2) == 0, All: h.rng.IntN(6) == 0}
 	case n < 16:

@@ -34,7 +34,8 @@ var holdPart = part{
 // MaxHolds bounds the holds of a group, of all kinds together.
 const MaxHolds = 1000
 
-var errNoNames = errors.New("the group has not agreed yet on how long a pack's name is good for; its leader sees to it within minutes: try again")
+var errNoNames = errors.New("the group has not agreed yet on how long a pack's name is good for; its leader sees to it within " +
+	"minutes: try again")
 
 // Bounds of the life of pack names, nanoseconds.
 const (
@@ -99,7 +100,8 @@ func (w *work) hold(c *command.Hold) (command.Result, error) {
 	case c.Kind < command.HoldOperator || c.Kind > command.HoldPin:
 		return nil, refuse(rookery.KindInvalid, "hold kind %d is unknown", c.Kind)
 	case len(c.Name) == 0 || len(c.Name) > command.MaxHoldName || len(c.Reason) > command.MaxHoldReason:
-		return nil, refuse(rookery.KindInvalid, "a hold needs a name of 1 to %d bytes and a reason of at most %d", command.MaxHoldName, command.MaxHoldReason)
+		return nil, refuse(rookery.KindInvalid, "a hold needs a name of 1 to %d bytes and a reason of at most %d",
+			command.MaxHoldName, command.MaxHoldReason)
 	case c.From < 0 || c.To < 0 || c.To > 0 && c.To < c.From:
 		return nil, refuse(rookery.KindInvalid, "the hold ends before it begins")
 	}

@@ -72,8 +72,10 @@ func TestHoldsKeepDeadPacks(t *testing.T) {
 	do[*command.Done](f, &command.PackDeleted{Pack: young})
 
 	for _, bad := range []command.Command{
-		&command.Hold{Name: "x"}, &command.Hold{Kind: 9, Name: "x"}, &command.Hold{Kind: command.HoldPin}, &command.Hold{Kind: command.HoldPin, Name: "x", From: 5, To: 4},
-		&command.Hold{Kind: command.HoldPin, Name: "x", From: -5}, &command.RestoreWindow{Span: -1}, &command.NamePacks{}, &command.Release{Kind: command.HoldPin},
+		&command.Hold{Name: "x"}, &command.Hold{Kind: 9, Name: "x"}, &command.Hold{Kind: command.HoldPin},
+		&command.Hold{Kind: command.HoldPin, Name: "x", From: 5, To: 4},
+		&command.Hold{Kind: command.HoldPin, Name: "x", From: -5}, &command.RestoreWindow{Span: -1}, &command.NamePacks{},
+		&command.Release{Kind: command.HoldPin},
 	} {
 		f.refused(rookery.KindInvalid, bad)
 	}
@@ -195,7 +197,8 @@ func TestRandomPackLives(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d: repeat with -seed=%d", seed, seed)
-	s := &packStorm{fixture: openFixture(t), rng: rand.New(rand.NewPCG(seed, 2)), bodies: map[BodyID]rookery.UID{}, at: map[BodyID]command.PackID{},
+	s := &packStorm{fixture: openFixture(t), rng: rand.New(rand.NewPCG(seed, 2)), bodies: map[BodyID]rookery.UID{},
+		at:      map[BodyID]command.PackID{},
 		arrived: map[BodyID]int64{}, lay: map[command.PackID]map[BodyID]int64{}, holds: map[string]Hold{}, objects: map[command.PackID]bool{}}
 	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: accountID(1), Key: []byte("k"), Roles: command.DefaultRoles()})
 	do[*command.Done](s.fixture, &command.NamePacks{Life: int64(time.Minute)})
@@ -247,8 +250,9 @@ func (s *packStorm) needed(id command.PackID, now int64) bool {
 func (s *packStorm) step() {
 	switch s.rng.IntN(12) {
 	case 0, 1:
-		r := do[*command.DeliverResult](s.fixture, &command.Deliver{Email: emailID(int(s.index) + 1), Size: 10, Layout: []byte("l"), Extract: []byte("x"), Payload: []byte("payload"),
-			Deliveries: []command.Delivery{{Account: accountID(1), WrappedKey: []byte("k")}}})
+		r := do[*command.DeliverResult](s.fixture,
+			&command.Deliver{Email: emailID(int(s.index) + 1), Size: 10, Layout: []byte("l"), Extract: []byte("x"), Payload: []byte("payload"),
+				Deliveries: []command.Delivery{{Account: accountID(1), WrappedKey: []byte("k")}}})
 		s.bodies[r.Body], s.arrived[r.Body] = r.Filed[0].UID, s.m.Time()
 	case 2:
 		s.purgeSome()
@@ -300,7 +304,8 @@ func (s *packStorm) purgeSome() {
 		if s.rng.IntN(2) == 0 {
 			continue
 		}
-		do[*command.ExpungeResult](s.fixture, &command.Expunge{Account: accountID(1), Mailbox: Inbox, UIDs: command.NewUIDs(s.bodies[id]), Force: true})
+		do[*command.ExpungeResult](s.fixture, &command.Expunge{Account: accountID(1), Mailbox: Inbox,
+			UIDs: command.NewUIDs(s.bodies[id]), Force: true})
 		delete(s.bodies, id)
 		s.remember() // still recoverable
 		s.purge(s.clock + 1e9)

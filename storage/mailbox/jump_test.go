@@ -36,7 +36,8 @@ func TestJump(t *testing.T) {
 	}
 	v.Close()
 	since := old + 4999 // what a client may hold of the lost future
-	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(first.UID), Flags: command.FlagSeen, UnchangedSince: &since})
+	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(first.UID),
+		Flags: command.FlagSeen, UnchangedSince: &since})
 	if r.Modified.Len() != 1 {
 		t.Errorf("UNCHANGEDSINCE of a lost future passes: %+v", r)
 	}

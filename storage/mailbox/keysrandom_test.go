@@ -21,7 +21,8 @@ func (s *storm) keysRandom() string {
 		return "key floor"
 	}
 	id, a := s.account()
-	c := &command.RewrapAccounts{Accounts: []command.Rewrapped{{Account: accountID(99), Old: a.key, New: s.accountWrap()}, {Account: id, Old: a.key, New: s.accountWrap()}}}
+	c := &command.RewrapAccounts{Accounts: []command.Rewrapped{{Account: accountID(99), Old: a.key, New: s.accountWrap()},
+		{Account: id, Old: a.key, New: s.accountWrap()}}}
 	want := &command.RewrapResult{Done: 1}
 	if s.rng.IntN(3) == 0 {
 		c.Accounts[1].Old, want.Done = []byte("another"), 0

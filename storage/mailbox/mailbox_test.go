@@ -47,7 +47,8 @@ func openFixture(t testing.TB) *fixture {
 
 func (f *fixture) open(dir string) {
 	f.t.Helper()
-	s, err := state.Open(dir, f.fs, state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 8 << 20, CacheBytes: 64 << 20})
+	s, err := state.Open(dir, f.fs, state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 8 << 20,
+		CacheBytes: 64 << 20})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -200,13 +201,15 @@ func emailID(n int) rookery.EmailID {
 func newAccount(t testing.TB, quota int64) (*fixture, rookery.AccountID) {
 	f := openFixture(t)
 	a := accountID(1)
-	do[*command.AccountResult](f, &command.CreateAccount{Account: a, Key: []byte("wrapped"), Quota: quota, Roles: command.DefaultRoles(), Validity: 1000})
+	do[*command.AccountResult](f, &command.CreateAccount{Account: a, Key: []byte("wrapped"), Quota: quota,
+		Roles: command.DefaultRoles(), Validity: 1000})
 	return f, a
 }
 
 func (f *fixture) deliver(a rookery.AccountID, n int, mod ...func(*command.Deliver)) command.Filed {
 	f.t.Helper()
-	c := &command.Deliver{Email: emailID(n), Size: 100, Layout: []byte("layout"), Extract: []byte("extract"), Payload: []byte(fmt.Sprintf("body %d", n)),
+	c := &command.Deliver{Email: emailID(n), Size: 100, Layout: []byte("layout"), Extract: []byte("extract"),
+		Payload:    []byte(fmt.Sprintf("body %d", n)),
 		Deliveries: []command.Delivery{{Account: a, WrappedKey: []byte("key")}}}
 	for _, m := range mod {
 		m(c)

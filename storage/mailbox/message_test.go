@@ -27,7 +27,8 @@ func TestStoreThatChangesNothingKeepsModSeq(t *testing.T) {
 	if m := f.mailbox(a, Inbox); m.HighestModSeq != first.ModSeq || m.Unseen != 0 || !slices.Equal(m.Keywords, []string{"Work"}) {
 		t.Errorf("%+v", m)
 	}
-	missing := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(77), Flags: command.FlagSeen, Keywords: []string{"new"}})
+	missing := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(77),
+		Flags: command.FlagSeen, Keywords: []string{"new"}})
 	if missing.ModSeq != first.ModSeq || len(f.mailbox(a, Inbox).Keywords) != 1 {
 		t.Error("a STORE of nothing changed something")
 	}
@@ -36,12 +37,14 @@ func TestStoreThatChangesNothingKeepsModSeq(t *testing.T) {
 func TestStoreUnchangedSince(t *testing.T) {
 	f, a := newAccount(t, 0)
 	one, two := f.deliver(a, 1), f.deliver(a, 2)
-	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Flags: command.FlagDeleted, UnchangedSince: &one.ModSeq})
+	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+		Flags: command.FlagDeleted, UnchangedSince: &one.ModSeq})
 	if r.Changed.String() != "1" || r.Modified.String() != "2" || r.ModSeq != two.ModSeq+1 {
 		t.Errorf("%+v", r)
 	}
 	zero := rookery.ModSeq(0)
-	r = do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Flags: command.FlagSeen, UnchangedSince: &zero})
+	r = do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+		Flags: command.FlagSeen, UnchangedSince: &zero})
 	if r.Modified.String() != "1:2" || !r.Changed.Empty() {
 		t.Errorf("%+v", r)
 	}
@@ -62,7 +65,8 @@ func TestExpungeTakesOnlyDeletedUnlessForced(t *testing.T) {
 	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox}); !r.UIDs.Empty() {
 		t.Errorf("an empty list expunged %s", r.UIDs)
 	}
-	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(4, 5), Force: true}); r.UIDs.String() != "4" || r.More {
+	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(4, 5),
+		Force: true}); r.UIDs.String() != "4" || r.More {
 		t.Errorf("%+v", r)
 	}
 	if d := f.deliver(a, 9); d.UID != 5 {
@@ -135,7 +139,8 @@ func TestThreads(t *testing.T) {
 	f.deliver(a, 4, tok(3, 9, 1))
 	rows := f.rows(a, Inbox)
 	first := rookery.ThreadID(emailID(1))
-	if rows[0].Thread != first || rows[1].Thread != first || rows[2].Thread != rookery.ThreadID(emailID(3)) || rows[3].Thread != rows[2].Thread {
+	if rows[0].Thread != first || rows[1].Thread != first || rows[2].Thread != rookery.ThreadID(emailID(3)) ||
+		rows[3].Thread != rows[2].Thread {
 		t.Errorf("%+v", rows)
 	}
 }

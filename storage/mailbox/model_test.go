@@ -106,7 +106,8 @@ func (a *modelAccount) create(name, role string, validity uint32, now int64) *mo
 			continue
 		}
 		a.validity = max(a.validity+1, validity)
-		x := &modelBox{Mailbox: Mailbox{ID: a.next, Name: n, UIDValidity: rookery.UIDValidity(a.validity), UIDNext: 1, HighestModSeq: a.modseq, Changed: a.modseq, Created: now},
+		x := &modelBox{Mailbox: Mailbox{ID: a.next, Name: n, UIDValidity: rookery.UIDValidity(a.validity), UIDNext: 1,
+			HighestModSeq: a.modseq, Changed: a.modseq, Created: now},
 			tombs: map[rookery.UID]rookery.ModSeq{}}
 		if n == name {
 			x.Role = role
@@ -229,7 +230,8 @@ func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.De
 	return result
 }
 
-func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID, now int64, moved map[rookery.AccountID]bool, result *command.DeliverResult) command.Filed {
+func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID, now int64, moved map[rookery.AccountID]bool,
+	result *command.DeliverResult) command.Filed {
 	a := m.accounts[d.Account]
 	if a == nil {
 		return command.Filed{Kind: rookery.KindNotFound}
@@ -261,7 +263,8 @@ func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID
 		moved[d.Account] = true
 		a.modseq++
 	}
-	r := Row{Email: c.Email, Thread: a.threads[c.Email], Flags: d.Flags, Keywords: x.spell(d.Keywords), Size: a.sizes[c.Email], InternalDate: d.InternalDate, SaveDate: now / 1e9, UIDL: d.UIDL}
+	r := Row{Email: c.Email, Thread: a.threads[c.Email], Flags: d.Flags, Keywords: x.spell(d.Keywords), Size: a.sizes[c.Email],
+		InternalDate: d.InternalDate, SaveDate: now / 1e9, UIDL: d.UIDL}
 	if r.InternalDate == 0 {
 		r.InternalDate = now / 1e9
 	}
@@ -326,7 +329,8 @@ func (m *model) expunge(c *command.Expunge, now int64) *command.ExpungeResult {
 	return &command.ExpungeResult{UIDs: command.NewUIDs(gone...), ModSeq: x.HighestModSeq}
 }
 
-func (m *model) copy(account rookery.AccountID, from, to rookery.MailboxID, uids UIDs, move bool, now int64) (*command.CopyResult, rookery.Kind) {
+func (m *model) copy(account rookery.AccountID, from, to rookery.MailboxID, uids UIDs, move bool,
+	now int64) (*command.CopyResult, rookery.Kind) {
 	a := m.accounts[account]
 	x, y := a.box(from), a.box(to)
 	var rows []Row

@@ -99,7 +99,8 @@ func (h *history) carry(id rookery.AccountID, x *oneMoveOf, e *Export, clear [][
 	for _, email := range r.Lacking {
 		c, err := e.Content(email)
 		must(err)
-		b := &command.ImportBody{Account: id, Move: x.MoveID, Turn: x.turn, Email: email, Record: c.Record, Size: c.Body.Size, Extract: c.Extract, Layout: c.Body.Layout, Payload: []byte("body")}
+		b := &command.ImportBody{Account: id, Move: x.MoveID, Turn: x.turn, Email: email, Record: c.Record, Size: c.Body.Size,
+			Extract: c.Extract, Layout: c.Body.Layout, Payload: []byte("body")}
 		if h.rng.IntN(5) == 0 {
 			b.Staged, b.Payload = h.stage(x.to), nil
 		}
@@ -120,7 +121,8 @@ func (h *history) copyMarks(id rookery.AccountID, x *oneMoveOf, parts int) bool 
 		marks, err := e.Marks(1500)
 		must(err)
 		ok := len(marks.Upto) > 0 && h.carry(id, x, e, marks.Clear, marks.Rows) &&
-			h.propose(x.from, &command.MoveCopied{Account: id, Move: x.MoveID, Turn: x.turn, Shadow: x.shadow, Index: index, Upto: marks.Upto}) != nil
+			h.propose(x.from, &command.MoveCopied{Account: id, Move: x.MoveID, Turn: x.turn, Shadow: x.shadow, Index: index,
+				Upto: marks.Upto}) != nil
 		e.Close()
 		if !ok {
 			return len(marks.Upto) == 0

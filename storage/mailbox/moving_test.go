@@ -66,7 +66,8 @@ func TestMoveTurnsFence(t *testing.T) {
 		t.Fatalf("turn %d after %d", second.Turn, first.Turn)
 	}
 	f.refused(rookery.KindConflict, &command.MoveFreeze{Account: a, Move: oneMove, Turn: first.Turn})
-	f.refused(rookery.KindConflict, &command.MoveCopied{Account: a, Move: oneMove, Turn: first.Turn, Shadow: 1, Index: 1 << 40, Upto: []byte{0xff}})
+	f.refused(rookery.KindConflict, &command.MoveCopied{Account: a, Move: oneMove, Turn: first.Turn, Shadow: 1, Index: 1 << 40,
+		Upto: []byte{0xff}})
 	f.deliver(a, 2)
 	if x := f.m.Export(a); pending(t, x) == 0 {
 		t.Error("a change is not marked")
@@ -133,7 +134,8 @@ func TestJumpSeesToMoves(t *testing.T) {
 	f.freeze(a, out.Turn)
 	b := accountID(9)
 	do[*command.ImportBegun](f, &command.ImportBegin{Account: b, Move: oneMove, Turn: 5, From: 3})
-	do[*command.ImportResult](f, &command.Import{Account: b, Move: oneMove, Turn: 5, Rows: []command.ImportRow{{Key: append([]byte{tableName}, "x"...), Value: []byte{0, 0, 0, 1}}}})
+	do[*command.ImportResult](f, &command.Import{Account: b, Move: oneMove, Turn: 5,
+		Rows: []command.ImportRow{{Key: append([]byte{tableName}, "x"...), Value: []byte{0, 0, 0, 1}}}})
 	c := accountID(10)
 	do[*command.ImportBegun](f, &command.ImportBegin{Account: c, Move: oneMove, Turn: 5, From: 3})
 	do[*command.Done](f, &command.ImportSeal{Account: c, Move: oneMove, Turn: 5, Record: (&account{Account: Account{ModSeq: 4}}).encode()})

@@ -40,7 +40,8 @@ func (m *Machine) Owners(bodies map[BodyID]bool) (owners []Owner, err error) {
 		err := r.Scan(newKey(tableEmail), newKey(tableEmail).End(), func(k, v []byte) (bool, error) {
 			e, err := decodeEmail(v)
 			if err == nil && bodies[e.body] {
-				owners = append(owners, Owner{Body: e.body, Account: rookery.AccountID(k[1:17]), Email: rookery.EmailID(k[17:]), Key: slices.Clone(e.key)})
+				owners = append(owners, Owner{Body: e.body, Account: rookery.AccountID(k[1:17]), Email: rookery.EmailID(k[17:]),
+					Key: slices.Clone(e.key)})
 			}
 			return true, err
 		})

@@ -56,7 +56,8 @@ func TestRandomCommandsAgainstTheModel(t *testing.T) {
 	f := openFixture(t)
 	f.prep = func(m *Machine) { m.maxTombstones = 24 }
 	f.prep(f.m)
-	s := &storm{fixture: f, T: t, rng: rand.New(rand.NewPCG(seed, 1)), model: newModel(), uids: map[boxKey]rookery.UID{}, modseq: map[rookery.AccountID]rookery.ModSeq{}, tenant: 1}
+	s := &storm{fixture: f, T: t, rng: rand.New(rand.NewPCG(seed, 1)), model: newModel(), uids: map[boxKey]rookery.UID{},
+		modseq: map[rookery.AccountID]rookery.ModSeq{}, tenant: 1}
 	for n := range 3 {
 		s.createAccount(accountID(n), []int64{0, 2000, 6000}[n])
 	}
@@ -108,8 +109,10 @@ func (s *storm) compareReplica() {
 }
 
 func (s *storm) createAccount(id rookery.AccountID, quota int64) {
-	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: id, Key: []byte("k"), Quota: quota, Roles: command.DefaultRoles(), Validity: 1000})
-	a := &modelAccount{key: []byte("k"), wraps: map[rookery.EmailID][]byte{}, quota: quota, modseq: 1, validity: 999, next: Inbox, subs: map[string]bool{}, emails: map[rookery.EmailID]BodyID{}, sizes: map[rookery.EmailID]int64{},
+	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: id, Key: []byte("k"), Quota: quota,
+		Roles: command.DefaultRoles(), Validity: 1000})
+	a := &modelAccount{key: []byte("k"), wraps: map[rookery.EmailID][]byte{}, quota: quota, modseq: 1, validity: 999, next: Inbox,
+		subs: map[string]bool{}, emails: map[rookery.EmailID]BodyID{}, sizes: map[rookery.EmailID]int64{},
 		threads: map[rookery.EmailID]rookery.ThreadID{}, tokens: map[[8]byte]rookery.ThreadID{}, holders: map[[8]byte][]rookery.EmailID{}}
 	for _, r := range append([]command.Role{{Name: "INBOX"}}, command.DefaultRoles()...) {
 		a.create(r.Name, r.Attr, 1000, s.clock)
@@ -188,7 +191,8 @@ func (s *storm) step() string {
 	case n < 30:
 		return s.deliverRandom()
 	case n < 45:
-		c := &command.StoreFlags{Account: id, Mailbox: x.ID, UIDs: s.some(x), Mode: command.StoreMode(s.rng.IntN(3)), Flags: flags, Keywords: s.keywords()}
+		c := &command.StoreFlags{Account: id, Mailbox: x.ID, UIDs: s.some(x), Mode: command.StoreMode(s.rng.IntN(3)), Flags: flags,
+			Keywords: s.keywords()}
 		if s.rng.IntN(3) == 0 {
 			since := rookery.ModSeq(s.rng.Uint64N(uint64(a.modseq) + 1))
 			c.UnchangedSince = &since
@@ -272,7 +276,8 @@ func (s *storm) step() string {
 func (s *storm) deliverRandom() string {
 	m := s.model
 	s.emails++
-	c := &command.Deliver{Email: emailID(s.emails), Size: s.rng.Int64N(400), Layout: []byte("l"), Extract: []byte("x"), Payload: []byte("payload")}
+	c := &command.Deliver{Email: emailID(s.emails), Size: s.rng.Int64N(400), Layout: []byte("l"), Extract: []byte("x"),
+		Payload: []byte("payload")}
 	if s.rng.IntN(20) == 0 {
 		c.Email = emailID(1 + s.rng.IntN(s.emails)) // restored: may be here already
 	}
@@ -416,7 +421,8 @@ func (s *storm) compare() {
 	for id, a := range s.model.accounts {
 		v := s.view(id)
 		used, messages := a.used()
-		s.fail("account", Account{ID: id, Key: a.key, Quota: a.quota, UsedBytes: used, UsedMessages: messages, ModSeq: a.modseq, Created: v.Account().Created}, v.Account())
+		s.fail("account", Account{ID: id, Key: a.key, Quota: a.quota, UsedBytes: used, UsedMessages: messages, ModSeq: a.modseq,
+			Created: v.Account().Created}, v.Account())
 		if v.Account().ModSeq < s.modseq[id] {
 			s.T.Error("MODSEQ went back")
 		}

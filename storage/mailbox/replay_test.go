@@ -158,7 +158,8 @@ type archived struct {
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
-	store, err := state.Open("state", vfs.NewMem(), state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
+	store, err := state.Open("state", vfs.NewMem(),
+		state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,8 @@ func newHistory(t *testing.T, seed uint64) *history {
 	for n := range 4 {
 		id := accountID(n + 1)
 		h.ids, h.where[id] = append(h.ids, id), n%2
-		h.propose(h.groups[n%2], &command.CreateAccount{Account: id, Key: under(3, byte(n)), Quota: []int64{0, 3000}[h.rng.IntN(2)], Roles: command.DefaultRoles(), Validity: 1000})
+		h.propose(h.groups[n%2], &command.CreateAccount{Account: id, Key: under(3, byte(n)), Quota: []int64{0, 3000}[h.rng.IntN(2)],
+			Roles: command.DefaultRoles(), Validity: 1000})
 	}
 	return h
 }

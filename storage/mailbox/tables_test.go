@@ -121,7 +121,8 @@ func TestATableTravelsBecauseItIsDeclared(t *testing.T) {
 		})},
 	}
 	f.join = func() *tables.Parts[*work] {
-		return tables.Join("a test", notes, accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart, gravePart, filedPart, leavingPart)
+		return tables.Join("a test", notes, accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
+			gravePart, filedPart, leavingPart)
 	}
 	f.reopen()
 	do[*command.Done](f, &command.Jump{UIDs: 7})

@@ -23,7 +23,8 @@ func TestWalk(t *testing.T) {
 			single := f.view(a)
 			want, wantErr := single.Email(emailID(i))
 			single.Close()
-			if got.Body != want.Body || got.ID != want.ID || string(got.Extract) != string(want.Extract) || rookery.KindOf(err) != rookery.KindOf(wantErr) {
+			if got.Body != want.Body || got.ID != want.ID || string(got.Extract) != string(want.Extract) ||
+				rookery.KindOf(err) != rookery.KindOf(wantErr) {
 				t.Fatalf("email %d: body %d, %v; want %d, %v", i, got.Body, err, want.Body, wantErr)
 			}
 			if there := i%2 == 1; there != (err == nil) {

@@ -131,7 +131,8 @@ func TestStructure(t *testing.T) {
 		{"header without line end", "Subject: a", "text/plain \"\"\n"},
 		{"only body", "\nhello\n", "text/plain \"hello\\r\\n\"\n"},
 		{"simple", "Subject: a\n\nhello\n", "text/plain \"hello\\r\\n\"\n"},
-		{"mixed", "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\none\n--b\nContent-Type: text/html\n\n<p>two\n\n--b--\nepilogue\n",
+		{"mixed", "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\none\n--b\nContent-Type: " +
+			"text/html\n\n<p>two\n\n--b--\nepilogue\n",
 			"multipart/mixed\n text/plain \"one\"\n text/html \"<p>two\\r\\n\"\n"},
 		{"unterminated", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n\ntwo\n",
 			"multipart/mixed\n text/plain \"one\"\n text/plain \"two\\r\\n\"\n"},
@@ -139,11 +140,14 @@ func TestStructure(t *testing.T) {
 			"multipart/mixed\n text/plain \"one\"\n"},
 		{"opened at the end", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b",
 			"multipart/mixed\n text/plain \"one\"\n text/plain \"\"\n"},
-		{"prefix of another", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=bb\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n--b\n\nthree\n--b--\n",
+		{"prefix of another", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; " +
+			"boundary=bb\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n--b\n\nthree\n--b--\n",
 			"multipart/mixed\n multipart/alternative\n  text/plain \"one\"\n  text/plain \"two\"\n text/plain \"three\"\n"},
-		{"inner unterminated", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\n\none\n--b\n\nthree\n--b--\n",
+		{"inner unterminated", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; " +
+			"boundary=c\n\n--c\n\none\n--b\n\nthree\n--b--\n",
 			"multipart/mixed\n multipart/alternative\n  text/plain \"one\"\n text/plain \"three\"\n"},
-		{"same boundary twice", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\none\n--b--\n--b\n\ntwo\n--b--\n",
+		{"same boundary twice", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; " +
+			"boundary=b\n\n--b\n\none\n--b--\n--b\n\ntwo\n--b--\n",
 			"multipart/mixed\n multipart/alternative\n  text/plain \"one\"\n text/plain \"two\"\n"},
 		{"boundary ends in dashes", "Content-Type: multipart/mixed; boundary=\"b--\"\n\n--b--\n\none\n--b----\n",
 			"multipart/mixed\n text/plain \"one\"\n"},
@@ -168,13 +172,17 @@ func TestStructure(t *testing.T) {
 		{"from line and garbage", "From a Mon\nSubject: a\nno field here\nContent-Type: text/html\n\na", "text/html \"a\"\n"},
 		{"dashes in text", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--\n-- b\n--bx\n-\n--b--\n",
 			"multipart/mixed\n text/plain \"--\\r\\n-- b\\r\\n--bx\\r\\n-\"\n"},
-		{"last delimiter with garbage", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=\"b--x\"\n\n--b--x\n\none\n--b--y\n--b\n\ntwo",
+		{"last delimiter with garbage", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; " +
+			"boundary=\"b--x\"\n\n--b--x\n\none\n--b--y\n--b\n\ntwo",
 			"multipart/mixed\n multipart/mixed\n  text/plain \"one\"\n"},
-		{"enclosed header before a delimiter", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: a\n\n--b\nContent-Type: message/rfc822\n\n--b--",
+		{"enclosed header before a delimiter", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: " +
+			"message/rfc822\n\nSubject: a\n\n--b\nContent-Type: message/rfc822\n\n--b--",
 			"multipart/mixed\n message/rfc822\n  text/plain \"\"\n message/rfc822\n  text/plain \"\"\n"},
-		{"delimiters after each other", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n--c\nContent-Type: message/rfc822\n--b\n--b--",
+		{"delimiters after each other", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; " +
+			"boundary=c\n\n--c\n--c\nContent-Type: message/rfc822\n--b\n--b--",
 			"multipart/mixed\n multipart/mixed\n  text/plain \"\"\n  message/rfc822\n   text/plain \"\"\n text/plain \"\"\n"},
-		{"delimiter in the header of an enclosed message", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: a\n--b\n\nx\n--b--",
+		{"delimiter in the header of an enclosed message",
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: a\n--b\n\nx\n--b--",
 			"multipart/mixed\n message/rfc822\n  text/plain \"\"\n text/plain \"x\"\n"},
 	}
 	for _, tt := range tests {
@@ -246,7 +254,8 @@ func TestLimits(t *testing.T) {
 func TestSlowHeaders(t *testing.T) {
 	// Each of these once was a way to make a parser take time that grows with
 	// the square of a header's length.
-	for _, s := range []string{"=?a?q?", "=?a?q?x ", "<", "<@", "(", "\"", "a:", "[a]", "re:", "[fwd:", "\\", "a ", "=?u?b?a?= ", ";", "a*0=b;", "&", "<a><b"} {
+	for _, s := range []string{"=?a?q?", "=?a?q?x ", "<", "<@", "(", "\"", "a:", "[a]", "re:", "[fwd:", "\\", "a ", "=?u?b?a?= ",
+		";", "a*0=b;", "&", "<a><b"} {
 		long := strings.Repeat(s, MaxHeader/len(s)/4)
 		extractString(t, "To: "+long+"\r\nSubject: "+long+"\r\nReferences: "+long+"\r\nContent-Type: text/html; "+long+"\r\n\r\n"+long)
 	}

@@ -47,7 +47,8 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestEnvelope(t *testing.T) {
-	e := extractString(t, crlf("From: a@b\nDate:  Mon, 1 Jan\n\t2024 \nTO: c@d\nTo: e@f\nSubject: =?utf-8?q?=C3=A4?=\n x\x00\xff\nSubject: second\nIn-Reply-To:\nX: y\n\n"))
+	e := extractString(t, crlf("From: a@b\nDate:  Mon, 1 Jan\n\t2024 \nTO: c@d\nTo: e@f\nSubject: =?utf-8?q?=C3=A4?=\n "+
+		"x\x00\xff\nSubject: second\nIn-Reply-To:\nX: y\n\n"))
 	want := Envelope{
 		Date: "Mon, 1 Jan\t2024", Subject: "=?utf-8?q?=C3=A4?= x\xff", From: []Address{{Mailbox: "a", Host: "b"}},
 		To: []Address{{Mailbox: "c", Host: "d"}, {Mailbox: "e", Host: "f"}}, Present: HasDate | HasSubject | HasInReplyTo,
@@ -61,7 +62,8 @@ func TestEnvelope(t *testing.T) {
 }
 
 func TestThreading(t *testing.T) {
-	e := extractString(t, crlf("Message-ID: <a@b> (x)\nIn-Reply-To: Your message <c@d>\nReferences: <1@x>\n\t<2 @x>junk<3@x\n <4@x>\nSubject: Re: [list] =?utf-8?q?Fwd=3A?= Hi  there (fwd)\n\n"))
+	e := extractString(t, crlf("Message-ID: <a@b> (x)\nIn-Reply-To: Your message <c@d>\nReferences: <1@x>\n\t<2 @x>junk<3@x\n "+
+		"<4@x>\nSubject: Re: [list] =?utf-8?q?Fwd=3A?= Hi  there (fwd)\n\n"))
 	if e.MessageID != "a@b" || e.BaseSubject != "Hi there" || !e.IsReply {
 		t.Errorf("%q %q %v", e.MessageID, e.BaseSubject, e.IsReply)
 	}
@@ -198,10 +200,13 @@ func TestHasAttachment(t *testing.T) {
 	}{
 		{"\n\nx", false},
 		{"Content-Type: application/pdf\n\nx", true},
-		{"Content-Type: multipart/signed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: application/pgp-signature; name=s.asc\nContent-Disposition: attachment\n\nx\n--a--", false},
-		{"Content-Type: multipart/related; boundary=a\n\n--a\nContent-Type: text/html\n\nx\n--a\nContent-Type: image/png; name=x.png\nContent-ID: <x>\n\nx\n--a--", false},
+		{"Content-Type: multipart/signed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: application/pgp-signature; " +
+			"name=s.asc\nContent-Disposition: attachment\n\nx\n--a--", false},
+		{"Content-Type: multipart/related; boundary=a\n\n--a\nContent-Type: text/html\n\nx\n--a\nContent-Type: image/png; " +
+			"name=x.png\nContent-ID: <x>\n\nx\n--a--", false},
 		{"Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: image/png\n\nx\n--a--", true},
-		{"Content-Type: multipart/report; boundary=a\n\n--a\n\nx\n--a\nContent-Type: message/delivery-status\n\nx\n--a\nContent-Type: text/rfc822-headers\n\nx\n--a--", false},
+		{"Content-Type: multipart/report; boundary=a\n\n--a\n\nx\n--a\nContent-Type: message/delivery-status\n\nx\n--a\nContent-Type: " +
+			"text/rfc822-headers\n\nx\n--a--", false},
 		{"Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: text/csv; name=x.csv\n\nx\n--a--", true},
 		{"Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: message/rfc822\n\nx\n--a--", true},
 	} {

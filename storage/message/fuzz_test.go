@@ -17,7 +17,8 @@ func FuzzExtract(f *testing.F) {
 		"Content-Type: multipart/digest; boundary=\"b c\"\r\n\r\n--b c\r\n\r\nTo: g: a@b, c;\r\n\r\nx\r\n--b c--",
 		"Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n--b\r\n--b--\r\n\r\n--b",
 		"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=bb\n\n--bb\n\n--b--\n",
-		"From: <@a,@b:c@d>\r\nTo: \"q\\\"\" <e@[1.2.3.4]> (c), f (g)\r\nContent-Disposition: attachment; filename*0*=utf-8''%41; filename*1=b\r\n\r\n",
+		"From: <@a,@b:c@d>\r\nTo: \"q\\\"\" <e@[1.2.3.4]> (c), f (g)\r\nContent-Disposition: attachment; filename*0*=utf-8''%41; " +
+			"filename*1=b\r\n\r\n",
 		"Content-Type: text/html; charset=utf-7\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>+AGE- =3D &amp; =\r\n<style>x</style>y",
 		"Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: base64\r\n\r\nGyRCJCIbKEI=\r\n",
 	} {
@@ -62,7 +63,8 @@ func findAll(t *testing.T, root *Part, path []uint32, depth int) {
 }
 
 func FuzzDecodeHeader(f *testing.F) {
-	for _, s := range []string{"plain", "=?utf-8?q?a=C3=A4?= =?utf-8?q?b?=", "=?iso-2022-jp?B?GyRCJCIbKEI=?=", "=?x?q?a?=", "=?utf-8?b?w6?= =?utf-8?b?Q=?=", "\xe4", "=?utf-7?q?+AOQ-?=", "=?utf-8*de?q?a?="} {
+	for _, s := range []string{"plain", "=?utf-8?q?a=C3=A4?= =?utf-8?q?b?=", "=?iso-2022-jp?B?GyRCJCIbKEI=?=", "=?x?q?a?=",
+		"=?utf-8?b?w6?= =?utf-8?b?Q=?=", "\xe4", "=?utf-7?q?+AOQ-?=", "=?utf-8*de?q?a?="} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -105,7 +105,8 @@ func TestPlainText(t *testing.T) {
 		"<!--->x-->y":                                        "y",
 	} {
 		got, err := io.ReadAll(PlainText(p, iotest.OneByteReader(strings.NewReader(in))))
-		if want = strings.ReplaceAll(want, "</style>", ""); err != nil || strings.Join(strings.Fields(string(got)), " ") != strings.Join(strings.Fields(want), " ") {
+		if want = strings.ReplaceAll(want, "</style>", ""); err != nil ||
+			strings.Join(strings.Fields(string(got)), " ") != strings.Join(strings.Fields(want), " ") {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
@@ -117,7 +118,8 @@ func TestPreview(t *testing.T) {
 		{"\n  Hello \n\n wor\u200bld\t!\n", "Hello wor ld !"},
 		{"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<style>p {}</style><p>Gr=C3=BC=C3=9Fe</p>", "Grüße"},
 		{"Content-Type: text/plain; charset=iso-8859-1\n\n\xe4", "ä"},
-		{"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Disposition: attachment\n\nno\n--a\n\n \n--a\nContent-Type: text/html\n\nyes\n--a\n\nlater\n--a--", "yes"},
+		{"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Disposition: attachment\n\nno\n--a\n\n \n--a\nContent-Type: " +
+			"text/html\n\nyes\n--a\n\nlater\n--a--", "yes"},
 		{"Content-Type: image/png\n\nx", ""},
 		{"\n" + strings.Repeat("ab ", 100), strings.TrimSpace(strings.Repeat("ab ", 67)[:200])},
 		{"Content-Type: multipart/mixed; boundary=a\n\npreamble\n--a\n\nfirst\n--a--\nepilogue", "first"},

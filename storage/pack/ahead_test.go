@@ -132,7 +132,8 @@ func TestReadAheadOfAWalk(t *testing.T) {
 		gets   func(packs int) int
 	}{
 		{"upwards", 1 << 20, 64 << 20, upwards, func(packs int) int { return packs + 3 }},
-		{"downwards", 1 << 20, 64 << 20, func(n int) []int { o := upwards(n); slices.Reverse(o); return o }, func(packs int) int { return packs + 5 }},
+		{"downwards", 1 << 20, 64 << 20, func(n int) []int { o := upwards(n); slices.Reverse(o); return o },
+			func(packs int) int { return packs + 5 }},
 		{"small packs", 100, 64 << 20, upwards, func(packs int) int { return packs + 3 }},
 		{"without a cache", 1 << 20, 0, upwards, func(packs int) int { return 9 * packs }},
 		{"every third of shared packs", 1 << 20, 64 << 20, func(n int) []int {

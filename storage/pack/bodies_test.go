@@ -115,7 +115,8 @@ func TestReadersShareRequests(t *testing.T) {
 	data := make([]byte, 100_000)
 	rand.Read(data)
 	x := mailbox.Body{ID: 1, Encoded: int64(len(data)), Pack: []mailbox.PackPiece{{Pack: "x", Off: 10, Len: int64(len(data))}}}
-	if err := s.Put(t.Context(), pack.Key(2, "x"), bytes.NewReader(append(make([]byte, 10), data...)), int64(len(data))+10, blob.PutOptions{}); err != nil {
+	if err := s.Put(t.Context(), pack.Key(2, "x"), bytes.NewReader(append(make([]byte, 10), data...)), int64(len(data))+10,
+		blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var gets atomic.Int32

@@ -136,7 +136,8 @@ func TestCheckFindsBodiesAstray(t *testing.T) {
 	id := pack.NewID(time.Now())
 	w := pack.NewWriter(group, id, 0)
 	first, second := x.Entries[0], x.Entries[1]
-	if err := w.Add(first.Body, first.Layout, first.Len, func(p []byte, off int64) error { copy(p, b[first.Off+off:]); return nil }); err != nil {
+	if err := w.Add(first.Body, first.Layout, first.Len,
+		func(p []byte, off int64) error { copy(p, b[first.Off+off:]); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	object := w.Finish()
@@ -182,7 +183,8 @@ func TestCheckGoesOnAndStops(t *testing.T) {
 	slices.SortFunc(xs, func(a, b pack.Index) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 	run := func(after command.PackID) (last check.Progress, err error) {
 		c := check.New(check.Options{Group: group, State: r.node.Machine(group), Store: r.blobs, Rate: 1 << 40})
-		err = c.Run(t.Context(), after, false, func(p mailbox.Pack) bool { return p.ID != xs[5].ID }, func(p check.Progress) error { last = p; return nil })
+		err = c.Run(t.Context(), after, false, func(p mailbox.Pack) bool { return p.ID != xs[5].ID },
+			func(p check.Progress) error { last = p; return nil })
 		return last, err
 	}
 	if got, err := run(xs[2].ID); err != nil || got.Packs != 2 || got.Passed != 1 || got.Of != 3 || got.Pack != xs[5].ID {
@@ -222,7 +224,8 @@ func TestCheckKnowsWhatWasClearedAway(t *testing.T) {
 	if err := r.blobs.Delete(t.Context(), pack.Key(group, x.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return true }, func(check.Progress) error { return nil }); err != nil || len(found) > 0 {
+	if err := c.Run(t.Context(), "", false, func(mailbox.Pack) bool { return true },
+		func(check.Progress) error { return nil }); err != nil || len(found) > 0 {
 		t.Errorf("found %v, %v", found, err)
 	}
 }

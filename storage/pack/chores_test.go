@@ -14,7 +14,8 @@ func testChores(r Repack) (*Packer, *chores, func(name string, total, live int64
 	p := NewPacker(Options{Repack: func() Repack { return r }})
 	c, now := &chores{}, time.Now()
 	return p, c, func(name string, total, live int64, age time.Duration) {
-		p.consider(c, mailbox.Pack{ID: command.PackID(name), Size: total + 100, Total: total, Live: live, Bodies: 10, LiveBodies: 10, Created: now.Add(-age).UnixNano()}, now)
+		p.consider(c, mailbox.Pack{ID: command.PackID(name), Size: total + 100, Total: total, Live: live, Bodies: 10, LiveBodies: 10,
+			Created: now.Add(-age).UnixNano()}, now)
 	}
 }
 

@@ -60,9 +60,10 @@ func (o *otherLog) keep() {
 // another replica whose log has kept them.
 func damagedRig(t *testing.T, cache *read.Cache) (*rig, *otherLog) {
 	o := &otherLog{kept: map[rookery.LogIndex][]byte{}}
-	r := newRig(t, accounttest.Options{Cache: cache, Remote: func(ctx context.Context, g rookery.GroupID, i rookery.LogIndex, term uint64, p []byte, off int64) error {
-		return o.read(ctx, g, i, term, p, off)
-	}})
+	r := newRig(t, accounttest.Options{Cache: cache,
+		Remote: func(ctx context.Context, g rookery.GroupID, i rookery.LogIndex, term uint64, p []byte, off int64) error {
+			return o.read(ctx, g, i, term, p, off)
+		}})
 	o.r = r
 	r.deliver(3000, 5000, 200_000)
 	o.keep()

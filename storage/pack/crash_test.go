@@ -226,7 +226,8 @@ func (c *crashRig) rival(done func() bool) {
 func (c *crashRig) quiet() bool {
 	for _, k := range c.packs() {
 		switch {
-		case k.State == mailbox.PackDead, k.State == mailbox.PackLive && k.LiveBodies == 0, k.State == mailbox.PackLive && k.Live*100 < k.Total*60:
+		case k.State == mailbox.PackDead, k.State == mailbox.PackLive && k.LiveBodies == 0,
+			k.State == mailbox.PackLive && k.Live*100 < k.Total*60:
 			return false
 		}
 	}

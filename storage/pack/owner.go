@@ -42,11 +42,13 @@ func alone(ctx context.Context, s blob.Store, cluster string) error {
 	}
 	mine := strings.ToLower(cluster)
 	if !slices.Contains(all, mine) {
-		return rookery.E("sweep", rookery.KindUnavailable, fmt.Errorf("the store does not show this cluster's claim, the object %s%s, yet; try again in a minute", owners, mine))
+		return rookery.E("sweep", rookery.KindUnavailable,
+			fmt.Errorf("the store does not show this cluster's claim, the object %s%s, yet; try again in a minute", owners, mine))
 	}
 	if len(all) > 1 {
 		return rookery.E("sweep", rookery.KindConflict, fmt.Errorf(
-			"clusters %s keep their packs in the same place, and none can tell which are its own: nothing is deleted. Give each a bucket; where a cluster is gone for good, delete its object %sCLUSTER", strings.Join(all, ", "), owners))
+			"clusters %s keep their packs in the same place, and none can tell which are its own: nothing is deleted. Give each a "+
+				"bucket; where a cluster is gone for good, delete its object %sCLUSTER", strings.Join(all, ", "), owners))
 	}
 	return nil
 }

@@ -533,7 +533,8 @@ func (r *rig) purge(uids ...rookery.UID) {
 	if _, _, err := r.a.Expunge(r.t.Context(), command.Expunge{Mailbox: r.inbox(), UIDs: command.NewUIDs(uids...), Force: true}); err != nil {
 		r.t.Fatal(err)
 	}
-	if _, _, err := r.a.Apply(r.t.Context(), &command.PurgeExpunged{Account: r.a.ID(), Before: r.clock().Add(time.Hour).UnixNano()}); err != nil {
+	if _, _, err := r.a.Apply(r.t.Context(),
+		&command.PurgeExpunged{Account: r.a.ID(), Before: r.clock().Add(time.Hour).UnixNano()}); err != nil {
 		r.t.Fatal(err)
 	}
 	for _, u := range uids {

@@ -83,7 +83,8 @@ func TestRebuildFindsEveryBody(t *testing.T) {
 				t.Errorf("%d bodies, %d packs salvaged, %d lost; want %d, %d, %d", len(got), salvaged, lost, c.bodies, c.salvaged, c.lost)
 			}
 			for id, e := range got {
-				if want := known[id]; e.Off != want.Off || e.Len != want.Len || e.SHA256 != want.SHA256 || !bytes.Equal(e.Layout, want.Layout) && !strings.Contains(name, "entry") {
+				if want := known[id]; e.Off != want.Off || e.Len != want.Len || e.SHA256 != want.SHA256 ||
+					!bytes.Equal(e.Layout, want.Layout) && !strings.Contains(name, "entry") {
 					t.Errorf("body %d is said to be at %d+%d, it is at %d+%d", id, e.Off, e.Len, want.Off, want.Len)
 				}
 			}

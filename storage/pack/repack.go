@@ -167,7 +167,8 @@ func (p *Packer) rewrite(ctx context.Context, batch []mailbox.Pack) {
 		if err := p.salvage(ctx, k, w); err != nil {
 			if ctx.Err() == nil && rookery.Is(err, rookery.KindDamaged) {
 				p.shunned[k.ID] = true // not again by this packer: check and mend are the operator's
-				p.o.Logger.Error("a pack cannot be rewritten; rookery storage check says what is wrong with it", "group", p.o.Group, "pack", k.ID, "error", err)
+				p.o.Logger.Error("a pack cannot be rewritten; rookery storage check says what is wrong with it", "group", p.o.Group, "pack",
+					k.ID, "error", err)
 				continue
 			}
 			if ctx.Err() == nil {

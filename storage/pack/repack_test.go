@@ -277,8 +277,10 @@ func quiet(t *testing.T, hours int, what pack.Repack) {
 				live++
 			}
 		}
-		t.Logf("%d messages of 6 KB in %d hours: %d objects of %.1f MB at its end, %d of them live; %d packs sealed, %d rewritten into %.1f MB; %d PUT, %d GET, %d DELETE",
-			hours*60, hours, objects, float64(bytes)/1e6, live, s.Packs, s.Rewritten, float64(s.RewrittenBytes)/1e6, counted.puts.Load(), counted.gets.Load(), counted.deletes.Load())
+		t.Logf("%d messages of 6 KB in %d hours: %d objects of %.1f MB at its end, %d of them live; %d packs sealed, %d rewritten "+
+			"into %.1f MB; %d PUT, %d GET, %d DELETE",
+			hours*60, hours, objects, float64(bytes)/1e6, live, s.Packs, s.Rewritten, float64(s.RewrittenBytes)/1e6, counted.puts.Load(),
+			counted.gets.Load(), counted.deletes.Load())
 		if what.Merge > 0 && objects > 250 {
 			t.Errorf("%d objects", objects)
 		}

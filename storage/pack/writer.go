@@ -67,7 +67,8 @@ type Stream struct {
 
 // NewStream makes the pack of a body of n encoded bytes, which read gives by
 // ranges.
-func NewStream(group rookery.GroupID, id command.PackID, body command.BodyID, layout []byte, n int64, read func(p []byte, off int64) error) *Stream {
+func NewStream(group rookery.GroupID, id command.PackID, body command.BodyID, layout []byte, n int64,
+	read func(p []byte, off int64) error) *Stream {
 	s := &Stream{head: encodeHeader(group, id), read: read}
 	s.entry = Entry{Body: body, Off: int64(len(s.head)), Len: n, Layout: layout}
 	s.restart()

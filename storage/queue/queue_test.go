@@ -149,7 +149,8 @@ func TestDueByTime(t *testing.T) {
 		t.Errorf("due before their time: %v", got)
 	}
 	h, row, err := Find(v, all[1].Ref)
-	if err != nil || h != (Header{command.FanOut, rookery.EmailID{9}, 9, 100, 10}) || row.Group != 4 || row.Due != 10 || row.Deliveries[0].Mailbox != 7 {
+	if err != nil || h != (Header{command.FanOut, rookery.EmailID{9}, 9, 100, 10}) || row.Group != 4 || row.Due != 10 ||
+		row.Deliveries[0].Mailbox != 7 {
 		t.Errorf("%+v %+v %v", h, row, err)
 	}
 	if _, _, err := Find(v, Ref{command.ItemID{9}, 2}); !rookery.Is(err, rookery.KindNotFound) {

@@ -15,7 +15,8 @@ func TestNeedle(t *testing.T) {
 		want         bool
 	}{
 		{strings.Repeat("x", 33_000) + "Größe" + strings.Repeat("y", 40_000), "größe", true},
-		{strings.Repeat("ä", 40_000) + "end", "äend", true}, {strings.Repeat("ab ", 50_000), "b  a", true}, {"abc", "abd", false}, {"", "a", false},
+		{strings.Repeat("ä", 40_000) + "end", "äend", true}, {strings.Repeat("ab ", 50_000), "b  a", true}, {"abc", "abd", false},
+		{"", "a", false},
 	} {
 		for name, r := range map[string]func() (bool, error){
 			"whole":  func() (bool, error) { return scanFor(strings.NewReader(tc.text), tc.needle) },

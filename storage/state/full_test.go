@@ -75,7 +75,8 @@ func TestFullDiskWaits(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	disk := &filled{FS: mem}
 	disk.room.Store(1 << 40)
-	s, err := Open("state", disk, Options{Logger: quiet(), MemTableBytes: 64 << 10, CacheBytes: 1 << 20, OnFailure: func(err error) { t.Error(err); panic(err) }})
+	s, err := Open("state", disk, Options{Logger: quiet(), MemTableBytes: 64 << 10, CacheBytes: 1 << 20,
+		OnFailure: func(err error) { t.Error(err); panic(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -206,7 +206,7 @@ func (g *Group) check(err error) {
 		return
 	}
 	err = rookery.E("apply to state", 0, fmt.Errorf("group %d: %w", g.id, err))
-	g.store.logger.Error("the state database failed; the node must stop", "err", err)
+	g.store.logger.Error("the state database failed; the node must stop", "error", err)
 	g.store.fail(err)
 	panic(err) // fail must not return
 }

@@ -44,7 +44,8 @@ func TestRetriesLandOnce(t *testing.T) {
 	}
 	// Below the low-water mark nothing runs and nothing is known.
 	send(g, Header{Node: "a", Epoch: 1, Seq: 6, Low: 5})
-	if err := ResultError("x", send(g, Header{Node: "a", Epoch: 1, Seq: 4})); !errors.Is(err, ErrForgotten) || rookery.KindOf(err) != rookery.KindUnknown {
+	if err := ResultError("x", send(g, Header{Node: "a", Epoch: 1, Seq: 4})); !errors.Is(err, ErrForgotten) ||
+		rookery.KindOf(err) != rookery.KindUnknown {
 		t.Errorf("a forgotten command gives %v", err)
 	}
 	if err := ResultError("x", send(g, Header{Node: "a", Epoch: 1, Seq: 3})); !errors.Is(err, ErrForgotten) {

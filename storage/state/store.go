@@ -90,7 +90,8 @@ func newStore(dir string, fs vfs.FS, opts *Options) *Store {
 	if opts.OnFailure == nil {
 		opts.OnFailure = func(err error) { panic(err) }
 	}
-	return &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir, incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
+	return &Store{fs: fs, patient: &patient{FS: fs, logger: opts.Logger, fail: opts.OnFailure, again: opts.tableAgain}, dir: dir,
+		incoming: fs.PathJoin(dir, "incoming"), logger: opts.Logger,
 		fail: opts.OnFailure, changed: make(chan struct{}, 1), stop: func() {}, groups: map[rookery.GroupID]*Group{}}
 }
 

@@ -65,7 +65,8 @@ func (t *txn) SetArchived(upto rookery.LogIndex) error {
 	case upto <= a.upto:
 		return nil
 	case upto > t.index:
-		return rookery.E("set archived", rookery.KindInvalid, fmt.Errorf("the archive cannot have entry %d before it is applied; this is entry %d", upto, t.index))
+		return rookery.E("set archived", rookery.KindInvalid,
+			fmt.Errorf("the archive cannot have entry %d before it is applied; this is entry %d", upto, t.index))
 	default:
 		if err := t.deleteRange(verdictKey(a.upto), verdictKey(upto+1)); err != nil {
 			return err

@@ -81,7 +81,8 @@ func TestVerdictsAreKeptWhileTheArchiveAsks(t *testing.T) {
 		entry(9, 5, 0, 4, 4), // of the epoch before
 		{Index: 10, Term: 2, Data: Wrap(Header{Node: "n1", Epoch: 2, Seq: 1, Low: 1, Time: 1e6}, []byte{0, 4, 4})},
 	})
-	all := []Verdict{{3, 3000, Executed}, {4, 3000, Duplicate}, {5, 3000, Refused}, {6, 4000, Refused}, {8, 4001, Executed}, {9, 4001, Fenced}, {10, 4001, Forgotten}}
+	all := []Verdict{{3, 3000, Executed}, {4, 3000, Duplicate}, {5, 3000, Refused}, {6, 4000, Refused}, {8, 4001, Executed},
+		{9, 4001, Fenced}, {10, 4001, Forgotten}}
 	wantVerdicts(t, g, all...)
 
 	im, err := g.Snapshot()
@@ -156,7 +157,8 @@ func TestReplay(t *testing.T) {
 	if !bytes.Equal(DecodeResult(results[0]).Value, sum) {
 		t.Error("the machine was not told indexes and times of the archive")
 	}
-	for _, wrong := range [][]Replayed{{{again, 80}}, {{entry(13, 1), 70}}, {{entry(14, 1), 80}, {entry(13, 2), 90}}, {{entry(13, 1), 80}, {entry(14, 2), 80}}} {
+	for _, wrong := range [][]Replayed{{{again, 80}}, {{entry(13, 1), 70}}, {{entry(14, 1), 80}, {entry(13, 2), 90}},
+		{{entry(13, 1), 80}, {entry(14, 2), 80}}} {
 		if _, err := g.Replay(wrong); !rookery.Is(err, rookery.KindInvalid) {
 			t.Errorf("out of order: %v", err)
 		}

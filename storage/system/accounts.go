@@ -15,7 +15,8 @@ var accountPart = part{
 		{ID: tableAccount, Name: "place of an account",
 			Owner: tables.OfAccount, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.AtOnce,
 			Key: tables.Exactly(0), Check: checkAccount},
-		{ID: tableKey, Name: "account of a directory entry", From: tableAccount, Key: tables.Size{Min: 1, Max: MaxDirectoryKey}, Check: tables.Length(16 + 4)},
+		{ID: tableKey, Name: "account of a directory entry", From: tableAccount, Key: tables.Size{Min: 1, Max: MaxDirectoryKey},
+			Check: tables.Length(16 + 4)},
 	},
 	Handlers: handlers{
 		tables.On((*work).ensureAccount),

@@ -11,9 +11,11 @@ import (
 
 var auditPart = part{
 	Tables: []tables.Table{
-		{ID: tableAudit, Name: "audited call", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
+		{ID: tableAudit, Name: "audited call", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive,
+			Restored: tables.Newest, Erased: tables.Kept,
 			Key: tables.Exactly(8), Check: auditRows.Check},
-		{ID: tableAuditRange, Name: "range of audited calls", Owner: tables.OfCluster, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest,
+		{ID: tableAuditRange, Name: "range of audited calls", Owner: tables.OfCluster, Travels: tables.Stays,
+			Archived: tables.InArchive, Restored: tables.Newest,
 			Erased: tables.Kept, Key: tables.Exactly(0), Check: auditRanges.Check},
 	},
 	Handlers: handlers{

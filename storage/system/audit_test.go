@@ -57,7 +57,8 @@ func TestAuditRowsSayWhoDidWhat(t *testing.T) {
 	}
 	long := strings.Repeat("x", command.MaxAuditText+1)
 	for _, bad := range []command.Command{
-		&command.AuditCall{Node: "n1", Verb: "v"}, &command.AuditCall{User: long, Node: "n1", Verb: "v"}, &command.AuditCall{User: "u", Node: "n", Verb: "v", Args: long},
+		&command.AuditCall{Node: "n1", Verb: "v"}, &command.AuditCall{User: long, Node: "n1", Verb: "v"},
+		&command.AuditCall{User: "u", Node: "n", Verb: "v", Args: long},
 		&command.AuditOutcome{Call: 1}, &command.AuditOutcome{Call: 1, Outcome: long},
 	} {
 		f.refused(rookery.KindInvalid, "", bad)

@@ -76,7 +76,8 @@ func (w *work) finalizeVersion(c *command.FinalizeVersion) (command.Result, erro
 		behind = append(behind[:5], fmt.Sprintf("and %d more", len(behind)-5))
 	}
 	if len(behind) > 0 {
-		return nil, refuse(rookery.KindConflict, "not every node reads version %d: %s; upgrade or remove these first", c.Version, strings.Join(behind, ", "))
+		return nil, refuse(rookery.KindConflict, "not every node reads version %d: %s; upgrade or remove these first", c.Version,
+			strings.Join(behind, ", "))
 	}
 	w.Set(tables.Key{tableGate}, binary.BigEndian.AppendUint32(nil, c.Version))
 	w.changed()

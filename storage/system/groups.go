@@ -232,7 +232,8 @@ func (w *work) removable(node rookery.NodeID) error {
 	}
 	for _, p := range groups {
 		if !p.Awaits(node) && !p.majorityWithout(node, stays) {
-			return refuse(rookery.KindConflict, "group %d might keep no majority of its votes; wait until it has moved off the node, or let another node join", p.Group)
+			return refuse(rookery.KindConflict, "group %d might keep no majority of its votes; wait until it has moved off the node, or "+
+				"let another node join", p.Group)
 		}
 	}
 	return nil

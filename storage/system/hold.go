@@ -50,7 +50,8 @@ func (w *work) placeHold(c *command.PlaceHold) (command.Result, error) {
 	h := &c.Hold
 	switch {
 	case h.Kind != command.HoldOperator || len(h.Name) == 0 || len(h.Name) > command.MaxHoldName || len(h.Reason) > command.MaxHoldReason:
-		return nil, refuse(rookery.KindInvalid, "an operator's hold needs a name of 1 to %d bytes and a reason of at most %d", command.MaxHoldName, command.MaxHoldReason)
+		return nil, refuse(rookery.KindInvalid, "an operator's hold needs a name of 1 to %d bytes and a reason of at most %d",
+			command.MaxHoldName, command.MaxHoldReason)
 	case h.From < 0 || h.To < 0 || h.To > 0 && h.To < h.From:
 		return nil, refuse(rookery.KindInvalid, "the hold ends before it begins")
 	}

@@ -101,7 +101,8 @@ func (w *work) beginMove(c *command.BeginMove) (command.Result, error) {
 	case found && x.To == c.To && x.State != MoveAbandoned:
 		return &command.BegunMove{Move: x.Move, From: x.From}, nil
 	case found:
-		return nil, refuse(rookery.KindConflict, "account %s is being moved to group %d (%s); wait until that has ended", c.Account, x.To, x.State)
+		return nil, refuse(rookery.KindConflict, "account %s is being moved to group %d (%s); wait until that has ended", c.Account,
+			x.To, x.State)
 	case erasing(w.Tx, c.Account) != nil:
 		return nil, errErasing(c.Account)
 	case from == c.To:

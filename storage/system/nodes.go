@@ -89,9 +89,11 @@ func (w *work) writeNode(facts Node) (Node, error) {
 	n, found := nodeRows.Get(&w.Change, nodeKey(facts.ID))
 	switch {
 	case found && !n.Member():
-		return n, refuse(rookery.KindDenied, "node %s was removed from the cluster and cannot come back; start it with an empty data directory and join again", facts.ID)
+		return n, refuse(rookery.KindDenied, "node %s was removed from the cluster and cannot come back; start it with an empty data "+
+			"directory and join again", facts.ID)
 	case facts.Version < w.gate():
-		return n, refuse(rookery.KindDenied, "the node reads command versions up to %d and the cluster uses version %d; upgrade its binary first", facts.Version, w.gate())
+		return n, refuse(rookery.KindDenied, "the node reads command versions up to %d and the cluster uses version %d; upgrade its "+
+			"binary first", facts.Version, w.gate())
 	case !found && w.members() >= MaxNodes:
 		return n, refuse(rookery.KindLimit, "%d nodes are registered, at most that many; remove dead ones", MaxNodes)
 	case !found:
@@ -101,7 +103,8 @@ func (w *work) writeNode(facts Node) (Node, error) {
 		facts.Key = n.Key
 	}
 	if found && n.Key != ([32]byte{}) && facts.Key != n.Key && w.members() > 1 {
-		return n, refuse(rookery.KindExists, "node %s is registered with another public key: bring its identity directory back, or remove the node and join with an empty data directory", facts.ID)
+		return n, refuse(rookery.KindExists, "node %s is registered with another public key: bring its identity directory back, or "+
+			"remove the node and join with an empty data directory", facts.ID)
 	}
 	facts.Registered, facts.Since, facts.State, facts.Updated = n.Registered, n.Since, n.State, w.Time()
 	return facts, nil

@@ -175,7 +175,8 @@ func TestGateWaitsForEveryMember(t *testing.T) {
 		}
 	}
 	f.refused(rookery.KindConflict, "no node", &command.FinalizeVersion{Version: 1})
-	f.must(&command.RegisterNode{Node: "a", Version: 3}, &command.RegisterNode{Node: "b", Name: "bee", Version: 2}, &command.RegisterNode{Node: "c"},
+	f.must(&command.RegisterNode{Node: "a", Version: 3}, &command.RegisterNode{Node: "b", Name: "bee", Version: 2},
+		&command.RegisterNode{Node: "c"},
 		&command.SetNodeState{Node: "c", State: command.NodeRemoved}, &command.SetNodeState{Node: "b", State: command.NodeDraining})
 	gate(0)
 	f.refused(rookery.KindConflict, "bee (version 2)", &command.FinalizeVersion{Version: 3})

@@ -17,7 +17,8 @@ func TestNoAccountForAnAddressThatAnotherHad(t *testing.T) {
 	a, b := rookery.AccountID{1}, rookery.AccountID{2}
 	mint := func(key string, id rookery.AccountID, addresses ...string) *command.EnsureResult {
 		t.Helper()
-		return must2(f.apply(&command.EnsureAccount{DirectoryKey: key, Account: id, Group: 2, Login: key, Addresses: addresses})).(*command.EnsureResult)
+		return must2(f.apply(&command.EnsureAccount{DirectoryKey: key, Account: id, Group: 2, Login: key,
+			Addresses: addresses})).(*command.EnsureResult)
 	}
 	mint("d/1", a, "anna@x", "chief@x")
 	if r := mint("d/2", b, "bert@x", "chief@x"); r.Holder != a || r.Created || r.Account == b {
@@ -56,7 +57,8 @@ func TestOwnersAreBounded(t *testing.T) {
 			t.Errorf("%.60v: %v", c, err)
 		}
 	}
-	if r := must2(f.apply(&command.EnsureAccount{DirectoryKey: "d/1", Account: rookery.AccountID{1}, Group: 2, Addresses: many[1:]})); !r.(*command.EnsureResult).Created {
+	if r := must2(f.apply(&command.EnsureAccount{DirectoryKey: "d/1", Account: rookery.AccountID{1}, Group: 2,
+		Addresses: many[1:]})); !r.(*command.EnsureResult).Created {
 		t.Error("the most addresses are refused")
 	}
 }

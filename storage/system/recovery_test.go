@@ -21,8 +21,10 @@ func TestRecoveredKeepsTheSurvivors(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &command.Recovered{Generation: 1, Recovery: "x",
-		Nodes:  []command.RecoveredNode{{Node: "a", Address: "h:1", Key: [32]byte{1}}, {Node: "d", Address: "h:4", Key: [32]byte{4}}, {Node: "e", Key: [32]byte{5}}},
-		Groups: []command.RecoveredGroup{{Group: 1, Seed: "a", Members: []rookery.NodeID{"a", "d"}}, {Group: 2, Seed: "a", Members: []rookery.NodeID{"a"}}}}
+		Nodes: []command.RecoveredNode{{Node: "a", Address: "h:1", Key: [32]byte{1}}, {Node: "d", Address: "h:4", Key: [32]byte{4}},
+			{Node: "e", Key: [32]byte{5}}},
+		Groups: []command.RecoveredGroup{{Group: 1, Seed: "a", Members: []rookery.NodeID{"a", "d"}},
+			{Group: 2, Seed: "a", Members: []rookery.NodeID{"a"}}}}
 	for range 2 {
 		if _, err := f.apply(c); err != nil {
 			t.Fatal(err)
@@ -63,7 +65,8 @@ func TestRecoveredVoidsWhatTheDeadHadNotBegun(t *testing.T) {
 		r.Groups = append(r.Groups, command.RecoveredGroup{Group: id, Seed: "a", Members: ids("a")})
 	}
 	f.must(r)
-	for id, want := range map[rookery.GroupID]struct{ void, begun, waits bool }{5: {void: true}, 6: {void: true}, 7: {begun: true}, 8: {waits: true}} {
+	for id, want := range map[rookery.GroupID]struct{ void, begun, waits bool }{5: {void: true}, 6: {void: true}, 7: {begun: true},
+		8: {waits: true}} {
 		if p, err := f.m.Group(id); err != nil || p.Void != want.void || p.Begun() != want.begun || p.Awaits("a") != want.waits {
 			t.Errorf("group %d is %+v, %v", id, p, err)
 		}

@@ -54,7 +54,8 @@ func (w *work) setSettings(c *command.SetSettings) (command.Result, error) {
 		version = binary.BigEndian.Uint64(v)
 	}
 	if version != c.Version {
-		return nil, refuse(rookery.KindConflict, "the settings have version %d, not %d; read them again and repeat the change", version, c.Version)
+		return nil, refuse(rookery.KindConflict, "the settings have version %d, not %d; read them again and repeat the change",
+			version, c.Version)
 	}
 	version++
 	w.Set(tables.Key{tableSettings}, append(binary.BigEndian.AppendUint64(nil, version), c.Document...))

@@ -37,7 +37,8 @@ func TestLastSignIn(t *testing.T) {
 		t.Errorf("%+v %v: an account that nobody has", s, err)
 	}
 	for _, bad := range []*command.NoteSignIns{
-		{SignIns: make([]command.SignIn, command.MaxSignIns+1)}, {SignIns: []command.SignIn{{Account: a, Protocol: strings.Repeat("x", command.MaxSignInProtocol+1)}}},
+		{SignIns: make([]command.SignIn, command.MaxSignIns+1)},
+		{SignIns: []command.SignIn{{Account: a, Protocol: strings.Repeat("x", command.MaxSignInProtocol+1)}}},
 	} {
 		if _, err := f.apply(bad); !rookery.Is(err, rookery.KindInvalid) {
 			t.Errorf("%d sign-ins: %v", len(bad.SignIns), err)

@@ -24,7 +24,8 @@ type fixture struct {
 }
 
 func open(t testing.TB) *fixture {
-	s, err := state.Open("state", vfs.NewMem(), state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
+	s, err := state.Open("state", vfs.NewMem(),
+		state.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,8 @@ func TestEnsureAccountIsDecidedOnce(t *testing.T) {
 	if _, err := f.apply(&command.EnsureAccount{DirectoryKey: "corp/2", Account: a, Group: 4}); !rookery.Is(err, rookery.KindConflict) {
 		t.Fatalf("an id for two entries: %v", err)
 	}
-	if _, err := f.apply(&command.EnsureAccount{DirectoryKey: "corp/2", Account: b, Group: rookery.SystemGroup}); !rookery.Is(err, rookery.KindInvalid) {
+	if _, err := f.apply(&command.EnsureAccount{DirectoryKey: "corp/2", Account: b, Group: rookery.SystemGroup}); !rookery.Is(err,
+		rookery.KindInvalid) {
 		t.Fatalf("an account in the system group: %v", err)
 	}
 	want := Place{a, 3, "corp/1"}

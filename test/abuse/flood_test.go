@@ -42,7 +42,8 @@ func TestFlood(t *testing.T) {
 				tls  bool
 				most int64 // bytes a connection
 			}{
-				{g.node.SMTP, false, 48 << 10}, {g.node.Submissions, true, 72 << 10}, {g.node.IMAP, false, 32 << 10}, {g.node.IMAPS, true, 56 << 10}, {g.node.POP3, false, 64 << 10},
+				{g.node.SMTP, false, 48 << 10}, {g.node.Submissions, true, 72 << 10}, {g.node.IMAP, false, 32 << 10},
+				{g.node.IMAPS, true, 56 << 10}, {g.node.POP3, false, 64 << 10},
 			} {
 				before := g.status(t, "VmRSS")
 				var cs []*client

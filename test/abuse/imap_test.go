@@ -46,7 +46,8 @@ func TestIMAP(t *testing.T) {
 		{"a refused literal with commands in it", 32 << 20, func(t *testing.T) {
 			c := g.imap(t, 0)
 			for _, n := range []string{"{209715200+}", "~{209715200+}", "{18446744073709551616+}", "{9223372036854775807+}", "{4294967297+}"} {
-				for _, cmd := range []string{"APPEND INBOX ", "REPLACE 1 INBOX ", "SEARCH SUBJECT ", "NOOP ", "XYZZY ", "SELECT ", "STATUS INBOX (MESSAGES) "} {
+				for _, cmd := range []string{"APPEND INBOX ", "REPLACE 1 INBOX ", "SEARCH SUBJECT ", "NOOP ", "XYZZY ", "SELECT ",
+					"STATUS INBOX (MESSAGES) "} {
 					c := g.imap(t, 0)
 					c.send("a " + cmd + n + "\r\n" + strings.Repeat(evil, 40_000/len(evil)) + "\r\nb LOGOUT\r\n")
 					if said := c.ended(); strings.Contains(said, "evil") {
@@ -55,8 +56,10 @@ func TestIMAP(t *testing.T) {
 				}
 			}
 			for _, cmd := range []string{
-				"a APPEND INBOX {5000+}", "a APPEND nowhere {5000+}", "a XYZZY {5000+}", "a SEARCH SUBJECT {5000+}", "a LOGIN x {5000+}", "a APPEND INBOX ~{5000+}",
-				"a SEARCH NOT NOT (OR {5000+}", "a FETCH 1 (BODY[HEADER.FIELDS ({5000+}", "a STORE 1 {5000+}", "a {5000+}", "{5000+}", "a UID {5000+}", "a ID ({5000+}", "a APPEND INBOX (\\Seen {5000+}",
+				"a APPEND INBOX {5000+}", "a APPEND nowhere {5000+}", "a XYZZY {5000+}", "a SEARCH SUBJECT {5000+}", "a LOGIN x {5000+}",
+				"a APPEND INBOX ~{5000+}",
+				"a SEARCH NOT NOT (OR {5000+}", "a FETCH 1 (BODY[HEADER.FIELDS ({5000+}", "a STORE 1 {5000+}", "a {5000+}", "{5000+}",
+				"a UID {5000+}", "a ID ({5000+}", "a APPEND INBOX (\\Seen {5000+}",
 				"a APPEND INBOX (" + strings.Repeat("x", 200_000) + " {5000+}", "a SEARCH " + strings.Repeat("(", 5000) + " {5000+}",
 			} {
 				c := g.imap(t, 0)
@@ -116,12 +119,14 @@ func TestIMAP(t *testing.T) {
 			c = g.imap(t, 0)
 			c.cmd("s SELECT INBOX", "s OK")
 			full := strings.TrimSuffix(strings.Repeat("1:*,", 30_000), ",")
-			for _, cmd := range []string{"UID FETCH %s (FLAGS UID)", "FETCH %s FLAGS", "UID STORE %s FLAGS.SILENT ()", "UID COPY %s Archive", "SEARCH UID %s", "SEARCH %[1]s UID 1", "UID EXPUNGE %s",
+			for _, cmd := range []string{"UID FETCH %s (FLAGS UID)", "FETCH %s FLAGS", "UID STORE %s FLAGS.SILENT ()",
+				"UID COPY %s Archive", "SEARCH UID %s", "SEARCH %[1]s UID 1", "UID EXPUNGE %s",
 				"SEARCH RETURN (PARTIAL 1:4294967295) UID %s", "SEARCH RETURN (SAVE) %s"} {
 				c.cmd("a "+fmt.Sprintf(cmd, full), "a ")
 				c.cmd("b NOOP", "b OK")
 			}
-			for _, bad := range []string{"0", "4294967296", "1:", ":1", "1,,2", ",", "1:2:3", "-1", "*:*:*", "99999999999999999999", "1:4294967295", "*:4294967295", "$", "$,1"} {
+			for _, bad := range []string{"0", "4294967296", "1:", ":1", "1,,2", ",", "1:2:3", "-1", "*:*:*", "99999999999999999999",
+				"1:4294967295", "*:4294967295", "$", "$,1"} {
 				c.cmd("a FETCH "+bad+" FLAGS", "a ")
 				c.cmd("a UID FETCH "+bad+" FLAGS", "a ")
 				c.cmd("b NOOP", "b OK")
@@ -130,7 +135,8 @@ func TestIMAP(t *testing.T) {
 		{"LIST patterns built to explode", 16 << 20, func(t *testing.T) {
 			c := g.imap(t, 0)
 			c.cmd("m CREATE "+strings.Repeat("a", 200)+"/"+strings.Repeat("a", 200), "m OK")
-			for _, p := range []string{strings.Repeat("*a", 500) + "b", strings.Repeat("%a", 500) + "b", strings.Repeat("*%", 500) + "b", strings.Repeat("*", 1000), strings.Repeat("*a%", 330) + "/b"} {
+			for _, p := range []string{strings.Repeat("*a", 500) + "b", strings.Repeat("%a", 500) + "b", strings.Repeat("*%", 500) + "b",
+				strings.Repeat("*", 1000), strings.Repeat("*a%", 330) + "/b"} {
 				c.cmd(`a LIST "" "`+p+`"`, "a OK")
 			}
 			var many strings.Builder
@@ -145,11 +151,15 @@ func TestIMAP(t *testing.T) {
 		{"bad names", 16 << 20, func(t *testing.T) {
 			c := g.imap(t, 0)
 			for _, n := range []string{
-				`"&"`, `"&AAAA"`, `"&&&-"`, `"&2AA-"`, `"&AGE-"`, `"&IL4"`, `"&-&-&-&"`, `"&Jjo!"`, `"&U,BTFw-&ZeVnLIqe-"`, `"&AAA-"`, `"&AAo-"`, "\"a\x01b\"", "\"a\x7fb\"", "\"\xff\xfe\"", "\"\xc3\"",
-				"{3+}\r\na\x00b", "{3+}\r\na\rb", "{3+}\r\na\nb", `""`, `"/"`, `"//"`, `"a//b"`, `"/a"`, `".."`, `"../../etc/passwd"`, `"INBOX/"`, `"a*b"`, `"a%b"`,
-				`"` + strings.Repeat("x", 256) + `"`, `"` + strings.Repeat("x", 50_000) + `"`, `"` + strings.Repeat("x/", 30_000) + `x"`, `"&` + strings.Repeat("A", 30_000) + `-"`, `"&IC4-"`,
+				`"&"`, `"&AAAA"`, `"&&&-"`, `"&2AA-"`, `"&AGE-"`, `"&IL4"`, `"&-&-&-&"`, `"&Jjo!"`, `"&U,BTFw-&ZeVnLIqe-"`, `"&AAA-"`,
+				`"&AAo-"`, "\"a\x01b\"", "\"a\x7fb\"", "\"\xff\xfe\"", "\"\xc3\"",
+				"{3+}\r\na\x00b", "{3+}\r\na\rb", "{3+}\r\na\nb", `""`, `"/"`, `"//"`, `"a//b"`, `"/a"`, `".."`, `"../../etc/passwd"`,
+				`"INBOX/"`, `"a*b"`, `"a%b"`,
+				`"` + strings.Repeat("x", 256) + `"`, `"` + strings.Repeat("x", 50_000) + `"`, `"` + strings.Repeat("x/", 30_000) + `x"`,
+				`"&` + strings.Repeat("A", 30_000) + `-"`, `"&IC4-"`,
 			} {
-				for _, verb := range []string{"CREATE", "SELECT", "DELETE", "SUBSCRIBE", "STATUS %s (MESSAGES)", "RENAME INBOX", "RENAME %s b", `LIST ""`, `LIST %s "*"`, "GETQUOTAROOT", "UNSUBSCRIBE"} {
+				for _, verb := range []string{"CREATE", "SELECT", "DELETE", "SUBSCRIBE", "STATUS %s (MESSAGES)", "RENAME INBOX",
+					"RENAME %s b", `LIST ""`, `LIST %s "*"`, "GETQUOTAROOT", "UNSUBSCRIBE"} {
 					cmd := verb + " " + n
 					if strings.Contains(verb, "%s") {
 						cmd = fmt.Sprintf(verb, n)
@@ -183,7 +193,8 @@ func TestIMAP(t *testing.T) {
 			}
 		}},
 		{"commands in the wrong state", 8 << 20, func(t *testing.T) {
-			for _, cmd := range []string{"SELECT INBOX", "FETCH 1 ALL", "UID FETCH 1 ALL", "APPEND INBOX {5}", "IDLE", "STORE 1 FLAGS x", "CREATE evil", "EXPUNGE", "LOGIN a b", "AUTHENTICATE PLAIN", "ENABLE CONDSTORE", "UNSELECT", "CLOSE"} {
+			for _, cmd := range []string{"SELECT INBOX", "FETCH 1 ALL", "UID FETCH 1 ALL", "APPEND INBOX {5}", "IDLE", "STORE 1 FLAGS x",
+				"CREATE evil", "EXPUNGE", "LOGIN a b", "AUTHENTICATE PLAIN", "ENABLE CONDSTORE", "UNSELECT", "CLOSE"} {
 				c := g.dial(t, g.node.IMAP)
 				c.must("* OK")
 				c.send("a %s\r\n", cmd)
@@ -194,7 +205,8 @@ func TestIMAP(t *testing.T) {
 				c.cmd("b NOOP", "b OK")
 			}
 			c := g.imap(t, 0)
-			for _, cmd := range []string{"LOGIN a b", "AUTHENTICATE PLAIN", "STARTTLS", "FETCH 1 FLAGS", "EXPUNGE", "SEARCH ALL", "DONE", "UID", "UID UID FETCH 1 FLAGS", "UID NOOP", "IDLE x", "COPY 1 INBOX", "MOVE 1 INBOX", "CLOSE"} {
+			for _, cmd := range []string{"LOGIN a b", "AUTHENTICATE PLAIN", "STARTTLS", "FETCH 1 FLAGS", "EXPUNGE", "SEARCH ALL", "DONE",
+				"UID", "UID UID FETCH 1 FLAGS", "UID NOOP", "IDLE x", "COPY 1 INBOX", "MOVE 1 INBOX", "CLOSE"} {
 				c.cmd("a "+cmd, "a BAD")
 				c.cmd("b NOOP", "b OK")
 			}
@@ -224,7 +236,8 @@ func TestIMAP(t *testing.T) {
 			}
 		}},
 		{"pipelined garbage", 16 << 20, func(t *testing.T) {
-			for _, junk := range []string{"\x00\x00\xff\r\n", "\r\n", "\n", "a\r\n", "a \r\n", "* BAD\r\n", "a NOOP \x00\r\n", "a {0+}\r\n", "+ \r\n", "\"\r\n", "a FETCH\r\n", "GET / HTTP/1.1\r\n"} {
+			for _, junk := range []string{"\x00\x00\xff\r\n", "\r\n", "\n", "a\r\n", "a \r\n", "* BAD\r\n", "a NOOP \x00\r\n",
+				"a {0+}\r\n", "+ \r\n", "\"\r\n", "a FETCH\r\n", "GET / HTTP/1.1\r\n"} {
 				c := g.imap(t, 0)
 				go c.write(bytes.Repeat([]byte(junk), 600_000/len(junk)))
 				if said := c.ended(); strings.Count(said, "\n") > 100 && !strings.Contains(junk, "NOOP") {
@@ -236,9 +249,12 @@ func TestIMAP(t *testing.T) {
 			c := g.imap(t, 0)
 			c.cmd("s SELECT INBOX", "s OK")
 			for _, items := range []string{
-				"(" + strings.Repeat("FLAGS ", 20_000) + "UID)", "BODY[" + strings.Repeat("1.", 60_000) + "1]", "BODY[HEADER.FIELDS (" + strings.Repeat("x ", 60_000) + "y)]", "BODY[]<0.99999999999>",
-				"BODY[]<4294967295.4294967295>", "BODY[]<4294967296.1>", "BODY[]<0.0>", "BODY[]<-1.5>", "BODY[0]", "BODY[4294967295]", "BODY[99999999999999]", "BODY[1.MIME.1]", "BODY[TEXT.1]", "BINARY[1]<1.4294967295>",
-				"BINARY.SIZE[1.1.1.1]", "BODY[HEADER.FIELDS ()]", "BODY[HEADER.FIELDS ({2000000+}", strings.Repeat("(", 1000), "(BODY[] BODY[] " + strings.Repeat("BODY.PEEK[] ", 50) + "UID)",
+				"(" + strings.Repeat("FLAGS ", 20_000) + "UID)", "BODY[" + strings.Repeat("1.", 60_000) + "1]",
+				"BODY[HEADER.FIELDS (" + strings.Repeat("x ", 60_000) + "y)]", "BODY[]<0.99999999999>",
+				"BODY[]<4294967295.4294967295>", "BODY[]<4294967296.1>", "BODY[]<0.0>", "BODY[]<-1.5>", "BODY[0]", "BODY[4294967295]",
+				"BODY[99999999999999]", "BODY[1.MIME.1]", "BODY[TEXT.1]", "BINARY[1]<1.4294967295>",
+				"BINARY.SIZE[1.1.1.1]", "BODY[HEADER.FIELDS ()]", "BODY[HEADER.FIELDS ({2000000+}", strings.Repeat("(", 1000),
+				"(BODY[] BODY[] " + strings.Repeat("BODY.PEEK[] ", 50) + "UID)",
 			} {
 				c = g.steady(t, c, 0)
 				c.cmd("s SELECT INBOX", "s OK")
@@ -267,7 +283,8 @@ func TestIMAP(t *testing.T) {
 			if !refused {
 				t.Error("1,000 keywords were taken")
 			}
-			for _, k := range []string{strings.Repeat("k", 100_000), "(" + strings.Repeat("k ", 50_000) + "k)", `\Weird`, `\*`, "(\\Recent)", "a\x01b", "]", "{5+}\r\nabcde", "\xff"} {
+			for _, k := range []string{strings.Repeat("k", 100_000), "(" + strings.Repeat("k ", 50_000) + "k)", `\Weird`, `\*`,
+				"(\\Recent)", "a\x01b", "]", "{5+}\r\nabcde", "\xff"} {
 				c = g.steady(t, c, 0)
 				c.cmd("s SELECT INBOX", "s OK")
 				c.cmd("a STORE 1 +FLAGS "+k, "a ")
@@ -297,8 +314,10 @@ func TestIMAP(t *testing.T) {
 		}},
 		{"APPEND dates", 8 << 20, func(t *testing.T) {
 			c := g.imap(t, 1)
-			for _, d := range []string{"01-Jan-0001 00:00:00 +0000", "31-Dec-9999 23:59:59 +0000", "01-Jan-1970 00:00:00 +0000", "01-Jan-1969 23:59:59 -0000", "32-Jan-2020 00:00:00 +0000", "29-Feb-2021 00:00:00 +0000",
-				" 1-Jan-2020 00:00:00 +9999", "01-Jan-2020 24:61:61 +0000", "01-Jan-99999 00:00:00 +0000", "01-XXX-2020 00:00:00 +0000", strings.Repeat("9", 1000), "", "01-Jan-2500 00:00:00 +0000", "01-Jan-1970 00:00:00 +2359"} {
+			for _, d := range []string{"01-Jan-0001 00:00:00 +0000", "31-Dec-9999 23:59:59 +0000", "01-Jan-1970 00:00:00 +0000",
+				"01-Jan-1969 23:59:59 -0000", "32-Jan-2020 00:00:00 +0000", "29-Feb-2021 00:00:00 +0000",
+				" 1-Jan-2020 00:00:00 +9999", "01-Jan-2020 24:61:61 +0000", "01-Jan-99999 00:00:00 +0000", "01-XXX-2020 00:00:00 +0000",
+				strings.Repeat("9", 1000), "", "01-Jan-2500 00:00:00 +0000", "01-Jan-1970 00:00:00 +2359"} {
 				c.send("a APPEND Drafts \"%s\" {25+}\r\nSubject: date\r\n\r\nabcdefgh\r\n", d)
 				l := c.until("a ", "a ")
 				c.cmd("b NOOP", "b OK")
@@ -316,7 +335,8 @@ func TestIMAP(t *testing.T) {
 		}},
 		{"odd APPENDs", 48 << 20, func(t *testing.T) {
 			c := g.imap(t, 1)
-			for _, m := range []string{"\x00", "\x00\x00\r\n\x00", "\r", "\n", "\r\n", "\r\n\r\n", ".", "no header at all", strings.Repeat("\r", 100_000), strings.Repeat("\n", 100_000), strings.Repeat("\x00", 100_000), strings.Repeat(":\r\n", 30_000)} {
+			for _, m := range []string{"\x00", "\x00\x00\r\n\x00", "\r", "\n", "\r\n", "\r\n\r\n", ".", "no header at all",
+				strings.Repeat("\r", 100_000), strings.Repeat("\n", 100_000), strings.Repeat("\x00", 100_000), strings.Repeat(":\r\n", 30_000)} {
 				c.send("a APPEND Junk\\ Email {1}\r\n")
 				c.until("a ", "a BAD")
 				c.send("a APPEND \"Junk Email\" ~{%d}\r\n", len(m))

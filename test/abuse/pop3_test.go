@@ -27,7 +27,8 @@ func TestPOP3(t *testing.T) {
 		}},
 		{"huge numbers", 8 << 20, func(t *testing.T) {
 			c := g.pop3(t, 0)
-			for _, n := range []string{"0", "-1", "3", "4294967296", "4294967297", "18446744073709551617", "99999999999999999999999", "1.0", "0x1", "+1", "", "1 2", "\x00", "1\x00", "１"} {
+			for _, n := range []string{"0", "-1", "3", "4294967296", "4294967297", "18446744073709551617", "99999999999999999999999",
+				"1.0", "0x1", "+1", "", "1 2", "\x00", "1\x00", "１"} {
 				for _, verb := range []string{"RETR", "DELE", "TOP"} {
 					cmd := verb + " " + n
 					if verb == "TOP" {
@@ -54,7 +55,8 @@ func TestPOP3(t *testing.T) {
 			c.ok("TOP 1 2147483647", "+OK")
 		}},
 		{"pipelined garbage", 8 << 20, func(t *testing.T) {
-			for _, junk := range []string{"\x00\xff\r\n", "\r\n", "\n", "GET / HTTP/1.1\r\n", "RETR\r\n", "PASS x\r\n", strings.Repeat("A", 2000) + "\r\n"} {
+			for _, junk := range []string{"\x00\xff\r\n", "\r\n", "\n", "GET / HTTP/1.1\r\n", "RETR\r\n", "PASS x\r\n",
+				strings.Repeat("A", 2000) + "\r\n"} {
 				c := g.dialTLS(t, g.node.POP3S)
 				c.must("+OK")
 				go c.write(bytes.Repeat([]byte(junk), 50_000/len(junk)))

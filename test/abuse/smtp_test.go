@@ -185,7 +185,8 @@ func TestSMTP(t *testing.T) {
 			for _, l := range []string{
 				"\x00\x00\x00", "MAIL FROM:<a\x00b@example.net>", "MAIL FROM:<\"a\x00b\"@example.net>", "MAIL FROM:<a@exam\x00ple.net>",
 				"RCPT TO:<\x01@example.test>", "AUTH PLAIN \x00", "MAIL FROM:<a@example.net> ENVID=\x00", "MAIL FROM:<a@example.net> SIZE=\x005",
-				"MAIL FROM:<@@@@>", "MAIL FROM:<", "MAIL FROM:<a@example.net> =", "MAIL FROM:<a@[1.2.3.4\r>", "\xff\xfe\xfd", "MAIL FROM:<ü@example.net>",
+				"MAIL FROM:<@@@@>", "MAIL FROM:<", "MAIL FROM:<a@example.net> =", "MAIL FROM:<a@[1.2.3.4\r>", "\xff\xfe\xfd",
+				"MAIL FROM:<ü@example.net>",
 				"MAIL FROM:<" + strings.Repeat("a", 5000) + "@example.net>", "MAIL FROM:<a@" + strings.Repeat("a.", 5000) + "net>",
 				"MAIL FROM:<a@example.net>" + strings.Repeat(" X=Y", 1000),
 			} {
@@ -228,7 +229,8 @@ func TestSMTP(t *testing.T) {
 		}},
 		{"smuggling", 16 << 20, func(t *testing.T) {
 			evil := "MAIL FROM:<evil@example.net>\r\nRCPT TO:<" + me + ">\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
-			for _, end := range []string{"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\r\n.\r\n", "\r\n.\r\r\n", "\r\n\x00.\r\n", "\r\n.\x00\r\n", "\n\r.\r\n", "\r\n..\r\n", "\r\n. \r\n"} {
+			for _, end := range []string{"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\r\n.\r\n", "\r\n.\r\r\n",
+				"\r\n\x00.\r\n", "\r\n.\x00\r\n", "\n\r.\r\n", "\r\n..\r\n", "\r\n. \r\n"} {
 				c := g.envelope(t, 0)
 				c.ok("DATA", "354")
 				c.send("Subject: outer\r\n\r\nx" + end + evil)

@@ -54,7 +54,8 @@ func TestUnknownRecipients(t *testing.T) {
 	}
 	wg.Wait()
 	most := 20 + int64(2*time.Since(began).Seconds()) + 1
-	t.Logf("%d searches (%d a minute are the bound), %d refused for now; a sign-in and a recipient took %v at most", permanent.Load(), 20+2*60, temporary.Load(), slowest)
+	t.Logf("%d searches (%d a minute are the bound), %d refused for now; a sign-in and a recipient took %v at most",
+		permanent.Load(), 20+2*60, temporary.Load(), slowest)
 	if n := permanent.Load(); n > most || n < 20 {
 		t.Errorf("%d searches in %v, the bound is %d", n, lasts, most)
 	}

@@ -25,7 +25,8 @@ func (b *bench) catchup() error {
 			}
 			return awayFor(s, n, 4<<10)
 		}, []unit{{"s", "time to catch up", "s", true}, {"rate", "caught up", "messages per s", false},
-			{"before", "mail through the others before", "messages per s", false}, {"during", "mail through the others meanwhile", "messages per s", false},
+			{"before", "mail through the others before", "messages per s", false},
+			{"during", "mail through the others meanwhile", "messages per s", false},
 			{"mailgap", "longest wait for an accepted message", "ms", true}, {"readgap", "longest wait for a STATUS", "ms", true}})
 	}
 	return nil

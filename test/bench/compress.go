@@ -24,7 +24,8 @@ func (b *bench) compress() error {
 		return err
 	}
 	var out strings.Builder
-	out.WriteString("\n| mail | packs (of what was received) | extracts in the state | encode (µs of CPU a message) | decode |\n|---|---|---|---|---|\n")
+	out.WriteString("\n| mail | packs (of what was received) | extracts in the state | encode (µs of CPU a message) | decode " +
+		"|\n|---|---|---|---|---|\n")
 	for _, set := range []struct {
 		name     string
 		messages [][]byte
@@ -65,7 +66,8 @@ func (b *bench) compressed(messages [][]byte) (string, error) {
 		if s, err = storeAll(messages); err != nil {
 			return "", err
 		}
-		encode, decode = append(encode, s.encode.Seconds()*1e6/float64(len(messages))), append(decode, s.decode.Seconds()*1e6/float64(len(messages)))
+		encode, decode = append(encode, s.encode.Seconds()*1e6/float64(len(messages))), append(decode,
+			s.decode.Seconds()*1e6/float64(len(messages)))
 	}
 	return fmt.Sprintf("%.3f | %.3f | %.0f | %.0f", s.ratio(), float64(s.extracts)/float64(s.received), median(encode), median(decode)), nil
 }

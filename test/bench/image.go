@@ -80,7 +80,8 @@ func (b *bench) imageOnce(s *side, store *quirk.Proxy) error {
 	}
 	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nA node that was away for %d messages of 8 KiB, logs of 256 MiB, %d bodies in no pack:\n\n| what | figure |\n|---|---|\n", b.away, waiting)
+	fmt.Fprintf(&out, "\nA node that was away for %d messages of 8 KiB, logs of 256 MiB, %d bodies in no pack:\n\n| what | figure "+
+		"|\n|---|---|\n", b.away, waiting)
 	row := func(what, format string, args ...any) {
 		fmt.Fprintf(&out, "| %s | "+format+" |\n", append([]any{what}, args...)...)
 	}

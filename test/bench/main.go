@@ -19,10 +19,12 @@ import (
 func main() {
 	log.SetFlags(log.Ltime)
 	var (
-		peers    = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
-		binary   = flag.String("rookery", "bin/rookery", "the binary to measure")
-		before   = flag.String("before", "", "an earlier binary to measure beside, in turn, one node each: the last column")
-		only     = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest", "which loads to run; catchup and move too, with three nodes; compress, store and image need none of the servers, but store and image an S3 server in ROOKERY_TEST_S3")
+		peers  = flag.String("peers", "", "directory with the scripts that run Postfix and Dovecot; empty measures Rookery alone")
+		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
+		before = flag.String("before", "", "an earlier binary to measure beside, in turn, one node each: the last column")
+		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest",
+			"which loads to run; catchup and move too, with three nodes; compress, store and image need none of the servers, but store "+
+				"and image an S3 server in ROOKERY_TEST_S3")
 		runs     = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away     = flag.Int("away", 100000, "messages that come in while a node is away (catchup, image)")
 		unpacked = flag.Int("unpacked", 0, "of these, how many come in while the object store is away too (image)")
@@ -35,7 +37,8 @@ func main() {
 		out      = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
-	b := &bench{binary: *binary, unpacked: *unpacked, runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies, sync: *sync, span: *span, table: &table{}}
+	b := &bench{binary: *binary, unpacked: *unpacked, runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies,
+		sync: *sync, span: *span, table: &table{}}
 	defer b.stop()
 	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "", "image", "").Replace(*only), ",") != ""
 	if servers {
@@ -44,7 +47,8 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle, "rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress}
+	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle,
+		"rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {

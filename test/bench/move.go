@@ -39,9 +39,12 @@ func (b *bench) move() error {
 	}, []unit{{"s", "time", "s", true}, {"rate", "moved", "messages per s", false}, {"rows", "rows", "", true},
 		{"frozen", "account out of service", "ms", true}, {"longbefore", "owner's longest wait for a 250, before", "ms", true},
 		{"long", "owner's longest wait for a 250, meanwhile", "ms", true},
-		{"readbefore", "owner's longest wait for a STATUS, before", "ms", true}, {"read", "owner's longest wait for a STATUS, meanwhile", "ms", true},
-		{"otherbefore", "another's longest wait for a 250, before", "ms", true}, {"other", "another's longest wait for a 250, meanwhile", "ms", true},
-		{"log", "through the log", "MiB", true}, {"entry", "mean entry", "KiB", true}, {"memorybefore", "most memory of a node, before", "MiB", true},
+		{"readbefore", "owner's longest wait for a STATUS, before", "ms", true},
+		{"read", "owner's longest wait for a STATUS, meanwhile", "ms", true},
+		{"otherbefore", "another's longest wait for a 250, before", "ms", true},
+		{"other", "another's longest wait for a 250, meanwhile", "ms", true},
+		{"log", "through the log", "MiB", true}, {"entry", "mean entry", "KiB", true},
+		{"memorybefore", "most memory of a node, before", "MiB", true},
 		{"memory", "most memory of a node, meanwhile", "MiB", true}})
 	return nil
 }
@@ -129,7 +132,8 @@ func watchOne(s *side, user int) *watcher {
 // moveAway moves an account into the first group that it is not in, and waits.
 func (c *cluster) moveAway(address string) error {
 	for to := 2; to <= 3; to++ {
-		out, err := exec.Command(c.binary, "account", "move", address, "-to", fmt.Sprint(to), "-data", c.file(0, ""), "--json", "-timeout", "30m").CombinedOutput()
+		out, err := exec.Command(c.binary, "account", "move", address, "-to", fmt.Sprint(to), "-data", c.file(0, ""), "--json",
+			"-timeout", "30m").CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() == 4 && to == 2 {
 			continue // it is there

@@ -54,7 +54,8 @@ func startRookery(binary string, nodes, portBase int, flags ...string) (*side, e
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base", fmt.Sprint(portBase), "-log-level", "warn"}, flags...)
+	args := append([]string{"dev", "-nodes", fmt.Sprint(nodes), "-data", filepath.Join(dir, "data"), "-port-base",
+		fmt.Sprint(portBase), "-log-level", "warn"}, flags...)
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

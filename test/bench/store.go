@@ -47,22 +47,27 @@ func met(figure, most float64, format string) string {
 
 func (b *bench) reading(t testing.TB) []goal {
 	r := requests.Start(t).Read(b.sync)
-	how := fmt.Sprintf("proxy between node and S3 server; %d messages, %d MiB; log rolled over, cache removed, node restarted", r.Messages, r.Octets>>20)
+	how := fmt.Sprintf("proxy between node and S3 server; %d messages, %d MiB; log rolled over, cache removed, node restarted",
+		r.Messages, r.Octets>>20)
 	most := float64(r.Messages) / 100
 	return []goal{
-		{"GETs, full sync (`FETCH 1:* (BODY.PEEK[])`), cold cache", met(float64(r.Full.Get), most, "%.0f") + fmt.Sprintf(", which brought %d MiB", r.Full.Sent>>20),
+		{"GETs, full sync (`FETCH 1:* (BODY.PEEK[])`), cold cache",
+			met(float64(r.Full.Get), most, "%.0f") + fmt.Sprintf(", which brought %d MiB", r.Full.Sent>>20),
 			fmt.Sprintf("at most %.0f", most), how},
 		{"GETs, sync of headers only", met(float64(r.Headers.Get), 0, "%.0f"), "0", "the same, before it"},
 		{"GETs, full sync again after a restart", met(float64(r.Again.Get), 0, "%.0f"), "0", "the same, after it; the cache is kept"},
-		{fmt.Sprintf("GETs, an attachment of 10 MiB in %d partial reads, cold cache", requests.Steps), met(float64(r.Attachment.Get), 2, "%.0f"), "1 or 2", "the same node"},
+		{fmt.Sprintf("GETs, an attachment of 10 MiB in %d partial reads, cold cache", requests.Steps),
+			met(float64(r.Attachment.Get), 2, "%.0f"), "1 or 2", "the same node"},
 	}
 }
 
 func (b *bench) steady(t testing.TB) []goal {
 	const perSecond = 50
 	d := requests.Start(t).Deliver(b.span, perSecond)
-	return []goal{{"PUTs per delivered message", met(float64(d.Requests.Put)/float64(d.Messages), 0.02, "%.4f"), "at most 0.02 at 50 messages a second",
-		fmt.Sprintf("proxy; %d messages of 1 to 16 KiB through 50 SMTP sessions to 20 users in %d groups in %.1f s: %.1f a second, the latest answered %d ms behind its time; %d PUTs, %d GETs to read packs back",
+	return []goal{{"PUTs per delivered message", met(float64(d.Requests.Put)/float64(d.Messages), 0.02, "%.4f"),
+		"at most 0.02 at 50 messages a second",
+		fmt.Sprintf("proxy; %d messages of 1 to 16 KiB through 50 SMTP sessions to 20 users in %d groups in %.1f s: %.1f a second, "+
+			"the latest answered %d ms behind its time; %d PUTs, %d GETs to read packs back",
 			d.Messages, requests.Groups, d.Took.Seconds(), d.PerSecond(), d.Late.Milliseconds(), d.Requests.Put, d.Requests.Get)}}
 }
 

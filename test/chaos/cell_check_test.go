@@ -30,15 +30,18 @@ func TestCellSeesBrokenPromises(t *testing.T) {
 		right   bool
 		history []*entry
 	}{
-		"right":              {true, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(10, 11, 3, a, b)}},
-		"late copy":          {true, []*entry{mail("a", 0, 5, true), mail("b", 6, 8, false), look(9, 10, 2, row{1, 1, "b", 0, 2}), look(11, 12, 3, row{1, 1, "b", 0, 2}, row{2, 2, "a", 0, 3})}},
-		"late without leave": {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(9, 10, 2, row{1, 1, "b", 0, 2}), look(11, 12, 3, row{1, 1, "b", 0, 2}, row{2, 2, "a", 0, 3})}},
-		"order":              {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(10, 11, 3, row{1, 1, "b", 0, 1}, row{2, 2, "a", 0, 2})}},
-		"twice":              {false, []*entry{mail("a", 0, 5, false), look(10, 11, 3, a, row{2, 2, "a", 0, 2})}},
-		"UID left out":       {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(10, 11, 4, a, row{2, 3, "b", 0, 2})}},
-		"gone":               {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(9, 10, 3, a, b), look(11, 12, 3, b)}},
-		"unknown and never":  {true, []*entry{mail("a", 0, 5, false), unknown, look(15, 16, 2, a)}},
-		"unknown and late":   {true, []*entry{mail("a", 0, 5, false), unknown, look(15, 16, 2, a), look(17, 18, 3, a, b)}},
+		"right": {true, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(10, 11, 3, a, b)}},
+		"late copy": {true, []*entry{mail("a", 0, 5, true), mail("b", 6, 8, false), look(9, 10, 2, row{1, 1, "b", 0, 2}),
+			look(11, 12, 3, row{1, 1, "b", 0, 2}, row{2, 2, "a", 0, 3})}},
+		"late without leave": {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(9, 10, 2, row{1, 1, "b", 0, 2}),
+			look(11, 12, 3, row{1, 1, "b", 0, 2}, row{2, 2, "a", 0, 3})}},
+		"order": {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false),
+			look(10, 11, 3, row{1, 1, "b", 0, 1}, row{2, 2, "a", 0, 2})}},
+		"twice":             {false, []*entry{mail("a", 0, 5, false), look(10, 11, 3, a, row{2, 2, "a", 0, 2})}},
+		"UID left out":      {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(10, 11, 4, a, row{2, 3, "b", 0, 2})}},
+		"gone":              {false, []*entry{mail("a", 0, 5, false), mail("b", 6, 8, false), look(9, 10, 3, a, b), look(11, 12, 3, b)}},
+		"unknown and never": {true, []*entry{mail("a", 0, 5, false), unknown, look(15, 16, 2, a)}},
+		"unknown and late":  {true, []*entry{mail("a", 0, 5, false), unknown, look(15, 16, 2, a), look(17, 18, 3, a, b)}},
 	} {
 		cell := &cell{storm: &storm{start: start}, history: c.history}
 		ops, _ := cell.operations()

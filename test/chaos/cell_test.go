@@ -381,7 +381,8 @@ func (c *cell) check() {
 		if err := porcupine.VisualizePath(accountModel, info, path); err != nil {
 			path = err.Error()
 		}
-		wrong = append(wrong, fmt.Sprintf("%s: the history of %d operations is not linearizable; seen in %s%s", c.login, len(ops), path, around(ops, info)))
+		wrong = append(wrong, fmt.Sprintf("%s: the history of %d operations is not linearizable; seen in %s%s", c.login, len(ops),
+			path, around(ops, info)))
 	}
 	if len(wrong) > 0 {
 		c.storm.fail(wrong)
@@ -418,7 +419,8 @@ func around(ops []porcupine.Operation, info porcupine.LinearizationInfo) string 
 }
 
 func describe(op porcupine.Operation) string {
-	return fmt.Sprintf("%.3f-%.3f client %d: %.600s", float64(op.Call)/1e9, min(float64(op.Return)/1e9, 1e6), op.ClientId, accountModel.DescribeOperation(op.Input, op.Output))
+	return fmt.Sprintf("%.3f-%.3f client %d: %.600s", float64(op.Call)/1e9, min(float64(op.Return)/1e9, 1e6), op.ClientId,
+		accountModel.DescribeOperation(op.Input, op.Output))
 }
 
 // storm is the load as a whole: cells that come and go, senders, and what was
@@ -453,7 +455,9 @@ type storm struct {
 }
 
 func newStorm(s *site, seed uint64) *storm {
-	return &storm{site: s, seed: seed, patience: finalWithin, life: cellSpan, start: time.Now(), ledger: newLedger(), actions: &actions{count: map[string]map[string]int{}}, busy: map[*cell]int{}, outcomes: map[string]map[string]int{}, sizes: map[string]int{}, faults: map[string]int{}, packs: map[string]bool{}, lastOK: time.Now()}
+	return &storm{site: s, seed: seed, patience: finalWithin, life: cellSpan, start: time.Now(), ledger: newLedger(),
+		actions: &actions{count: map[string]map[string]int{}}, busy: map[*cell]int{}, outcomes: map[string]map[string]int{},
+		sizes: map[string]int{}, faults: map[string]int{}, packs: map[string]bool{}, lastOK: time.Now()}
 }
 
 func (s *storm) id() string { return fmt.Sprintf("m%07d", s.serial.Add(1)) }

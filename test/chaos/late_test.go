@@ -123,7 +123,8 @@ func (s *storm) probe(ctx context.Context, user string, hearsLate *atomic.Int64)
 		}
 		for _, l := range lines {
 			if next, ok := find(nextUIDRE, l, 1); ok && uint32(next) <= uid {
-				return fmt.Sprintf("%s has filed UID %d in the mailbox of %s, and %s then says that UIDNEXT is %d: not linearizable", space(other), uid, user, space(k), next)
+				return fmt.Sprintf("%s has filed UID %d in the mailbox of %s, and %s then says that UIDNEXT is %d: not linearizable",
+					space(other), uid, user, space(k), next)
 			}
 		}
 	}

@@ -134,7 +134,8 @@ func (s *site) join(by, k int) error {
 	if err := json.Unmarshal(out, &invite); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", space(k), s.bin, "join", "-config", s.config(k)}, invite.Addresses...)...)
+	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", space(k), s.bin, "join", "-config", s.config(k)},
+		invite.Addresses...)...)
 	cmd.Env = append(os.Environ(), "ROOKERY_TOKEN="+invite.Token)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("join: %w: %s", err, out)

@@ -66,14 +66,16 @@ func newSite(t *testing.T, seed uint64, users []string, b build) *site {
 	for _, u := range users {
 		people = append(people, embedded.User{UID: u, Name: u, Mail: u + "@example.test", Password: password})
 	}
-	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+		"/CN=localhost",
 		"-addext", "subjectAltName=DNS:localhost,IP:"+directoryIP, "-keyout", s.path("key.pem"), "-out", s.path("cert.pem"))
 	pair, err := tls.LoadX509KeyPair(s.path("cert.pem"), s.path("key.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ldap, err := embedded.Open(embedded.Options{
-		Addr: directoryIP + ":389", TLSAddr: directoryIP + ":636", TLS: &tls.Config{Certificates: []tls.Certificate{pair}}, AdminPassword: "admin",
+		Addr: directoryIP + ":389", TLSAddr: directoryIP + ":636", TLS: &tls.Config{Certificates: []tls.Certificate{pair}},
+		AdminPassword: "admin",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -92,12 +94,14 @@ func newSite(t *testing.T, seed uint64, users []string, b build) *site {
 		s.makeDisk(k)
 	}
 	t.Cleanup(s.stop)
-	settings := fmt.Sprintf("domains = [\"example.test\"]\n%s[store]\n%s[directories.main]\nurls = [\"ldaps://%s:636\"]\nca_file = %q\nbind_dn = \"cn=admin,dc=example,dc=test\"\npassword = \"admin\"\nbase = \"dc=example,dc=test\"\nprofile = \"openldap\"\n",
+	settings := fmt.Sprintf("domains = [\"example.test\"]\n%s[store]\n%s[directories.main]\nurls = [\"ldaps://%s:636\"]\nca_file = "+
+		"%q\nbind_dn = \"cn=admin,dc=example,dc=test\"\npassword = \"admin\"\nbase = \"dc=example,dc=test\"\nprofile = \"openldap\"\n",
 		s.lives(), s.storeSettings(), directoryIP, s.path("cert.pem"))
 	if err := os.WriteFile(s.path("settings.toml"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "ip", "netns", "exec", space(0), s.bin, "init", "-config", s.config(0), "-settings", s.path("settings.toml"), "-kit", s.path("kit.json"))
+	run(t, "ip", "netns", "exec", space(0), s.bin, "init", "-config", s.config(0), "-settings", s.path("settings.toml"), "-kit",
+		s.path("kit.json"))
 	s.nodes[0].member = true
 	s.mustStart(0)
 	for k := 1; k < size; k++ {

@@ -56,7 +56,8 @@ func (o *store) start() error {
 		return err
 	}
 	defer log.Close()
-	o.cmd = exec.Command(o.binary, "--port", storeAddress, "--quiet", "--keep-alive", "posix", "--sidecar", filepath.Join(o.dir, "sidecar"), filepath.Join(o.dir, "objects"))
+	o.cmd = exec.Command(o.binary, "--port", storeAddress, "--quiet", "--keep-alive", "posix", "--sidecar",
+		filepath.Join(o.dir, "sidecar"), filepath.Join(o.dir, "objects"))
 	o.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=testuser", "ROOT_SECRET_KEY=secretsecret")
 	o.cmd.Stdout, o.cmd.Stderr = log, log
 	o.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -84,7 +85,8 @@ func (s *site) storeSettings() string {
 	if s.store == nil {
 		return fmt.Sprintf("path = %q\n", s.path("objects"))
 	}
-	return fmt.Sprintf("kind = \"s3\"\nendpoint = \"http://%s\"\nbucket = \"rookery\"\nregion = \"us-east-1\"\naccess_key = \"testuser\"\nsecret_key = \"secretsecret\"\n", storeAddress)
+	return fmt.Sprintf("kind = \"s3\"\nendpoint = \"http://%s\"\nbucket = \"rookery\"\nregion = \"us-east-1\"\naccess_key = "+
+		"\"testuser\"\nsecret_key = \"secretsecret\"\n", storeAddress)
 }
 
 // storeFaults take the object store away: killed, it refuses; stopped, it

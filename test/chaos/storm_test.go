@@ -235,9 +235,11 @@ func (s *storm) report(t *testing.T) {
 		o := s.outcomes[k]
 		fmt.Fprintf(&b, "\n  %-16s %6d / %d / %d", k, o["ok"], o["no"], o["unknown"])
 	}
-	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories, s.operations, s.doubts, s.undecided)
+	fmt.Fprintf(&b, "\nhistories checked: %d with %d operations, %d without a known end; %d not decided in 20 s", s.histories,
+		s.operations, s.doubts, s.undecided)
 	fmt.Fprintf(&b, "\nledger: %d acknowledged, %d unanswered, read through every node, %d texts compared", acked, open, s.texts)
-	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond), s.longestAt, s.site.fabric.lost)
+	fmt.Fprintf(&b, "\nlongest time without an accepted message: %v (%s); packets dropped: %d", s.longest.Round(time.Millisecond),
+		s.longestAt, s.site.fabric.lost)
 	all, gone := s.packed()
 	fmt.Fprintf(&b, "\npacks: %d, of them deleted %d; requests for bodies in the store by the nodes of the end: %d", all, gone, s.gets)
 	s.site.mu.Lock()

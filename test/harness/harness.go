@@ -81,7 +81,8 @@ func StartCluster(t testing.TB, dir string, nodes int) *Dev {
 func StartClusterOn(t testing.TB, dir string, nodes int, endpoint string) *Dev {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "settings.toml")
-	text := fmt.Sprintf("[store]\nkind = \"s3\"\nendpoint = %q\nbucket = %q\naccess_key = \"testuser\"\nsecret_key = \"secretsecret\"\n", endpoint, Bucket(t, endpoint))
+	text := fmt.Sprintf("[store]\nkind = \"s3\"\nendpoint = %q\nbucket = %q\naccess_key = \"testuser\"\nsecret_key = "+
+		"\"secretsecret\"\n", endpoint, Bucket(t, endpoint))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

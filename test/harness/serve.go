@@ -92,7 +92,8 @@ func PrepareServe(t testing.TB) *Serve {
 // Certify makes the certificate of the mail listeners anew.
 func (s *Serve) Certify(t testing.TB) {
 	t.Helper()
-	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+		"/CN=localhost",
 		"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", filepath.Join(s.Dir, "key.pem"), "-out", s.CA)
 }
 
@@ -144,7 +145,8 @@ func (s *Serve) writeConfig(t testing.TB) {
 	base := FreePorts(t, 8)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", base+i) }
 	s.Node = Node{Name: "serve", SMTP: at(0), Submission: at(1), Submissions: at(2), IMAP: at(3), IMAPS: at(4), POP3: at(5), POP3S: at(6)}
-	text := fmt.Sprintf("name = \"one\"\nhostname = \"localhost\"\ndata_dir = %q\n[cluster]\nlisten = %q\n[tls]\ncertificate = %q\nkey = %q\n[listen]\n",
+	text := fmt.Sprintf("name = \"one\"\nhostname = \"localhost\"\ndata_dir = %q\n[cluster]\nlisten = %q\n[tls]\ncertificate = "+
+		"%q\nkey = %q\n[listen]\n",
 		filepath.Join(s.Dir, "data"), at(7), s.CA, filepath.Join(s.Dir, "key.pem"))
 	for i, name := range []string{"smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"} {
 		text += fmt.Sprintf("%s = [%q]\n", name, at(i))

@@ -122,7 +122,8 @@ func emptyInbox(t *testing.T, s server) {
 	if sel.NumMessages > 0 {
 		all := imap.SeqSet{}
 		all.AddRange(1, 0)
-		if err := c.Store(all, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close(); err != nil {
+		if err := c.Store(all, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}},
+			nil).Close(); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Expunge().Close(); err != nil {

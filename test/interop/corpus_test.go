@@ -75,7 +75,8 @@ func generated() [][]byte {
 	add("\nbody only\n")
 	add("Subject: header only\n")
 	add("Subject: dots\n\n.\n..\n...\n.a\n\n.\n")
-	add("Subject: =?utf-8?B?w6TDtsO8?=\nFrom: =?iso-8859-1?Q?J=FCrgen?= <j@example.net>, Group: a@b.c, d@e.f;\nTo: undisclosed-recipients:;\n\nx\n")
+	add("Subject: =?utf-8?B?w6TDtsO8?=\nFrom: =?iso-8859-1?Q?J=FCrgen?= <j@example.net>, Group: a@b.c, d@e.f;\nTo: " +
+		"undisclosed-recipients:;\n\nx\n")
 	add("Subject: raw 8 bit \xe4\xf6\xfc\nFrom: \"quoted \\\" name\" <q@example.net>\n\n\xff\xfe\n")
 	add("Subject: long line\n\n%s\n", strings.Repeat("x", 20000))
 	add("Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n--b\nContent-Type: text/html\n\n<p>two\n--b--\npost\n")

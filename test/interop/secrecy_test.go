@@ -32,7 +32,8 @@ func TestNothingReadableOnDisk(t *testing.T) {
 			fmt.Fprintf(&lines, "%s padding %d\n", marker, lines.Len())
 		}
 		messages = append(messages, canonical(fmt.Appendf(nil, "From: %[1]s <from@example.net>\nTo: %[1]s@example.org\nSubject: about %[1]s\n"+
-			"Message-ID: <%[1]s.%[4]d@example.net>\nX-Secret: %[1]s\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nthe text says %[1]s\n%[2]s\n--b\n"+
+			"Message-ID: <%[1]s.%[4]d@example.net>\nX-Secret: %[1]s\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nthe text says "+
+			"%[1]s\n%[2]s\n--b\n"+
 			"Content-Type: text/plain; name=%[1]s.txt\nContent-Transfer-Encoding: base64\n\n%[3]s\n--b--\n", marker, lines.String(), encoded, pad)))
 	}
 	sendAll(t, s, messages)

@@ -63,7 +63,8 @@ func curl(t *testing.T, s server, other harness.User) {
 		}
 	}
 	// A wrong password must say so, and sign-in in clear must not happen.
-	if out, err := exec.Command("curl", "-sS", "--cacert", s.ca, "--user", s.user.Login+":wrong", "imaps://localhost:"+port(s.node.IMAPS)+"/").CombinedOutput(); err == nil {
+	if out, err := exec.Command("curl", "-sS", "--cacert", s.ca, "--user", s.user.Login+":wrong",
+		"imaps://localhost:"+port(s.node.IMAPS)+"/").CombinedOutput(); err == nil {
 		t.Errorf("a wrong password signed in: %s", out)
 	}
 	if out, err := exec.Command("curl", "-sS", "--user", user, "imap://localhost:"+port(s.node.IMAP)+"/").CombinedOutput(); err == nil {
@@ -72,11 +73,13 @@ func curl(t *testing.T, s server, other harness.User) {
 }
 
 func swaks(t *testing.T, s server, other harness.User) {
-	out := output(t, "swaks", "--server", s.node.SMTP, "--from", "someone@example.net", "--to", s.user.Login, "--header", "Subject: from swaks")
+	out := output(t, "swaks", "--server", s.node.SMTP, "--from", "someone@example.net", "--to", s.user.Login, "--header",
+		"Subject: from swaks")
 	if !strings.Contains(out, "250 2.") {
 		t.Errorf("no 250: %s", out)
 	}
-	out = output(t, "swaks", "--server", "localhost", "--port", port(s.node.Submission), "--tls", "--auth", "LOGIN", "--auth-user", other.Login,
+	out = output(t, "swaks", "--server", "localhost", "--port", port(s.node.Submission), "--tls", "--auth", "LOGIN", "--auth-user",
+		other.Login,
 		"--auth-password", other.Password, "--from", other.Login, "--to", s.user.Login+","+other.Login)
 	if !strings.Contains(out, "235 ") {
 		t.Errorf("no sign-in: %s", out)
@@ -85,9 +88,10 @@ func swaks(t *testing.T, s server, other harness.User) {
 		args []string
 		want string
 	}{
-		"unknown recipient":   {[]string{"--server", s.node.SMTP, "--to", "nobody@example.test"}, "550 5.1.1"},
-		"relay":               {[]string{"--server", s.node.SMTP, "--to", "x@elsewhere.example"}, "550 5.7.1"},
-		"no sign-in in clear": {[]string{"--server", "localhost", "--port", port(s.node.Submission), "--to", s.user.Login, "--from", s.user.Login}, "530 5.7"},
+		"unknown recipient": {[]string{"--server", s.node.SMTP, "--to", "nobody@example.test"}, "550 5.1.1"},
+		"relay":             {[]string{"--server", s.node.SMTP, "--to", "x@elsewhere.example"}, "550 5.7.1"},
+		"no sign-in in clear": {[]string{"--server", "localhost", "--port", port(s.node.Submission), "--to", s.user.Login, "--from",
+			s.user.Login}, "530 5.7"},
 	} {
 		b, err := exec.Command("swaks", append(c.args, "--from", "a@example.net")...).CombinedOutput()
 		if err == nil || !strings.Contains(string(b), c.want) {

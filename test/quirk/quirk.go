@@ -55,7 +55,8 @@ const (
 	Cut                       // end what a GET brings half way
 )
 
-var names = [...]string{"", "refuse", "hang", "internal error", "slow down", "bad secret", "unknown", "lose reply", "cut upload", "corrupt", "cut"}
+var names = [...]string{"", "refuse", "hang", "internal error", "slow down", "bad secret", "unknown", "lose reply",
+	"cut upload", "corrupt", "cut"}
 
 func (k Kind) String() string { return names[k] }
 

@@ -39,7 +39,8 @@ const group = rookery.GroupID(2)
 // object a message put and read, then the packs put and read.
 func CostPerBody(t testing.TB, n int) (single, packs [2]Cost) {
 	t.Helper()
-	store, err := s3.Open(s3.Config{Endpoint: harness.S3(t), Bucket: "rookery-test", Prefix: "c" + strings.ToLower(rand.Text()[:8]), Addressing: "path",
+	store, err := s3.Open(s3.Config{Endpoint: harness.S3(t), Bucket: "rookery-test",
+		Prefix: "c" + strings.ToLower(rand.Text()[:8]), Addressing: "path",
 		Credentials: s3.Credentials{AccessKey: "testuser", SecretKey: "secretsecret"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +112,8 @@ func (m *meter) measure(what string, n int, fn func()) Cost {
 	puts, gets, before, began := m.puts.Load(), m.gets.Load(), m.cpu(), time.Now()
 	fn()
 	each := time.Duration(n)
-	return Cost{what, (m.cpu() - before) / each, time.Since(began) / each, float64(m.puts.Load()-puts) / float64(n), float64(m.gets.Load()-gets) / float64(n)}
+	return Cost{what, (m.cpu() - before) / each, time.Since(began) / each, float64(m.puts.Load()-puts) / float64(n),
+		float64(m.gets.Load()-gets) / float64(n)}
 }
 
 // cpu is the processor time of this process so far.

@@ -116,7 +116,8 @@ func moveOn(t *testing.T, data, login string, at int) int {
 		if to == at {
 			continue
 		}
-		out, err := exec.Command(harness.Binary(t), "account", "move", login, "-to", fmt.Sprint(to), "-data", data, "--json", "-timeout", "5m").CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), "account", "move", login, "-to", fmt.Sprint(to), "-data", data, "--json",
+			"-timeout", "5m").CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() == 4 && at == 0 {
 			continue // it is there
@@ -170,7 +171,8 @@ func furnish(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) {
 		c.send("%s\r\n", body)
 		c.until(fmt.Sprintf("d%d OK", i))
 	}
-	c.send("e SELECT Kept\r\nf STORE 2:3 +FLAGS (\\Seen \\Deleted)\r\ng EXPUNGE\r\nh COPY 4:6 Kept/Below\r\ni MOVE 5 Kept/Below\r\nj UNSUBSCRIBE Kept/Below\r\n")
+	c.send("e SELECT Kept\r\nf STORE 2:3 +FLAGS (\\Seen \\Deleted)\r\ng EXPUNGE\r\nh COPY 4:6 Kept/Below\r\ni MOVE 5 " +
+		"Kept/Below\r\nj UNSUBSCRIBE Kept/Below\r\n")
 	c.until("j OK")
 	if c.err != nil {
 		t.Fatal(c.err)
@@ -188,7 +190,8 @@ func picture(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) (line
 	c.until("* OK")
 	c.send("a LOGIN %s %s\r\n", u.Login, u.Password)
 	c.until("a OK")
-	c.send("b LIST \"\" *\r\nc LSUB \"\" *\r\nd STATUS Kept (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)\r\ne STATUS Kept/Below (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)\r\n")
+	c.send("b LIST \"\" *\r\nc LSUB \"\" *\r\nd STATUS Kept (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)\r\ne STATUS " +
+		"Kept/Below (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)\r\n")
 	for _, tag := range []string{"b OK", "c OK", "d OK", "e OK"} {
 		for _, l := range c.until(tag) {
 			if strings.HasPrefix(l, "* ") {

@@ -186,7 +186,8 @@ func TestCertificateEndedWhileStopped(t *testing.T) {
 	key := filepath.Join(d.Dir, "node3", "keys", "ca.key")
 	must(t, os.Rename(key, key+".away"))
 	out, code := operator{t, d, "node3"}.serveOnce()
-	if code != 6 || !strings.Contains(out, "while the node was stopped") || !strings.Contains(out, "keys/ca.key") || !strings.Contains(out, "recovery kit") {
+	if code != 6 || !strings.Contains(out, "while the node was stopped") || !strings.Contains(out, "keys/ca.key") ||
+		!strings.Contains(out, "recovery kit") {
 		t.Errorf("without the CA's key: exit code %d: %s", code, out)
 	}
 	must(t, os.Rename(key+".away", key))

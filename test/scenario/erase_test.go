@@ -178,7 +178,8 @@ func TestErasedAccountsOpenNowhere(t *testing.T) {
 			leader = g.Leader
 		}
 	}
-	if out, code := o.run("account", "erase", gone.Login, "-yes", "-timeout", "0", "--json"); code != 0 || !strings.Contains(out, goneID.String()) {
+	if out, code := o.run("account", "erase", gone.Login, "-yes", "-timeout", "0", "--json"); code != 0 ||
+		!strings.Contains(out, goneID.String()) {
 		t.Fatalf("account erase: exit code %d: %s", code, out)
 	}
 	must(t, d.KillNode(leader))
@@ -197,7 +198,8 @@ func TestErasedAccountsOpenNowhere(t *testing.T) {
 		t.Errorf("the other account has %v, had %v", got, had)
 	}
 	must(t, send(d.Facts.Nodes[0].SMTP, []string{gone.Login}, "Subject: through anew\r\n\r\nhello\r\n"))
-	if got := subjects(t, d, gone); slices.ContainsFunc(got, func(s string) bool { return s != "through anew" }) || !slices.Contains(got, "through anew") {
+	if got := subjects(t, d, gone); slices.ContainsFunc(got, func(s string) bool { return s != "through anew" }) ||
+		!slices.Contains(got, "through anew") {
 		t.Errorf("the new account shows %v", got)
 	}
 }

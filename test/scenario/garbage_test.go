@@ -51,7 +51,8 @@ func TestHoldsAndSweepsThroughAnyNode(t *testing.T) {
 			Groups, Missing []int
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &list); err != nil || code != 0 || len(list.Holds) != 1 || len(list.Holds[0].Groups) != 4 || len(list.Holds[0].Missing) != 0 || list.Holds[0].Reason != "court" {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != 0 || len(list.Holds) != 1 ||
+		len(list.Holds[0].Groups) != 4 || len(list.Holds[0].Missing) != 0 || list.Holds[0].Reason != "court" {
 		t.Errorf("hold list: exit code %d, %s %s %v", code, out, errs, err)
 	}
 	if out, errs, code := storage(t, d, through, "hold", "add", "case-8"); code != 2 {

@@ -29,9 +29,12 @@ func newMachine(t *testing.T, d *harness.Dev, name string) machine {
 	t.Helper()
 	m := machine{t, d, name, filepath.Join(d.Dir, name+".toml")}
 	base := harness.FreePorts(t, 3)
-	text := fmt.Sprintf("name = %q\nhostname = \"localhost\"\ndata_dir = %q\n[cluster]\nlisten = \"127.0.0.1:%d\"\nadvertise = \"127.0.0.1:%d\"\n"+
-		"[tls]\ncertificate = %q\nkey = %q\n[listen]\nsmtp = [\"127.0.0.1:%d\"]\nsubmission = []\nsubmissions = []\nimap = []\nimaps = []\npop3 = []\npop3s = [\"127.0.0.1:%d\"]\n",
-		name, filepath.Join(d.Dir, name), base, base, filepath.Join(d.Dir, "tls", "cert.pem"), filepath.Join(d.Dir, "tls", "key.pem"), base+1, base+2)
+	text := fmt.Sprintf("name = %q\nhostname = \"localhost\"\ndata_dir = %q\n[cluster]\nlisten = \"127.0.0.1:%d\"\nadvertise = "+
+		"\"127.0.0.1:%d\"\n"+
+		"[tls]\ncertificate = %q\nkey = %q\n[listen]\nsmtp = [\"127.0.0.1:%d\"]\nsubmission = []\nsubmissions = []\nimap = []\nimaps "+
+		"= []\npop3 = []\npop3s = [\"127.0.0.1:%d\"]\n",
+		name, filepath.Join(d.Dir, name), base, base, filepath.Join(d.Dir, "tls", "cert.pem"), filepath.Join(d.Dir, "tls", "key.pem"),
+		base+1, base+2)
 	must(t, os.WriteFile(m.config, []byte(text), 0o600))
 	return m
 }

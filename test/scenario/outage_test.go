@@ -100,7 +100,8 @@ func TestStoreOutage(t *testing.T) {
 	report(t, l, began, "with the store back")
 	l.stop()
 	o.until(time.Minute, "everything is in the store", func(s status) bool { return s.unpacked() == 0 })
-	t.Logf("%d messages sent, %d acknowledged, %d PUTs, %d GETs", len(l.acknowledged), l.count(), store.Count(quirk.Put), store.Count(quirk.Get))
+	t.Logf("%d messages sent, %d acknowledged, %d PUTs, %d GETs", len(l.acknowledged), l.count(), store.Count(quirk.Put),
+		store.Count(quirk.Get))
 	for _, n := range []int{0, 2, 3} {
 		for _, u := range d.Facts.Users {
 			asSent(t, d, nodes[n], u, l.acknowledged)
@@ -121,7 +122,8 @@ func report(t *testing.T, l *load, began time.Time, when string) {
 	for _, r := range refused {
 		t.Errorf("%s: %s", when, r)
 	}
-	t.Logf("%s (%v): %d messages acknowledged so far, the slowest took %v", when, time.Since(began).Round(time.Second), l.count(), slowest.Round(time.Millisecond))
+	t.Logf("%s (%v): %d messages acknowledged so far, the slowest took %v", when, time.Since(began).Round(time.Second), l.count(),
+		slowest.Round(time.Millisecond))
 }
 
 func hold(t *testing.T, d time.Duration) {

@@ -137,7 +137,8 @@ func TestReplaceDrainRemove(t *testing.T) {
 		t.Fatalf("remove of a node that was replaced: exit code %d: %s", code, out)
 	}
 	must(t, d.KillNode("node3"))
-	o.until(30*time.Second, "node3 is dead and there is no spare", func(s status) bool { return s.problem("node3 cannot be replaced", "join another node") })
+	o.until(30*time.Second, "node3 is dead and there is no spare",
+		func(s status) bool { return s.problem("node3 cannot be replaced", "join another node") })
 	out, code := o.run("remove", "node4", "-yes", "--json")
 	if code != 4 || !strings.Contains(out, `"code":4`) || !strings.Contains(out, "majority") {
 		t.Errorf("remove below a majority: exit code %d: %s", code, out)

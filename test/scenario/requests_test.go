@@ -37,7 +37,8 @@ func TestRequestsOfReading(t *testing.T) {
 // pack a group in the 8 s that the oldest body may wait.
 func TestRequestsOfDelivery(t *testing.T) {
 	d := requests.Start(t).Deliver(24*time.Second, 50)
-	t.Logf("%d messages in %v, %.1f a second: %d PUTs, %d GETs to read them back", d.Messages, d.Took.Round(time.Second), d.PerSecond(), d.Requests.Put, d.Requests.Get)
+	t.Logf("%d messages in %v, %.1f a second: %d PUTs, %d GETs to read them back", d.Messages, d.Took.Round(time.Second),
+		d.PerSecond(), d.Requests.Put, d.Requests.Get)
 	if most := requests.Groups * (int(d.Took/(8*time.Second)) + 2); d.Requests.Put == 0 || d.Requests.Put > most {
 		t.Errorf("%d PUTs in %v, want 1 to %d", d.Requests.Put, d.Took, most)
 	}

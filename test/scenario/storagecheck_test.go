@@ -174,7 +174,8 @@ func TestStorageCheckFindsAndMends(t *testing.T) {
 		t.Fatalf("after the repair: exit code %d, %+v", code, *r)
 	}
 	for _, u := range d.Facts.Users {
-		if got := subjects(t, d, u); len(got) < 3 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "through round 2") }) {
+		if got := subjects(t, d, u); len(got) < 3 ||
+			!slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "through round 2") }) {
 			t.Errorf("%s has %q", u.Login, got)
 		}
 	}

@@ -58,7 +58,8 @@ func TestFormats(t *testing.T) {
 	}
 	if diff := cmp.Diff(made, formats(t)); diff != "" {
 		t.Errorf("an on-disk format has changed since %s (-then +now):\n%s\nIs what earlier binaries wrote still read? "+
-			"Then keep a directory of the new format: make format NAME=YYYY-MM, under the newest name again only if that was never released.", newest, diff)
+			"Then keep a directory of the new format: make format NAME=YYYY-MM, under the newest name again only if that was never "+
+			"released.", newest, diff)
 	}
 }
 

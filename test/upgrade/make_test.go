@@ -160,7 +160,8 @@ func file(t *testing.T, d *harness.Dev, u harness.User, round int) error {
 	if err := c.all(script...); err != nil {
 		return err
 	}
-	for i, how := range []string{`() " 1-Jan-2001 02:03:04 +0500"`, `(\Seen \Draft) "31-Dec-2025 23:59:59 -0800"`, `(\Flagged $Forwarded Wichtig)`} {
+	for i, how := range []string{`() " 1-Jan-2001 02:03:04 +0500"`, `(\Seen \Draft) "31-Dec-2025 23:59:59 -0800"`,
+		`(\Flagged $Forwarded Wichtig)`} {
 		if err := c.append_("Архив", how, []byte(plain("appended", 10*round+i))); err != nil {
 			return err
 		}
@@ -221,17 +222,20 @@ func deliver(t *testing.T, addr, text string, to ...string) {
 }
 
 func plain(subject string, n int) string {
-	return fmt.Sprintf("From: Someone <someone@example.net>\r\nTo: you@example.test\r\nSubject: %s %d\r\nDate: Mon, 2 Nov 2026 10:00:00 +0100\r\n"+
+	return fmt.Sprintf("From: Someone <someone@example.net>\r\nTo: you@example.test\r\nSubject: %s %d\r\nDate: Mon, 2 Nov 2026 "+
+		"10:00:00 +0100\r\n"+
 		"Message-ID: <%s.%d@example.net>\r\n\r\nText of %[1]s %[2]d.\r\n", subject, n, strings.ReplaceAll(subject, " ", "-"), n)
 }
 
 // attached answers a plain message, in parts.
 func attached(n int) string {
-	return fmt.Sprintf("From: =?utf-8?Q?J=C3=BCrgen?= <juergen@example.net>\r\nSubject: Re: to one %d\r\nIn-Reply-To: <to-one.%[1]d@example.net>\r\nMIME-Version: 1.0\r\n"+
+	return fmt.Sprintf("From: =?utf-8?Q?J=C3=BCrgen?= <juergen@example.net>\r\nSubject: Re: to one %d\r\nIn-Reply-To: "+
+		"<to-one.%[1]d@example.net>\r\nMIME-Version: 1.0\r\n"+
 		"Content-Type: multipart/mixed; boundary=\"=_outer\"\r\n\r\n--=_outer\r\nContent-Type: multipart/alternative; boundary=inner\r\n\r\n"+
 		"--inner\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=FC=DFe\r\n"+
 		"--inner\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Gr&uuml;&szlig;e</p>\r\n--inner--\r\n"+
-		"--=_outer\r\nContent-Type: application/pdf; name*=utf-8''Pr%%C3%%BCfung.pdf\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n"+
+		"--=_outer\r\nContent-Type: application/pdf; name*=utf-8''Pr%%C3%%BCfung.pdf\r\nContent-Disposition: "+
+		"attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n"+
 		"--=_outer\r\nContent-Type: message/rfc822\r\n\r\n%s\r\n--=_outer--\r\n", 10*n, noise(3000, uint64(n)), plain("forwarded", n))
 }
 

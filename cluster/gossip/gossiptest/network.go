@@ -63,7 +63,8 @@ type packet struct {
 
 // Open opens the port at an address, in place of a closed one.
 func (n *Network) Open(address string) *Port {
-	p := &Port{net: n, address: netip.MustParseAddrPort(address), packets: make(chan packet, 256), conns: make(chan net.Conn, 16), closed: make(chan struct{})}
+	p := &Port{net: n, address: netip.MustParseAddrPort(address), packets: make(chan packet, 256), conns: make(chan net.Conn, 16),
+		closed: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ports[p.address] = p

@@ -137,7 +137,8 @@ func (t Token) Pins(id *Identity) error {
 }
 
 // ErrOtherCluster is that a node is not of the token's cluster.
-var ErrOtherCluster = errors.New("it does not belong to the cluster that the token is of: mint a token on this cluster, or name a node of the other")
+var ErrOtherCluster = errors.New("it does not belong to the cluster that the token is of: mint a token on this cluster, or name " +
+	"a node of the other")
 
 // ErrRefused is all that a joiner hears about its token.
 var ErrRefused = rookery.E("join", rookery.KindCredentials, errors.New("the token is wrong, used or expired; mint another one"))

@@ -28,7 +28,8 @@ func (a *Server) account(ctx context.Context, who string) (rookery.AccountID, er
 	}
 	addr, err := rookery.ParseAddress(who)
 	if err != nil {
-		return rookery.AccountID{}, rookery.E("find account", rookery.KindInvalid, fmt.Errorf("%q is neither an address nor the id of an account", who))
+		return rookery.AccountID{}, rookery.E("find account", rookery.KindInvalid,
+			fmt.Errorf("%q is neither an address nor the id of an account", who))
 	}
 	entry, err := a.o.Directory.Recipient(ctx, addr)
 	if rookery.Is(err, rookery.KindNotFound) {
@@ -51,7 +52,8 @@ func (a *Server) formerly(addr rookery.Address, unknown error) (rookery.AccountI
 	case len(holders) == 0:
 		return rookery.AccountID{}, unknown
 	case len(holders) > 1:
-		return rookery.AccountID{}, rookery.E("find account", rookery.KindConflict, fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), addr, holders))
+		return rookery.AccountID{}, rookery.E("find account", rookery.KindConflict,
+			fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), addr, holders))
 	}
 	return holders[0], nil
 }

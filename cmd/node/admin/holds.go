@@ -38,7 +38,8 @@ func (a *Server) holdRoutes(t *routes) {
 	t.changes("POST /v1/storage/hold", "storage hold add", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
 		return a.o.Storage.PlaceHold(ctx, o)
 	}))
-	t.changes("POST /v1/storage/release", "storage hold release", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
-		return a.o.Storage.LiftHold(ctx, o.Name)
-	}))
+	t.changes("POST /v1/storage/release", "storage hold release",
+		order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+			return a.o.Storage.LiftHold(ctx, o.Name)
+		}))
 }

@@ -35,7 +35,8 @@ func (a *Server) keyRoutes(t *routes) {
 		}
 	}
 	t.reads("GET /v1/keys", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Status(ctx) }))
-	t.changes("POST /v1/keys/rotate", "key rotate", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Rotate(ctx) }))
+	t.changes("POST /v1/keys/rotate", "key rotate",
+		order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Rotate(ctx) }))
 	t.changes("POST /v1/keys/destroy", "key destroy", order(func(ctx context.Context, in adminapi.KeysBody) (any, error) {
 		destroyed, err := a.o.Keys.Destroy(ctx, in.Versions...)
 		return adminapi.KeysBody{Versions: destroyed}, err

@@ -92,7 +92,8 @@ func (a *Server) linkTarget(to string, own rookery.AccountID) (rookery.AccountID
 	case 1:
 		return holders[0], nil
 	}
-	return rookery.AccountID{}, rookery.E(op, rookery.KindConflict, fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), to, holders))
+	return rookery.AccountID{}, rookery.E(op, rookery.KindConflict,
+		fmt.Errorf("%d accounts had %s: name one by its id: %v", len(holders), to, holders))
 }
 
 // isEmpty refuses to part an entry from an account with mail.
@@ -113,7 +114,8 @@ func (a *Server) isEmpty(ctx context.Context, id rookery.AccountID, entry string
 	}
 	if f.Used > 0 {
 		return rookery.E("link account", rookery.KindExists, fmt.Errorf(
-			"directory entry %s has account %s with %d bytes of mail: move that mail away first, or erase that account by its id", entry, id, f.Used))
+			"directory entry %s has account %s with %d bytes of mail: move that mail away first, or erase that account by its id", entry,
+			id, f.Used))
 	}
 	return nil
 }

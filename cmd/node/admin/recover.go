@@ -63,7 +63,8 @@ func (a *Server) elsewhere(id rookery.AccountID, err error) error {
 	if nerr != nil {
 		return err
 	}
-	return rookery.E("open account", rookery.KindUnavailable, fmt.Errorf("this node has no replica of group %d: ask one of the nodes %v", place.Group, nodes))
+	return rookery.E("open account", rookery.KindUnavailable,
+		fmt.Errorf("this node has no replica of group %d: ask one of the nodes %v", place.Group, nodes))
 }
 
 // takes reports whether an order picks a message.
@@ -141,7 +142,8 @@ func recoverMessages(ctx context.Context, a *account.Account, o *adminapi.Recove
 	case len(found) > maxRecovered:
 		return l, rookery.E(op, rookery.KindLimit, fmt.Errorf("more than %d messages: restore them by mailbox or time", maxRecovered))
 	case len(found) < len(o.IDs):
-		return l, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%d of the %d messages are not in the list any more; nothing was restored", len(o.IDs)-len(found), len(o.IDs)))
+		return l, rookery.E(op, rookery.KindNotFound,
+			fmt.Errorf("%d of the %d messages are not in the list any more; nothing was restored", len(o.IDs)-len(found), len(o.IDs)))
 	}
 	l.Recovered, err = a.Recover(ctx, found, o.To)
 	if err != nil && l.Recovered > 0 {

@@ -86,7 +86,8 @@ func (t *routes) audited(e routeEntry, w http.ResponseWriter, r *http.Request, h
 	}
 	call, err := t.audit.begin(r.Context(), pathIn(e.verb, r), cut(auditArgs(e, r, fields), command.MaxAuditText))
 	if err != nil {
-		replyError(w, rookery.E("record the call", rookery.KindUnavailable, fmt.Errorf("nothing was changed, for the audit could not be written: %w", err)))
+		replyError(w, rookery.E("record the call", rookery.KindUnavailable,
+			fmt.Errorf("nothing was changed, for the audit could not be written: %w", err)))
 		return
 	}
 	x := &auditedWriter{ResponseWriter: w, outcome: "ended without an answer"}

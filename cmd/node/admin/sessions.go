@@ -17,7 +17,8 @@ import (
 func (a *Server) sessionRoutes(t *routes) {
 	t.reads("GET /v1/sessions", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		a.orderSessions(w, r, adminapi.SessionFilter{Account: q.Get("account"), Node: q.Get("node"), Protocol: q.Get("protocol"), ID: q.Get("id")}, a.o.Clients.List)
+		a.orderSessions(w, r, adminapi.SessionFilter{Account: q.Get("account"), Node: q.Get("node"), Protocol: q.Get("protocol"),
+			ID: q.Get("id")}, a.o.Clients.List)
 	})
 	t.changes("POST /v1/sessions/end", "session end", func(w http.ResponseWriter, r *http.Request) {
 		var f adminapi.SessionFilter

@@ -21,7 +21,8 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	// The socket that a killed process left would refuse the bind; the lock on
 	// the data directory says that no other process serves it.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, rookery.E("replace socket", rookery.KindExists, fmt.Errorf("%s is no socket; name another path with admin in the node file", path))
+		return nil, rookery.E("replace socket", rookery.KindExists,
+			fmt.Errorf("%s is no socket; name another path with admin in the node file", path))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

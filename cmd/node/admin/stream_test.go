@@ -58,7 +58,8 @@ func TestLongOrders(t *testing.T) {
 	if n, err := sweep(true); n != 3 || !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("an order that fails: %d events, %v", n, err)
 	}
-	if err := c.RebuildIndex(t.Context(), adminapi.RebuildOrder{}, func(adminapi.RebuildEvent) error { return nil }); !rookery.Is(err, rookery.KindUnavailable) {
+	if err := c.RebuildIndex(t.Context(), adminapi.RebuildOrder{},
+		func(adminapi.RebuildEvent) error { return nil }); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Errorf("an answer that was cut off: %v", err)
 	}
 	if _, err := c.Holds(t.Context()); err == nil {

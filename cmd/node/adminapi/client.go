@@ -65,7 +65,8 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 func (c *Client) unreached(ctx context.Context, err error) error {
 	const op = "ask the node"
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return rookery.E(op, rookery.KindUnavailable, errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
+		return rookery.E(op, rookery.KindUnavailable,
+			errors.New("the node did not answer in time; whether the change took place shows in: rookery status"))
 	}
 	return rookery.E(op, rookery.KindUnavailable,
 		fmt.Errorf("%w; is a node running on this data directory? name it with -data DIR or -socket PATH", err))

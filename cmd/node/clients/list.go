@@ -96,7 +96,8 @@ func (s *Service) endHere(f peers.SessionFilter) (ended int) {
 		return f.Takes(c)
 	}, byOperator)
 	if ended > 0 {
-		s.o.Logger.Info("sessions ended by an operator", "sessions", ended, "account", f.Account.String(), "protocol", f.Protocol, "session", f.ID)
+		s.o.Logger.Info("sessions ended by an operator", "sessions", ended, "account", f.Account.String(), "protocol", f.Protocol,
+			"session", f.ID)
 	}
 	return ended
 }

@@ -49,15 +49,18 @@ func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger
 		next, err := d.RenewCertificate(id, now)
 		if err != nil {
 			return nil, rookery.E("renew node certificate", rookery.KindDamaged, fmt.Errorf(
-				"it ended on %s while the node was stopped, and cannot be renewed: %w; bring %s back from another node or the recovery kit (ca_key_pem)",
+				"it ended on %s while the node was stopped, and cannot be renewed: %w; bring %s back from another node or the recovery kit "+
+					"(ca_key_pem)",
 				id.Expires().Format(time.RFC3339), err, d.path(authorityKey)))
 		}
-		logger.Warn("the node's certificate had ended while the node was stopped; it was renewed", "ended", id.Expires(), "expires", next.Expires())
+		logger.Warn("the node's certificate had ended while the node was stopped; it was renewed", "ended", id.Expires(), "expires",
+			next.Expires())
 		id = next
 	}
 	if id.Node != node {
 		return nil, rookery.E("open transport", rookery.KindDamaged,
-			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", certificateDir, id.Node, node))
+			fmt.Errorf("the certificate in %s is of node %s, the directory of node %s; bring both back from one backup", certificateDir,
+				id.Node, node))
 	}
 	return id, nil
 }

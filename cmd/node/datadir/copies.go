@@ -54,7 +54,8 @@ func (d Dir) SaveMoment(m Moment) error {
 // else can be asked: a node says that this one has run on a later state of it,
 // last, than was found here, found. It gives the error to end with.
 func (d Dir) Supersede(by rookery.NodeID, found, last Moment) error {
-	text := fmt.Sprintf("node %s says that this node has run on a later state of %s (%d.%d) than it was found in (%d.%d): it is an older copy, or a second one that runs",
+	text := fmt.Sprintf("node %s says that this node has run on a later state of %s (%d.%d) than it was found in (%d.%d): it is an "+
+		"older copy, or a second one that runs",
 		by, d, last.Epoch, last.Age, found.Epoch, found.Age)
 	if err := durable.WriteFile(d.path(supersededFile), []byte(text+"\n"), 0o600); err != nil {
 		text += fmt.Sprintf("; that could not be noted in it (%v)", err)
@@ -63,7 +64,9 @@ func (d Dir) Supersede(by rookery.NodeID, found, last Moment) error {
 }
 
 func (d Dir) superseded(text string) error {
-	return rookery.E("serve", rookery.KindDamaged, fmt.Errorf("%s. It would vote twice and has forgotten what it acknowledged. Start the newest copy if there is one; else run rookery remove for this node elsewhere, remove %s, and join as a new node", text, d))
+	return rookery.E("serve", rookery.KindDamaged,
+		fmt.Errorf("%s. It would vote twice and has forgotten what it acknowledged. Start the newest copy if there is one; else run "+
+			"rookery remove for this node elsewhere, remove %s, and join as a new node", text, d))
 }
 
 func (d Dir) refuseSuperseded() error {

@@ -73,7 +73,8 @@ func (d Dir) Exists(disk vfs.FS) (bool, error) {
 	for _, part := range parts {
 		if _, err := disk.Stat(d.path(part)); err == nil {
 			return false, rookery.E("read node identity", rookery.KindDamaged,
-				fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and join as a new node", path, part))
+				fmt.Errorf("%s is missing but %s is there; bring the file back from a backup of the node, or remove the whole directory and "+
+					"join as a new node", path, part))
 		}
 	}
 	return false, nil
@@ -82,7 +83,8 @@ func (d Dir) Exists(disk vfs.FS) (bool, error) {
 func (d Dir) refuseExisting(op string, disk vfs.FS) error {
 	have, err := d.Exists(disk)
 	if err == nil && have {
-		err = rookery.E(op, rookery.KindExists, fmt.Errorf("%s holds a node already; choose another data_dir, or remove it if nothing in it is needed", d))
+		err = rookery.E(op, rookery.KindExists, fmt.Errorf("%s holds a node already; choose another data_dir, or remove it if nothing "+
+			"in it is needed", d))
 	}
 	return err
 }
@@ -96,7 +98,8 @@ func (d Dir) refuseEmpty(id Identity, disk vfs.FS) error {
 	for _, part := range parts {
 		if _, err := disk.Stat(d.path(part)); errors.Is(err, fs.ErrNotExist) {
 			return rookery.E("open node", rookery.KindDamaged,
-				fmt.Errorf("%s is missing, which this node has voted with: mount it if it lies on a disk of its own; if it is lost, take the node off with rookery remove, remove %s and join as a new node", d.path(part), d))
+				fmt.Errorf("%s is missing, which this node has voted with: mount it if it lies on a disk of its own; if it is lost, take "+
+					"the node off with rookery remove, remove %s and join as a new node", d.path(part), d))
 		}
 	}
 	return nil

@@ -70,7 +70,8 @@ func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
 	if len(s.command) == 0 {
 		k, err := keys.LoadKeyring(s.path)
 		if rookery.Is(err, rookery.KindDamaged) && s.isSealed() {
-			return nil, rookery.E("load keyring", rookery.KindInvalid, fmt.Errorf("%s is sealed by a command: set keys.command in the node file", s.path))
+			return nil, rookery.E("load keyring", rookery.KindInvalid,
+				fmt.Errorf("%s is sealed by a command: set keys.command in the node file", s.path))
 		}
 		return k, err
 	}
@@ -93,7 +94,8 @@ func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
 	}
 	defer clear(key)
 	if len(key) != 32 {
-		return nil, rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("keys.command unwrap gave %d bytes, not the 32 it was given to wrap", len(key)))
+		return nil, rookery.E("load keyring", rookery.KindDamaged,
+			fmt.Errorf("keys.command unwrap gave %d bytes, not the 32 it was given to wrap", len(key)))
 	}
 	gcm, err := keyGCM(key)
 	if err != nil {
@@ -112,7 +114,8 @@ func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
 }
 
 func (s KeySource) damaged(why string) error {
-	return rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("%s %s: bring it back from the recovery kit, or move it away and the node fetches another from its cluster", s.path, why))
+	return rookery.E("load keyring", rookery.KindDamaged,
+		fmt.Errorf("%s %s: bring it back from the recovery kit, or move it away and the node fetches another from its cluster", s.path, why))
 }
 
 // Save keeps a keyring durably in place of the former.
@@ -190,7 +193,8 @@ func (s KeySource) run(ctx context.Context, what string, in []byte) ([]byte, err
 	}
 	if err != nil {
 		clear(out.b)
-		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w; it said: %s", s.command[0], err, strings.TrimSpace(string(said.b))))
+		return nil, rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("%s: %w; it said: %s", s.command[0], err, strings.TrimSpace(string(said.b))))
 	}
 	return out.b, nil
 }

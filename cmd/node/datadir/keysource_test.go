@@ -21,7 +21,9 @@ import (
 func vault(t *testing.T, dir string) []string {
 	t.Helper()
 	path := filepath.Join(dir, "vault")
-	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >> %s/calls\ncase \"$2\" in\nwrap) od -An -v -tx1 | tr -d ' \\n' ;;\nunwrap) h=$(cat); i=1; while [ $i -lt ${#h} ]; do printf \"\\\\$(printf %%o 0x$(echo $h | cut -c$i-$((i+1))))\"; i=$((i+2)); done ;;\n*) exit 9 ;;\nesac\n", dir)
+	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" >> %s/calls\ncase \"$2\" in\nwrap) od -An -v -tx1 | tr -d ' \\n' ;;\nunwrap) "+
+		"h=$(cat); i=1; while [ $i -lt ${#h} ]; do printf \"\\\\$(printf %%o 0x$(echo $h | cut -c$i-$((i+1))))\"; i=$((i+2)); done "+
+		";;\n*) exit 9 ;;\nesac\n", dir)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,8 @@ func TestKeyringSealedByACommand(t *testing.T) {
 	if bytes.Contains(file, []byte(key)) || bytes.Contains(file, secretOf(t, ring, 1)) {
 		t.Error("the file holds the key in the clear")
 	}
-	if _, err := (KeySource{path: s.path}).Load(t.Context()); !rookery.Is(err, rookery.KindInvalid) || !strings.Contains(err.Error(), "keys.command") {
+	if _, err := (KeySource{path: s.path}).Load(t.Context()); !rookery.Is(err, rookery.KindInvalid) ||
+		!strings.Contains(err.Error(), "keys.command") {
 		t.Errorf("without the command: %v", err)
 	}
 	// A file in the clear is sealed at the first load.
@@ -125,7 +128,8 @@ func TestKeyCommandFails(t *testing.T) {
 	if err := program("cat").Save(t.Context(), ring); err != nil {
 		t.Fatal(err)
 	}
-	for script, kind := range map[string]rookery.Kind{"exit 1": rookery.KindUnavailable, "echo short": rookery.KindDamaged, "head -c 32 /dev/zero": rookery.KindDamaged} {
+	for script, kind := range map[string]rookery.Kind{"exit 1": rookery.KindUnavailable, "echo short": rookery.KindDamaged,
+		"head -c 32 /dev/zero": rookery.KindDamaged} {
 		if _, err := program(script).Load(t.Context()); !rookery.Is(err, kind) {
 			t.Errorf("unwrap by %q: %v", script, err)
 		}

@@ -47,8 +47,10 @@ func TestPlanTakesTheNewestLog(t *testing.T) {
 // What any survivor has applied stays where it is, whoever's log a group goes on
 // from; the system group's log stays whole.
 func TestPlanKeepsWhatIsCommitted(t *testing.T) {
-	a := reportOf("a", consensus.Position{Term: 3, LastTerm: 3, Last: 90, Applied: 80}, consensus.Position{Term: 3, LastTerm: 3, Last: 12, Applied: 8})
-	b := reportOf("b", consensus.Position{Term: 3, LastTerm: 3, Last: 85, Applied: 85}, consensus.Position{Term: 3, LastTerm: 3, Last: 10, Applied: 9})
+	a := reportOf("a", consensus.Position{Term: 3, LastTerm: 3, Last: 90, Applied: 80},
+		consensus.Position{Term: 3, LastTerm: 3, Last: 12, Applied: 8})
+	b := reportOf("b", consensus.Position{Term: 3, LastTerm: 3, Last: 85, Applied: 85},
+		consensus.Position{Term: 3, LastTerm: 3, Last: 10, Applied: 9})
 	p, err := PlanRecovery([]Report{a, b}, 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +61,8 @@ func TestPlanKeepsWhatIsCommitted(t *testing.T) {
 	if before, after := p.commands(2, nil); len(before) != 1 || len(after) != 0 || before[0].(*command.Jump).CountersOnly {
 		t.Errorf("without a tail: %v, %v", before, after)
 	}
-	if before, after := p.commands(2, [][]byte{{1}}); !before[0].(*command.Jump).CountersOnly || len(after) != 1 || after[0].(*command.Jump).CountersOnly {
+	if before, after := p.commands(2, [][]byte{{1}}); !before[0].(*command.Jump).CountersOnly || len(after) != 1 ||
+		after[0].(*command.Jump).CountersOnly {
 		t.Errorf("around a tail: %v, %v", before, after)
 	}
 }
@@ -80,7 +83,8 @@ func TestPlanRefuses(t *testing.T) {
 
 // A node that was killed may have in its log alone who the members are.
 func TestPlanKnowsTheDeadFromConfigurations(t *testing.T) {
-	system := consensus.Position{Term: 1, LastTerm: 1, Last: 9, Servers: []consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Learner: true}}}
+	system := consensus.Position{Term: 1, LastTerm: 1, Last: 9,
+		Servers: []consensus.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d", Learner: true}}}
 	a, b := reportOf("a", system), reportOf("b", system)
 	a.Nodes, b.Nodes = nil, b.Nodes[:3]
 	p, err := PlanRecovery([]Report{a, b}, 1000)

@@ -40,7 +40,8 @@ func (d Dir) PendingRecovery() (p RecoveryPlan, pending bool, err error) {
 func (d Dir) refuseHalfRecovered() error {
 	_, pending, err := d.PendingRecovery()
 	if err == nil && pending {
-		err = rookery.E("open node", rookery.KindConflict, fmt.Errorf("a recovery was begun in %s and is not finished; go on with: rookery recover apply -data %s", d, d))
+		err = rookery.E("open node", rookery.KindConflict,
+			fmt.Errorf("a recovery was begun in %s and is not finished; go on with: rookery recover apply -data %s", d, d))
 	}
 	return err
 }

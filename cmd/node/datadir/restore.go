@@ -37,7 +37,9 @@ type RestoredKeys struct {
 func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Time) (r RestoredKeys, err error) {
 	const op = "restore keys"
 	if _, err := os.Stat(d.path(identityFile)); errors.Is(err, fs.ErrNotExist) {
-		return r, rookery.E(op, rookery.KindNotFound, fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin anew with rookery join", d, identityFile))
+		return r, rookery.E(op, rookery.KindNotFound,
+			fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin "+
+				"anew with rookery join", d, identityFile))
 	}
 	ca, err := identity.ParseAuthority([]byte(kit.Authority), []byte(kit.AuthorityKey))
 	if err != nil {
@@ -64,7 +66,9 @@ func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Ti
 	}
 	_, err = os.Stat(d.path(tenantKeys))
 	if lost := errors.Is(err, fs.ErrNotExist); lost && len(r.Missing) > 0 && !partial {
-		return r, rookery.E(op, rookery.KindConflict, fmt.Errorf("tenant keys %v are in use and not in this kit, of %s: look for a later kit, or another node's keys/tenant.json; with -partial what is under them stays unreadable", r.Missing, kit.Made.Format(time.RFC3339)))
+		return r, rookery.E(op, rookery.KindConflict,
+			fmt.Errorf("tenant keys %v are in use and not in this kit, of %s: look for a later kit, or another node's keys/tenant.json; "+
+				"with -partial what is under them stays unreadable", r.Missing, kit.Made.Format(time.RFC3339)))
 	}
 	return r, o.restore(&r, kit, ca, ident, now)
 }

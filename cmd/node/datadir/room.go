@@ -24,7 +24,8 @@ const exitFull = 5
 // heartbeats would go on without it.
 func EndProcess(logger *slog.Logger, err error) {
 	if IsFull(err) {
-		logger.Error("the disk is full, and what was written last may not be on it: the process ends. Make room, or widen the volume or the quota; started again the node waits for room, and nothing acknowledged is lost", "error", err)
+		logger.Error("the disk is full, and what was written last may not be on it: the process ends. Make room, or widen the volume "+
+			"or the quota; started again the node waits for room, and nothing acknowledged is lost", "error", err)
 		os.Exit(exitFull)
 	}
 	buf := make([]byte, 64<<10)

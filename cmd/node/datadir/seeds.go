@@ -36,7 +36,8 @@ func (d Dir) Seeds() ([]Seed, error) {
 		err = json.Unmarshal(b, &seeds)
 	}
 	if err != nil {
-		return nil, rookery.E("read seeds", rookery.KindDamaged, fmt.Errorf("%w; remove %s: the node finds others through the cluster's state", err, seedsFile))
+		return nil, rookery.E("read seeds", rookery.KindDamaged,
+			fmt.Errorf("%w; remove %s: the node finds others through the cluster's state", err, seedsFile))
 	}
 	return seeds, nil
 }

@@ -54,7 +54,8 @@ func (p *Directories) ByKey(ctx context.Context, key string) (directory.Entry, e
 			return e, err
 		}
 	}
-	return directory.Entry{}, rookery.E("look up entry", rookery.KindNotFound, fmt.Errorf("%.200q is no entry of a directory in the settings", key))
+	return directory.Entry{}, rookery.E("look up entry", rookery.KindNotFound,
+		fmt.Errorf("%.200q is no entry of a directory in the settings", key))
 }
 
 // Standing says how entries stand, by their keys, past every cache. Of those

@@ -69,7 +69,8 @@ func (g *generation) has(d *Opened) bool { return g != nil && slices.Contains(g.
 
 // New has no directory yet; dial connects to their servers, and observe hears of
 // every request.
-func New(dial func(ctx context.Context, address string) (net.Conn, error), logger *slog.Logger, observe func(request string, err error, took time.Duration)) *Directories {
+func New(dial func(ctx context.Context, address string) (net.Conn, error), logger *slog.Logger,
+	observe func(request string, err error, took time.Duration)) *Directories {
 	return &Directories{dial: dial, logger: logger, observe: observe}
 }
 

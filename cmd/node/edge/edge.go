@@ -101,7 +101,8 @@ func New(o Options) (*Edge, error) {
 		SignIn: e.signIn, Deliver: o.Deliver, TLS: cert.tlsConfig(), Hostname: o.Config.Hostname,
 		Router:     &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota},
 		Postmaster: o.Settings.Postmaster, Recipients: func() int { return o.Settings.Limits().Recipients },
-		Policy: policy.New(policy.Options{Hostname: o.Config.Hostname, CheckSender: func() bool { return o.Settings.Limits().CheckSender }, Clock: o.Clock}),
+		Policy: policy.New(policy.Options{Hostname: o.Config.Hostname,
+			CheckSender: func() bool { return o.Settings.Limits().CheckSender }, Clock: o.Clock}),
 		Logger: o.Logger, Clock: o.Clock, Observe: o.Observer.SMTPCommand,
 	})
 	e.imap = imap.New(imap.Options{

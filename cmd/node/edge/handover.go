@@ -193,7 +193,8 @@ func (s *handover) serve() {
 func (s *handover) enter(most int) error {
 	if s.adopted.Add(1) > int64(most) {
 		s.adopted.Add(-1)
-		return rookery.E("adopt session", rookery.KindUnavailable, fmt.Errorf("this node serves %d sessions of other nodes' clients already (limits.connections)", most))
+		return rookery.E("adopt session", rookery.KindUnavailable,
+			fmt.Errorf("this node serves %d sessions of other nodes' clients already (limits.connections)", most))
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ type SignIns struct {
 }
 
 func newSignIns(o Options) *SignIns {
-	return &SignIns{replicas: o.Replicas, system: o.Replicas.System(), clock: o.Clock, logger: o.Logger, seen: map[rookery.AccountID]system.SignIn{}}
+	return &SignIns{replicas: o.Replicas, system: o.Replicas.System(), clock: o.Clock, logger: o.Logger,
+		seen: map[rookery.AccountID]system.SignIn{}}
 }
 
 // saw hears of a sign-in. One of an entry without an account, as at a submission

@@ -40,7 +40,8 @@ func (Machine) Directories(s *settings.Cluster, bad func(key, problem string)) {
 			case key == "domains" && len(d.Domains) > 0:
 				problem = fmt.Sprintf("%q: none is among the domains of the settings; name some of those, or none to serve all", d.Domains)
 			case key == "password":
-				problem = fmt.Sprintf("is empty, and %s needs one; set it from a file: rookery config set directories.%s.password @FILE", d.BindDN, name)
+				problem = fmt.Sprintf("is empty, and %s needs one; set it from a file: rookery config set directories.%s.password @FILE",
+					d.BindDN, name)
 			}
 			bad("directories."+name+"."+cmp.Or(ldapKeys[key], key), problem)
 		})
@@ -97,7 +98,8 @@ func Check(ctx context.Context, s settings.Cluster, data string, logger *slog.Lo
 	return append(checks, checkStore(ctx, &s.Store, data))
 }
 
-func checkDirectory(ctx context.Context, name string, s *settings.Cluster, dial func(context.Context, string) (net.Conn, error), logger *slog.Logger) Checked {
+func checkDirectory(ctx context.Context, name string, s *settings.Cluster, dial func(context.Context, string) (net.Conn, error),
+	logger *slog.Logger) Checked {
 	c := Checked{What: "directory " + name}
 	by := directories.Config(name, s)
 	by.Dial = dial

@@ -83,7 +83,8 @@ func (s *Settings) First() (settings.Cluster, uint64, error) {
 		kerr = former.Validate(s.machine)
 	}
 	if kerr != nil {
-		return set, version, fmt.Errorf("version %d of the settings cannot be used on this node: %w; nor are there former ones to start with: %w", version, err, kerr)
+		return set, version, fmt.Errorf("version %d of the settings cannot be used on this node: %w; nor are there former ones to "+
+			"start with: %w", version, err, kerr)
 	}
 	s.putInForce(&former, at)
 	s.refuse(version, err)

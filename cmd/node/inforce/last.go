@@ -38,7 +38,8 @@ func (s *Settings) Keep(version uint64) {
 		return
 	}
 	if err := s.keep(version); err != nil {
-		s.o.Logger.Warn("the settings could not be kept for a start with worse ones; free space or mend the data directory", "version", version, "error", err)
+		s.o.Logger.Warn("the settings could not be kept for a start with worse ones; free space or mend the data directory",
+			"version", version, "error", err)
 	}
 }
 

@@ -31,7 +31,9 @@ func (s *Settings) refuseOrphans(old, next *settings.Cluster, orphan []string) e
 		}
 		if count > 0 {
 			return rookery.E("change settings", rookery.KindDenied, fmt.Errorf(
-				"directories.%s: it is left out and %d accounts are from it; to give it another name, write id = %q below the new name; to leave them without an owner: rookery config apply -orphan %s FILE, and then, where another directory has the people: rookery account link ADDRESS",
+				"directories.%s: it is left out and %d accounts are from it; to give it another name, write id = %q below the new name; to "+
+					"leave them without an owner: rookery config apply -orphan %s FILE, and then, where another directory has the people: "+
+					"rookery account link ADDRESS",
 				name, count, id, name))
 		}
 	}

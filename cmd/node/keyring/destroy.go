@@ -30,7 +30,9 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 	}
 	held, errs := s.tenant.heldBy(ctx, nodes)
 	if err := namely(nodes, errs); err != nil {
-		return nil, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("a key is destroyed on every node or on none, and these do not answer: %w; start them, or take them off with rookery remove", err))
+		return nil, rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("a key is destroyed on every node or on none, and these do not answer: %w; start them, or take them off with "+
+				"rookery remove", err))
 	}
 	use := s.tenant.Keys.Current()
 	if len(versions) == 0 {
@@ -62,7 +64,9 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 		}
 	}
 	if err := namely(nodes, errs); err != nil {
-		return versions, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the versions %v are given up, but not yet gone from: %w; they go when these nodes are back. Run it again to be sure", versions, err))
+		return versions, rookery.E(op, rookery.KindUnavailable,
+			fmt.Errorf("the versions %v are given up, but not yet gone from: %w; they go when these nodes are back. Run it again "+
+				"to be sure", versions, err))
 	}
 	return versions, nil
 }
@@ -121,14 +125,17 @@ func (s *Service) nothingUnder(ctx context.Context, top uint32) error {
 			}
 		}
 		if left > 0 {
-			return rookery.E(op, rookery.KindConflict, fmt.Errorf("%d accounts of group %d are still wrapped under version %d or older: its leader rewraps them; how far it is shows in rookery key status", left, g.Group, top))
+			return rookery.E(op, rookery.KindConflict,
+				fmt.Errorf("%d accounts of group %d are still wrapped under version %d or older: its leader rewraps them; how far it is "+
+					"shows in rookery key status", left, g.Group, top))
 		}
 	}
 	return nil
 }
 
 // censusHere counts a group's accounts by tenant key version, as of now.
-func (s *Service) censusHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) (c mailbox.KeyCensus, err error) {
+func (s *Service) censusHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID,
+	_ peers.Nothing) (c mailbox.KeyCensus, err error) {
 	if err := s.replicas.Barrier(ctx, id); err != nil {
 		return c, err
 	}

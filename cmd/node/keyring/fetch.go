@@ -28,7 +28,8 @@ func (t *Ring) fetch(ctx context.Context, records []system.TenantKey) (fetched b
 			return true, nil
 		}
 	}
-	return fetched, rookery.E("fetch "+t.name+" keys", rookery.KindUnavailable, fmt.Errorf("versions %v are missing here: %w", missing, errors.Join(errs...)))
+	return fetched, rookery.E("fetch "+t.name+" keys", rookery.KindUnavailable,
+		fmt.Errorf("versions %v are missing here: %w", missing, errors.Join(errs...)))
 }
 
 // missing are the versions of the record that are not in the ring, or as

@@ -55,7 +55,8 @@ func (t *Ring) Find(ctx context.Context) error {
 		return nil
 	}
 	return rookery.E("open "+t.name+" keys", rookery.KindDamaged,
-		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.Path(), t.dataDir))
+		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or "+
+			"bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.Path(), t.dataDir))
 }
 
 // change changes the ring where its source takes the change first.

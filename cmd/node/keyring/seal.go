@@ -51,7 +51,8 @@ func (s *Sealer) Seal(place, secret string) (string, error) {
 	}
 	nonce := make([]byte, aead.NonceSize())
 	rand.Read(nonce)
-	return fmt.Sprintf("%s%d:%s", sealedPrefix, version, base64.RawStdEncoding.EncodeToString(aead.Seal(nonce, nonce, []byte(secret), []byte(place)))), nil
+	return fmt.Sprintf("%s%d:%s", sealedPrefix, version,
+		base64.RawStdEncoding.EncodeToString(aead.Seal(nonce, nonce, []byte(secret), []byte(place)))), nil
 }
 
 // Open opens what Seal closed for the same place.
@@ -105,7 +106,8 @@ func (s *Sealer) aead(place string, version uint32) (cipher.AEAD, error) {
 	k, ok := s.keys.Tenant(version)
 	if !ok {
 		return nil, rookery.E("open secret", rookery.KindUnavailable, fmt.Errorf(
-			"%s is sealed under version %d of the settings key, which is not in keys/settings.key: start another node, or bring the file back from a recovery kit that has it (rookery key restore)", place, version))
+			"%s is sealed under version %d of the settings key, which is not in keys/settings.key: start another node, or bring the file "+
+				"back from a recovery kit that has it (rookery key restore)", place, version))
 	}
 	defer k.Clear()
 	block, err := aes.NewCipher(k.Secret())

@@ -56,7 +56,8 @@ func (s *Service) behindSettingsKey(nodes []system.Node, reports map[rookery.Nod
 }
 
 // SettingsKeyStatus is which version is in use, and which nodes do not use it yet.
-func (s *Service) SettingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.SettingsKeyStatus {
+func (s *Service) SettingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report,
+	problem func(string, ...any)) adminapi.SettingsKeyStatus {
 	records, err := s.system.SettingsKeys()
 	if err != nil {
 		problem("settings key: %v", err)

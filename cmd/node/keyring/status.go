@@ -108,7 +108,8 @@ func (s *Service) censusAll(ctx context.Context, problem func(string, ...any)) (
 	return under
 }
 
-func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldKeys, under map[uint32]int, use uint32) []adminapi.KeyVersion {
+func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldKeys, under map[uint32]int,
+	use uint32) []adminapi.KeyVersion {
 	all := map[uint32]*adminapi.KeyVersion{}
 	at := func(v uint32) *adminapi.KeyVersion {
 		if all[v] == nil {

@@ -60,7 +60,8 @@ func (r *Registry) Invited(t identity.Token) bool {
 // The token stays good.
 func (r *Registry) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key [32]byte) error {
 	i, err := r.system.Invitation(q.Token.ID)
-	if err != nil || (identity.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy, UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, r.o.Clock()) != nil {
+	if err != nil || (identity.Invitation{ID: i.ID, Hash: i.Hash, Expires: time.Unix(0, i.Expires), UsedBy: i.UsedBy,
+		UsedKey: i.UsedKey}).Admits(q.Token, q.Node, key, r.o.Clock()) != nil {
 		return nil // no good one, as far as this node knows: Admit decides
 	}
 	nodes, err := r.system.Nodes()
@@ -72,10 +73,14 @@ func (r *Registry) refuseTwin(q transport.JoinRequest, info datadir.Joiner, key 
 			continue
 		}
 		if x.Name == info.Name {
-			return rookery.E("admit node", rookery.KindConflict, fmt.Errorf("a node called %q is in the cluster, at %s: set another name in the node file, or if that node is lost for ever, first run: rookery remove %s", x.Name, x.Address, x.ID))
+			return rookery.E("admit node", rookery.KindConflict,
+				fmt.Errorf("a node called %q is in the cluster, at %s: set another name in the node file, or if that node is lost for ever, "+
+					"first run: rookery remove %s", x.Name, x.Address, x.ID))
 		}
 		if x.Address == info.Address && r.o.Lives.Alive(x.ID) {
-			return rookery.E("admit node", rookery.KindConflict, fmt.Errorf("node %s is reached at %s already: set cluster.advertise in the node file to where this machine is reached", x.Name, x.Address))
+			return rookery.E("admit node", rookery.KindConflict,
+				fmt.Errorf("node %s is reached at %s already: set cluster.advertise in the node file to where this machine is reached",
+					x.Name, x.Address))
 		}
 	}
 	return nil

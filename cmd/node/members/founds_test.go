@@ -18,7 +18,8 @@ func TestOneNodeFoundsAGroup(t *testing.T) {
 		want    bool
 	}{
 		{"its founder", false, system.GroupPlacement{Members: one, Version: 1, Founder: me}, true},
-		{"its founder, placed further meanwhile", false, system.GroupPlacement{Members: []rookery.NodeID{me, "b", "c"}, Version: 2, Founder: me}, true},
+		{"its founder, placed further meanwhile", false,
+			system.GroupPlacement{Members: []rookery.NodeID{me, "b", "c"}, Version: 2, Founder: me}, true},
 		{"its founder, once it has begun", false, system.GroupPlacement{Members: one, Version: 1, Founder: me, Voters: one}, false},
 		{"another's", true, system.GroupPlacement{Members: one, Version: 1, Founder: "b"}, false},
 		{"a first group on the first node", true, system.GroupPlacement{Members: one, Version: 1}, true},

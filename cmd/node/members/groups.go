@@ -111,7 +111,8 @@ func (r *Registry) founderFor(load map[rookery.NodeID]int) (system.Node, error) 
 		return x.State != command.NodeActive || !alive || r.Disk != "ok"
 	})
 	if len(nodes) == 0 {
-		return system.Node{}, rookery.E("add groups", rookery.KindUnavailable, errors.New("no active node that answers has room; see: rookery status"))
+		return system.Node{}, rookery.E("add groups", rookery.KindUnavailable,
+			errors.New("no active node that answers has room; see: rookery status"))
 	}
 	return slices.MinFunc(nodes, func(a, b system.Node) int {
 		return cmp.Or(cmp.Compare(load[a.ID], load[b.ID]), cmp.Compare(a.ID, b.ID))

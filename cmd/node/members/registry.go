@@ -25,8 +25,9 @@ var ErrRemoved = errors.New("this node was removed from the cluster")
 
 // Removed is the error of a node that was removed, as by says.
 func Removed(id rookery.NodeID, dataDir, by string) error {
-	return rookery.E("serve", rookery.KindDenied, fmt.Errorf("%w (node %s, says %s); what it held is on the others: keep %s away from the cluster, or remove it and join as a new node",
-		ErrRemoved, id, by, dataDir))
+	return rookery.E("serve", rookery.KindDenied,
+		fmt.Errorf("%w (node %s, says %s); what it held is on the others: keep %s away from the cluster, or remove it and join as a new node",
+			ErrRemoved, id, by, dataDir))
 }
 
 // Options are what the registry is read and written with.
@@ -95,7 +96,9 @@ func WarnOfKey(g *replicas.Replicas, p *peers.Peers, self rookery.NodeID, logger
 	}
 	for _, x := range nodes {
 		if x.ID == self && x.Key != p.Certificate().KeyHash() && len(system.MemberIDs(nodes)) > 1 {
-			logger.Error("this node's key is not the one it registered with, and the other nodes refuse it: bring identity/node.key and node.pem back from a copy of the directory; if they are lost, run rookery remove for this node elsewhere, and join with an empty data directory")
+			logger.Error("this node's key is not the one it registered with, and the other nodes refuse it: bring identity/node.key and " +
+				"node.pem back from a copy of the directory; if they are lost, run rookery remove for this node elsewhere, and join with an " +
+				"empty data directory")
 		}
 	}
 }
@@ -119,7 +122,8 @@ func (r *Registry) Enlist(ctx context.Context) error {
 		return removed
 	}
 	key := r.o.Peers.Certificate().KeyHash()
-	if have.Key != key || have.Address != r.o.Peers.Address() || have.Name != r.o.Config.Name || have.Zone != r.o.Config.Cluster.Zone || have.Version != command.Version {
+	if have.Key != key || have.Address != r.o.Peers.Address() || have.Name != r.o.Config.Name ||
+		have.Zone != r.o.Config.Cluster.Zone || have.Version != command.Version {
 		if _, err := r.o.Replicas.ProposeSystem(ctx, &command.RegisterNode{
 			Node: r.o.ID.Node, Name: r.o.Config.Name, Address: r.o.Peers.Address(), Zone: r.o.Config.Cluster.Zone,
 			Version: command.Version, Key: key,

@@ -93,7 +93,8 @@ func (v view) State(_ context.Context, id rookery.GroupID) (placement.State, err
 	}
 	if !g.MembersCommitted() {
 		// What is confirmed lets nodes go: it must not be taken back.
-		return placement.State{}, rookery.E("read group", rookery.KindUnavailable, errors.New("a change of the group's members is not committed yet"))
+		return placement.State{}, rookery.E("read group", rookery.KindUnavailable,
+			errors.New("a change of the group's members is not committed yet"))
 	}
 	s := placement.State{Leader: v.r.o.ID.Node, Last: g.Stats().Last, Progress: map[rookery.NodeID]placement.Progress{}}
 	for _, m := range g.Servers() {

@@ -32,7 +32,8 @@ func (c *catalog) counter(name, help string, labels ...string) *prometheus.Count
 
 // times measures on the way of a request.
 func (c *catalog) times(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: c.note("histogram", name, help, labels), Help: help, Buckets: buckets}, labels)
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: c.note("histogram", name, help, labels), Help: help,
+		Buckets: buckets}, labels)
 	c.registry.MustRegister(v)
 	return v
 }

@@ -10,7 +10,8 @@ import (
 	"rookery/cmd/node/peers"
 )
 
-func (p *Parts) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.GroupStatus {
+func (p *Parts) groupStatus(id rookery.GroupID, names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report,
+	problem func(string, ...any)) adminapi.GroupStatus {
 	g := p.Replicas.Group(id)
 	gs := adminapi.GroupStatus{Group: id, Lag: map[string]int64{}, Members: []string{}, Learners: []string{}}
 	if g == nil {
@@ -80,7 +81,8 @@ func thin(groups []adminapi.GroupStatus, want int, problem func(string, ...any))
 	}
 	for k := range want {
 		if on[k] != nil {
-			problem("on %d of %d nodes only: groups %s; stop none of them before another has caught up (join one if none is free), or set replication lower", k, want, strings.Join(on[k], ", "))
+			problem("on %d of %d nodes only: groups %s; stop none of them before another has caught up (join one if none is free), or "+
+				"set replication lower", k, want, strings.Join(on[k], ", "))
 		}
 	}
 }

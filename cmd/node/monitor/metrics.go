@@ -47,23 +47,35 @@ type commandMeter struct {
 // NewMetrics has counted nothing yet.
 func NewMetrics() *Metrics {
 	c := newCatalog()
-	commits := c.times("commit_seconds", "Time from proposing a command to knowing that a quorum has it on disk, forwarding and repeats included.", quick, "log")
+	commits := c.times("commit_seconds", "Time from proposing a command to knowing that a quorum has it on disk, forwarding and "+
+		"repeats included.", quick, "log")
 	m := &Metrics{
-		catalog:        c,
-		known:          map[commandKey]commandMeter{},
-		commands:       c.counter("commands_total", "Commands of clients that were answered: result is ok, no or bad (IMAP), ok or err (POP3), 2xx, 4xx or 5xx (SMTP). Only MAIL, RCPT, DATA (and BDAT) and AUTH of SMTP are counted.", "protocol", "command", "result"),
-		commandTimes:   c.times("command_seconds", "Time from a command's last argument to its answer, without commands that are as long as their client likes (IDLE, AUTHENTICATE).", slow, "protocol", "command"),
-		deliveries:     c.counter("deliveries_total", "Messages that were accepted, or refused with the kind of error; road is smtp or append.", "road", "result"),
+		catalog: c,
+		known:   map[commandKey]commandMeter{},
+		commands: c.counter("commands_total",
+			"Commands of clients that were answered: result is ok, no or bad (IMAP), ok or err (POP3), 2xx, 4xx or 5xx (SMTP). Only "+
+				"MAIL, RCPT, DATA (and BDAT) and AUTH of SMTP are counted.", "protocol", "command", "result"),
+		commandTimes: c.times("command_seconds",
+			"Time from a command's last argument to its answer, without commands that are as long as their client likes (IDLE, "+
+				"AUTHENTICATE).", slow, "protocol", "command"),
+		deliveries: c.counter("deliveries_total",
+			"Messages that were accepted, or refused with the kind of error; road is smtp or append.", "road", "result"),
 		deliveryTimes:  c.times("delivery_seconds", "Time from a message's last byte to its acceptance.", quick, "road"),
 		deliveredBytes: c.counter("delivered_bytes_total", "Bytes of accepted messages.", "road"),
 		commits:        [2]prometheus.Observer{commits.WithLabelValues("system"), commits.WithLabelValues("mail")},
 		commitFailures: c.counter("commit_failures_total", "Commands whose commit failed or is in doubt, by kind of error.", "log", "kind"),
-		barriers:       c.times("barrier_seconds", "Time a read waits until this node's state has everything acknowledged before.", quick).WithLabelValues(),
-		storeRequests:  c.counter("store_requests_total", "Requests to the object store after their repeats: result is ok or the kind of error (not found is an answer, not a fault).", "request", "result"),
-		storeTimes:     c.times("store_seconds", "Time of a request to the object store, repeats included; of a get until its first byte.", slow, "request"),
-		storeBytes:     c.counter("store_bytes_total", "Bytes written to and asked from the object store.", "request"),
-		lookups:        c.counter("directory_requests_total", "Requests for recipients (from the cache too) and logins, and sign-ins that a remembered password did not spare: result is ok or the kind of error.", "request", "result"),
-		lookupTimes:    c.times("directory_seconds", "Time of a look-up or sign-in, the cache included.", quick, "request"),
+		barriers: c.times("barrier_seconds", "Time a read waits until this node's state has everything acknowledged before.",
+			quick).WithLabelValues(),
+		storeRequests: c.counter("store_requests_total",
+			"Requests to the object store after their repeats: result is ok or the kind of error (not found is an answer, not a fault).",
+			"request", "result"),
+		storeTimes: c.times("store_seconds", "Time of a request to the object store, repeats included; of a get until its "+
+			"first byte.", slow, "request"),
+		storeBytes: c.counter("store_bytes_total", "Bytes written to and asked from the object store.", "request"),
+		lookups: c.counter("directory_requests_total",
+			"Requests for recipients (from the cache too) and logins, and sign-ins that a remembered password did not spare: result is "+
+				"ok or the kind of error.", "request", "result"),
+		lookupTimes: c.times("directory_seconds", "Time of a look-up or sign-in, the cache included.", quick, "request"),
 	}
 	m.scrape = newScrape(c)
 	return m

@@ -39,7 +39,8 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 			problem("node %s does not answer at %s %s", x.Name, x.Address, since)
 		}
 		if ns.Holds > 0 && !ns.Movable {
-			problem("node %s cannot be replaced: no other node is free to take its %d groups; start it again, or join another node", x.Name, ns.Holds)
+			problem("node %s cannot be replaced: no other node is free to take its %d groups; start it again, or join another node",
+				x.Name, ns.Holds)
 		}
 	case !answers:
 		problem("node %s lives but answers no calls at %s", x.Name, x.Address)
@@ -49,7 +50,8 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 		problem("node %s is short of disk space (%s limit)", x.Name, r.Disk)
 	}
 	if life.Alive && life.Mute && p.Lives.NoPackets() == nil {
-		problem("UDP to node %s at %s is blocked: open the UDP port of the same number; its failure is noticed over TCP meanwhile", x.Name, x.Address)
+		problem("UDP to node %s at %s is blocked: open the UDP port of the same number; its failure is noticed over TCP meanwhile",
+			x.Name, x.Address)
 	}
 	return ns
 }

@@ -41,7 +41,8 @@ func (p *Parts) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.
 		return
 	}
 	slices.Sort(waiting)
-	problem("object store: the bodies of groups %s wait in the logs (%d bodies, %d MiB, the oldest for %s): %s. Mail is accepted until the disk's soft limit",
+	problem("object store: the bodies of groups %s wait in the logs (%d bodies, %d MiB, the oldest for %s): %s. Mail is accepted "+
+		"until the disk's soft limit",
 		strings.Join(waiting, ", "), bodies, bytes>>20, time.Duration(oldest)*time.Second, why)
 }
 

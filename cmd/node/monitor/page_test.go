@@ -18,7 +18,9 @@ unless set; it has no password, so bind it to loopback or to an address that onl
 Numbers are this node's unless they say otherwise: scrape every node. No label holds an address, a login, a message or a
 secret, and each label has few values. Besides these there are the usual ` + "`go_*` and `process_*`" + `.
 
-Watch above all: ` + "`rookery_problems` above 0, `rookery_group_led` 0, `rookery_unpacked_age_seconds` and\n`rookery_group_member_behind_entries` that grow, `rookery_disk_free_bytes`, `rookery_certificate_end_seconds`, and the\nhigh quantiles of `rookery_commit_seconds`." + `
+Watch above all: ` + "`rookery_problems` above 0, `rookery_group_led` 0, `rookery_unpacked_age_seconds` " +
+	"and\n`rookery_group_member_behind_entries` that grow, `rookery_disk_free_bytes`, `rookery_certificate_end_seconds`, and " +
+	"the\nhigh quantiles of `rookery_commit_seconds`." + `
 
 This page is generated: ` + "`go test ./cmd/node/monitor -run TestMetricsPage -page`." + `
 

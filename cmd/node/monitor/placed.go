@@ -13,7 +13,8 @@ import (
 // groupsElsewhere are the mail groups without a replica on this node, as the
 // placement has them, with the leaders that say so themselves, and a problem for
 // each group that has not begun.
-func (p *Parts) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) (out []adminapi.GroupStatus) {
+func (p *Parts) groupsElsewhere(names map[rookery.NodeID]string, reports map[rookery.NodeID]peers.Report,
+	problem func(string, ...any)) (out []adminapi.GroupStatus) {
 	placed, err := p.Replicas.System().Groups()
 	if err != nil {
 		problem("placement: %v", err)
@@ -46,10 +47,12 @@ func notBegun(p system.GroupPlacement, names map[rookery.NodeID]string, problem 
 	name := cmp.Or(names[p.Founder], string(p.Founder))
 	switch {
 	case p.Awaits(p.Founder):
-		problem("group %d has not begun and takes no accounts: it waits for node %s; start that node, or if it is lost for ever, run rookery remove %s and then rookery group add",
+		problem("group %d has not begun and takes no accounts: it waits for node %s; start that node, or if it is lost for ever, run "+
+			"rookery remove %s and then rookery group add",
 			p.Group, name, name)
 	case p.Void && p.Instead == 0:
-		problem("group %d will never begin: node %s, which alone could begin it, was removed before; nothing is in it, add another in its place: rookery group add", p.Group, name)
+		problem("group %d will never begin: node %s, which alone could begin it, was removed before; nothing is in it, add another in "+
+			"its place: rookery group add", p.Group, name)
 	}
 }
 

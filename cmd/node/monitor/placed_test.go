@@ -15,10 +15,11 @@ func TestStatusTellsOfGroupsThatHaveNotBegun(t *testing.T) {
 		p    system.GroupPlacement
 		want []string
 	}{
-		"waits":    {system.GroupPlacement{Group: 6, Founder: "id"}, []string{"group 6", "node bee", "rookery remove bee", "rookery group add"}},
-		"begun":    {system.GroupPlacement{Group: 6, Founder: "id", Voters: []rookery.NodeID{"x"}}, nil},
-		"first":    {system.GroupPlacement{Group: 2}, nil},
-		"void":     {system.GroupPlacement{Group: 6, Founder: "id", Void: true}, []string{"group 6 will never begin", "bee", "rookery group add"}},
+		"waits": {system.GroupPlacement{Group: 6, Founder: "id"}, []string{"group 6", "node bee", "rookery remove bee", "rookery group add"}},
+		"begun": {system.GroupPlacement{Group: 6, Founder: "id", Voters: []rookery.NodeID{"x"}}, nil},
+		"first": {system.GroupPlacement{Group: 2}, nil},
+		"void": {system.GroupPlacement{Group: 6, Founder: "id", Void: true},
+			[]string{"group 6 will never begin", "bee", "rookery group add"}},
 		"replaced": {system.GroupPlacement{Group: 6, Founder: "id", Void: true, Instead: 7}, nil},
 	} {
 		var said string

@@ -26,5 +26,6 @@ func scattered(reports map[rookery.NodeID]peers.Report, names map[rookery.NodeID
 		sets = append(sets, strings.Join(nodes, ", "))
 	}
 	slices.Sort(sets)
-	problem("object store: it is a directory that is not shared (%s): bodies that one node packs no other can read, and with the node they are lost. Set store.path to a directory that all nodes share, or use S3", strings.Join(sets, " | "))
+	problem("object store: it is a directory that is not shared (%s): bodies that one node packs no other can read, and with the "+
+		"node they are lost. Set store.path to a directory that all nodes share, or use S3", strings.Join(sets, " | "))
 }

@@ -31,19 +31,21 @@ func newScrape(c *catalog) scrape {
 		nodes: c.seen("nodes", "Members of the cluster as this node has them, by state.", "state"),
 		alive: c.seen("node_alive", "1 where this node hears from a member.", "node", "id"),
 
-		led:          c.seen("group_led", "1 where this node knows a leader of the group.", "group"),
-		leads:        c.seen("group_leads", "1 where this node leads the group.", "group"),
-		last:         c.seen("group_last_index", "Last entry of the group in this node's log.", "group"),
-		applied:      c.seen("group_applied_index", "Last entry of the group in this node's state.", "group"),
-		behind:       c.seen("group_behind_entries", "Entries that are committed, as far as this node knows, and not in its state yet.", "group"),
-		memberBehind: c.seen("group_member_behind_entries", "Told by the leader alone: entries that a member's state is behind its log.", "group", "node"),
+		led:     c.seen("group_led", "1 where this node knows a leader of the group.", "group"),
+		leads:   c.seen("group_leads", "1 where this node leads the group.", "group"),
+		last:    c.seen("group_last_index", "Last entry of the group in this node's log.", "group"),
+		applied: c.seen("group_applied_index", "Last entry of the group in this node's state.", "group"),
+		behind:  c.seen("group_behind_entries", "Entries that are committed, as far as this node knows, and not in its state yet.", "group"),
+		memberBehind: c.seen("group_member_behind_entries",
+			"Told by the leader alone: entries that a member's state is behind its log.", "group", "node"),
 
 		unpackedBodies: c.seen("unpacked_bodies", "Bodies that lie in the log alone and wait to be packed.", "group"),
 		unpackedBytes:  c.seen("unpacked_bytes", "Bytes of those bodies.", "group"),
-		unpackedAge:    c.seen("unpacked_age_seconds", "Age of the oldest of them; 0 where none waits. It grows while the object store is away.", "group"),
-		packs:          c.seenTotal("packs_total", "Packs that this node has written since it started."),
-		packed:         c.seenTotal("packed_bytes_total", "Bytes of those packs."),
-		packFailures:   c.seenTotal("pack_failures_total", "Attempts to pack or to clear away that failed; each is repeated."),
+		unpackedAge: c.seen("unpacked_age_seconds",
+			"Age of the oldest of them; 0 where none waits. It grows while the object store is away.", "group"),
+		packs:        c.seenTotal("packs_total", "Packs that this node has written since it started."),
+		packed:       c.seenTotal("packed_bytes_total", "Bytes of those packs."),
+		packFailures: c.seenTotal("pack_failures_total", "Attempts to pack or to clear away that failed; each is repeated."),
 
 		segments:   c.seen("log_segments", "Files of the log that hold entries."),
 		logBytes:   c.seen("log_bytes", "Bytes of all files of the log."),
@@ -56,7 +58,8 @@ func newScrape(c *catalog) scrape {
 
 		sessions:    c.seen("sessions", "Open connections of clients.", "listener"),
 		connections: c.seenTotal("connections_total", "Connections of clients that were admitted.", "listener"),
-		refused:     c.seenTotal("connections_refused_total", "Connections closed at once because there were too many, in all or of one address.", "listener"),
+		refused: c.seenTotal("connections_refused_total",
+			"Connections closed at once because there were too many, in all or of one address.", "listener"),
 
 		directoryUp:     c.seen("directory_server_up", "1 where a server of a directory answers.", "directory", "server"),
 		directoryHits:   c.seenTotal("directory_cache_hits_total", "Recipients that were known from a moment ago."),
@@ -65,6 +68,7 @@ func newScrape(c *catalog) scrape {
 		bodyMisses:      c.seenTotal("body_cache_misses_total", "Blocks of packs that had to be fetched from the object store."),
 		bodyCache:       c.seen("body_cache_bytes", "Bytes of bodies that are kept on this node's disk."),
 
-		certificate: c.seen("certificate_end_seconds", "Time left for a certificate: node is this node's for others (renewed by itself), mail that of the mail listeners.", "certificate"),
+		certificate: c.seen("certificate_end_seconds",
+			"Time left for a certificate: node is this node's for others (renewed by itself), mail that of the mail listeners.", "certificate"),
 	}
 }

@@ -77,7 +77,8 @@ func (m *Monitor) Status() adminapi.Status {
 	}
 	s.Reads = p.Objects.ReadStats()
 	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
-		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
+		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: "+
+			"rookery storage check -all", s.Reads.Failed, s.Reads.Lost)
 	}
 	ls := p.Replicas.Log().Stats()
 	s.Log = adminapi.LogStatus{Segments: ls.Segments, Bytes: ls.Bytes, Free: ls.DiskFree, Disk: ls.Disk.String()}

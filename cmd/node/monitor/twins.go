@@ -10,7 +10,8 @@ func twins(nodes []system.Node, problem func(string, ...any)) {
 			continue
 		}
 		if y, ok := first[x.Name]; ok {
-			problem("nodes %s at %s and %s at %s are both called %s: set another name in the node file of one, and restart it", y.ID, y.Address, x.ID, x.Address, x.Name)
+			problem("nodes %s at %s and %s at %s are both called %s: set another name in the node file of one, and restart it", y.ID,
+				y.Address, x.ID, x.Address, x.Name)
 			continue
 		}
 		first[x.Name] = x

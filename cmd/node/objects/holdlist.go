@@ -46,7 +46,8 @@ func (s *Service) Holds(ctx context.Context) (l adminapi.HoldList, err error) {
 		key := fmt.Sprintf("%d %s", kind, h.Name)
 		s := found[key]
 		if s == nil {
-			s = &adminapi.HoldStatus{Kind: kind.String(), Name: h.Name, From: time.Unix(0, h.From).UTC(), Reason: h.Reason, Placed: time.Unix(0, h.Placed).UTC(),
+			s = &adminapi.HoldStatus{Kind: kind.String(), Name: h.Name, From: time.Unix(0, h.From).UTC(), Reason: h.Reason,
+				Placed: time.Unix(0, h.Placed).UTC(),
 				Groups: []rookery.GroupID{}, Missing: []rookery.GroupID{}}
 			if h.To > 0 {
 				to := time.Unix(0, h.To).UTC()

@@ -24,7 +24,8 @@ type goodCopy struct {
 
 // repair says whose mail the damaged bodies are and where copies of them are
 // left, and packs them anew where that is ordered.
-func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *check.Checker, event func(adminapi.CheckEvent) error) error {
+func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Machine, c *check.Checker,
+	event func(adminapi.CheckEvent) error) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(c.Needed())))
 	if len(ids) == 0 {
 		return nil
@@ -68,7 +69,8 @@ func (u *Upkeep) repair(ctx context.Context, o peers.GroupCheck, m *mailbox.Mach
 	return u.packAnew(ctx, o.Group, m, bodies, good, event)
 }
 
-func reportAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string, event func(adminapi.CheckEvent) error) error {
+func reportAffected(group rookery.GroupID, id command.BodyID, owners []mailbox.Owner, from string,
+	event func(adminapi.CheckEvent) error) error {
 	for _, w := range owners {
 		places := w.Places
 		if len(places) == 0 {
@@ -127,7 +129,8 @@ func (u *Upkeep) Verify(ctx context.Context, b mailbox.Body, owners []mailbox.Ow
 	return a.Verify(ctx, b, owners[0].Email, owners[0].Key, body.Only(read))
 }
 
-func (u *Upkeep) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body, good map[command.BodyID]goodCopy, event func(adminapi.CheckEvent) error) error {
+func (u *Upkeep) packAnew(ctx context.Context, group rookery.GroupID, m *mailbox.Machine, bodies []mailbox.Body,
+	good map[command.BodyID]goodCopy, event func(adminapi.CheckEvent) error) error {
 	readers := map[command.BodyID]pack.BodyReader{}
 	for id, g := range good {
 		readers[id] = g.read

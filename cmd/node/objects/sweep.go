@@ -33,7 +33,8 @@ func (s *Service) Sweep(ctx context.Context, o adminapi.SweepOrder, event func(a
 }
 
 // SweepOrphans looks through the object store for packs that no group knows.
-func (s *Service) SweepOrphans(ctx context.Context, act bool, found func(pack.Orphan) error, progress func(pack.Swept) error) (pack.Swept, error) {
+func (s *Service) SweepOrphans(ctx context.Context, act bool, found func(pack.Orphan) error,
+	progress func(pack.Swept) error) (pack.Swept, error) {
 	cluster := s.o.Peers.Certificate().Cluster
 	if err := pack.Claim(ctx, s.Store, cluster); err != nil {
 		return pack.Swept{}, err
@@ -96,7 +97,8 @@ func notForeign(err error) error {
 	return err
 }
 
-func (s *Service) strangersHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, packs []command.PackID) ([]command.PackID, error) {
+func (s *Service) strangersHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID,
+	packs []command.PackID) ([]command.PackID, error) {
 	if err := s.o.Replicas.Barrier(ctx, id); err != nil {
 		return nil, notForeign(err)
 	}
@@ -149,7 +151,8 @@ func (s *Service) SweepIfDue(ctx context.Context) {
 	case err != nil && ctx.Err() == nil:
 		s.o.Logger.Warn("the object store could not be swept; trying again later", "error", err)
 	case err == nil:
-		s.o.Logger.Info("the object store was swept", "objects", done.Objects, "orphans", done.Orphans, "bytes", done.Bytes, "deleted", done.Deleted, "uploads aborted", done.Aborted)
+		s.o.Logger.Info("the object store was swept", "objects", done.Objects, "orphans", done.Orphans, "bytes", done.Bytes,
+			"deleted", done.Deleted, "uploads aborted", done.Aborted)
 	}
 }
 

@@ -54,7 +54,8 @@ func tryPath(ctx context.Context, s *settings.Store, data string) (string, error
 		err = errors.Join(tryObject(ctx, store), Close(store))
 	}
 	if err != nil {
-		return "", rookery.E("try object store", rookery.KindOf(err), fmt.Errorf("%w; name a directory that the user who runs the node may write", err))
+		return "", rookery.E("try object store", rookery.KindOf(err),
+			fmt.Errorf("%w; name a directory that the user who runs the node may write", err))
 	}
 	return path + " can be written", nil
 }

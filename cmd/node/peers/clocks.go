@@ -132,6 +132,7 @@ func SayClock(skew time.Duration) string {
 	if skew < 0 {
 		way = "behind"
 	}
-	return fmt.Sprintf("its clock is %v %s the others': set it, and run an NTP client; until then the node leads nothing, and mail through it may be answered as temporary",
+	return fmt.Sprintf("its clock is %v %s the others': set it, and run an NTP client; until then the node leads nothing, and mail "+
+		"through it may be answered as temporary",
 		skew.Abs().Round(100*time.Millisecond), way)
 }

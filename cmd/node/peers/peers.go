@@ -110,7 +110,8 @@ func (p *Peers) Listen(ctx context.Context) error {
 	cfg := &p.opts.Config
 	ln, err := p.opts.Network.Listen(ctx, "tcp", cfg.Cluster.Listen)
 	if err != nil {
-		return rookery.E("listen", rookery.KindUnavailable, fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", cfg.Cluster.Listen, err))
+		return rookery.E("listen", rookery.KindUnavailable,
+			fmt.Errorf("cluster on %s: %w; free the port or change cluster.listen", cfg.Cluster.Listen, err))
 	}
 	p.address, p.packets = cfg.AdvertisedOn(ln.Addr()), ln.Addr().String()
 	return p.transport.Start(ln)

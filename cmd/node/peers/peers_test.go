@@ -81,7 +81,8 @@ func member(t *testing.T, admit transport.JoinHandler, make func(settings.Node) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Open(Options{Config: cfg, ID: id, Network: loopback{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now, Admit: admit})
+	p, err := Open(Options{Config: cfg, ID: id, Network: loopback{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Clock: time.Now, Admit: admit})
 	if err == nil {
 		err = p.Listen(t.Context())
 	}

@@ -14,7 +14,8 @@ type SessionFilter struct {
 
 // Takes reports whether a session is picked.
 func (f *SessionFilter) Takes(c listen.Session) bool {
-	return (f.Account == (rookery.AccountID{}) || f.Account == c.Account) && (f.Protocol == "" || f.Protocol == c.Protocol) && (f.ID == "" || f.ID == c.ID)
+	return (f.Account == (rookery.AccountID{}) || f.Account == c.Account) && (f.Protocol == "" || f.Protocol == c.Protocol) &&
+		(f.ID == "" || f.ID == c.ID)
 }
 
 // Sessions are those of a node, and how many more it has.

@@ -97,7 +97,8 @@ func (r *Replicas) near(id rookery.NodeID) bool {
 // askReplica asks one replica after the other until one has run the call. What
 // may have run is not sent to another: that is the caller's to decide, unless
 // it only asks something, which wait says by bounding each answer.
-func askReplica[A any](ctx context.Context, r *Replicas, id rookery.GroupID, wait time.Duration, ask func(context.Context, rookery.NodeID) (A, error)) (a A, err error) {
+func askReplica[A any](ctx context.Context, r *Replicas, id rookery.GroupID, wait time.Duration,
+	ask func(context.Context, rookery.NodeID) (A, error)) (a A, err error) {
 	nodes, err := r.Nodes(id)
 	if err != nil {
 		return a, err

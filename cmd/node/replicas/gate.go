@@ -15,7 +15,8 @@ func RefuseOld(m *system.Machine) error {
 	gate, err := m.Gate()
 	if err == nil && gate > command.Version {
 		err = rookery.E("open node", rookery.KindDenied, fmt.Errorf(
-			"version %d of commands is final in this cluster and this binary reads up to %d: start this node with the newer binary; its data is kept", gate, command.Version))
+			"version %d of commands is final in this cluster and this binary reads up to %d: start this node with the newer binary; its "+
+				"data is kept", gate, command.Version))
 	}
 	return err
 }
@@ -44,5 +45,6 @@ func refuseAbove(row command.Row, gate uint32) error {
 		return nil
 	}
 	return rookery.E("apply", rookery.KindUnavailable, fmt.Errorf(
-		"command %s came with version %d and version %d is final: upgrade every node, then run rookery upgrade finalize", row.Name, row.Since, max(gate, 1)))
+		"command %s came with version %d and version %d is final: upgrade every node, then run rookery upgrade finalize", row.Name,
+		row.Since, max(gate, 1)))
 }

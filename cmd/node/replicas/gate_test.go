@@ -27,7 +27,8 @@ func TestNextCommandWaits(t *testing.T) {
 	}
 	defer s.Close()
 	r := new(Replicas)
-	if _, err := s.Group(rookery.SystemGroup, func(g *state.Group) state.Machine { r.system = system.New(nil)(g); return r.system }); err != nil {
+	if _, err := s.Group(rookery.SystemGroup,
+		func(g *state.Group) state.Machine { r.system = system.New(nil)(g); return r.system }); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range command.Rows() {

@@ -19,7 +19,8 @@ func (r *Replicas) serveCalls() {
 		}
 		return nil, rookery.E(name, rookery.KindUnavailable, fmt.Errorf("group %d does not run on this node", id))
 	}
-	position := func(c peers.Call[peers.At, peers.Position], fn func(context.Context, rookery.NodeID, *consensus.Group, peers.At) (peers.Position, error)) {
+	position := func(c peers.Call[peers.At, peers.Position],
+		fn func(context.Context, rookery.NodeID, *consensus.Group, peers.At) (peers.Position, error)) {
 		c.Serve(p, func(ctx context.Context, from rookery.NodeID, q peers.At) (peers.Position, error) {
 			group, err := running(c.Name(), q.Group)
 			if err != nil {
@@ -28,7 +29,8 @@ func (r *Replicas) serveCalls() {
 			return fn(ctx, from, group, q)
 		})
 	}
-	position(peers.ReadIndex, func(ctx context.Context, from rookery.NodeID, group *consensus.Group, _ peers.At) (a peers.Position, err error) {
+	position(peers.ReadIndex, func(ctx context.Context, from rookery.NodeID, group *consensus.Group,
+		_ peers.At) (a peers.Position, err error) {
 		if a.Index, err = group.ReadIndex(ctx); err == nil {
 			group.Prompt(from, a.Index) // it waits for it
 		}
@@ -97,7 +99,8 @@ func (l leader) node() (rookery.NodeID, error) {
 	}
 	id, ok := l.Leader()
 	if !ok || id == l.self {
-		return "", rookery.E("find leader", rookery.KindUnavailable, fmt.Errorf("group %d has no leader now: a majority of its nodes must live and reach each other; see rookery status", l.ID()))
+		return "", rookery.E("find leader", rookery.KindUnavailable,
+			fmt.Errorf("group %d has no leader now: a majority of its nodes must live and reach each other; see rookery status", l.ID()))
 	}
 	return id, nil
 }

@@ -34,7 +34,8 @@ func (r *Replicas) openLog(ctx context.Context, id rookery.GroupID) error {
 		}
 		if !rookery.Is(merr, rookery.KindUnavailable) || len(r.opts.Peers.Others()) == 0 {
 			return rookery.E("open group log", rookery.KindDamaged, fmt.Errorf(
-				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node", err, merr, r.opts.Config.DataDir))
+				"%w; it cannot be mended: %w. On another node run rookery remove for this one, then remove %s here and join as a new node",
+				err, merr, r.opts.Config.DataDir))
 		}
 		select {
 		case <-time.After(mendAgain):

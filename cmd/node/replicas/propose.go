@@ -59,7 +59,8 @@ const (
 )
 
 func newProposer(id datadir.Identity, clock func() time.Time, ended <-chan struct{}) *proposer {
-	return &proposer{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{}, numbers: map[rookery.GroupID]*state.Proposer{}}
+	return &proposer{node: id.Node, epoch: id.Epoch, clock: clock, ended: ended, groups: map[rookery.GroupID]group{},
+		numbers: map[rookery.GroupID]*state.Proposer{}}
 }
 
 // add makes the replica here the way to a group.

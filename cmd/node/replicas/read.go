@@ -64,7 +64,8 @@ func (r *Replicas) ReadCommitted(ctx context.Context, id rookery.GroupID, in rlo
 		return NotHere(id)
 	}
 	if applied, _ := group.Machine().Applied(); applied < in.To {
-		return rookery.E("read range", rookery.KindUnavailable, fmt.Errorf("group %d: entry %d is not known to be committed; this node is at %d", id, in.To, applied))
+		return rookery.E("read range", rookery.KindUnavailable,
+			fmt.Errorf("group %d: entry %d is not known to be committed; this node is at %d", id, in.To, applied))
 	}
 	lg, err := r.log.Group(id)
 	if err != nil {
@@ -76,7 +77,8 @@ func (r *Replicas) ReadCommitted(ctx context.Context, id rookery.GroupID, in rlo
 // recover pulls a group's image from a replica that is at least at an index.
 func (r *Replicas) recover(ctx context.Context, id rookery.GroupID, atLeast rookery.LogIndex) (io.ReadCloser, error) {
 	if len(r.opts.Peers.Others()) == 0 {
-		return nil, rookery.E("recover group", rookery.KindDamaged, errors.New("this node held the only copy; bring its data directory back from a backup"))
+		return nil, rookery.E("recover group", rookery.KindDamaged,
+			errors.New("this node held the only copy; bring its data directory back from a backup"))
 	}
 	errs := []error{errors.New("no other replica can give the group's state")}
 	for _, to := range r.opts.Peers.Others() {
@@ -100,7 +102,8 @@ func (r *Replicas) writeImage(q peers.At, w io.Writer) error {
 	}
 	defer image.Close()
 	if image.Index() < q.Index {
-		return rookery.E("give image", rookery.KindUnavailable, fmt.Errorf("this node is at entry %d of group %d, not yet at %d", image.Index(), q.Group, q.Index))
+		return rookery.E("give image", rookery.KindUnavailable,
+			fmt.Errorf("this node is at entry %d of group %d, not yet at %d", image.Index(), q.Group, q.Index))
 	}
 	_, err = image.WriteTo(w)
 	return err

@@ -17,7 +17,8 @@ func (g *Garbage) validate(bad report) {
 	for _, c := range []struct {
 		key, val string
 		min      time.Duration
-	}{{"garbage.repack_after", g.RepackAfter, time.Minute}, {"garbage.merge_after", g.MergeAfter, 0}, {"garbage.sweep_every", g.SweepEvery, 0}} {
+	}{{"garbage.repack_after", g.RepackAfter, time.Minute}, {"garbage.merge_after", g.MergeAfter, 0},
+		{"garbage.sweep_every", g.SweepEvery, 0}} {
 		if d, err := time.ParseDuration(c.val); err != nil || d < c.min || d > 8760*time.Hour {
 			bad(c.key, "%q is not between %v and 8760h; write it like 24h", c.val, c.min)
 		}

@@ -81,8 +81,10 @@ func TestMatch(t *testing.T) {
 // FuzzMatch holds Match against a model that is slow and plain.
 func FuzzMatch(f *testing.F) {
 	long := strings.Repeat("a%b*/", 30)
-	for _, s := range [][2]string{{"*", "a"}, {"inbox/%", "INBOX/x"}, {"i*x", "INBOX"}, {"%x", "INBOX"}, {"*%a%*", "b/a"}, {long, strings.Repeat("ab/", 30)},
-		{strings.Repeat("x", 63) + "*", strings.Repeat("x", 64)}, {strings.Repeat("x", 64) + "%y", strings.Repeat("x", 65) + "y"}, {"*" + strings.Repeat("x", 127), strings.Repeat("x", 130)}} {
+	for _, s := range [][2]string{{"*", "a"}, {"inbox/%", "INBOX/x"}, {"i*x", "INBOX"}, {"%x", "INBOX"}, {"*%a%*", "b/a"},
+		{long, strings.Repeat("ab/", 30)},
+		{strings.Repeat("x", 63) + "*", strings.Repeat("x", 64)}, {strings.Repeat("x", 64) + "%y", strings.Repeat("x", 65) + "y"},
+		{"*" + strings.Repeat("x", 127), strings.Repeat("x", 130)}} {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, name string) {

@@ -86,7 +86,8 @@ func Open(t testing.TB, o Options) *Node {
 			return n.machines[id]
 		})
 	}
-	n.Bodies = read.New(read.Options{Log: n.ReadLog, Remote: o.Remote, Body: n.body, Pack: n.pack, Store: o.Blobs, Cache: o.Cache, Logger: logger})
+	n.Bodies = read.New(read.Options{Log: n.ReadLog, Remote: o.Remote, Body: n.body, Pack: n.pack, Store: o.Blobs, Cache: o.Cache,
+		Logger: logger})
 	t.Cleanup(n.Bodies.Close)
 	n.Store = account.New(account.Options{Log: n, Machine: n.Machine, System: n.System, Keys: n.Keys, Bodies: n.Bodies,
 		Groups: func() []rookery.GroupID { return o.Groups }, Logger: logger, Clock: o.Clock, MaxCached: o.MaxCached})

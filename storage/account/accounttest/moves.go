@@ -42,5 +42,6 @@ func (n *Node) Resume(ctx context.Context, id rookery.AccountID) error {
 }
 
 func (n *Node) mover() *accountmove.Mover {
-	return accountmove.New(accountmove.Options{Log: n, Machine: n.Machine, System: n.System, ReadBody: n.Bodies.ReadAt, Node: "mover", Epoch: 1})
+	return accountmove.New(accountmove.Options{Log: n, Machine: n.Machine, System: n.System, ReadBody: n.Bodies.ReadAt,
+		Node: "mover", Epoch: 1})
 }

@@ -39,7 +39,8 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 		case root == "Error":
 			resp.StatusCode, resp.Status = http.StatusInternalServerError, "500 error in a success"
 		case want != "" && root != want:
-			return nil, fmt.Errorf("the store answered a listing with %q, want %s: does a proxy or another service answer at this address?", root, want)
+			return nil, fmt.Errorf("the store answered a listing with %q, want %s: does a proxy or another service answer at "+
+				"this address?", root, want)
 		}
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))

@@ -29,7 +29,8 @@ func (s *Store) List(ctx context.Context, prefix string, fn func(blob.Info) erro
 				return o.Err
 			}
 			if c.closes(o.Key) {
-				return final{rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the store's listing goes round in a circle, %.200q came before", o.Key))}
+				return final{rookery.E(op, rookery.KindUnavailable,
+					fmt.Errorf("the store's listing goes round in a circle, %.200q came before", o.Key))}
 			}
 			if o.Size < 0 {
 				return final{rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the store's listing gives %.200q a size of %d bytes", o.Key, o.Size))}

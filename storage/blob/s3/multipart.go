@@ -112,6 +112,7 @@ func (s *Store) abort(ctx context.Context, key, id string) {
 		return err
 	})
 	if err != nil {
-		s.logger.Warn("an upload that failed could not be aborted; the bucket's rule for incomplete uploads should remove its parts", "key", key, "error", err)
+		s.logger.Warn("an upload that failed could not be aborted; the bucket's rule for incomplete uploads should remove its parts",
+			"key", key, "error", err)
 	}
 }

@@ -126,7 +126,8 @@ func TestUploadThatFailsLeavesNoParts(t *testing.T) {
 		"the source is long": {func(func()) io.Reader { return noise(large + 1) }, nil,
 			func(err error) bool { return rookery.Is(err, rookery.KindInvalid) }},
 		"a part is refused": {func(func()) io.Reader { return noise(large) },
-			[]quirk.Fault{{Kind: quirk.BadSecret, Ops: []quirk.Op{quirk.Part}, After: 2}}, func(err error) bool { return rookery.Is(err, rookery.KindDenied) }},
+			[]quirk.Fault{{Kind: quirk.BadSecret, Ops: []quirk.Op{quirk.Part}, After: 2}},
+			func(err error) bool { return rookery.Is(err, rookery.KindDenied) }},
 		"the caller leaves": {func(cancel func()) io.Reader {
 			return io.MultiReader(noise(40<<20), callReader(cancel), noise(large-40<<20))
 		}, nil, func(err error) bool { return rookery.Is(err, rookery.KindUnavailable) }},

@@ -91,7 +91,8 @@ func (s *Store) ListVersions(ctx context.Context, prefix string, fn func(blob.Ve
 				return o.Err
 			}
 			if c.closes(o.Key + "\x00" + o.VersionID) {
-				return final{rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the store's listing goes round in a circle, %.200q came before", o.Key))}
+				return final{rookery.E(op, rookery.KindUnavailable,
+					fmt.Errorf("the store's listing goes round in a circle, %.200q came before", o.Key))}
 			}
 			if len(o.Key) <= cut || blob.CheckKey(o.Key[cut:]) != nil {
 				continue // not ours

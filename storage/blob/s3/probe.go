@@ -158,7 +158,8 @@ func (s *Store) probeMultipart(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	part, err := s.core.PutObjectPart(ctx, s.cfg.Bucket, s.name(key), id, 1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{})
+	part, err := s.core.PutObjectPart(ctx, s.cfg.Bucket, s.name(key), id, 1, bytes.NewReader(data), int64(len(data)),
+		minio.PutObjectPartOptions{})
 	if err == nil {
 		_, err = s.core.CompleteMultipartUpload(ctx, s.cfg.Bucket, s.name(key), id,
 			[]minio.CompletePart{{PartNumber: 1, ETag: part.ETag}}, minio.PutObjectOptions{})

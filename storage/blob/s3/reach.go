@@ -19,7 +19,8 @@ func Reach(ctx context.Context, endpoint, caFile string) error {
 	const op = "reach object store"
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if _, err := Open(Config{Endpoint: endpoint, Bucket: "none", Credentials: Credentials{"none", "none", ""}, CAFile: caFile}, nil); err != nil {
+	if _, err := Open(Config{Endpoint: endpoint, Bucket: "none", Credentials: Credentials{"none", "none", ""}, CAFile: caFile},
+		nil); err != nil {
 		return err
 	}
 	trusted, err := trust(caFile)

@@ -17,7 +17,8 @@ func TestUploads(t *testing.T) {
 	s := server(t)
 	var uploads blob.Uploads = s
 	begun := time.Now()
-	for _, name := range []string{s.name("b/00/2/one.pk"), s.name("b/00/2/two.pk"), s.name("b/00/2/two.pk"), s.name("other/x"), "elsewhere/b/00/2/one.pk"} {
+	for _, name := range []string{s.name("b/00/2/one.pk"), s.name("b/00/2/two.pk"), s.name("b/00/2/two.pk"), s.name("other/x"),
+		"elsewhere/b/00/2/one.pk"} {
 		id, err := s.core.NewMultipartUpload(t.Context(), s.cfg.Bucket, name, minio.PutObjectOptions{})
 		if err != nil {
 			t.Fatal(err)

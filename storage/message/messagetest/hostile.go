@@ -22,17 +22,18 @@ func Hostile(size int) map[string]io.Reader {
 		return io.MultiReader(strings.NewReader(head), strings.NewReader(strings.Repeat(s, size/len(s))))
 	}
 	return map[string]io.Reader{
-		"addresses":         repeat("To: ", "a,", size),
-		"groups":            repeat("To: ", "a:;", size),
-		"references":        repeat("References: ", "<a>", size),
-		"fields":            repeat("", "a:\r\n", size),
-		"one line":          repeat("", "a", size),
-		"parts with much":   repeat(start, part, size),
-		"empty parts":       repeat(start, "--b\r\n", size),
-		"enclosed messages": repeat("Content-Type: multipart/digest; boundary=b\r\n\r\n", "--b\r\n\r\nTo: a,b,c,d,e,f,g\r\nSubject: x\r\n\r\n", size),
-		"dashes":            repeat(start, "--\r\n", size),
-		"nested dashes":     repeat(nested, "--b\r\n", size),
-		"half delimiters":   repeat(start, "--b", size),
-		"preview":           repeat("Content-Type: text/html\r\n\r\n", "<style>", size),
+		"addresses":       repeat("To: ", "a,", size),
+		"groups":          repeat("To: ", "a:;", size),
+		"references":      repeat("References: ", "<a>", size),
+		"fields":          repeat("", "a:\r\n", size),
+		"one line":        repeat("", "a", size),
+		"parts with much": repeat(start, part, size),
+		"empty parts":     repeat(start, "--b\r\n", size),
+		"enclosed messages": repeat("Content-Type: multipart/digest; boundary=b\r\n\r\n",
+			"--b\r\n\r\nTo: a,b,c,d,e,f,g\r\nSubject: x\r\n\r\n", size),
+		"dashes":          repeat(start, "--\r\n", size),
+		"nested dashes":   repeat(nested, "--b\r\n", size),
+		"half delimiters": repeat(start, "--b", size),
+		"preview":         repeat("Content-Type: text/html\r\n\r\n", "<style>", size),
 	}
 }

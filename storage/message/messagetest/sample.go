@@ -38,7 +38,8 @@ Content-Type: text/plain; charset=utf-8
 Content-Transfer-Encoding: 8bit
 
 `))
-	words := strings.Fields("the quarterly numbers are attached please have a look before our meeting on Monday thanks and regards Alice we should talk about hiring budget rooms travel and the new release of mail")
+	words := strings.Fields("the quarterly numbers are attached please have a look before our meeting on Monday thanks and regards " +
+		"Alice we should talk about hiring budget rooms travel and the new release of mail")
 	line := 0
 	for b.Len() < size/2 {
 		w := words[rnd.IntN(len(words))]
@@ -50,7 +51,8 @@ Content-Transfer-Encoding: 8bit
 			b.WriteByte(' ')
 		}
 	}
-	b.WriteString(crlf("\n------=_Part_1234_5678\nContent-Type: application/pdf; name=numbers.pdf\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=numbers.pdf\n\n"))
+	b.WriteString(crlf("\n------=_Part_1234_5678\nContent-Type: application/pdf; name=numbers.pdf\nContent-Transfer-Encoding: " +
+		"base64\nContent-Disposition: attachment; filename=numbers.pdf\n\n"))
 	raw := make([]byte, 57)
 	for b.Len() < size-40 {
 		for i := range raw {

@@ -232,7 +232,8 @@ func (c *Checker) bodies(ctx context.Context, p mailbox.Pack, o *object, entries
 			err = c.found(p, e.Body, FaultDigest, fmt.Sprintf("the %d bytes at %d fail their SHA-256", e.Len, e.Off), needed)
 		case needed && (piece.Off != e.Off || piece.Len != e.Len):
 			c.elsewhere[e.Body] = placeOf(p.ID, e)
-			err = c.found(p, e.Body, FaultPlace, fmt.Sprintf("the pack holds it at %d+%d, the state says %d+%d", e.Off, e.Len, piece.Off, piece.Len), true)
+			err = c.found(p, e.Body, FaultPlace, fmt.Sprintf("the pack holds it at %d+%d, the state says %d+%d", e.Off, e.Len, piece.Off,
+				piece.Len), true)
 		}
 		if err != nil {
 			return nil, err

@@ -32,7 +32,8 @@ type Progress struct {
 // there should be, one by one. It tells progress after each pack. Packs that the
 // store does not give now are counted and passed over; a store that fails three
 // times in a row ends the check with its error.
-func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick func(mailbox.Pack) bool, progress func(Progress) error) error {
+func (c *Checker) Run(ctx context.Context, after command.PackID, all bool, pick func(mailbox.Pack) bool,
+	progress func(Progress) error) error {
 	s := Progress{Pack: after}
 	var err error
 	if s.Of, err = c.count(after); err != nil {

@@ -136,7 +136,8 @@ func (s *blocks) get(ctx context.Context, t target, i int64, need int, rest int6
 			return c.data, nil
 		}
 		if c.err == nil {
-			return nil, rookery.E("read body", rookery.KindDamaged, fmt.Errorf("block %d of %s has %d bytes, fewer than %d", i, t.key, len(c.data), need))
+			return nil, rookery.E("read body", rookery.KindDamaged,
+				fmt.Errorf("block %d of %s has %d bytes, fewer than %d", i, t.key, len(c.data), need))
 		}
 		if c.wants || try > 0 || ctx.Err() != nil {
 			return nil, c.err

@@ -132,7 +132,8 @@ func (b *Bodies) readPacks(ctx context.Context, group rookery.GroupID, pieces []
 }
 
 // eachPiece calls read for the parts of p that lie in one piece each.
-func (b *Bodies) eachPiece(pieces []mailbox.PackPiece, p []byte, off int64, read func(q mailbox.PackPiece, p []byte, off int64) error) error {
+func (b *Bodies) eachPiece(pieces []mailbox.PackPiece, p []byte, off int64,
+	read func(q mailbox.PackPiece, p []byte, off int64) error) error {
 	if b.o.Store == nil {
 		return rookery.E("read body", rookery.KindUnavailable, errors.New("no object store is set up"))
 	}

@@ -128,7 +128,8 @@ func (s source) now() (mailbox.Body, error) {
 func (s source) Copied(off int64, n int, err error) {
 	if err != nil {
 		s.b.faults.lost.Add(1)
-		s.b.o.Logger.Error("a body is damaged wherever it lies; see rookery storage check", "group", s.group, "body", s.x.ID, "offset", off, "error", err)
+		s.b.o.Logger.Error("a body is damaged wherever it lies; see rookery storage check", "group", s.group, "body", s.x.ID,
+			"offset", off, "error", err)
 		return
 	}
 	s.b.faults.healed.Add(1)
