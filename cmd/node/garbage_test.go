@@ -104,6 +104,10 @@ func TestSweepThroughANode(t *testing.T) {
 		func(adminapi.SweepEvent) error { return nil }); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("%v", err)
 	}
+	if st, err := c.client().Status(t.Context()); err != nil ||
+		!strings.Contains(strings.Join(st.Problems, "\n"), "also used by cluster another") {
+		t.Errorf("%q, %v", st.Problems, err)
+	}
 }
 
 // The scheduled sweep does it by itself, once it is due.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func devVerb(s *shell) *cobra.Command {
 	base := f.Int("port-base", 0, "pack all ports of node k from this number plus 100(k-1) upwards (default: 2525, 2587, 2465, "+
 		"2143, 2993, 2110, 2995, each further node 10000 higher, and 2389)")
 	settings := f.String("settings", "", "file with settings other than dev's own, for the first start")
-	level := f.String("log-level", "warn", "debug, info, warn or error")
+	level := f.String("log-level", "error", "debug, info, warn or error: what the nodes say; at warn Raft is heard at every start")
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		d, err := newDev(s, *data, *base, *nodes, *settings, *level)
 		if err != nil {
@@ -353,6 +354,21 @@ func (d *dev) writeFacts() error {
 	return d.writeJSON("dev.json", d.facts())
 }
 
+// called is how the user can call this program again.
+func called() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "rookery"
+	}
+	if strings.Contains(self, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/rookery"
+	}
+	if found, err := exec.LookPath("rookery"); err == nil && found == self {
+		return "rookery"
+	}
+	return self
+}
+
 func (d *dev) table(f devFacts) error {
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "Rookery serves %s from %s\n\n", devDomain, d.dir)
@@ -374,7 +390,7 @@ func (d *dev) table(f devFacts) error {
 	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - "+
 		"smtp://%s\n", f.Users[1].Login, u.Login, f.Nodes[0].SMTP)
 	if last > 0 {
-		fmt.Fprintf(d.out, "  rookery dev kill %s -data %s\n", f.Nodes[0].Name, d.dir)
+		fmt.Fprintf(d.out, "  %s dev kill %s -data %s\n", called(), f.Nodes[0].Name, d.dir)
 	}
 	fmt.Fprintf(d.out, "  curl --cacert %s --user %s:%s pop3s://localhost:%d/2\n\n", f.CA, u.Login, u.Password, d.ports[last].pop3s)
 	_, err := fmt.Fprintln(d.out, "Ctrl-C stops it; the next start keeps the mail.")

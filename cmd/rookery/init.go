@@ -33,7 +33,7 @@ A sample of the settings is printed by rookery config sample.`
 // initFlags are what init is called with.
 type initFlags struct {
 	config, settings, kit                                *string
-	domain, directory, directoryCA, bindDN, bindPassword *string
+	domain, postmaster, directory, directoryCA, bindDN, bindPassword *string
 	base, profile                                        *string
 	store, storeCA, bucket, region, accessKey, secretKey *string
 }
@@ -44,6 +44,7 @@ func newInitFlags(f *pflag.FlagSet) initFlags {
 		settings:     f.String("settings", "", "path of the settings (- is standard input)"),
 		kit:          f.String("kit", "rookery-recovery-kit.json", "where to write the recovery kit"),
 		domain:       f.String("domain", "", "mail domains, with commas between"),
+		postmaster:   f.String("postmaster", "", "address that gets the mail for postmaster in every domain"),
 		directory:    f.String("directory", "", "URLs of the directory's servers, with commas between"),
 		directoryCA:  f.String("directory-ca", "", "PEM file, on every node, with the authority of their certificates"),
 		bindDN:       f.String("bind-dn", "", "account that the directory is searched with"),
@@ -74,6 +75,9 @@ func (i *initFlags) founding(data string) (*founding, error) {
 	}
 	if *i.domain != "" {
 		set.Domains = list(*i.domain)
+	}
+	if *i.postmaster != "" {
+		set.Postmaster = *i.postmaster
 	}
 	if *i.store != "" {
 		if setStore(&set.Store, *i.store); set.Store.Kind == "dir" && !filepath.IsAbs(set.Store.Path) {

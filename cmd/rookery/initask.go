@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +59,9 @@ func (f *founding) complete(ctx context.Context) error {
 		return nil
 	case f.term == nil:
 		return usagef("there is no terminal to ask at; give %s, or -settings FILE", strings.Join(missing, "; "))
+	}
+	if f.set.Postmaster == "" && !f.whole {
+		steps = append(steps, f.postmaster())
 	}
 	f.term.say("What is asked for is tried at once. Ctrl-C ends; nothing is made before the end.")
 	for _, s := range steps {
@@ -155,11 +160,12 @@ func (f *founding) servers() step {
 		},
 		ask: func(ctx context.Context) error {
 			return f.change(func(d *settings.Directory) error {
-				if directories.Untrusted(failed) {
-					return f.into(ctx, &d.CAFile, "PEM file with the authority of the certificate, at this path on every node", "")
+				if again, err := f.authority(ctx, &d.CAFile, failed); !again || err != nil {
+					return err
 				}
 				text := strings.Join(d.URLs, ",")
-				err := f.into(ctx, &text, "Directory servers, like ldaps://ldap.example.com, the preferred one first", "")
+				err := f.into(ctx, &text, "Directory servers, like ldaps://ldap.example.com (ldap:// is used with STARTTLS), "+
+					"the preferred one first", "")
 				d.URLs = list(text)
 				d.StartTLS = slices.ContainsFunc(d.URLs, plainRemote) // never a password in the clear
 				return err
@@ -177,6 +183,43 @@ func (f *founding) servers() step {
 				return "it answers", nil
 			}
 			return "it answers, and looks like profile " + g.Profile, nil
+		},
+	}
+}
+
+// authority asks for the file with the authority of a server's certificate,
+// where the certificate is not trusted or the file that was named is no good.
+// again says that the address is to be asked for, too: nobody is held to a file.
+func (f *founding) authority(ctx context.Context, file *string, failed error) (again bool, err error) {
+	bad := false
+	if *file != "" {
+		pem, err := os.ReadFile(*file)
+		bad = err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem)
+	}
+	if !bad && !directories.Untrusted(failed) {
+		return true, nil
+	}
+	*file = ""
+	err = f.into(ctx, file, "PEM file with the authority of the certificate, at this path on every node (empty: another server)", "")
+	return *file == "", err
+}
+
+func (f *founding) postmaster() step {
+	return step{
+		missing: func() string { return unless(f.set.Postmaster != "", "-postmaster (postmaster)") },
+		ask: func(ctx context.Context) error {
+			return f.into(ctx, &f.set.Postmaster, "Address that gets the mail for postmaster (empty: as the directory has it)", "")
+		},
+		test: func(context.Context) (string, error) {
+			if f.set.Postmaster == "" {
+				return "", nil
+			}
+			a, err := rookery.ParseAddress(f.set.Postmaster)
+			if err != nil {
+				return "", fmt.Errorf("%w; write it like admin@example.com", err)
+			}
+			f.set.Postmaster = a.String()
+			return "", nil
 		},
 	}
 }
@@ -260,8 +303,10 @@ func (f *founding) store() step {
 				"-store (store.endpoint, or store.path)")
 		},
 		ask: func(ctx context.Context) error {
-			if s.Kind == "s3" && directories.Untrusted(failed) {
-				return f.into(ctx, &s.CAFile, "PEM file with the authority of the certificate, at this path on every node", "")
+			if s.Kind == "s3" {
+				if again, err := f.authority(ctx, &s.CAFile, failed); !again || err != nil {
+					return err
+				}
 			}
 			text := s.Endpoint + s.Path
 			err := f.into(ctx, &text, "Object store: URL of an S3 service, or the path of a directory that all nodes share", "")

@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/inforce"
+	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
 )
 
@@ -66,6 +67,9 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 		if check.Err != nil {
 			return check.Err
 		}
+	}
+	if err := objects.Unowned(ctx, &found.set.Store, cfg.DataDir); err != nil {
+		return err
 	}
 	if err := beginCluster(ctx, cfg, found.set, logger); err != nil {
 		return err

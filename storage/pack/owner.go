@@ -27,17 +27,27 @@ func Claim(ctx context.Context, s blob.Store, cluster string) error {
 	return s.Put(ctx, key, strings.NewReader(text), int64(len(text)), blob.PutOptions{})
 }
 
-// alone refuses with KindConflict where the store is not claimed by this
-// cluster and by no other.
-func alone(ctx context.Context, s blob.Store, cluster string) error {
-	var all []string
-	if err := s.List(ctx, owners, func(i blob.Info) error {
+// Owners are the clusters that keep their packs in the store, at most 11 of
+// them, by their ids.
+func Owners(ctx context.Context, s blob.Store) (all []string, err error) {
+	err = s.List(ctx, owners, func(i blob.Info) error {
 		all = append(all, strings.TrimPrefix(i.Key, owners))
 		if len(all) > 10 {
 			return io.EOF
 		}
 		return nil
-	}); err != nil && err != io.EOF {
+	})
+	if err == io.EOF {
+		err = nil
+	}
+	return all, err
+}
+
+// alone refuses with KindConflict where the store is not claimed by this
+// cluster and by no other.
+func alone(ctx context.Context, s blob.Store, cluster string) error {
+	all, err := Owners(ctx, s)
+	if err != nil {
 		return err
 	}
 	mine := strings.ToLower(cluster)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,7 +119,10 @@ func TestInitAsks(t *testing.T) {
 	refused("not a mail domain", o.answer("Mail domains", "example.test"))
 	o.answer("Directory servers", "ldaps://"+away)
 	refused("refused", o.answer("Directory servers", s.LDAPS))
-	refused("certificate", o.answer("PEM file with the authority", s.CA))
+	refused("certificate", o.answer("PEM file with the authority", "/mistyped.pem"))
+	refused("/mistyped.pem", o.answer("PEM file with the authority", s.CA))
+	refused("certificate", o.answer("PEM file with the authority", "")) // another server
+	o.answer("Directory servers", "")                                   // or the same
 	refused("certificate", o.answer("PEM file with the authority", s.LDAPCA))
 	o.answer("DN of the account", "cn=mail,ou=services,dc=example,dc=test")
 	o.answer("Its password", "wrong-horse")
@@ -144,6 +148,8 @@ func TestInitAsks(t *testing.T) {
 	o.answer("Access key", "")
 	o.answer("Secret key", "secretsecret")
 	o.answer("Region", "")
+	o.answer("Address that gets the mail for postmaster", "nobody at home")
+	refused("write it like", o.answer("Address that gets the mail for postmaster", "frank@example.test"))
 	o.until("The cluster has begun")
 	all := o.end()
 	if err := cmd.Wait(); err != nil {
@@ -228,6 +234,12 @@ func TestInitWithoutTerminal(t *testing.T) {
 	}
 	if strings.Contains(out, "-bind-dn") {
 		t.Errorf("what was given is asked for: %s", out)
+	}
+	wrong := slices.Clone(args)
+	wrong[slices.Index(wrong, "-bind-password-file")+1] = secret("wrong", "not-the-password")
+	out, code = run(append(wrong, "-base", "dc=example,dc=test", "-secret-key-file", secret("s3", "secretsecret"))...)
+	if code == 0 || !strings.Contains(out, "Invalid Credentials") || strings.Contains(out, "no server answers") {
+		t.Errorf("a wrong password of the account: exit code %d: %s", code, out)
 	}
 	out, code = run(append(args, "-base", "dc=example,dc=test", "-secret-key-file", secret("s3", "not-the-secret"))...)
 	if code == 0 || !strings.Contains(out, "SignatureDoesNotMatch") {

@@ -118,8 +118,9 @@ func checkDirectory(ctx context.Context, name string, s *settings.Cluster, dial 
 		}
 	}
 	if len(up) == 0 {
-		c.Result = "no server answers"
-		c.Err = rookery.E("try directory "+name, rookery.KindUnavailable, fmt.Errorf("no server answers: %s", strings.Join(down, "; ")))
+		c.Result = "no server can be used"
+		c.Err = rookery.E("try directory "+name, rookery.KindUnavailable,
+			fmt.Errorf("no server can be used: %s", strings.Join(down, "; ")))
 		return c
 	}
 	c.Result = fmt.Sprintf("%s answers, profile %s", strings.Join(up, ", "), d.Profile())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,8 +67,9 @@ type Service struct {
 	cache     *read.Cache
 	packers   sync.Map // of *packing by rookery.GroupID
 	garbage   atomic.Pointer[settings.Garbage]
-	budget    *pack.Budget // of rewriting
-	totals    sync.Map     // of summed by rookery.GroupID
+	rivals    atomic.Pointer[[]string] // other clusters that claim the store
+	budget    *pack.Budget             // of rewriting
+	totals    sync.Map                 // of summed by rookery.GroupID
 	strangers *replicas.Question[[]command.PackID, []command.PackID]
 	holds     *replicas.Question[peers.Nothing, []mailbox.Hold]
 }
@@ -114,7 +116,13 @@ func (s *Service) Close() error {
 
 // Tried says what the trial of the store has shown, and as a problem why it
 // cannot be used.
-func (s *Service) Tried(problem func(string, ...any)) string { return s.tried.Says(problem) }
+func (s *Service) Tried(problem func(string, ...any)) string {
+	if others := s.rivals.Load(); others != nil && len(*others) > 0 {
+		problem("the object store is also used by cluster %s, and neither can tell which packs are its own: nothing is swept. Give one "+
+			"of them another place; where that cluster is gone for good, delete the object c/%s", strings.Join(*others, ", "), (*others)[0])
+	}
+	return s.tried.Says(problem)
+}
 
 // Place is the mark of the store's directory, empty until it was tried.
 func (s *Service) Place() string { return s.tried.Place() }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"rookery"
@@ -39,6 +41,7 @@ func (s *Service) SweepOrphans(ctx context.Context, act bool, found func(pack.Or
 	if err := pack.Claim(ctx, s.Store, cluster); err != nil {
 		return pack.Swept{}, err
 	}
+	s.lookForRivals(ctx)
 	if err := s.o.Replicas.Barrier(ctx, rookery.SystemGroup); err != nil { // so that no group is taken for foreign
 		return pack.Swept{}, err
 	}
@@ -122,6 +125,9 @@ func (s *Service) sweepRegularly(ctx context.Context) error {
 				wait = min(2*wait, dueEvery)
 			}
 		}
+		if claimed {
+			s.lookForRivals(ctx)
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -131,6 +137,18 @@ func (s *Service) sweepRegularly(ctx context.Context) error {
 			s.SweepIfDue(ctx)
 		}
 	}
+}
+
+// lookForRivals notes which other clusters claim the store; what it cannot read
+// changes nothing.
+func (s *Service) lookForRivals(ctx context.Context) {
+	others, err := pack.Owners(ctx, s.Store)
+	if err != nil {
+		return
+	}
+	mine := strings.ToLower(s.o.Peers.Certificate().Cluster)
+	others = slices.DeleteFunc(others, func(c string) bool { return c == mine })
+	s.rivals.Store(&others)
 }
 
 // SweepIfDue runs the scheduled sweep where the last one is long enough ago.

@@ -14,6 +14,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/blob/s3"
+	"rookery/storage/pack"
 )
 
 // Reach tries the address and TLS of an S3 service.
@@ -43,6 +44,29 @@ func Try(ctx context.Context, s *settings.Store, data string) (found string, err
 		found += "; note: " + strings.Join(able.Notes, "; ")
 	}
 	return found, nil
+}
+
+// Unowned refuses with KindConflict a store in which another cluster keeps its
+// packs: for a cluster that is about to begin. None could tell which are its own.
+func Unowned(ctx context.Context, s *settings.Store, data string) error {
+	const op = "begin cluster"
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if s.Kind == "dir" {
+		defer RemoveMade(Path(s, data))()
+	}
+	store, err := OpenStore(s, data, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer Close(store)
+	clusters, err := pack.Owners(ctx, store)
+	if err == nil && len(clusters) > 0 {
+		err = rookery.E(op, rookery.KindConflict, fmt.Errorf(
+			"cluster %s keeps its packs in this place: name another bucket or directory; where that cluster is gone for good and nobody "+
+				"needs its mail, delete the object c/%s in it first", strings.Join(clusters, ", "), clusters[0]))
+	}
+	return err
 }
 
 // tryPath leaves no directory behind that was not there.
