@@ -84,7 +84,7 @@ func slapdFrozen(t *testing.T, s *slapd) {
 	s.signal(syscall.SIGSTOP)
 	defer s.signal(syscall.SIGCONT)
 	var wg sync.WaitGroup
-	var slow, wrong atomic.Int32
+	var slow atomic.Int32
 	for i := range 40 {
 		wg.Go(func() {
 			start := time.Now()
@@ -98,7 +98,7 @@ func slapdFrozen(t *testing.T, s *slapd) {
 				_, err = d.Recipient(t.Context(), address(t, "alice@example.test"))
 			}
 			if !rookery.Is(err, rookery.KindUnavailable) {
-				wrong.Add(1)
+				t.Errorf("call %d: %v", i, err)
 			}
 			if time.Since(start) > time.Minute {
 				slow.Add(1)
@@ -106,8 +106,8 @@ func slapdFrozen(t *testing.T, s *slapd) {
 		})
 	}
 	wg.Wait()
-	if slow.Load() > 0 || wrong.Load() > 0 {
-		t.Errorf("%d calls took too long, %d were not unavailable", slow.Load(), wrong.Load())
+	if slow.Load() > 0 {
+		t.Errorf("%d calls took too long", slow.Load())
 	}
 	if took := fastest(5, func() {
 		if _, err := d.Authenticate(t.Context(), "alice", "secret"); !rookery.Is(err, rookery.KindUnavailable) {

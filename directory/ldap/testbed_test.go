@@ -69,6 +69,18 @@ func (s *slapd) script(args ...string) (string, error) {
 
 func (s *slapd) signal(sig syscall.Signal) {
 	s.t.Helper()
+	pid := s.pid()
+	if err := syscall.Kill(pid, sig); err != nil {
+		s.t.Fatal(err)
+	}
+	// A thread that runs on another core goes on until the signal reaches it.
+	if sig == syscall.SIGSTOP {
+		eventually(s.t, "every thread of slapd stands still", func() bool { return stopped(pid) })
+	}
+}
+
+func (s *slapd) pid() int {
+	s.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.dir, "slapd.pid"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -77,9 +89,20 @@ func (s *slapd) signal(sig syscall.Signal) {
 	if err != nil || pid <= 1 {
 		s.t.Fatalf("pid %q", raw)
 	}
-	if err := syscall.Kill(pid, sig); err != nil {
-		s.t.Fatal(err)
+	return pid
+}
+
+// stopped reports that all threads of a process are stopped (proc(5)).
+func stopped(pid int) bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range tasks {
+		b, _ := os.ReadFile(path)
+		_, rest, ok := strings.Cut(string(b), ") ")
+		if !ok || rest[0] != 'T' {
+			return false
+		}
 	}
+	return err == nil && len(tasks) > 0
 }
 
 func (s *slapd) url() string    { return fmt.Sprintf("ldap://127.0.0.1:%d", s.port) }
