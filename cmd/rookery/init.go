@@ -32,10 +32,10 @@ A sample of the settings is printed by rookery config sample.`
 
 // initFlags are what init is called with.
 type initFlags struct {
-	config, settings, kit                                *string
+	config, settings, kit                                            *string
 	domain, postmaster, directory, directoryCA, bindDN, bindPassword *string
-	base, profile                                        *string
-	store, storeCA, bucket, region, accessKey, secretKey *string
+	base, profile                                                    *string
+	store, storeCA, bucket, region, accessKey, secretKey             *string
 }
 
 func newInitFlags(f *pflag.FlagSet) initFlags {
