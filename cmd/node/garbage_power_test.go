@@ -115,8 +115,24 @@ func (n *Node) onlyLive(ctx context.Context) error {
 	}
 }
 
-// storeIsExact sweeps, then wants each pack that a group knows and no other.
+// storeIsExact waits until a sweep leaves each pack that a group knows and no
+// other. Small packs are merged meanwhile: a new one lies there for a moment
+// before its group knows it.
 func (n *Node) storeIsExact(ctx context.Context) error {
+	for {
+		err := n.sweptIsExact(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (n *Node) sweptIsExact(ctx context.Context) error {
 	if _, err := n.objects.SweepOrphans(ctx, true, func(pack.Orphan) error { return nil }, func(pack.Swept) error { return nil }); err != nil {
 		return err
 	}
