@@ -13,6 +13,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 const accountLong = `Accounts are spread over the mail groups when they are made, and stay there until
@@ -26,20 +27,20 @@ out of service is given up after 20 seconds, and the account serves as before.
 An account is named by an address, also one that its owner was last known with and
 the directory has no more, or by its id as rookery account list gives it.`
 
-func accountVerb(s *shell) *cobra.Command {
+func accountVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "account", Short: "list and show accounts, move them between mail groups, link or erase them", Long: accountLong,
 		Example: "  rookery account show alice@example.com\n  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
 	}
-	a := s.ask(v.PersistentFlags())
-	return family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a),
+	a := s.Ask(v.PersistentFlags())
+	return cli.Family(v, accountListVerb(a), accountShowVerb(a), accountMoveVerb(a), accountAbandonVerb(a), accountSpreadVerb(a),
 		accountLinkVerb(a),
 		recoverableVerb(a), accountEraseVerb(a))
 }
 
-func accountListVerb(a *asking) *cobra.Command {
+func accountListVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
-		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: exits(),
+		Use: "list", Short: "list accounts", Args: cobra.ExactArgs(0), Annotations: cli.Exits(),
 		Long: "Lists accounts with the primary address, login and distinguished name that their\ndirectory entry was last seen " +
 			"with (also when it is gone), their group, what they\nuse of their quota where this node knows, and the last sign-in, to the hour.",
 		Example: "  rookery account list -group 2",
@@ -49,13 +50,13 @@ func accountListVerb(a *asking) *cobra.Command {
 	return v
 }
 
-func accountMoveVerb(a *asking) *cobra.Command {
+func accountMoveVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "move ADDRESS", Short: "move an account to another mail group", Args: cobra.ExactArgs(1),
 		Long: "Begins to move an account to a group and waits until it is there; -no-wait leaves\nit to the cluster, and rookery " +
 			"status shows how far it is.",
 		Example: "  rookery account move alice@example.com -to 7 -data /var/lib/rookery",
-		Annotations: exits("3 there is no such account or group", "4 it is there already, moves elsewhere, or the move was given up",
+		Annotations: cli.Exits("3 there is no such account or group", "4 it is there already, moves elsewhere, or the move was given up",
 			"5 the time is over (the move goes on), or rookery upgrade finalize is due"),
 	}
 	f := v.Flags()
@@ -64,43 +65,44 @@ func accountMoveVerb(a *asking) *cobra.Command {
 	timeout := f.Duration("timeout", 24*time.Hour, "how long to wait")
 	v.RunE = func(c *cobra.Command, args []string) error {
 		if *to == 0 {
-			return usagef("move needs the group to move to: -to N")
+			return cli.Usagef("move needs the group to move to: -to N")
 		}
 		return accountMove(c.Context(), a, args[0], rookery.GroupID(*to), *timeout, !*noWait)
 	}
 	return v
 }
 
-func accountAbandonVerb(a *asking) *cobra.Command {
+func accountAbandonVerb(a *cli.Asking) *cobra.Command {
 	return &cobra.Command{
 		Use: "abandon ADDRESS", Short: "give a move up, unless it is decided already", Args: cobra.ExactArgs(1),
-		Example: "  rookery account abandon alice@example.com", Annotations: exits("3 there is no such account or move", "4 the move is decided"),
+		Example:     "  rookery account abandon alice@example.com",
+		Annotations: cli.Exits("3 there is no such account or move", "4 the move is decided"),
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := a.admin().AbandonMove(c.Context(), args[0])
+			m, err := a.Admin().AbandonMove(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.print(m)
+			if a.JSON {
+				return a.Print(m)
 			}
-			_, err = fmt.Fprintf(a.out, "%s stays in group %d\n", args[0], m.From)
+			_, err = fmt.Fprintf(a.Out, "%s stays in group %d\n", args[0], m.From)
 			return err
 		},
 	}
 }
 
-func accountList(ctx context.Context, c *asking, group rookery.GroupID) error {
-	all, err := c.admin().Accounts(ctx, group)
+func accountList(ctx context.Context, c *cli.Asking, group rookery.GroupID) error {
+	all, err := c.Admin().Accounts(ctx, group)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if c.JSON {
 		if all == nil {
 			all = []adminapi.AccountStatus{}
 		}
-		return c.print(all)
+		return c.Print(all)
 	}
-	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ADDRESS\tLOGIN\tACCOUNT\tGROUP\tMESSAGES\tUSED\tQUOTA\tLAST SIGN-IN\tDIRECTORY ENTRY")
 	for _, a := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(a.Address, "?"), cmp.Or(a.Login, "?"), a.Account, a.Group,
@@ -116,40 +118,40 @@ type moved struct {
 	Done    bool            `json:"done"`
 }
 
-func accountMove(ctx context.Context, c *asking, who string, to rookery.GroupID, timeout time.Duration, wait bool) error {
-	m, err := c.admin().MoveAccount(ctx, who, to)
+func accountMove(ctx context.Context, c *cli.Asking, who string, to rookery.GroupID, timeout time.Duration, wait bool) error {
+	m, err := c.Admin().MoveAccount(ctx, who, to)
 	if err != nil {
 		return err
 	}
 	if !wait {
-		if c.json {
-			return c.print(moved{m.Account, m.From, false})
+		if c.JSON {
+			return c.Print(moved{m.Account, m.From, false})
 		}
-		_, err = fmt.Fprintf(c.out, "%s moves to group %d; how far it is shows in rookery status\n", who, to)
+		_, err = fmt.Fprintf(c.Out, "%s moves to group %d; how far it is shows in rookery status\n", who, to)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := awaitMove(ctx, c, m.Account, to, c.progress()); err != nil {
+	if err := awaitMove(ctx, c, m.Account, to, c.Progress()); err != nil {
 		return err
 	}
-	if c.json {
-		return c.print(moved{m.Account, to, true})
+	if c.JSON {
+		return c.Print(moved{m.Account, to, true})
 	}
-	_, err = fmt.Fprintf(c.out, "%s is in group %d\n", who, to)
+	_, err = fmt.Fprintf(c.Out, "%s is in group %d\n", who, to)
 	return err
 }
 
 // awaitMove waits until an account is in a group, and tells each change.
-func awaitMove(ctx context.Context, c *asking, id string, to rookery.GroupID, progress io.Writer) error {
+func awaitMove(ctx context.Context, c *cli.Asking, id string, to rookery.GroupID, progress io.Writer) error {
 	var told string
 	reason := "see the log of the node that leads its group"
 	for {
-		st, err := c.admin().Status(ctx)
+		st, err := c.Admin().Status(ctx)
 		if err == nil {
 			m, under := findMove(st, id)
 			if !under {
-				a, err := c.admin().Account(ctx, id)
+				a, err := c.Admin().Account(ctx, id)
 				if err == nil && a.Group == to {
 					return nil
 				}

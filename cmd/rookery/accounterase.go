@@ -14,6 +14,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 const accountEraseLong = `Erases accounts, named by an address or an id, so that nothing of them can be read
@@ -23,11 +24,11 @@ accounts under it and destroys the older ones on every node. Name many at once:
 they cost one rotation. It asks first, unless -yes. It waits and tells how far it
 is; the erasure goes on without this command, and calling it again is right.`
 
-func accountEraseVerb(a *asking) *cobra.Command {
+func accountEraseVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "erase ACCOUNT...", Short: "erase accounts, so that nothing of them can be read any more", Long: accountEraseLong,
 		Example:     "  rookery account erase old.user@example.com -data /var/lib/rookery",
-		Annotations: exits("3 there is no such account", "5 it is not done within -timeout: every node must answer; it goes on"),
+		Annotations: cli.Exits("3 there is no such account", "5 it is not done within -timeout: every node must answer; it goes on"),
 	}
 	f := v.Flags()
 	from := f.String("from", "", "file with more accounts to erase, one a line (- is standard input)")
@@ -42,9 +43,9 @@ func accountEraseVerb(a *asking) *cobra.Command {
 			who = append(who, more...)
 		}
 		if len(who) == 0 {
-			return usagef("erase needs the address or id of an account")
+			return cli.Usagef("erase needs the address or id of an account")
 		}
-		if err := confirm(c.Context(), *yes, eraseWarning(who), "erase"); err != nil {
+		if err := cli.Confirm(c.Context(), *yes, eraseWarning(who), "erase"); err != nil {
 			return err
 		}
 		return accountErase(c.Context(), a, who, *timeout)
@@ -52,8 +53,8 @@ func accountEraseVerb(a *asking) *cobra.Command {
 	return v
 }
 
-func accountErase(ctx context.Context, a *asking, who []string, timeout time.Duration) error {
-	c := a.admin().Patient(keyPatience)
+func accountErase(ctx context.Context, a *cli.Asking, who []string, timeout time.Duration) error {
+	c := a.Admin().Patient(keyPatience)
 	ids, err := c.Erase(ctx, who)
 	if err != nil {
 		return err
@@ -62,18 +63,18 @@ func accountErase(ctx context.Context, a *asking, who []string, timeout time.Dur
 	if done {
 		waiting, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		if err := awaitErased(waiting, c, ids, a.progress()); err != nil {
+		if err := awaitErased(waiting, c, ids, a.Progress()); err != nil {
 			return err
 		}
 	}
-	if a.json {
-		return a.line(map[string]any{"accounts": ids, "done": done})
+	if a.JSON {
+		return a.Line(map[string]any{"accounts": ids, "done": done})
 	}
 	if !done {
-		_, err = fmt.Fprintf(a.out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
+		_, err = fmt.Fprintf(a.Out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, "+
+	_, err = fmt.Fprintf(a.Out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, "+
 		"and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"rookery/cmd/rookery/cli"
 )
 
 const accountLinkLong = `Binds the entry that a directory has for an address (or a login) to an account that
@@ -20,26 +22,26 @@ It is refused where the entry has an account with mail. One that is empty goes t
 the account's former entry. A session that is signed in stays where it is until it
 ends.`
 
-func accountLinkVerb(a *asking) *cobra.Command {
+func accountLinkVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "link ADDRESS", Short: "give an account to another directory entry", Args: cobra.ExactArgs(1), Long: accountLinkLong,
 		Example: "  rookery account link alice@example.com\n" +
 			"  rookery account link alice.smith@example.com -to alice@example.com",
-		Annotations: exits("3 there is no such entry or account",
+		Annotations: cli.Exits("3 there is no such entry or account",
 			"4 the entry has an account with mail, or more than one account had the address"),
 	}
 	to := v.Flags().String("to", "", "the account: its id, or an address of its last owner")
 	v.RunE = func(c *cobra.Command, args []string) error {
-		l, err := a.admin().LinkAccount(c.Context(), args[0], *to)
+		l, err := a.Admin().LinkAccount(c.Context(), args[0], *to)
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.print(l)
+		if a.JSON {
+			return a.Print(l)
 		}
-		_, err = fmt.Fprintf(a.out, "%s has account %s, which was of entry %s\n", args[0], l.Account, l.Former)
+		_, err = fmt.Fprintf(a.Out, "%s has account %s, which was of entry %s\n", args[0], l.Account, l.Former)
 		if err == nil && l.Left != "" {
-			_, err = fmt.Fprintf(a.out, "the empty account %s went to that entry\n", l.Left)
+			_, err = fmt.Fprintf(a.Out, "the empty account %s went to that entry\n", l.Left)
 		}
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 const accountShowLong = `Shows one account: the addresses and the login that its directory entry has or was
@@ -17,26 +18,26 @@ group, and the directory entry, by its distinguished name and by the id under wh
 the account stays the same when the entry is renamed or moved. Also for an entry
 that is gone: what it was last called is kept until the account is erased.`
 
-func accountShowVerb(a *asking) *cobra.Command {
+func accountShowVerb(a *cli.Asking) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ADDRESS", Short: "show one account", Args: cobra.ExactArgs(1), Long: accountShowLong,
 		Example:     "  rookery account show alice@example.com\n  rookery account show alice@example.com -json | jq -r .dn",
-		Annotations: exits("3 there is no such account", "4 more than one account had the address: name one by its id"),
+		Annotations: cli.Exits("3 there is no such account", "4 more than one account had the address: name one by its id"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.admin().Account(c.Context(), args[0])
+			d, err := a.Admin().Account(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.print(d)
+			if a.JSON {
+				return a.Print(d)
 			}
 			return accountShow(a, &d)
 		},
 	}
 }
 
-func accountShow(a *asking, d *adminapi.AccountDetails) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+func accountShow(a *cli.Asking, d *adminapi.AccountDetails) error {
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	row := func(what, is string) { fmt.Fprintf(w, "%s\t%s\n", what, is) }
 	row("address", cmp.Or(d.Address, "none known"))
 	if len(d.Addresses) > 1 {
@@ -95,7 +96,7 @@ func saySignIn(s *adminapi.SignIn) string {
 	if s == nil {
 		return "-"
 	}
-	return stamp(s.Time) + " " + s.Protocol
+	return cli.Stamp(s.Time) + " " + s.Protocol
 }
 
 // sayBytes is a size as people read it.

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 // spreadAtOnce is how many accounts a spread has under way.
@@ -56,26 +57,26 @@ func plan(groups []rookery.GroupID, accounts []adminapi.AccountStatus) (moves []
 	}
 }
 
-func accountSpreadVerb(a *asking) *cobra.Command {
+func accountSpreadVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "spread", Short: "even out the numbers of accounts of the groups", Args: cobra.ExactArgs(0),
 		Long: `Moves accounts from the groups with the most to those with the fewest until the
 numbers differ by one at most: after rookery group add, say. It waits; when it is
 interrupted the moves it began go on, and it may be called again.`,
 		Example:     "  rookery account spread -timeout 1h -data /var/lib/rookery",
-		Annotations: exits("4 a move was given up", "5 the time is over (moves that began go on), or rookery upgrade finalize is due"),
+		Annotations: cli.Exits("4 a move was given up", "5 the time is over (moves that began go on), or rookery upgrade finalize is due"),
 	}
 	timeout := v.Flags().Duration("timeout", 24*time.Hour, "how long to wait")
 	v.RunE = func(c *cobra.Command, _ []string) error { return accountSpread(c.Context(), a, *timeout) }
 	return v
 }
 
-func accountSpread(ctx context.Context, c *asking, timeout time.Duration) error {
-	st, err := c.admin().Status(ctx)
+func accountSpread(ctx context.Context, c *cli.Asking, timeout time.Duration) error {
+	st, err := c.Admin().Status(ctx)
 	if err != nil {
 		return err
 	}
-	accounts, err := c.admin().Accounts(ctx, 0)
+	accounts, err := c.Admin().Accounts(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -88,27 +89,27 @@ func accountSpread(ctx context.Context, c *asking, timeout time.Duration) error 
 	moves := plan(groups, accounts)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	fmt.Fprintf(c.progress(), "%d of %d accounts are to move\n", len(moves), len(accounts))
+	fmt.Fprintf(c.Progress(), "%d of %d accounts are to move\n", len(moves), len(accounts))
 	if err := carryOut(ctx, c, moves); err != nil {
 		return err
 	}
-	if c.json {
+	if c.JSON {
 		if moves == nil {
 			moves = []transfer{}
 		}
-		return c.print(moves)
+		return c.Print(moves)
 	}
-	_, err = fmt.Fprintln(c.out, "the accounts are spread evenly")
+	_, err = fmt.Fprintln(c.Out, "the accounts are spread evenly")
 	return err
 }
 
 // carryOut moves accounts, a few at once, and waits for all of them.
-func carryOut(ctx context.Context, c *asking, moves []transfer) error {
+func carryOut(ctx context.Context, c *cli.Asking, moves []transfer) error {
 	var open []transfer
 	for next := 0; next < len(moves) || len(open) > 0; {
 		for ; next < len(moves) && len(open) < spreadAtOnce; next++ {
 			x := moves[next]
-			if _, err := c.admin().MoveAccount(ctx, x.Account, x.To); err != nil && !rookery.Is(err, rookery.KindExists) {
+			if _, err := c.Admin().MoveAccount(ctx, x.Account, x.To); err != nil && !rookery.Is(err, rookery.KindExists) {
 				return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
 			}
 			open = append(open, x)
@@ -118,7 +119,7 @@ func carryOut(ctx context.Context, c *asking, moves []transfer) error {
 			return fmt.Errorf("%d of %d accounts have moved: %w", next-len(open), len(moves), err)
 		}
 		open = open[1:]
-		fmt.Fprintf(c.progress(), "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To,
+		fmt.Fprintf(c.Progress(), "%s account %s is in group %d, %d to go\n", time.Now().Format(time.TimeOnly), x.Account, x.To,
 			len(moves)-next+len(open))
 	}
 	return nil

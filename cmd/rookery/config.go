@@ -14,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
 const configLong = `Reads and changes the cluster's settings through the administration socket of
@@ -22,30 +23,30 @@ with exit code 4 instead of undoing somebody's.
 
 Secrets are sealed and shown as "(sealed)"; a file with "(sealed)" keeps them.`
 
-func configVerb(s *shell) *cobra.Command {
+func configVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "config", Short: "read and change the cluster's settings", Long: configLong,
 		Example: `  rookery config set -data /var/lib/rookery domains '["example.com"]'`,
 	}
-	c := configCall{s.ask(v.PersistentFlags())}
+	c := configCall{s.Ask(v.PersistentFlags())}
 	const changed = "4 somebody changed the settings meanwhile"
-	return family(v, configSampleVerb(s), configHelpVerb(s),
+	return cli.Family(v, configSampleVerb(s), configHelpVerb(s),
 		&cobra.Command{
 			Use: "get [KEY]", Short: "print all settings, or one key", Args: cobra.MaximumNArgs(1), RunE: c.get,
-			Example: "  rookery config get domains", Annotations: exits("3 there is no such key"),
+			Example: "  rookery config get domains", Annotations: cli.Exits("3 there is no such key"),
 		},
 		configSetVerb(c, changed),
 		&cobra.Command{
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
-			Example: "  rookery config diff settings.toml", Annotations: exits("1 they differ, or it failed", changed),
+			Example: "  rookery config diff settings.toml", Annotations: cli.Exits("1 they differ, or it failed", changed),
 		},
 		configApplyVerb(c, changed))
 }
 
-func configSampleVerb(s *shell) *cobra.Command {
+func configSampleVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "sample", Short: "print an annotated sample of the settings, or of the node file", Args: cobra.ExactArgs(0),
-		Example: "  rookery config sample -node", Annotations: exits(),
+		Example: "  rookery config sample -node", Annotations: cli.Exits(),
 	}
 	forNode := v.Flags().Bool("node", false, "the node file instead of the settings")
 	v.RunE = func(*cobra.Command, []string) error {
@@ -53,7 +54,7 @@ func configSampleVerb(s *shell) *cobra.Command {
 		if *forNode {
 			text = settings.NodeSample()
 		}
-		_, err := io.WriteString(s.out, text)
+		_, err := io.WriteString(s.Out, text)
 		return err
 	}
 	return v
@@ -66,7 +67,7 @@ func configSetVerb(c configCall, changed string) *cobra.Command {
 		Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2),
 		Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set limits.message_size 50MB" +
 			"\n  rookery config set directories.main.password @/root/password",
-		Annotations: exits("1 it cannot be used on a node, or failed", "3 there is no such key", changed),
+		Annotations: cli.Exits("1 it cannot be used on a node, or failed", "3 there is no such key", changed),
 	}
 	force := v.Flags().Bool("force", false, forceHelp)
 	v.RunE = func(v *cobra.Command, args []string) error { return c.set(v.Context(), args[0], args[1], *force) }
@@ -76,7 +77,7 @@ func configSetVerb(c configCall, changed string) *cobra.Command {
 func configApplyVerb(c configCall, changed string) *cobra.Command {
 	v := &cobra.Command{
 		Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1),
-		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: exits(changed),
+		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: cli.Exits(changed),
 	}
 	force := v.Flags().Bool("force", false, forceHelp)
 	orphan := v.Flags().StringSlice("orphan", nil,
@@ -91,16 +92,16 @@ func configApplyVerb(c configCall, changed string) *cobra.Command {
 	return v
 }
 
-type configCall struct{ *asking }
+type configCall struct{ *cli.Asking }
 
 func (c configCall) get(v *cobra.Command, args []string) error {
-	doc, version, err := c.admin().Settings(v.Context())
+	doc, version, err := c.Admin().Settings(v.Context())
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 && !c.json {
-		fmt.Fprintf(c.out, "# version %d\n", version)
-		_, err = c.out.Write(doc)
+	if len(args) == 0 && !c.JSON {
+		fmt.Fprintf(c.Out, "# version %d\n", version)
+		_, err = c.Out.Write(doc)
 		return err
 	}
 	var value any
@@ -115,26 +116,26 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 		}
 		value = map[string]any{"version": version, "settings": tree}
 	}
-	if c.json {
-		return c.print(value)
+	if c.JSON {
+		return c.Print(value)
 	}
-	fmt.Fprintln(c.out, plain(value))
+	fmt.Fprintln(c.Out, plain(value))
 	return nil
 }
 
 func (c configCall) set(ctx context.Context, key, value string, force bool) error {
 	if settings.IsSecret(key) && !strings.HasPrefix(value, "@") && value != "" {
-		return usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for "+
+		return cli.Usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for "+
 			"standard input", key)
 	}
 	if path, ok := strings.CutPrefix(value, "@"); ok {
-		b, err := readInput(path)
+		b, err := cli.ReadInput(path)
 		if err != nil {
 			return err
 		}
 		value = strings.TrimRight(string(b), "\r\n")
 	}
-	doc, version, err := c.admin().Settings(ctx)
+	doc, version, err := c.Admin().Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (c configCall) diff(v *cobra.Command, args []string) error {
 
 // read gives the settings' document, what a file makes of it, and its version.
 func (c configCall) read(ctx context.Context, file string) (doc, next []byte, version uint64, err error) {
-	raw, err := readInput(file)
+	raw, err := cli.ReadInput(file)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -170,7 +171,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	doc, version, err = c.admin().Settings(ctx)
+	doc, version, err = c.Admin().Settings(ctx)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -199,7 +200,7 @@ func (c configCall) put(ctx context.Context, old, next []byte, as adminapi.Setti
 		return c.show(changes)
 	}
 	as.Document = string(next)
-	if err := c.admin().ReplaceSettings(ctx, as); err != nil {
+	if err := c.Admin().ReplaceSettings(ctx, as); err != nil {
 		return err
 	}
 	return c.show(changes)
@@ -212,14 +213,14 @@ func (c configCall) show(changes []settings.Change) error {
 			changes[i].New = settings.Hidden
 		}
 	}
-	if c.json {
-		return c.print(changes)
+	if c.JSON {
+		return c.Print(changes)
 	}
 	if len(changes) == 0 {
-		fmt.Fprintln(c.out, "no change")
+		fmt.Fprintln(c.Out, "no change")
 	}
 	for _, ch := range changes {
-		fmt.Fprintf(c.out, "%s: %s -> %s\n", ch.Key, plain(ch.Old), plain(ch.New))
+		fmt.Fprintf(c.Out, "%s: %s -> %s\n", ch.Key, plain(ch.Old), plain(ch.New))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
 // settingsAt is an administration socket that has settings.
@@ -42,12 +43,12 @@ func TestDiffExitsWith1WhereItDiffers(t *testing.T) {
 	}
 	socket, file := settingsAt(t, doc), filepath.Join(t.TempDir(), "settings.toml")
 	for text, want := range map[string]int{string(doc): 0, "[limits]\nmessage_size = '50MiB'": 0,
-		"[limits]\nmessage_size = '60MB'": exitFailed, "nosuch = 1": exitUsage} {
+		"[limits]\nmessage_size = '60MB'": cli.ExitFailed, "nosuch = 1": cli.ExitUsage} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), &shell{&out, &errs}, []string{"config", "diff", "-socket", socket, file}); code != want {
+		if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, []string{"config", "diff", "-socket", socket, file}); code != want {
 			t.Errorf("exit code %d, want %d: %s%s", code, want, out.String(), errs.String())
 		}
 	}
@@ -57,8 +58,8 @@ func TestDiffExitsWith1WhereItDiffers(t *testing.T) {
 func TestSecretsAreNoArguments(t *testing.T) {
 	for _, key := range []string{"store.secret_key", "directories.main.password"} {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), &shell{&out, &errs}, []string{"config", "set", "-socket", "/nosuch/admin.sock", key, "hunter2"})
-		if code != exitUsage || !strings.Contains(errs.String(), "@FILE") || strings.Contains(errs.String(), "hunter2") {
+		code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, []string{"config", "set", "-socket", "/nosuch/admin.sock", key, "hunter2"})
+		if code != cli.ExitUsage || !strings.Contains(errs.String(), "@FILE") || strings.Contains(errs.String(), "hunter2") {
 			t.Errorf("%s: exit code %d: %s", key, code, errs.String())
 		}
 	}

@@ -9,13 +9,14 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
 // configHelpVerb explains the keys, and says when a change of each counts.
-func configHelpVerb(s *shell) *cobra.Command {
+func configHelpVerb(s *cli.Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "help [KEY]", Short: "explain all keys, or one, and when a change of it counts", Args: cobra.MaximumNArgs(1),
-		Example: "  rookery config help limits.quota", Annotations: exits("3 there is no such key"),
+		Example: "  rookery config help limits.quota", Annotations: cli.Exits("3 there is no such key"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			keys := settings.All()
 			if len(args) == 1 {
@@ -24,7 +25,7 @@ func configHelpVerb(s *shell) *cobra.Command {
 				}
 			}
 			for _, k := range keys {
-				fmt.Fprintf(s.out, "%s\n    %s\n    %s, by default %s; a change counts %s\n", k.Name, k.Meaning, k.Kind, k.Default, k.Effect)
+				fmt.Fprintf(s.Out, "%s\n    %s\n    %s, by default %s; a change counts %s\n", k.Name, k.Meaning, k.Kind, k.Default, k.Effect)
 			}
 			return nil
 		},

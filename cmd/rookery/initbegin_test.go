@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/dev"
+	"rookery/cmd/rookery/machine"
 )
 
 // prepareInit writes what an init without questions needs, and gives its
@@ -16,7 +20,7 @@ func prepareInit(t *testing.T) (data string, args []string) {
 	dir := t.TempDir()
 	data = filepath.Join(dir, "data")
 	tls := filepath.Join(dir, "tls")
-	if err := makeDevCA(tls); err != nil {
+	if err := dev.MakeCA(tls); err != nil {
 		t.Fatal(err)
 	}
 	write := func(name, text string) string {
@@ -36,10 +40,10 @@ func prepareInit(t *testing.T) (data string, args []string) {
 func TestInitNeedsAPlaceForTheKit(t *testing.T) {
 	data, args := prepareInit(t)
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), &shell{&out, &errs}, append(args, "-kit", "/nosuch/kit.json")); code != exitFailed {
+	if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, append(args, "-kit", "/nosuch/kit.json")); code != cli.ExitFailed {
 		t.Errorf("exits with %d: %s", code, errs.String())
 	}
-	if exists(data) {
+	if cli.Exists(data) {
 		t.Error("a cluster has begun without a recovery kit")
 	}
 }
@@ -47,7 +51,8 @@ func TestInitNeedsAPlaceForTheKit(t *testing.T) {
 func TestInitTakesNoRelativeStore(t *testing.T) {
 	data, args := prepareInit(t)
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), &shell{&out, &errs}, append(args, "-store", "objects", "-kit", data+".kit")); code != exitUsage {
+	if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs},
+		append(args, "-store", "objects", "-kit", data+".kit")); code != cli.ExitUsage {
 		t.Errorf("exits with %d: %s", code, errs.String())
 	}
 }
@@ -62,7 +67,8 @@ func TestTwoInitsAtOnce(t *testing.T) {
 	for k := range codes {
 		both.Go(func() {
 			var errs bytes.Buffer
-			codes[k] = run(t.Context(), &shell{&out[k], &errs}, append(args[:len(args):len(args)], "-kit", fmt.Sprintf("%s.%d", data, k)))
+			codes[k] = run(t.Context(), &cli.Shell{Out: &out[k], Err: &errs},
+				append(args[:len(args):len(args)], "-kit", fmt.Sprintf("%s.%d", data, k)))
 			t.Logf("%d: %d %s", k, codes[k], errs.String())
 		})
 	}
@@ -71,12 +77,12 @@ func TestTwoInitsAtOnce(t *testing.T) {
 	if codes[1] == 0 {
 		first = 1
 	}
-	if codes[first] != 0 || codes[1-first] != exitConflict {
+	if codes[first] != 0 || codes[1-first] != cli.ExitConflict {
 		t.Fatalf("exit codes %v", codes)
 	}
-	var b begun
-	if err := json.Unmarshal(out[first].Bytes(), &b); err != nil || !exists(b.Kit) ||
-		!exists(filepath.Join(b.DataDir, "node.json")) || !exists(filepath.Join(b.DataDir, "log")) {
+	var b machine.Begun
+	if err := json.Unmarshal(out[first].Bytes(), &b); err != nil || !cli.Exists(b.Kit) ||
+		!cli.Exists(filepath.Join(b.DataDir, "node.json")) || !cli.Exists(filepath.Join(b.DataDir, "log")) {
 		t.Errorf("begun %+v, %v", b, err)
 	}
 }

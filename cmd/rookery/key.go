@@ -13,25 +13,26 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/rookery/cli"
 )
 
 const keyLong = `Shows and changes the keys that open mail. Every message has a key of its own,
 wrapped by its account's key, which a version of the tenant key wraps; the tenant
 key lies on the nodes alone, in a file or sealed by keys.command.`
 
-func keyVerb(s *shell) *cobra.Command {
+func keyVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "key", Short: "show, rotate and destroy encryption keys", Long: keyLong,
 		Example: "  rookery key rotate -data /var/lib/rookery && rookery key status -data /var/lib/rookery",
 	}
-	k := keyCall{s.ask(v.PersistentFlags())}
-	return family(v, k.statusVerb(), k.rotateVerb(), k.destroyVerb(), k.kitVerb(), keyRestoreVerb(k))
+	k := keyCall{s.Ask(v.PersistentFlags())}
+	return cli.Family(v, k.statusVerb(), k.rotateVerb(), k.destroyVerb(), k.kitVerb(), keyRestoreVerb(k))
 }
 
 func (k keyCall) statusVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "show versions, who holds them, erasures under way, and what is wrong", Args: cobra.ExactArgs(0),
-		Example: "  rookery key status", Annotations: exits("1 something is wrong"),
+		Example: "  rookery key status", Annotations: cli.Exits("1 something is wrong"),
 		RunE: func(c *cobra.Command, _ []string) error { return k.status(c.Context()) },
 	}
 }
@@ -41,7 +42,7 @@ func (k keyCall) rotateVerb() *cobra.Command {
 		Use: "rotate", Short: "bring a new tenant key into use", Args: cobra.ExactArgs(0),
 		Long: "Brings a new tenant key into use: on every node first, then used. All account keys\nare rewrapped under it; no body " +
 			"is rewritten.",
-		Example: "  rookery key rotate -data /var/lib/rookery", Annotations: exits(),
+		Example: "  rookery key rotate -data /var/lib/rookery", Annotations: cli.Exits(),
 	}
 	v.RunE = func(c *cobra.Command, _ []string) error { return k.rotate(c.Context()) }
 	return v
@@ -51,7 +52,7 @@ func (k keyCall) destroyVerb() *cobra.Command {
 	v := &cobra.Command{
 		Use: "destroy [VERSION]", Short: "destroy an old tenant key, or all old ones, on every node", Args: cobra.MaximumNArgs(1),
 		Example:     "  rookery key destroy 1 -yes",
-		Annotations: exits("4 an account is still wrapped under it", "5 a node does not answer"),
+		Annotations: cli.Exits("4 an account is still wrapped under it", "5 a node does not answer"),
 	}
 	yes := v.Flags().Bool("yes", false, "destroy without asking")
 	v.RunE = func(c *cobra.Command, args []string) error { return k.destroy(c.Context(), args, *yes) }
@@ -62,7 +63,7 @@ func (k keyCall) kitVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "kit FILE", Short: "write a new recovery kit, to keep off the cluster", Args: cobra.ExactArgs(1),
 		Long:    "Writes a new recovery kit, to keep off the cluster: one from before a rotation lacks\nthe new key.",
-		Example: "  rookery key kit /media/safe/rookery-kit.json -data /var/lib/rookery", Annotations: exits("4 the file exists"),
+		Example: "  rookery key kit /media/safe/rookery-kit.json -data /var/lib/rookery", Annotations: cli.Exits("4 the file exists"),
 		RunE: func(_ *cobra.Command, args []string) error { return k.kit(args[0]) },
 	}
 }
@@ -71,15 +72,15 @@ func (k keyCall) kitVerb() *cobra.Command {
 // a command each and write their files.
 const keyPatience = 3 * time.Minute
 
-type keyCall struct{ *asking }
+type keyCall struct{ *cli.Asking }
 
 func (k keyCall) status(ctx context.Context) error {
-	st, err := k.admin().Patient(keyPatience).Keys(ctx)
+	st, err := k.Admin().Patient(keyPatience).Keys(ctx)
 	if err != nil {
 		return err
 	}
-	if k.json {
-		err = k.print(st)
+	if k.JSON {
+		err = k.Print(st)
 	} else {
 		err = k.table(st)
 	}
@@ -90,7 +91,7 @@ func (k keyCall) status(ctx context.Context) error {
 }
 
 func (k keyCall) table(st adminapi.KeyStatus) error {
-	w := tabwriter.NewWriter(k.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(k.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "TENANT KEY\tSTATE\tSINCE\tACCOUNTS\tFINGERPRINT\n")
 	for _, v := range st.Versions {
 		since := "the beginning"
@@ -100,7 +101,7 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		case v.Since != nil:
 			since = v.Since.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", v.Version, v.State, since, v.Accounts, dash(v.Fingerprint))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", v.Version, v.State, since, v.Accounts, cli.Dash(v.Fingerprint))
 	}
 	fmt.Fprint(w, "\nNODE\tSOURCE\tUSES\tHOLDS\n")
 	for _, n := range st.Nodes {
@@ -108,7 +109,7 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		for i, v := range n.Held {
 			held[i] = strconv.FormatUint(uint64(v), 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", n.Name, dash(n.Source), n.InUse, dash(strings.Join(held, ", ")))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", n.Name, cli.Dash(n.Source), n.InUse, cli.Dash(strings.Join(held, ", ")))
 	}
 	if len(st.Erasures) > 0 {
 		fmt.Fprintf(w, "\n%d accounts are being erased: %s\n", len(st.Erasures), st.Progress)
@@ -123,18 +124,18 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 }
 
 func (k keyCall) rotate(ctx context.Context) error {
-	r, err := k.admin().Patient(keyPatience).RotateKey(ctx)
+	r, err := k.Admin().Patient(keyPatience).RotateKey(ctx)
 	if err != nil {
 		return err
 	}
-	if k.json {
-		return k.print(r)
+	if k.JSON {
+		return k.Print(r)
 	}
-	fmt.Fprintf(k.out, "tenant key %d is in use; account keys are rewrapped under it, see rookery key status\n", r.Version)
+	fmt.Fprintf(k.Out, "tenant key %d is in use; account keys are rewrapped under it, see rookery key status\n", r.Version)
 	if len(r.Without) > 0 {
-		fmt.Fprintf(k.out, "these nodes are down and fetch it when they are back: %s\n", strings.Join(r.Without, ", "))
+		fmt.Fprintf(k.Out, "these nodes are down and fetch it when they are back: %s\n", strings.Join(r.Without, ", "))
 	}
-	_, err = fmt.Fprint(k.out, "Next: rookery key kit FILE; earlier recovery kits lack this key\n")
+	_, err = fmt.Fprint(k.Out, "Next: rookery key kit FILE; earlier recovery kits lack this key\n")
 	return err
 }
 
@@ -144,63 +145,42 @@ func (k keyCall) destroy(ctx context.Context, rest []string, yes bool) error {
 	if len(rest) == 1 {
 		v, err := strconv.ParseUint(rest[0], 10, 32)
 		if err != nil || v == 0 {
-			return usagef("%q is no version; see rookery key status", rest[0])
+			return cli.Usagef("%q is no version; see rookery key status", rest[0])
 		}
 		versions = append(versions, uint32(v))
 		what = fmt.Sprintf("tenant key %d", v)
 	}
-	if err := confirm(ctx, yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open "+
+	if err := cli.Confirm(ctx, yes, fmt.Sprintf("This destroys %s on every node, for ever. Backups and recovery kits from before open "+
 		"nothing any more that only it wraps.", what), "destroy"); err != nil {
 		return err
 	}
-	destroyed, err := k.admin().Patient(keyPatience).DestroyKeys(ctx, versions...)
+	destroyed, err := k.Admin().Patient(keyPatience).DestroyKeys(ctx, versions...)
 	if err != nil {
 		return err
 	}
-	if k.json {
-		return k.print(map[string]any{"destroyed": destroyed})
+	if k.JSON {
+		return k.Print(map[string]any{"destroyed": destroyed})
 	}
 	if len(destroyed) == 0 {
-		_, err = fmt.Fprint(k.out, "there is no old tenant key\n")
+		_, err = fmt.Fprint(k.Out, "there is no old tenant key\n")
 		return err
 	}
-	_, err = fmt.Fprintf(k.out, "destroyed: %v\nNext: destroy the recovery kits and copies of key files from before; they still "+
+	_, err = fmt.Fprintf(k.Out, "destroyed: %v\nNext: destroy the recovery kits and copies of key files from before; they still "+
 		"hold it\n", destroyed)
 	return err
 }
 
 func (k keyCall) kit(path string) error {
-	if exists(path) {
+	if cli.Exists(path) {
 		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file", path))
 	}
-	if err := datadir.Dir(k.data).WriteKit(path, time.Now()); err != nil {
+	if err := datadir.Dir(k.Data).WriteKit(path, time.Now()); err != nil {
 		return err
 	}
-	if k.json {
-		return k.print(map[string]string{"kit": path})
+	if k.JSON {
+		return k.Print(map[string]string{"kit": path})
 	}
-	_, err := fmt.Fprintf(k.out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can "+
+	_, err := fmt.Fprintf(k.Out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can "+
 		"read all mail.\n", path)
 	return err
-}
-
-// confirm has the operator type a word at the terminal, unless told not to.
-func confirm(ctx context.Context, yes bool, what, word string) error {
-	if yes {
-		return nil
-	}
-	t, ok := openTerminal()
-	if !ok {
-		return usagef("asks before it does this, and there is no terminal: add -yes")
-	}
-	defer t.Close()
-	t.say("%s", what)
-	said, err := t.ask(ctx, fmt.Sprintf("Type %q to go on", word), "")
-	if err != nil {
-		return err
-	}
-	if said != word {
-		return rookery.E("confirm", rookery.KindDenied, fmt.Errorf("%q is not %q: nothing was done", said, word))
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/rookery/cli"
 )
 
 func keyRestoreVerb(k keyCall) *cobra.Command {
@@ -17,7 +18,7 @@ func keyRestoreVerb(k keyCall) *cobra.Command {
 		Long: `Puts the files below keys and identity that the directory of a stopped node lacks
 back from a recovery kit; what is there stays.`,
 		Example: "  rookery key restore /media/safe/rookery-kit.json -data /var/lib/rookery",
-		Annotations: exits("2 wrong call, a kit of another cluster, or no kit", "3 the directory has no node.json",
+		Annotations: cli.Exits("2 wrong call, a kit of another cluster, or no kit", "3 the directory has no node.json",
 			"4 nothing is missing, the node runs, or the kit lacks a tenant key in use (-partial goes on)"),
 	}
 	partial := v.Flags().Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
@@ -27,41 +28,41 @@ back from a recovery kit; what is there stays.`,
 
 // restore takes from a recovery kit what a stopped node's directory lacks.
 func (k keyCall) restore(path string, partial bool) error {
-	if k.data == "" {
-		return usagef("restore needs -data DIR, of a stopped node")
+	if k.Data == "" {
+		return cli.Usagef("restore needs -data DIR, of a stopped node")
 	}
 	kit, err := datadir.ReadKit(path)
 	if err != nil {
 		return err
 	}
-	logger, err := k.logger("warn")
+	logger, err := k.Logger("warn")
 	if err != nil {
 		return err
 	}
-	r, err := datadir.Dir(k.data).RestoreKeys(kit, partial, logger, time.Now())
+	r, err := datadir.Dir(k.Data).RestoreKeys(kit, partial, logger, time.Now())
 	if err != nil {
 		return err
 	}
-	if k.json {
-		return k.print(r)
+	if k.JSON {
+		return k.Print(r)
 	}
 	for _, name := range r.Kept {
-		fmt.Fprintf(k.out, "%s is there and stays as it is\n", name)
+		fmt.Fprintf(k.Out, "%s is there and stays as it is\n", name)
 	}
 	for _, name := range r.Written {
-		fmt.Fprintf(k.out, "%s is restored from the kit of %s\n", name, kit.Made.Format(time.RFC3339))
+		fmt.Fprintf(k.Out, "%s is restored from the kit of %s\n", name, kit.Made.Format(time.RFC3339))
 	}
 	if len(r.Missing) > 0 {
-		fmt.Fprintf(k.out, "tenant keys %s are in use and not in the kit: what is under them cannot be read before a later kit or "+
+		fmt.Fprintf(k.Out, "tenant keys %s are in use and not in the kit: what is under them cannot be read before a later kit or "+
 			"another node gives them\n", strings.Trim(fmt.Sprint(r.Missing), "[]"))
 	}
 	if r.Sealed {
-		fmt.Fprint(k.out, "the keyring is sealed: it opens with the keys.command it was sealed by\n")
+		fmt.Fprint(k.Out, "the keyring is sealed: it opens with the keys.command it was sealed by\n")
 	}
 	if len(r.Written) == 0 {
 		return rookery.E("restore keys", rookery.KindExists,
-			fmt.Errorf("nothing is missing in %s; a damaged file has to be moved away first", k.data))
+			fmt.Errorf("nothing is missing in %s; a damaged file has to be moved away first", k.Data))
 	}
-	_, err = fmt.Fprintf(k.out, "Next: start the node; with the majority lost, rookery recover first\n")
+	_, err = fmt.Fprintf(k.Out, "Next: start the node; with the majority lost, rookery recover first\n")
 	return err
 }

@@ -13,34 +13,41 @@ import (
 	"strings"
 	"syscall"
 
-	"rookery/cmd/node/adminapi"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/dev"
+	"rookery/cmd/rookery/machine"
+	"rookery/cmd/rookery/storage"
 )
+
+// ranError is of a verb that was called rightly.
+type ranError struct{ error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, &shell{os.Stdout, os.Stderr}, os.Args[1:]))
+	os.Exit(run(ctx, &cli.Shell{Out: os.Stdout, Err: os.Stderr}, os.Args[1:]))
 }
 
 // verbs makes the whole tree of commands. Each is declared in a file of its own:
 // arguments, flags, an example, and the exit codes that mean something special.
-func verbs(s *shell) *cobra.Command {
+func verbs(s *cli.Shell) *cobra.Command {
 	root := &cobra.Command{
 		Use: "rookery", Short: "Rookery is a mail server cluster", Long: "Rookery is a mail server cluster.",
 		Example: "  rookery dev\n  rookery status -data /var/lib/rookery",
 		Version: adminapi.BinaryVersion(), SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpVerb())
-	root.AddCommand(devVerb(s), initVerb(s), tokenVerb(s), joinVerb(s), serveVerb(s), statusVerb(s), configVerb(s),
-		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storageVerb(s), keyVerb(s), accountVerb(s), sessionVerb(s), auditVerb(s),
-		recoverVerb(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
+	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), configVerb(s),
+		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), accountVerb(s), sessionVerb(s), auditVerb(s),
+		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()
 	finish(root)
@@ -53,7 +60,7 @@ func finish(c *cobra.Command) {
 	c.InitDefaultHelpFlag()
 	c.DisableFlagsInUseLine = !c.HasAvailableFlags()
 	if fn := c.RunE; fn != nil {
-		c.Long += "\n\n" + exitText(c)
+		c.Long += "\n\n" + cli.ExitText(c)
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if err := fn(c, args); err != nil {
 				return ranError{err}
@@ -66,7 +73,7 @@ func finish(c *cobra.Command) {
 	}
 }
 
-func run(ctx context.Context, s *shell, args []string) int {
+func run(ctx context.Context, s *cli.Shell, args []string) int {
 	root := verbs(s)
 	root.SetArgs(doubleDashes(args, flagValues(root)))
 	c, err := root.ExecuteContextC(ctx)
@@ -76,45 +83,21 @@ func run(ctx context.Context, s *shell, args []string) int {
 	if ran := (ranError{}); errors.As(err, &ran) {
 		err = ran.error
 	} else {
-		err = usageError{err}
+		err = cli.Usage(err)
 	}
 	path := strings.TrimPrefix(c.CommandPath(), "rookery ")
 	name, _, _ := strings.Cut(path, " ")
 	switch {
-	case wantsJSON(args):
-		writeJSONError(s.err, name, err)
-	case errors.As(err, new(usageError)) && c.HasParent():
-		fmt.Fprintf(s.err, "rookery %s: %v\nusage: %s\n", path, err, c.UseLine())
+	case cli.WantsJSON(args):
+		cli.WriteJSONError(s.Err, name, err)
+	case errors.As(err, new(cli.UsageError)) && c.HasParent():
+		fmt.Fprintf(s.Err, "rookery %s: %v\nusage: %s\n", path, err, c.UseLine())
 	case c.HasParent():
-		fmt.Fprintf(s.err, "rookery %s: %v\n", name, err)
+		fmt.Fprintf(s.Err, "rookery %s: %v\n", name, err)
 	default:
-		fmt.Fprintf(s.err, "rookery: %v\nsee: rookery help\n", err)
+		fmt.Fprintf(s.Err, "rookery: %v\nsee: rookery help\n", err)
 	}
-	return exitCode(err)
-}
-
-// family declares a verb that does nothing itself but has others below it.
-func family(c *cobra.Command, of ...*cobra.Command) *cobra.Command {
-	c.AddCommand(of...)
-	c.Annotations = exits()
-	c.Args = noSuchVerb
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		var names []string
-		for _, sub := range c.Commands() {
-			names = append(names, sub.Name())
-		}
-		return usagef("needs one of: %s", strings.Join(names, ", "))
-	}
-	return c
-}
-
-// noSuchVerb refuses arguments of a verb that has others below it, and names
-// those that look alike.
-func noSuchVerb(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%q is unknown%s", args[0], alike(c, args[0], ""))
+	return cli.ExitCode(err)
 }
 
 // flagError names the flags that look like one that is unknown.
@@ -131,16 +114,7 @@ func flagError(c *cobra.Command, err error) error {
 		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
 	})
 	name := unknown.GetSpecifiedName()
-	return fmt.Errorf("there is no flag -%s%s", name, alike(names, name, "-"))
-}
-
-func alike(c *cobra.Command, name, dash string) string {
-	c.SuggestionsMinimumDistance = 2
-	found := c.SuggestionsFor(name)
-	if len(found) == 0 {
-		return ""
-	}
-	return "; did you mean " + dash + strings.Join(found, " or "+dash) + "?"
+	return fmt.Errorf("there is no flag -%s%s", name, cli.Alike(names, name, "-"))
 }
 
 // flagValues tells of every flag in the tree whether it takes a value. A name
@@ -183,14 +157,14 @@ func doubleDashes(args []string, takes map[string]bool) []string {
 func helpVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "help [COMMAND]...", Short: "explain a command, with an example",
-		Example: "  rookery help storage check", Annotations: exits(),
+		Example: "  rookery help storage check", Annotations: cli.Exits(),
 		RunE: func(c *cobra.Command, args []string) error {
 			of, rest, err := c.Root().Find(args)
 			if err == nil && len(rest) > 0 {
-				err = noSuchVerb(of, rest)
+				err = cli.NoSuchVerb(of, rest)
 			}
 			if err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			return of.Help()
 		},

@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"rookery/cmd/node/adminapi"
-
 	"github.com/spf13/cobra"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 func TestEveryKindHasAnExitCode(t *testing.T) {
 	for _, k := range rookery.Kinds() {
-		if exitOf[k] == 0 {
+		if cli.ExitOf[k] == 0 {
 			t.Errorf("no exit code for %v", k)
 		}
 	}
@@ -43,13 +43,13 @@ func undocumented(c *cobra.Command) (lacks []string) {
 	if !strings.Contains(c.Example, c.CommandPath()) {
 		lacks = append(lacks, "no Example that calls it")
 	}
-	codes, declared := c.Annotations[exitsKey]
+	codes, declared := c.Annotations[cli.ExitsKey]
 	if c.HasParent() && !declared {
 		lacks = append(lacks, "no exit codes")
 	}
 	for line := range strings.Lines(codes) {
 		code := 0
-		if n, _ := fmt.Sscan(line, &code); n != 1 || code >= len(exitMeans) || len(strings.Fields(line)) < 2 {
+		if n, _ := fmt.Sscan(line, &code); n != 1 || code >= len(cli.ExitMeans) || len(strings.Fields(line)) < 2 {
 			lacks = append(lacks, "exit code without a meaning: "+line)
 		}
 	}
@@ -60,14 +60,14 @@ func undocumented(c *cobra.Command) (lacks []string) {
 }
 
 func TestEveryVerbIsDocumented(t *testing.T) {
-	walk(verbs(&shell{io.Discard, io.Discard}), func(c *cobra.Command) {
+	walk(verbs(&cli.Shell{Out: io.Discard, Err: io.Discard}), func(c *cobra.Command) {
 		for _, l := range undocumented(c) {
 			t.Errorf("%s: %s", c.CommandPath(), l)
 		}
 	})
 	for _, bad := range []*cobra.Command{
-		{Example: "root x"}, {Short: "s", Annotations: exits()}, {Short: "s", Annotations: exits("9 none such")},
-		{Short: "s", Annotations: exits("4")},
+		{Example: "root x"}, {Short: "s", Annotations: cli.Exits()}, {Short: "s", Annotations: cli.Exits("9 none such")},
+		{Short: "s", Annotations: cli.Exits("4")},
 	} {
 		bad.Use, bad.RunE = "x", func(*cobra.Command, []string) error { return nil }
 		(&cobra.Command{Use: "root"}).AddCommand(bad)
@@ -81,7 +81,7 @@ func TestEveryVerbIsDocumented(t *testing.T) {
 // two before it is known which verb is called.
 func TestFlagsMeanTheSameInEveryVerb(t *testing.T) {
 	takes := map[string]bool{}
-	walk(verbs(&shell{io.Discard, io.Discard}), func(c *cobra.Command) {
+	walk(verbs(&cli.Shell{Out: io.Discard, Err: io.Discard}), func(c *cobra.Command) {
 		own := &cobra.Command{}
 		own.Flags().AddFlagSet(c.Flags())
 		own.Flags().AddFlagSet(c.PersistentFlags())
@@ -116,7 +116,7 @@ func TestTyposGetASuggestion(t *testing.T) {
 		"help storge": "storage", "help storage chek": "check",
 	} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), &shell{&out, &errs}, strings.Fields(call)); code != exitUsage ||
+		if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, strings.Fields(call)); code != cli.ExitUsage ||
 			!strings.Contains(errs.String(), "mean") || !strings.Contains(errs.String(), want) {
 			t.Errorf("rookery %s exits with %d: %s", call, code, errs.String())
 		}
@@ -125,10 +125,10 @@ func TestTyposGetASuggestion(t *testing.T) {
 
 func TestManualAndCompletion(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man1")
-	if code := run(t.Context(), &shell{io.Discard, io.Discard}, []string{"man", dir}); code != 0 {
+	if code := run(t.Context(), &cli.Shell{Out: io.Discard, Err: io.Discard}, []string{"man", dir}); code != 0 {
 		t.Fatalf("man exits with %d", code)
 	}
-	walk(verbs(&shell{io.Discard, io.Discard}), func(c *cobra.Command) {
+	walk(verbs(&cli.Shell{Out: io.Discard, Err: io.Discard}), func(c *cobra.Command) {
 		if c.Name() == "help" {
 			return // it has none: rookery.1 names it
 		}
@@ -139,20 +139,21 @@ func TestManualAndCompletion(t *testing.T) {
 	})
 	for _, sh := range []string{"bash", "zsh"} {
 		var out bytes.Buffer
-		if code := run(t.Context(), &shell{&out, io.Discard}, []string{"completion", sh}); code != 0 ||
+		if code := run(t.Context(), &cli.Shell{Out: &out, Err: io.Discard}, []string{"completion", sh}); code != 0 ||
 			!strings.Contains(out.String(), "rookery") {
 			t.Errorf("completion %s exits with %d: %d bytes", sh, code, out.Len())
 		}
 	}
 	var out bytes.Buffer
-	if run(t.Context(), &shell{&out, io.Discard}, []string{"__complete", "storage", "che"}); !strings.Contains(out.String(), "check\t") {
+	if run(t.Context(), &cli.Shell{Out: &out, Err: io.Discard},
+		[]string{"__complete", "storage", "che"}); !strings.Contains(out.String(), "check\t") {
 		t.Errorf("storage che completes to %q", out.String())
 	}
 }
 
 func TestVersionAsAFlag(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), &shell{&out, io.Discard}, []string{"--version"}); code != 0 ||
+	if code := run(t.Context(), &cli.Shell{Out: &out, Err: io.Discard}, []string{"--version"}); code != 0 ||
 		!strings.Contains(out.String(), adminapi.BinaryVersion()) {
 		t.Errorf("exits with %d: %q", code, out.String())
 	}
@@ -163,7 +164,7 @@ func TestDataDirectoryFromTheEnvironment(t *testing.T) {
 	t.Setenv("ROOKERY_DATA", dir)
 	for call, want := range map[string]bool{"status": true, "config get -data /elsewhere": false} {
 		var errs bytes.Buffer
-		if run(t.Context(), &shell{io.Discard, &errs}, strings.Fields(call)); strings.Contains(errs.String(), dir) != want {
+		if run(t.Context(), &cli.Shell{Out: io.Discard, Err: &errs}, strings.Fields(call)); strings.Contains(errs.String(), dir) != want {
 			t.Errorf("rookery %s: %s", call, errs.String())
 		}
 	}
@@ -178,20 +179,9 @@ func TestWrongCallsExitWithTwo(t *testing.T) {
 		{"account", "move", "a@example.com"}, {"key", "destroy", "x"}, {"completion", "fish"},
 	} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), &shell{&out, &errs}, args); code != exitUsage || errs.Len() == 0 {
+		if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, args); code != cli.ExitUsage || errs.Len() == 0 {
 			t.Errorf("rookery %v exits with %d: %s", args, code, errs.String())
 		}
-	}
-}
-
-func TestPortsOfNodes(t *testing.T) {
-	p, err := choosePorts(0, 3)
-	if err != nil || p[0].smtp != 2525 || p[2].imaps != 22993 {
-		t.Errorf("default ports %+v, %v", p, err)
-	}
-	p, err = choosePorts(15000, 2)
-	if err != nil || p[0].smtp != 15000 || p[1].smtp != 15100 || p[0].ldap != 15007 {
-		t.Errorf("packed ports %+v, %v", p, err)
 	}
 }
 
@@ -205,13 +195,13 @@ func TestTimesArePlain(t *testing.T) {
 }
 
 func TestHelpIsOneText(t *testing.T) {
-	walk(verbs(&shell{io.Discard, io.Discard}), func(v *cobra.Command) {
+	walk(verbs(&cli.Shell{Out: io.Discard, Err: io.Discard}), func(v *cobra.Command) {
 		path := strings.Fields(v.CommandPath())[1:]
 		var texts []string
 		for _, args := range [][]string{append([]string{"help"}, path...), append(slices.Clone(path), "-h"),
 			append(slices.Clone(path), "--help")} {
 			var out, errs bytes.Buffer
-			if code := run(t.Context(), &shell{&out, &errs}, args); code != 0 || errs.Len() > 0 {
+			if code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, args); code != 0 || errs.Len() > 0 {
 				t.Errorf("rookery %v exits with %d: %s", args, code, errs.String())
 			}
 			texts = append(texts, out.String())
@@ -228,8 +218,8 @@ func TestErrorsAsJSON(t *testing.T) {
 		{"config", "get", "--json", "-socket", "/nosuch/admin.sock"},
 	} {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), &shell{&out, &errs}, args)
-		var e jsonError
+		code := run(t.Context(), &cli.Shell{Out: &out, Err: &errs}, args)
+		var e cli.JSONError
 		if err := json.Unmarshal(errs.Bytes(), &e); err != nil || e.Code != code || code == 0 || e.Command != args[0] ||
 			e.Error == "" || e.Kind == "" {
 			t.Errorf("rookery %v exits with %d: %s (%v)", args, code, errs.String(), err)

@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"rookery"
+	"rookery/cmd/rookery/cli"
 )
 
-func manVerb(s *shell) *cobra.Command {
+func manVerb(s *cli.Shell) *cobra.Command {
 	return &cobra.Command{
-		Use: "man DIR", Short: "write the manual pages", Args: cobra.ExactArgs(1), Annotations: exits(),
+		Use: "man DIR", Short: "write the manual pages", Args: cobra.ExactArgs(1), Annotations: cli.Exits(),
 		Long:    "Writes a manual page (section 1) of every command into a directory, which is made\nif it is not there.",
 		Example: "  rookery man /usr/local/share/man/man1",
 		RunE: func(c *cobra.Command, args []string) error {

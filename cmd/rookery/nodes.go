@@ -11,16 +11,17 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
-func undrainVerb(s *shell) *cobra.Command {
+func undrainVerb(s *cli.Shell) *cobra.Command {
 	return nodeVerb(s, "undrain", &cobra.Command{
 		Short: "let a drained node serve again", Example: "  rookery undrain mail2 -data /var/lib/rookery",
-		Long: "Takes rookery drain back: the node may lead and hold groups again.", Annotations: exits("3 there is no such node"),
+		Long: "Takes rookery drain back: the node may lead and hold groups again.", Annotations: cli.Exits("3 there is no such node"),
 	})
 }
 
-func removeVerb(s *shell) *cobra.Command {
+func removeVerb(s *cli.Shell) *cobra.Command {
 	return nodeVerb(s, "remove", &cobra.Command{
 		Short: "take a node off the cluster for ever", Example: "  rookery remove mail2 -data /var/lib/rookery",
 		Long: `The node is cut off at once and never comes back under its identity: a machine
@@ -28,14 +29,14 @@ whose disk is lost, or that was drained and is given away. It is refused where a
 group would lose its majority; start the nodes that are down, or join another
 node and wait until rookery status shows the groups on it. It asks first where the
 node lives, unless -yes.`,
-		Annotations: exits("3 there is no such node", "4 a group would lose its majority"),
+		Annotations: cli.Exits("3 there is no such node", "4 a group would lose its majority"),
 	})
 }
 
 // nodeVerb completes undrain and remove, which take effect when they are written.
-func nodeVerb(s *shell, name string, v *cobra.Command) *cobra.Command {
+func nodeVerb(s *cli.Shell, name string, v *cobra.Command) *cobra.Command {
 	v.Use, v.Args = name+" NODE", oneNode
-	a := s.ask(v.Flags())
+	a := s.Ask(v.Flags())
 	yes := new(bool)
 	if name == "remove" {
 		yes = v.Flags().Bool("yes", false, "remove a node that lives without asking")
@@ -46,24 +47,24 @@ func nodeVerb(s *shell, name string, v *cobra.Command) *cobra.Command {
 				return err
 			}
 		}
-		if err := a.admin().SetNode(c.Context(), args[0], name); err != nil {
+		if err := a.Admin().SetNode(c.Context(), args[0], name); err != nil {
 			return err
 		}
-		if a.json {
-			return a.line(map[string]string{"node": args[0], "done": name})
+		if a.JSON {
+			return a.Line(map[string]string{"node": args[0], "done": name})
 		}
-		_, err := fmt.Fprintf(s.out, "%s: %s is done; what moves because of it shows in rookery status\n", args[0], name)
+		_, err := fmt.Fprintf(s.Out, "%s: %s is done; what moves because of it shows in rookery status\n", args[0], name)
 		return err
 	}
 	return v
 }
 
 // confirmRemoval asks before a node that lives is removed.
-func confirmRemoval(ctx context.Context, a *asking, name string, yes bool) error {
+func confirmRemoval(ctx context.Context, a *cli.Asking, name string, yes bool) error {
 	if yes {
 		return nil
 	}
-	st, err := a.admin().Status(ctx)
+	st, err := a.Admin().Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func confirmRemoval(ctx context.Context, a *asking, name string, yes bool) error
 	if !n.Alive {
 		return nil // it is not there, or somebody mistyped its name
 	}
-	return confirm(ctx, false, removalWarning(n), n.Name)
+	return cli.Confirm(ctx, false, removalWarning(n), n.Name)
 }
 
 func removalWarning(n adminapi.NodeStatus) string {
@@ -82,12 +83,12 @@ func removalWarning(n adminapi.NodeStatus) string {
 
 func oneNode(_ *cobra.Command, args []string) error {
 	if len(args) != 1 || args[0] == "" {
-		return usagef("needs the name or id of one node")
+		return cli.Usagef("needs the name or id of one node")
 	}
 	return nil
 }
 
-func drainVerb(s *shell) *cobra.Command {
+func drainVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "drain NODE", Short: "move leadership and replicas off a node", Args: oneNode,
 		Long: `The node gives its leaderships away and gets no new replicas; those it has move
@@ -96,45 +97,45 @@ holds nothing that can move, and tells how far it is. Replicas without another
 node to go to stay: the node may then be stopped for a while, and removed only
 after another one has joined.`,
 		Example:     "  rookery drain mail2 -data /var/lib/rookery",
-		Annotations: exits("3 there is no such node", "4 the drain was taken back meanwhile", "5 the time is over first; the drain goes on"),
+		Annotations: cli.Exits("3 there is no such node", "4 the drain was taken back meanwhile", "5 the time is over first; the drain goes on"),
 	}
-	a := s.ask(v.Flags())
+	a := s.Ask(v.Flags())
 	noWait := v.Flags().Bool("no-wait", false, "do not wait until the node is drained")
 	timeout := v.Flags().Duration("timeout", time.Hour, "how long to wait")
 	v.RunE = func(c *cobra.Command, args []string) error {
 		if *timeout <= 0 {
-			return usagef("-timeout %v: it must be above zero; -no-wait does not wait", *timeout)
+			return cli.Usagef("-timeout %v: it must be above zero; -no-wait does not wait", *timeout)
 		}
 		return drain(c.Context(), a, args[0], *timeout, !*noWait)
 	}
 	return v
 }
 
-func drain(ctx context.Context, a *asking, name string, timeout time.Duration, wait bool) error {
-	c := a.admin()
+func drain(ctx context.Context, a *cli.Asking, name string, timeout time.Duration, wait bool) error {
+	c := a.Admin()
 	err := c.SetNode(ctx, name, "drain")
 	switch {
 	case err != nil:
 		return err
-	case !wait && a.json:
-		return a.line(map[string]any{"node": name, "drained": false})
+	case !wait && a.JSON:
+		return a.Line(map[string]any{"node": name, "drained": false})
 	case !wait:
-		_, err = fmt.Fprintf(a.out, "%s drains; how far it is shows in rookery status\n", name)
+		_, err = fmt.Fprintf(a.Out, "%s drains; how far it is shows in rookery status\n", name)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	n, err := awaitDrained(ctx, c, name, a.progress())
+	n, err := awaitDrained(ctx, c, name, a.Progress())
 	switch {
 	case err != nil:
 		return err
-	case a.json:
-		return a.line(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
+	case a.JSON:
+		return a.Line(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
 	case n.Holds > 0:
-		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it "+
+		_, err = fmt.Fprintf(a.Out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it "+
 			"for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
 	default:
-		_, err = fmt.Fprintf(a.out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
+		_, err = fmt.Fprintf(a.Out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 const sessionLong = `Sessions are those of clients that have signed in, on all nodes: IMAP and POP3 on
@@ -19,13 +20,13 @@ to. The id of a session is the one in the log.
 Sessions of accounts that the directory has disabled, or has no more, end by
 themselves within a minute; never because the directory does not answer.`
 
-func sessionVerb(s *shell) *cobra.Command {
+func sessionVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "session", Short: "list and end the sessions of clients", Long: sessionLong,
 		Example: "  rookery session list -account alice@example.com\n  rookery session end -account alice@example.com",
 	}
-	a := s.ask(v.PersistentFlags())
-	return family(v, sessionListVerb(a), sessionEndVerb(a))
+	a := s.Ask(v.PersistentFlags())
+	return cli.Family(v, sessionListVerb(a), sessionEndVerb(a))
 }
 
 // sessionFlags adds the flags that pick sessions.
@@ -43,30 +44,30 @@ var protocols = []string{"imap", "pop3", "smtp"}
 
 func checkSessions(f *adminapi.SessionFilter) error {
 	if f.Protocol != "" && !slices.Contains(protocols, f.Protocol) {
-		return usagef("-protocol %s: use %s", f.Protocol, strings.Join(protocols, ", "))
+		return cli.Usagef("-protocol %s: use %s", f.Protocol, strings.Join(protocols, ", "))
 	}
 	return nil
 }
 
-func sessionListVerb(a *asking) *cobra.Command {
+func sessionListVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "list", Short: "list the sessions on all nodes", Args: cobra.ExactArgs(0),
 		Long: "Lists the sessions of clients that have signed in, on all nodes or as the flags pick\nthem. Up to 5000 are " +
 			"listed of each node.",
 		Example:     "  rookery session list -protocol imap -on node2",
-		Annotations: exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),
+		Annotations: cli.Exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),
 	}
 	f := sessionFlags(v)
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		if err := checkSessions(f); err != nil {
 			return err
 		}
-		l, err := a.admin().Sessions(c.Context(), *f)
+		l, err := a.Admin().Sessions(c.Context(), *f)
 		if err != nil {
 			return err
 		}
-		if a.json {
-			err = a.print(l)
+		if a.JSON {
+			err = a.Print(l)
 		} else {
 			err = printSessions(a, &l)
 		}
@@ -78,11 +79,12 @@ func sessionListVerb(a *asking) *cobra.Command {
 	return v
 }
 
-func printSessions(a *asking, l *adminapi.SessionList) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+func printSessions(a *cli.Asking, l *adminapi.SessionList) error {
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LOGIN\tPROTOCOL\tNODE\tCLIENT\tSINCE\tID\tACCOUNT")
 	for _, s := range l.Sessions {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", dash(s.Login), s.Protocol, s.Node, s.Client, stamp(s.Since), s.ID, dash(s.Account))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cli.Dash(s.Login), s.Protocol, s.Node, s.Client, cli.Stamp(s.Since), s.ID,
+			cli.Dash(s.Account))
 	}
 	if l.More > 0 {
 		fmt.Fprintf(w, "and %d more: pick some with -account, -on or -protocol\n", l.More)
@@ -99,31 +101,31 @@ func unasked(nodes []string) error {
 		fmt.Errorf("no answer from %s: its sessions are not known here", strings.Join(nodes, ", ")))
 }
 
-func sessionEndVerb(a *asking) *cobra.Command {
+func sessionEndVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "end", Short: "end sessions on all nodes", Args: cobra.ExactArgs(0),
 		Long: "Ends the sessions that the flags pick, on all nodes: each after the command that\nruns, and after 10 seconds at the " +
 			"latest. Who may sign in can do so again at once:\n" +
 			"disable the account in the directory first.",
 		Example:     "  rookery session end -account alice@example.com\n  rookery session end -id k3j5m2p7q4r6s",
-		Annotations: exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),
+		Annotations: cli.Exits("3 there is no such account or node", "5 a node did not answer, or the node asked does not"),
 	}
 	f := sessionFlags(v)
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		if *f == (adminapi.SessionFilter{}) {
-			return usagef("end needs one of -account, -on, -protocol, -id")
+			return cli.Usagef("end needs one of -account, -on, -protocol, -id")
 		}
 		if err := checkSessions(f); err != nil {
 			return err
 		}
-		l, err := a.admin().EndSessions(c.Context(), *f)
+		l, err := a.Admin().EndSessions(c.Context(), *f)
 		if err != nil {
 			return err
 		}
-		if a.json {
-			err = a.print(l)
+		if a.JSON {
+			err = a.Print(l)
 		} else {
-			_, err = fmt.Fprintf(a.out, "%s ended\n", plural(l.Ended, "session"))
+			_, err = fmt.Fprintf(a.Out, "%s ended\n", plural(l.Ended, "session"))
 		}
 		if err == nil {
 			err = unasked(l.Unasked)

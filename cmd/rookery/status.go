@@ -10,9 +10,10 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
-func statusVerb(s *shell) *cobra.Command {
+func statusVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "status", Short: "show nodes, groups, and what is wrong", Args: cobra.ExactArgs(0),
 		Long: `Shows the cluster as a node sees it: nodes, groups with their leaders and how
@@ -22,24 +23,24 @@ With -watch it looks again every two seconds (-every) until Ctrl-C, which ends i
 with exit code 0: in place on a terminal, else one table after the other; with
 --json one line of JSON each time.`,
 		Example:     "  rookery status -data /var/lib/rookery\n  rookery status -data /var/lib/rookery -watch -every 5s",
-		Annotations: exits("1 something is wrong"),
+		Annotations: cli.Exits("1 something is wrong"),
 	}
-	a := s.ask(v.Flags())
+	a := s.Ask(v.Flags())
 	again := v.Flags().Bool("watch", false, "look again and again, until Ctrl-C")
 	every := v.Flags().Duration("every", 2*time.Second, "time between two looks of -watch, 200ms to 1h")
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		if *every < watchLeast || *every > watchMost {
-			return usagef("-every %v: use %v to %v", *every, watchLeast, watchMost)
+			return cli.Usagef("-every %v: use %v to %v", *every, watchLeast, watchMost)
 		}
 		if *again {
-			return watch(c.Context(), s, a.admin(), *every, a.json)
+			return watch(c.Context(), s, a.Admin(), *every, a.JSON)
 		}
-		st, err := a.admin().Status(c.Context())
+		st, err := a.Admin().Status(c.Context())
 		if err != nil {
 			return err
 		}
-		if a.json {
-			err = a.print(st)
+		if a.JSON {
+			err = a.Print(st)
 		} else {
 			err = statusTable(s, st)
 		}
@@ -51,13 +52,13 @@ with exit code 0: in place on a terminal, else one table after the other; with
 	return v
 }
 
-func statusTable(s *shell, st adminapi.Status) error {
-	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+func statusTable(s *cli.Shell, st adminapi.Status) error {
+	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s, settings version %d, asked %s\n\nNODE\tADDRESS\tSTATE\tALIVE\tUP\tLEADS\tHOLDS\tSESSIONS\tDISK\n",
 		st.Cluster, st.Settings, st.Name)
 	for _, n := range st.Nodes {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, n.Address, n.State, alive(n), uptime(n), n.Leads, n.Holds,
-			n.Sessions, dash(n.Disk))
+			n.Sessions, cli.Dash(n.Disk))
 	}
 	fmt.Fprint(w, "\nGROUP\tLEADER\tMEMBERS (ENTRIES BEHIND)\tLAST\tUNPACKED\n")
 	for _, g := range st.Groups {
@@ -68,7 +69,7 @@ func statusTable(s *shell, st adminapi.Status) error {
 		for _, m := range g.Learners {
 			members = append(members, fmt.Sprintf("%s (%s, learner)", m, behind(g, m)))
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", g.Group, cli.Dash(g.Leader), strings.Join(members, ", "), g.Last, unpacked(g))
 	}
 	for i, m := range st.Moves {
 		if i == 0 {

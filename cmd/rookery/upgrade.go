@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 	"rookery/storage/command"
 )
 
@@ -28,27 +29,27 @@ type upgradeStatus struct {
 	Rollback bool     `json:"rollback_possible"`
 }
 
-func upgradeVerb(s *shell) *cobra.Command {
+func upgradeVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{Use: "upgrade", Short: "see and finish a rolling upgrade", Long: upgradeLong,
 		Example: "  rookery upgrade status -data /var/lib/rookery"}
-	a := s.ask(v.PersistentFlags())
+	a := s.Ask(v.PersistentFlags())
 	show := func(ctx context.Context) error {
-		st, err := a.admin().Status(ctx)
+		st, err := a.Admin().Status(ctx)
 		if err != nil {
 			return err
 		}
 		return printUpgrade(a, judgeUpgrade(st))
 	}
-	return family(v, &cobra.Command{
+	return cli.Family(v, &cobra.Command{
 		Use: "status", Short: "show what finalising enables, and whether the way back is open", Args: cobra.ExactArgs(0),
-		Example: "  rookery upgrade status", Annotations: exits("1 nodes are behind"),
+		Example: "  rookery upgrade status", Annotations: cli.Exits("1 nodes are behind"),
 		RunE: func(c *cobra.Command, _ []string) error { return show(c.Context()) },
 	}, &cobra.Command{
 		Use: "finalize", Short: "allow the new commands; there is no way back after it", Args: cobra.ExactArgs(0),
 		Long:    "Allows the new commands, once every node reads them; there is no way back after it.",
-		Example: "  rookery upgrade finalize", Annotations: exits("4 nodes are behind; they are named"),
+		Example: "  rookery upgrade finalize", Annotations: cli.Exits("4 nodes are behind; they are named"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.admin().Finalize(c.Context()); err != nil {
+			if err := a.Admin().Finalize(c.Context()); err != nil {
 				return err
 			}
 			return show(c.Context())
@@ -74,15 +75,15 @@ func judgeUpgrade(st adminapi.Status) upgradeStatus {
 	return u
 }
 
-func printUpgrade(s *asking, u upgradeStatus) error {
+func printUpgrade(s *cli.Asking, u upgradeStatus) error {
 	var err error
-	if s.json {
-		err = s.print(u)
+	if s.JSON {
+		err = s.Print(u)
 	} else {
-		w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprint(w, "NODE\tBINARY\tREADS VERSION\tALIVE\n")
 		for _, n := range u.Nodes {
-			fmt.Fprintf(w, "%s\t%s\t%d\t%v\n", n.Name, dash(n.Binary), n.Version, n.Alive)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%v\n", n.Name, cli.Dash(n.Binary), n.Version, n.Alive)
 		}
 		fmt.Fprintf(w, "\nfinal: version %d\n", u.Gate)
 		switch {

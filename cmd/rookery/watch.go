@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 )
 
 // Bounds of the time between two looks of a watch.
@@ -24,8 +25,8 @@ const (
 // watch shows the status again and again until ctx ends: in place on a
 // terminal, else one after the other. A node that does not answer is shown as
 // such, and asked again.
-func watch(ctx context.Context, s *shell, c *adminapi.Client, every time.Duration, asJSON bool) error {
-	p := newPainter(s.out)
+func watch(ctx context.Context, s *cli.Shell, c *adminapi.Client, every time.Duration, asJSON bool) error {
+	p := newPainter(s.Out)
 	for {
 		asking, cancel := context.WithTimeout(ctx, max(every, 5*time.Second))
 		st, err := c.Status(asking)
@@ -36,14 +37,14 @@ func watch(ctx context.Context, s *shell, c *adminapi.Client, every time.Duratio
 		var text bytes.Buffer
 		switch {
 		case err != nil && asJSON:
-			writeJSONError(&text, "status", err)
+			cli.WriteJSONError(&text, "status", err)
 		case err != nil:
 			fmt.Fprintf(&text, "the node does not answer, asking again: %v\n", err)
 		case asJSON:
 			json.NewEncoder(&text).Encode(st)
 		default:
 			fmt.Fprintln(&text, time.Now().Format(time.DateTime))
-			if err := statusTable(&shell{out: &text}, st); err != nil {
+			if err := statusTable(&cli.Shell{Out: &text}, st); err != nil {
 				return err
 			}
 		}
@@ -68,7 +69,7 @@ type painter struct {
 
 func newPainter(out io.Writer) *painter {
 	p := &painter{out: out}
-	if f, ok := out.(*os.File); ok && isTerminal(f) {
+	if f, ok := out.(*os.File); ok && cli.IsTerminal(f) {
 		p.tty = f
 	}
 	return p

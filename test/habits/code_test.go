@@ -30,7 +30,6 @@ var large = map[string]struct {
 	"cluster/transport": {2900, "one port: what is dialled and accepted is counted and closed together"},
 	"cluster/consensus": {2800, "the rules of one Raft group"},
 	"directory/ldap":    {2600, "one directory: pool, profiles and verdicts; to be split when the copy of the directory comes"},
-	"cmd/rookery":       {6500, "every verb of the program; to be split by noun"},
 }
 
 // goFiles calls fn with every Go file of the repository.

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -8,9 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery/cmd/node"
+	"rookery/cmd/rookery/cli"
 )
 
-func serveVerb(s *shell) *cobra.Command {
+// Serve is rookery serve.
+func Serve(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "serve -config FILE", Short: "run a node of a cluster", Args: cobra.ExactArgs(0),
 		Long: `Runs one node with the facts of its file: name, data directory, listeners,
@@ -21,20 +23,20 @@ rookery help config.
 SIGINT and SIGTERM end it cleanly: sessions are told, running commands finish.
 Started on a full disk it waits for room.`,
 		Example: "  rookery serve -config /etc/rookery/rookery.toml",
-		Annotations: exits("5 the disk turned out to be full at an fsync; a line says so", "6 damaged data",
+		Annotations: cli.Exits("5 the disk turned out to be full at an fsync; a line says so", "6 damaged data",
 			"7 this node was removed from the cluster"),
 	}
 	path := v.Flags().String("config", "", "path of the node file")
 	level := v.Flags().String("log-level", "info", "debug, info, warn or error")
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		if *path == "" {
-			return usagef("needs -config FILE")
+			return cli.Usagef("needs -config FILE")
 		}
-		logger, err := s.logger(*level)
+		logger, err := s.Logger(*level)
 		if err != nil {
 			return err
 		}
-		cfg, err := loadNodeFile(*path)
+		cfg, err := LoadNodeFile(*path)
 		if err != nil {
 			return err
 		}
@@ -52,11 +54,11 @@ Started on a full disk it waits for room.`,
 	return v
 }
 
-// stopWithin bounds a clean stop: running commands finish, then it ends.
-const stopWithin = 20 * time.Second
+// StopWithin bounds a clean stop: running commands finish, then it ends.
+const StopWithin = 20 * time.Second
 
 func closeNode(n *node.Node) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), StopWithin)
 	defer cancel()
 	return n.Close(ctx)
 }

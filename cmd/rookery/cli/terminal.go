@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -15,40 +15,41 @@ import (
 	"rookery"
 )
 
-// terminal is the operator's: lines are asked for there and nowhere else, so a
+// Terminal is the operator's: lines are asked for there and nowhere else, so a
 // pipe is never taken for an answer.
-type terminal struct {
+type Terminal struct {
 	tty *os.File
 	in  *bufio.Reader
 }
 
-// isTerminal reports whether somebody sits at a file.
-func isTerminal(f *os.File) bool {
+// IsTerminal reports whether somebody sits at a file.
+func IsTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
 }
 
-// openTerminal opens the terminal that the command was called from, where
+// OpenTerminal opens the terminal that the command was called from, where
 // standard input is one. It has a file description of its own, whose waits can
 // be ended without changing the shell's.
-func openTerminal() (*terminal, bool) {
-	if !isTerminal(os.Stdin) {
+func OpenTerminal() (*Terminal, bool) {
+	if !IsTerminal(os.Stdin) {
 		return nil, false
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, false
 	}
-	return &terminal{tty, bufio.NewReader(tty)}, true
+	return &Terminal{tty, bufio.NewReader(tty)}, true
 }
 
-func (t *terminal) Close() error { return t.tty.Close() }
+// Close lets the terminal go.
+func (t *Terminal) Close() error { return t.tty.Close() }
 
-// say prints a line.
-func (t *terminal) say(format string, args ...any) { fmt.Fprintf(t.tty, format+"\n", args...) }
+// Say prints a line.
+func (t *Terminal) Say(format string, args ...any) { fmt.Fprintf(t.tty, format+"\n", args...) }
 
-// ask prints a question and reads a line; an empty one is the default.
-func (t *terminal) ask(ctx context.Context, question, def string) (string, error) {
+// Ask prints a question and reads a line; an empty one is the default.
+func (t *Terminal) Ask(ctx context.Context, question, def string) (string, error) {
 	if def != "" {
 		question += " [" + def + "]"
 	}
@@ -60,8 +61,8 @@ func (t *terminal) ask(ctx context.Context, question, def string) (string, error
 	return line, err
 }
 
-// secret is ask without echo. The default is not shown.
-func (t *terminal) secret(ctx context.Context, question, def string) (string, error) {
+// Secret is ask without echo. The default is not shown.
+func (t *Terminal) Secret(ctx context.Context, question, def string) (string, error) {
 	restore, err := t.silence()
 	if err != nil {
 		return "", rookery.E("read secret", rookery.KindUnknown, fmt.Errorf("the terminal's echo cannot be turned off: %w", err))
@@ -80,7 +81,7 @@ func (t *terminal) secret(ctx context.Context, question, def string) (string, er
 }
 
 // line reads one line, until ctx ends.
-func (t *terminal) line(ctx context.Context) (string, error) {
+func (t *Terminal) line(ctx context.Context) (string, error) {
 	t.tty.SetReadDeadline(time.Time{})
 	stop := context.AfterFunc(ctx, func() { t.tty.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -97,7 +98,7 @@ func (t *terminal) line(ctx context.Context) (string, error) {
 }
 
 // silence turns the echo off until restore is called.
-func (t *terminal) silence() (restore func(), err error) {
+func (t *Terminal) silence() (restore func(), err error) {
 	var before *unix.Termios
 	change := func(fn func(fd int) error) error {
 		raw, err := t.tty.SyscallConn()

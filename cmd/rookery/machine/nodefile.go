@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"rookery/cmd/node/settings"
 )
 
-// loadNodeFile reads the node file at path.
-func loadNodeFile(path string) (settings.Node, error) {
+// LoadNodeFile reads the node file at path.
+func LoadNodeFile(path string) (settings.Node, error) {
 	const op = "read node file"
 	b, err := os.ReadFile(path)
 	if err != nil {

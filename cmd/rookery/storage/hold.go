@@ -1,4 +1,4 @@
-package main
+package storage
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 	"rookery/storage/command"
 )
 
-func storageHoldVerb(a *asking) *cobra.Command {
+func storageHoldVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "hold", Short: "keep stored bytes from being deleted",
 		Long: `A hold keeps every pack in the object store that held something mail needed at
@@ -25,31 +26,32 @@ keep an account from being erased.`,
 		Example: `  rookery storage hold add case-7 -reason "court order 12/26" -data /var/lib/rookery`,
 	}
 	h := holdCall{a}
-	return family(v, h.addVerb(),
+	return cli.Family(v, h.addVerb(),
 		&cobra.Command{
 			Use: "list", Short: "show holds, restore points and pins with the groups that have them", Args: cobra.ExactArgs(0),
-			Example: "  rookery storage hold list", Annotations: exits("5 a group did not answer: what it holds is not shown"),
+			Example: "  rookery storage hold list", Annotations: cli.Exits("5 a group did not answer: what it holds is not shown"),
 			RunE: func(c *cobra.Command, _ []string) error { return h.list(c.Context()) },
 		},
 		&cobra.Command{
 			Use: "release NAME", Short: "take a hold back; what only it kept is deleted from then on", Args: cobra.ExactArgs(1),
 			Example:     "  rookery storage hold release case-7",
-			Annotations: exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
+			Annotations: cli.Exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
 			RunE: func(c *cobra.Command, args []string) error {
-				x, err := h.admin().ReleaseHold(c.Context(), args[0])
+				x, err := h.Admin().ReleaseHold(c.Context(), args[0])
 				return h.answer(x, err, args[0], "released", "is still kept")
 			},
 		})
 }
 
-type holdCall struct{ *asking }
+type holdCall struct{ *cli.Asking }
 
 func (h holdCall) addVerb() *cobra.Command {
 	v := &cobra.Command{
 		Use: "add NAME", Short: "place a hold in every group", Args: cobra.ExactArgs(1),
-		Long:        "Places a hold in every group. Times are like 2026-11-25, 2026-11-25T08:00:00Z, or 72h\nfor 72 hours ago.",
-		Example:     `  rookery storage hold add case-7 -reason "court order 12/26" -since 2026-11-25`,
-		Annotations: exits("4 there is a hold of this name", "5 a group did not take it yet: it will, and deletes nothing of its own until then"),
+		Long:    "Places a hold in every group. Times are like 2026-11-25, 2026-11-25T08:00:00Z, or 72h\nfor 72 hours ago.",
+		Example: `  rookery storage hold add case-7 -reason "court order 12/26" -since 2026-11-25`,
+		Annotations: cli.Exits("4 there is a hold of this name",
+			"5 a group did not take it yet: it will, and deletes nothing of its own until then"),
 	}
 	reason := v.Flags().String("reason", "", "why, for those who read the list later; needed")
 	since := v.Flags().String("since", "", "when the hold begins (default now)")
@@ -60,36 +62,20 @@ func (h holdCall) addVerb() *cobra.Command {
 	return v
 }
 
-// holdTime reads a time, or a span before now.
-func holdTime(name, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	for _, form := range []string{time.RFC3339, "2006-01-02"} {
-		if t, err := time.Parse(form, text); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, usagef("-%s %q is no time; write it like 2026-11-25, 2026-11-25T08:00:00Z or 72h", name, text)
-}
-
 func (h holdCall) add(ctx context.Context, name, reason, since, until string) error {
 	o := adminapi.HoldOrder{Name: name, Reason: reason}
 	if strings.TrimSpace(o.Reason) == "" || len(o.Reason) > command.MaxHoldReason || len(name) > command.MaxHoldName {
-		return usagef("needs -reason TEXT of at most %d bytes and a NAME of at most %d", command.MaxHoldReason, command.MaxHoldName)
+		return cli.Usagef("needs -reason TEXT of at most %d bytes and a NAME of at most %d", command.MaxHoldReason, command.MaxHoldName)
 	}
 	now := time.Now()
 	var err error
-	if o.From, err = holdTime("since", since, now); err != nil {
+	if o.From, err = cli.ParseTime("since", since, now); err != nil {
 		return err
 	}
-	if o.To, err = holdTime("until", until, now); err != nil {
+	if o.To, err = cli.ParseTime("until", until, now); err != nil {
 		return err
 	}
-	a, err := h.admin().PlaceHold(ctx, o)
+	a, err := h.Admin().PlaceHold(ctx, o)
 	return h.answer(a, err, name, "in force", "is not in force yet")
 }
 
@@ -97,10 +83,10 @@ func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not strin
 	if err != nil {
 		return err
 	}
-	if h.json {
-		err = h.line(a)
+	if h.JSON {
+		err = h.Line(a)
 	} else {
-		_, err = fmt.Fprintf(h.out, "%s: %s in %d groups\n", name, done, len(a.Groups))
+		_, err = fmt.Fprintf(h.Out, "%s: %s in %d groups\n", name, done, len(a.Groups))
 	}
 	if err == nil && len(a.Pending) > 0 {
 		err = rookery.E("hold", rookery.KindUnavailable,
@@ -111,14 +97,14 @@ func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not strin
 }
 
 func (h holdCall) list(ctx context.Context) error {
-	l, err := h.admin().Holds(ctx)
+	l, err := h.Admin().Holds(ctx)
 	if err != nil {
 		return err
 	}
-	if h.json {
-		err = h.line(l)
+	if h.JSON {
+		err = h.Line(l)
 	} else {
-		w := tabwriter.NewWriter(h.out, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(h.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprint(w, "KIND\tNAME\tFROM\tUNTIL\tGROUPS\tMISSING IN\tREASON\n")
 		for _, x := range l.Holds {
 			until, missing := "-", "-"

@@ -1,4 +1,4 @@
-package main
+package dev
 
 import (
 	"cmp"
@@ -16,13 +16,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery"
+	"rookery/cmd/rookery/cli"
 )
 
 // devOrderVerb makes the verbs that ask a running rookery dev for something.
-func devOrderVerb(s *shell, order, short string, data *string, asJSON *bool) *cobra.Command {
+func devOrderVerb(s *cli.Shell, order, short string, data *string, asJSON *bool) *cobra.Command {
 	return &cobra.Command{
 		Use: order + " NODE", Short: short, Args: cobra.ExactArgs(1), Example: "  rookery dev " + order + " node2 -data ./rookery-data",
-		Annotations: exits("3 there is no such node", "4 it is so already", "5 rookery dev does not run on the directory"),
+		Annotations: cli.Exits("3 there is no such node", "4 it is so already", "5 rookery dev does not run on the directory"),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(*data)
 			if err != nil {
@@ -34,7 +35,7 @@ func devOrderVerb(s *shell, order, short string, data *string, asJSON *bool) *co
 }
 
 // devOrder asks the supervisor of a dev cluster to kill or start a node.
-func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON bool) error {
+func devOrder(ctx context.Context, s *cli.Shell, dir, order, name string, asJSON bool) error {
 	c := http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "dev.sock"))
@@ -42,7 +43,7 @@ func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON boo
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dev/"+order+"/"+url.PathEscape(name), nil)
 	if err != nil {
-		return usagef("%q is no name of a node", name)
+		return cli.Usagef("%q is no name of a node", name)
 	}
 	resp, err := c.Do(req)
 	if err != nil {
@@ -64,9 +65,9 @@ func devOrder(ctx context.Context, s *shell, dir, order, name string, asJSON boo
 		return rookery.E(order+" node", kind, errors.New(strings.TrimSpace(string(text))))
 	}
 	if asJSON {
-		return s.line(map[string]string{"node": name, "done": order})
+		return s.Line(map[string]string{"node": name, "done": order})
 	}
-	_, err = fmt.Fprintf(s.out, "%s: %s done\n", name, order)
+	_, err = fmt.Fprintf(s.Out, "%s: %s done\n", name, order)
 	return err
 }
 

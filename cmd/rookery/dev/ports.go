@@ -1,4 +1,4 @@
-package main
+package dev
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"rookery/cmd/node/settings"
 )
 
-func (d *dev) directoryURLs() []string { return []string{"ldap://" + local(d.ports[0].ldap)} }
+func (d *cluster) directoryURLs() []string { return []string{"ldap://" + local(d.ports[0].ldap)} }
 
 // followPorts puts the directory's address of this run into the settings, which
 // hold that of the run that wrote them. A directory that the user has put in
 // the place of the embedded one stays.
-func (d *dev) followPorts(ctx context.Context) error {
+func (d *cluster) followPorts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	admin := adminapi.New(d.config(0).DataDir + "/admin.sock")
@@ -35,7 +35,7 @@ func (d *dev) followPorts(ctx context.Context) error {
 	}
 }
 
-func (d *dev) followPort(ctx context.Context, admin *adminapi.Client) error {
+func (d *cluster) followPort(ctx context.Context, admin *adminapi.Client) error {
 	doc, version, err := admin.Settings(ctx)
 	if err != nil {
 		return err

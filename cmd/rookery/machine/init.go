@@ -1,4 +1,7 @@
-package main
+// Package machine holds the verbs that work on this machine's own node: begin a
+// cluster, join one, serve, recover. It owns what they ask and print; what is done
+// to a data directory is datadir's.
+package machine
 
 import (
 	"errors"
@@ -10,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
 const initLong = `Begins a cluster on its first machine: makes the data directory named in the
@@ -65,7 +69,7 @@ func (i *initFlags) founding(data string) (*founding, error) {
 	set := settings.Default()
 	f := &founding{set: &set, data: data, whole: *i.settings != ""}
 	if f.whole {
-		doc, err := readInput(*i.settings)
+		doc, err := cli.ReadInput(*i.settings)
 		if err != nil {
 			return nil, err
 		}
@@ -80,8 +84,8 @@ func (i *initFlags) founding(data string) (*founding, error) {
 		set.Postmaster = *i.postmaster
 	}
 	if *i.store != "" {
-		if setStore(&set.Store, *i.store); set.Store.Kind == "dir" && !filepath.IsAbs(set.Store.Path) {
-			return nil, usagef("-store %s: it is neither a URL like https://s3.example.com nor an absolute path that all nodes share", *i.store)
+		if SetStore(&set.Store, *i.store); set.Store.Kind == "dir" && !filepath.IsAbs(set.Store.Path) {
+			return nil, cli.Usagef("-store %s: it is neither a URL like https://s3.example.com nor an absolute path that all nodes share", *i.store)
 		}
 	}
 	err := f.change(func(d *settings.Directory) error {
@@ -89,45 +93,48 @@ func (i *initFlags) founding(data string) (*founding, error) {
 			d.URLs = list(*i.directory)
 			d.StartTLS = slices.ContainsFunc(d.URLs, plainRemote)
 		}
-		return errors.Join(override(&d.CAFile, *i.directoryCA), override(&d.BindDN, *i.bindDN), takeFile(&d.Password, *i.bindPassword),
-			override(&d.Base, *i.base), override(&d.Profile, *i.profile))
+		return errors.Join(Override(&d.CAFile, *i.directoryCA), Override(&d.BindDN, *i.bindDN), TakeFile(&d.Password, *i.bindPassword),
+			Override(&d.Base, *i.base), Override(&d.Profile, *i.profile))
 	})
 	if d := set.Directories[theDirectory]; len(d.URLs) == 0 && f.whole && d.BindDN+d.Base == "" {
 		delete(set.Directories, theDirectory) // none was named
 	}
 	s := &set.Store
-	return f, errors.Join(err, override(&s.CAFile, *i.storeCA), override(&s.Bucket, *i.bucket), override(&s.Region, *i.region),
-		override(&s.AccessKey, *i.accessKey), takeFile(&s.SecretKey, *i.secretKey))
+	return f, errors.Join(err, Override(&s.CAFile, *i.storeCA), Override(&s.Bucket, *i.bucket), Override(&s.Region, *i.region),
+		Override(&s.AccessKey, *i.accessKey), TakeFile(&s.SecretKey, *i.secretKey))
 }
 
-func override(into *string, flag string) error {
+// Override takes the value of a flag that was given.
+func Override(into *string, flag string) error {
 	if flag != "" {
 		*into = flag
 	}
 	return nil
 }
 
-func takeFile(into *string, path string) error {
+// TakeFile takes a secret from the file that a flag names, if it was given.
+func TakeFile(into *string, path string) error {
 	if path == "" {
 		return nil
 	}
-	b, err := readInput(path)
+	b, err := cli.ReadInput(path)
 	*into = strings.TrimRight(string(b), "\r\n")
 	return err
 }
 
-func initVerb(s *shell) *cobra.Command {
+// Init is rookery init.
+func Init(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "init -config FILE", Short: "begin a cluster on its first machine", Long: initLong, Args: cobra.ExactArgs(0),
 		Example: "  rookery init -config /etc/rookery/rookery.toml\n" +
 			"  rookery init -config /etc/rookery/rookery.toml -settings settings.toml -kit /root/rookery-recovery-kit.json",
-		Annotations: exits("4 there is a cluster, or another rookery init is at work", "5 the directory or the object store does not answer"),
+		Annotations: cli.Exits("4 there is a cluster, or another rookery init is at work", "5 the directory or the object store does not answer"),
 	}
 	i := newInitFlags(v.Flags())
 	asJSON := v.Flags().Bool("json", false, "print JSON when it is done")
 	v.RunE = func(c *cobra.Command, _ []string) error {
 		if *i.config == "" {
-			return usagef("needs -config FILE")
+			return cli.Usagef("needs -config FILE")
 		}
 		return begin(c.Context(), s, i, *asJSON)
 	}

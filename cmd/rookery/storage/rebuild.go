@@ -1,4 +1,4 @@
-package main
+package storage
 
 import (
 	"bufio"
@@ -15,10 +15,12 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/machine"
 	"rookery/internal/durable"
 )
 
-func storageRebuildVerb(a *asking) *cobra.Command {
+func storageRebuildVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "rebuild-index", Short: "find every body by the packs alone", Args: cobra.ExactArgs(0),
 		Long: `Lists the packs in the object store, reads the index that each carries, and where
@@ -35,7 +37,7 @@ With -settings or -store it reads the store itself, for a disaster in which no
 node runs: it needs no state and no key, and changes nothing.`,
 		Example: "  rookery storage rebuild-index -data /var/lib/rookery -out index.jsonl\n" +
 			"  rookery storage rebuild-index -store https://s3.example.com -bucket mail -access-key rookery -secret-key-file key -out index.jsonl",
-		Annotations: exits("6 a pack or a body that mail needs could not be found"),
+		Annotations: cli.Exits("6 a pack or a body that mail needs could not be found"),
 	}
 	offline := storeFlags(v.Flags())
 	out := v.Flags().String("out", "rookery-index.jsonl", "file to write; replaced when all is read")
@@ -46,14 +48,14 @@ node runs: it needs no state and no key, and changes nothing.`,
 			return err
 		}
 		if set != nil && *repair {
-			return usagef("-repair needs a running node, not -settings or -store")
+			return cli.Usagef("-repair needs a running node, not -settings or -store")
 		}
 		r := &rebuildCall{checkCall: newCheckCall(a, *repair)}
 		return r.run(*out, func() error {
 			if set != nil {
 				return objects.RebuildIndex(c.Context(), set, ".", slog.New(slog.DiscardHandler), r.pack)
 			}
-			return a.admin().RebuildIndex(c.Context(), adminapi.RebuildOrder{Repair: *repair}, r.event)
+			return a.Admin().RebuildIndex(c.Context(), adminapi.RebuildOrder{Repair: *repair}, r.event)
 		})
 	}
 	return v
@@ -71,7 +73,7 @@ func storeFlags(f *pflag.FlagSet) func() (*settings.Store, error) {
 	return func() (*settings.Store, error) {
 		set := settings.Default()
 		if *file != "" {
-			doc, err := readInput(*file)
+			doc, err := cli.ReadInput(*file)
 			if err == nil {
 				set, err = settings.Parse(doc)
 			}
@@ -80,11 +82,11 @@ func storeFlags(f *pflag.FlagSet) func() (*settings.Store, error) {
 			}
 		}
 		if *store != "" {
-			setStore(&set.Store, *store)
+			machine.SetStore(&set.Store, *store)
 		}
 		x := &set.Store
-		err := errors.Join(override(&x.CAFile, *ca), override(&x.Bucket, *bucket), override(&x.Region, *region),
-			override(&x.AccessKey, *access), takeFile(&x.SecretKey, *secret))
+		err := errors.Join(machine.Override(&x.CAFile, *ca), machine.Override(&x.Bucket, *bucket), machine.Override(&x.Region, *region),
+			machine.Override(&x.AccessKey, *access), machine.TakeFile(&x.SecretKey, *secret))
 		if err != nil || *file == "" && *store == "" {
 			return nil, err
 		}
@@ -125,7 +127,7 @@ func (c *rebuildCall) run(out string, read func() error) (err error) {
 	b := bufio.NewWriter(file)
 	c.index = json.NewEncoder(b)
 	err = read()
-	c.bar.clear()
+	c.bar.Clear()
 	if err != nil {
 		return err
 	}
@@ -169,28 +171,28 @@ func (c *rebuildCall) pack(p *adminapi.IndexedPack) error {
 	}
 	if p.Error != "" {
 		c.result.Lost++
-		c.bar.clear()
-		if !c.json {
-			fmt.Fprintf(c.out, "group %d: pack %s: %s\n", p.Group, p.Pack, p.Error)
+		c.bar.Clear()
+		if !c.JSON {
+			fmt.Fprintf(c.Out, "group %d: pack %s: %s\n", p.Group, p.Pack, p.Error)
 		}
 	}
 	if c.result.Packs%100 == 0 {
-		c.bar.count(fmt.Sprintf("%d packs, %d bodies", c.result.Packs, c.result.Bodies))
+		c.bar.Count(fmt.Sprintf("%d packs, %d bodies", c.result.Packs, c.result.Bodies))
 	}
 	return c.index.Encode(p)
 }
 
 func (c *rebuildCall) finish() error {
 	r := c.result
-	if c.json {
-		return c.line(map[string]rebuildResult{"result": r})
+	if c.JSON {
+		return c.Line(map[string]rebuildResult{"result": r})
 	}
-	_, err := fmt.Fprintf(c.out, "%d bodies in %d packs (%d salvaged, %d lost): %s\n", r.Bodies, r.Packs, r.Salvaged, r.Lost, r.Index)
+	_, err := fmt.Fprintf(c.Out, "%d bodies in %d packs (%d salvaged, %d lost): %s\n", r.Bodies, r.Packs, r.Salvaged, r.Lost, r.Index)
 	if err == nil && r.Sought > 0 {
-		_, err = fmt.Fprintf(c.out, "%d bodies are not where the state says: %d found in packs, %d packed anew\n", r.Sought, r.Found, r.Mended)
+		_, err = fmt.Fprintf(c.Out, "%d bodies are not where the state says: %d found in packs, %d packed anew\n", r.Sought, r.Found, r.Mended)
 	}
 	if err == nil && len(r.NotCompared) > 0 {
-		_, err = fmt.Fprintf(c.out, "not compared, for they have no replica on this node: groups %v\n", r.NotCompared)
+		_, err = fmt.Fprintf(c.Out, "not compared, for they have no replica on this node: groups %v\n", r.NotCompared)
 	}
 	return err
 }

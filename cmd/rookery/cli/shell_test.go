@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"net"
@@ -23,14 +23,14 @@ func TestDevSocketIsOfANodeThatLives(t *testing.T) {
 		return ln
 	}
 	first, _ := listen("node1"), listen("node2")
-	if got := adminSocket(dir); got != filepath.Join(dir, "node1", "admin.sock") {
+	if got := AdminSocket(dir); got != filepath.Join(dir, "node1", "admin.sock") {
 		t.Errorf("all live: %s", got)
 	}
 	first.Close()
-	if got := adminSocket(dir); got != filepath.Join(dir, "node2", "admin.sock") {
+	if got := AdminSocket(dir); got != filepath.Join(dir, "node2", "admin.sock") {
 		t.Errorf("node1 is killed: %s", got)
 	}
-	if got := adminSocket(filepath.Join(dir, "node1")); got != filepath.Join(dir, "node1", "admin.sock") {
+	if got := AdminSocket(filepath.Join(dir, "node1")); got != filepath.Join(dir, "node1", "admin.sock") {
 		t.Errorf("one node is named: %s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package storage
 
 import (
 	"fmt"
@@ -7,10 +7,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 	"rookery/storage/pack"
 )
 
-func storageSweepVerb(a *asking) *cobra.Command {
+func storageSweepVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "sweep", Short: "find objects that no group knows, and delete them", Args: cobra.ExactArgs(0),
 		Long: `Lists the object store and asks every group, behind its read barrier, which of
@@ -22,13 +23,13 @@ node, however long that node was stalled. If one group cannot answer, or another
 cluster keeps its packs in the same place, nothing is deleted. One of the nodes
 sweeps by itself every week (settings key garbage.sweep_every).`,
 		Example:     "  rookery storage sweep -data /var/lib/rookery",
-		Annotations: exits("4 the place is shared with another cluster", "5 the store or a group did not answer"),
+		Annotations: cli.Exits("4 the place is shared with another cluster", "5 the store or a group did not answer"),
 	}
 	act := v.Flags().Bool("delete", false, "delete the orphans and abort the uploads that are found")
 	v.RunE = func(c *cobra.Command, _ []string) error {
-		s := &sweepCall{asking: a, bar: newProgress(a.err)}
-		err := a.admin().SweepStorage(c.Context(), adminapi.SweepOrder{Delete: *act}, s.event)
-		s.bar.clear()
+		s := &sweepCall{Asking: a, bar: cli.NewProgress(a.Err)}
+		err := a.Admin().SweepStorage(c.Context(), adminapi.SweepOrder{Delete: *act}, s.event)
+		s.bar.Clear()
 		if err != nil {
 			return err
 		}
@@ -39,8 +40,8 @@ sweeps by itself every week (settings key garbage.sweep_every).`,
 
 // sweepCall prints what a sweep tells.
 type sweepCall struct {
-	*asking
-	bar  *progress
+	*cli.Asking
+	bar  *cli.Progress
 	last pack.Swept
 }
 
@@ -48,17 +49,17 @@ func (c *sweepCall) event(e adminapi.SweepEvent) error {
 	switch {
 	case e.Progress != nil:
 		c.last = *e.Progress
-		c.bar.show(float64(c.last.Parts)/float64(max(c.last.PartsOf, 1)), fmt.Sprintf("%d objects, %d orphans", c.last.Objects, c.last.Orphans))
+		c.bar.Show(float64(c.last.Parts)/float64(max(c.last.PartsOf, 1)), fmt.Sprintf("%d objects, %d orphans", c.last.Objects, c.last.Orphans))
 	case e.Orphan != nil:
-		c.bar.clear()
-		if c.json {
-			return c.line(e)
+		c.bar.Clear()
+		if c.JSON {
+			return c.Line(e)
 		}
 		what := fmt.Sprintf("%d bytes", e.Orphan.Size)
 		if e.Orphan.Upload {
 			what = "upload abandoned"
 		}
-		_, err := fmt.Fprintf(c.out, "%s  %s, %s\n", e.Orphan.Key, what, e.Orphan.Modified.UTC().Format(time.RFC3339))
+		_, err := fmt.Fprintf(c.Out, "%s  %s, %s\n", e.Orphan.Key, what, e.Orphan.Modified.UTC().Format(time.RFC3339))
 		return err
 	}
 	return nil
@@ -66,23 +67,23 @@ func (c *sweepCall) event(e adminapi.SweepEvent) error {
 
 func (c *sweepCall) finish(act bool) error {
 	r := c.last
-	if c.json {
-		return c.line(map[string]pack.Swept{"result": r})
+	if c.JSON {
+		return c.Line(map[string]pack.Swept{"result": r})
 	}
-	fmt.Fprintf(c.out, "%d objects: %d orphans (%d KiB), %d too young to tell, %d of others; %d abandoned uploads\n", r.Objects,
+	fmt.Fprintf(c.Out, "%d objects: %d orphans (%d KiB), %d too young to tell, %d of others; %d abandoned uploads\n", r.Objects,
 		r.Orphans, r.Bytes>>10, r.Young, r.Foreign, r.Uploads)
 	switch {
 	case act:
-		fmt.Fprintf(c.out, "%d objects deleted, %d uploads aborted\n", r.Deleted, r.Aborted)
+		fmt.Fprintf(c.Out, "%d objects deleted, %d uploads aborted\n", r.Deleted, r.Aborted)
 	case r.Orphans+r.Uploads > 0:
-		fmt.Fprint(c.out, "nothing was deleted; to delete them: rookery storage sweep -delete\n")
+		fmt.Fprint(c.Out, "nothing was deleted; to delete them: rookery storage sweep -delete\n")
 	}
 	if r.UploadsHidden {
-		fmt.Fprint(c.out, "the credentials may not list uploads: abandoned ones stay; allow s3:ListBucketMultipartUploads or set a "+
+		fmt.Fprint(c.Out, "the credentials may not list uploads: abandoned ones stay; allow s3:ListBucketMultipartUploads or set a "+
 			"lifecycle rule\n")
 	}
 	if r.More {
-		fmt.Fprint(c.out, "there are more than one sweep takes: sweep again\n")
+		fmt.Fprint(c.Out, "there are more than one sweep takes: sweep again\n")
 	}
 	return nil
 }

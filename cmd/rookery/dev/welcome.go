@@ -1,4 +1,4 @@
-package main
+package dev
 
 import (
 	"context"
@@ -29,7 +29,7 @@ Read it over IMAP or POP3, then send one to a colleague.
 
 // welcome sends each user a first message, once for a data directory. It
 // takes the public road, so a start that prints its table has delivered mail.
-func (d *dev) welcome(ctx context.Context) error {
+func (d *cluster) welcome(ctx context.Context) error {
 	if d.secrets.Welcomed {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (d *dev) welcome(ctx context.Context) error {
 
 // sendPatiently tries for some seconds, as mail servers do: a group that has
 // just moved answers 4xx.
-func (d *dev) sendPatiently(ctx context.Context, to, text string) error {
+func (d *cluster) sendPatiently(ctx context.Context, to, text string) error {
 	for end := time.Now().Add(20 * time.Second); ; {
 		err := d.send(ctx, to, text)
 		if err == nil || time.Now().After(end) {
@@ -60,7 +60,7 @@ func (d *dev) sendPatiently(ctx context.Context, to, text string) error {
 	}
 }
 
-func (d *dev) send(ctx context.Context, to, text string) error {
+func (d *cluster) send(ctx context.Context, to, text string) error {
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", local(d.ports[0].smtp))
 	if err != nil {
 		return err

@@ -1,4 +1,7 @@
-package main
+// Package dev runs a whole cluster on one machine for trying it out: a process
+// for each node, a directory and a CA of its own. It owns the toys and their
+// ports; the nodes are those of everybody, started by rookery serve.
+package dev
 
 import (
 	"context"
@@ -21,6 +24,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 	"rookery/directory/embedded"
 	"rookery/internal/durable"
 )
@@ -44,12 +48,13 @@ dev kill and rookery dev start.
 
 Never for production: the directory and the CA are toys.`
 
-func devVerb(s *shell) *cobra.Command {
+// Verb is rookery dev.
+func Verb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
-		Use: "dev", Short: "try it out: a whole mail cluster on this machine", Long: devLong, Args: noSuchVerb,
-		Example: "  rookery dev -data ./rookery-data -nodes 3 -port-base 12000", Annotations: exits("4 it runs already on this directory"),
+		Use: "dev", Short: "try it out: a whole mail cluster on this machine", Long: devLong, Args: cli.NoSuchVerb,
+		Example: "  rookery dev -data ./rookery-data -nodes 3 -port-base 12000", Annotations: cli.Exits("4 it runs already on this directory"),
 	}
-	data := v.PersistentFlags().String("data", dataDefault("./rookery-data"),
+	data := v.PersistentFlags().String("data", cli.DataDefault("./rookery-data"),
 		"data directory, made if it is not there; ROOKERY_DATA names another default")
 	asJSON := v.PersistentFlags().Bool("json", false, "print JSON")
 	f := v.Flags()
@@ -70,32 +75,29 @@ func devVerb(s *shell) *cobra.Command {
 	return v
 }
 
-func newDev(s *shell, data string, base, nodes int, settings, level string) (*dev, error) {
+func newDev(s *cli.Shell, data string, base, nodes int, settings, level string) (*cluster, error) {
 	dir, err := filepath.Abs(data)
 	if err != nil {
 		return nil, rookery.E("find data directory", rookery.KindInvalid, err)
 	}
-	if nodes < 1 || nodes > devNodes {
-		return nil, usagef("-nodes %d: choose 1 to %d", nodes, devNodes)
+	if nodes < 1 || nodes > cli.MaxDevNodes {
+		return nil, cli.Usagef("-nodes %d: choose 1 to %d", nodes, cli.MaxDevNodes)
 	}
-	logger, err := s.logger(level)
+	logger, err := s.Logger(level)
 	if err != nil {
 		return nil, err
 	}
-	d := &dev{shell: s, dir: dir, logger: logger, level: level}
+	d := &cluster{Shell: s, dir: dir, logger: logger, level: level}
 	if d.ports, err = choosePorts(base, nodes); err != nil {
 		return nil, err
 	}
 	if settings != "" {
 		if d.changes, err = os.ReadFile(settings); err != nil {
-			return nil, usagef("-settings: %v", err)
+			return nil, cli.Usagef("-settings: %v", err)
 		}
 	}
 	return d, nil
 }
-
-// devNodes is how many nodes a dev cluster may have.
-const devNodes = 7
 
 // ports are those of one node; the first node's hold the directory's too.
 type ports struct{ smtp, submission, submissions, imap, imaps, pop3, pop3s, ldap, cluster, health int }
@@ -112,7 +114,7 @@ func choosePorts(base, nodes int) ([]ports, error) {
 		for _, port := range []*int{&p.smtp, &p.submission, &p.submissions, &p.imap, &p.imaps, &p.pop3, &p.pop3s, &p.ldap, &p.cluster,
 			&p.health} {
 			if *port += step; *port < 1 || *port > 65535 {
-				return nil, usagef("port %d of node %d does not exist: choose another -port-base or fewer -nodes", *port, k+1)
+				return nil, cli.Usagef("port %d of node %d does not exist: choose another -port-base or fewer -nodes", *port, k+1)
 			}
 		}
 		all[k] = p
@@ -168,8 +170,8 @@ type devSecrets struct {
 	Welcomed bool              `json:"welcomed"`
 }
 
-type dev struct {
-	*shell
+type cluster struct {
+	*cli.Shell
 	dir     string
 	ports   []ports
 	logger  *slog.Logger
@@ -186,7 +188,7 @@ var devPeople = []embedded.User{
 	{UID: "carol", Name: "Carol Example", Mail: "carol@" + devDomain},
 }
 
-func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
+func (d *cluster) run(ctx context.Context, asJSON bool) (err error) {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return rookery.E("make data directory", rookery.KindDenied, err)
 	}
@@ -202,7 +204,7 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 	if err := d.loadSecrets(); err != nil {
 		return err
 	}
-	if err := makeDevCA(d.path("tls")); err != nil {
+	if err := MakeCA(d.path("tls")); err != nil {
 		return err
 	}
 	dir, err := d.openDirectory()
@@ -229,7 +231,7 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 		return err
 	}
 	if facts := d.facts(); asJSON {
-		err = d.print(facts)
+		err = d.Print(facts)
 	} else {
 		err = d.table(facts)
 	}
@@ -241,9 +243,11 @@ func (d *dev) run(ctx context.Context, asJSON bool) (err error) {
 	return nil
 }
 
-func (d *dev) path(elem ...string) string { return filepath.Join(append([]string{d.dir}, elem...)...) }
+func (d *cluster) path(elem ...string) string {
+	return filepath.Join(append([]string{d.dir}, elem...)...)
+}
 
-func (d *dev) loadSecrets() error {
+func (d *cluster) loadSecrets() error {
 	const op = "read dev secrets"
 	b, err := os.ReadFile(d.path("secrets.json"))
 	if err == nil {
@@ -262,9 +266,9 @@ func (d *dev) loadSecrets() error {
 	return d.saveSecrets()
 }
 
-func (d *dev) saveSecrets() error { return d.writeJSON("secrets.json", d.secrets) }
+func (d *cluster) saveSecrets() error { return d.writeJSON("secrets.json", d.secrets) }
 
-func (d *dev) writeJSON(name string, v any) error {
+func (d *cluster) writeJSON(name string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return rookery.E("write "+name, rookery.KindInvalid, err)
@@ -275,8 +279,8 @@ func (d *dev) writeJSON(name string, v any) error {
 	return nil
 }
 
-func (d *dev) openDirectory() (*embedded.Server, error) {
-	fresh := !exists(d.path("directory.ldif"))
+func (d *cluster) openDirectory() (*embedded.Server, error) {
+	fresh := !cli.Exists(d.path("directory.ldif"))
 	s, err := embedded.Open(embedded.Options{
 		Path: d.path("directory.ldif"), Addr: local(d.ports[0].ldap), Base: devBase,
 		AdminPassword: d.secrets.Admin, Logger: d.logger,
@@ -294,11 +298,9 @@ func (d *dev) openDirectory() (*embedded.Server, error) {
 	return s, nil
 }
 
-func nodeName(k int) string { return fmt.Sprintf("node%d", k+1) }
-
-func (d *dev) config(k int) settings.Node {
+func (d *cluster) config(k int) settings.Node {
 	c := settings.DefaultNode()
-	c.Name, c.Hostname = nodeName(k), "localhost"
+	c.Name, c.Hostname = cli.DevNode(k), "localhost"
 	c.DataDir = d.path(c.Name)
 	c.TLS = settings.TLSFiles{Certificate: d.path("tls", "cert.pem"), Key: d.path("tls", "key.pem")}
 	p := d.ports[k]
@@ -311,7 +313,7 @@ func (d *dev) config(k int) settings.Node {
 	return c
 }
 
-func (d *dev) settings() (*settings.Cluster, error) {
+func (d *cluster) settings() (*settings.Cluster, error) {
 	s := settings.Default()
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
@@ -330,14 +332,14 @@ func (d *dev) settings() (*settings.Cluster, error) {
 	return &s, s.Validate(nil)
 }
 
-func (d *dev) facts() devFacts {
+func (d *cluster) facts() devFacts {
 	f := devFacts{
 		LDAP: local(d.ports[0].ldap), CA: d.path("tls", "ca.pem"),
 		Admin: devAdmin{DN: "cn=admin," + devBase, Password: d.secrets.Admin, Base: devBase},
 	}
 	for k, p := range d.ports {
 		f.Nodes = append(f.Nodes, devNode{
-			Name: nodeName(k), PID: d.nodes[k].pid(), SMTP: local(p.smtp), Submission: local(p.submission), Submissions: local(p.submissions),
+			Name: cli.DevNode(k), PID: d.nodes[k].pid(), SMTP: local(p.smtp), Submission: local(p.submission), Submissions: local(p.submissions),
 			IMAP: local(p.imap), IMAPS: local(p.imaps), POP3: local(p.pop3), POP3S: local(p.pop3s), Health: local(p.health),
 		})
 	}
@@ -348,7 +350,7 @@ func (d *dev) facts() devFacts {
 }
 
 // writeFacts keeps dev.json true.
-func (d *dev) writeFacts() error {
+func (d *cluster) writeFacts() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.writeJSON("dev.json", d.facts())
@@ -369,8 +371,8 @@ func called() string {
 	return self
 }
 
-func (d *dev) table(f devFacts) error {
-	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+func (d *cluster) table(f devFacts) error {
+	w := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "Rookery serves %s from %s\n\n", devDomain, d.dir)
 	fmt.Fprint(w, "NODE\tSMTP\tSUBMISSION (STARTTLS, TLS)\tIMAP (STARTTLS, TLS)\tPOP3 (STLS, TLS)\n")
 	for _, n := range f.Nodes {
@@ -385,14 +387,14 @@ func (d *dev) table(f devFacts) error {
 		return err
 	}
 	u, last := f.Users[0], len(f.Nodes)-1
-	fmt.Fprintf(d.out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login,
+	fmt.Fprintf(d.Out, "\nTry:\n  curl --cacert %s --user %s:%s 'imaps://localhost:%d/INBOX;MAILINDEX=1'\n", f.CA, u.Login,
 		u.Password, d.ports[0].imaps)
-	fmt.Fprintf(d.out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - "+
+	fmt.Fprintf(d.Out, "  printf 'Subject: hello\\r\\n\\r\\nhi\\r\\n' | curl --mail-from %s --mail-rcpt %s --upload-file - "+
 		"smtp://%s\n", f.Users[1].Login, u.Login, f.Nodes[0].SMTP)
 	if last > 0 {
-		fmt.Fprintf(d.out, "  %s dev kill %s -data %s\n", called(), f.Nodes[0].Name, d.dir)
+		fmt.Fprintf(d.Out, "  %s dev kill %s -data %s\n", called(), f.Nodes[0].Name, d.dir)
 	}
-	fmt.Fprintf(d.out, "  curl --cacert %s --user %s:%s pop3s://localhost:%d/2\n\n", f.CA, u.Login, u.Password, d.ports[last].pop3s)
-	_, err := fmt.Fprintln(d.out, "Ctrl-C stops it; the next start keeps the mail.")
+	fmt.Fprintf(d.Out, "  curl --cacert %s --user %s:%s pop3s://localhost:%d/2\n\n", f.CA, u.Login, u.Password, d.ports[last].pop3s)
+	_, err := fmt.Fprintln(d.Out, "Ctrl-C stops it; the next start keeps the mail.")
 	return err
 }

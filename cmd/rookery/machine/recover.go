@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/rookery/cli"
 )
 
 const recoverLong = `Builds a cluster from the survivors' disks when the majority of its nodes is lost
@@ -30,20 +31,21 @@ nothing. docs/operator/recovery.md explains the steps.
   4. Start the survivors, then join new nodes with rookery token and join.
 `
 
-func recoverVerb(s *shell) *cobra.Command {
+// Recover is rookery recover.
+func Recover(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "recover", Short: "go on after the majority is lost for ever", Long: strings.TrimSpace(recoverLong),
 		Example: "  rookery recover apply -data /var/lib/rookery mail1.json mail2.json",
 	}
-	r := &recovering{shell: s}
-	v.PersistentFlags().StringVar(&r.data, "data", dataDefault(""), "data directory of the stopped node")
+	r := &recovering{Shell: s}
+	v.PersistentFlags().StringVar(&r.data, "data", cli.DataDefault(""), "data directory of the stopped node")
 	v.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON")
-	return family(v, recoverInspectVerb(r), recoverApplyVerb(r))
+	return cli.Family(v, recoverInspectVerb(r), recoverApplyVerb(r))
 }
 
 // recovering is what both steps of a recovery share.
 type recovering struct {
-	*shell
+	*cli.Shell
 	data string
 	json bool
 }
@@ -52,7 +54,7 @@ func recoverInspectVerb(r *recovering) *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect", Short: "report what a survivor's disk holds", Args: cobra.ExactArgs(0),
 		Example:     "  rookery recover inspect -data /var/lib/rookery --json > mail1.json",
-		Annotations: exits("4 the node runs", "6 a damaged disk"),
+		Annotations: cli.Exits("4 the node runs", "6 a damaged disk"),
 		RunE:        func(*cobra.Command, []string) error { return recoverInspect(r) },
 	}
 }
@@ -61,7 +63,7 @@ func recoverApplyVerb(r *recovering) *cobra.Command {
 	v := &cobra.Command{
 		Use: "apply REPORT...", Short: "make a survivor's disk a part of the recovered cluster",
 		Example: "  rookery recover apply -data /var/lib/rookery mail1.json mail2.json",
-		Annotations: exits("2 wrong call, or reports that do not fit",
+		Annotations: cli.Exits("2 wrong call, or reports that do not fit",
 			"4 nothing to recover, a group without a copy, or disks that changed since the report",
 			"6 a damaged disk"),
 	}
@@ -70,7 +72,7 @@ func recoverApplyVerb(r *recovering) *cobra.Command {
 	yes := v.Flags().Bool("yes", false, "do not ask")
 	v.RunE = func(_ *cobra.Command, files []string) error {
 		if *margin < 1000 || *margin > 100_000_000 {
-			return usagef("needs a -margin of 1000 to 100000000")
+			return cli.Usagef("needs a -margin of 1000 to 100000000")
 		}
 		return recoverApply(r, files, uint32(*margin), *yes)
 	}
@@ -79,9 +81,9 @@ func recoverApplyVerb(r *recovering) *cobra.Command {
 
 func recoverInspect(s *recovering) error {
 	if s.data == "" {
-		return usagef("needs -data DIR")
+		return cli.Usagef("needs -data DIR")
 	}
-	logger, err := s.logger("warn")
+	logger, err := s.Logger("warn")
 	if err != nil {
 		return err
 	}
@@ -90,11 +92,11 @@ func recoverInspect(s *recovering) error {
 		return err
 	}
 	if s.json {
-		return s.print(r)
+		return s.Print(r)
 	}
-	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s, node %s (%s), epoch %d, generation %s\n\nGROUP\tTERM\tLAST (TERM)\tAPPENDED\tAPPLIED\tCOMMITTED "+
-		"UNTIL\tMEMBERS\n", r.Cluster, r.Name, r.Node, r.Epoch, dash(r.Generation))
+		"UNTIL\tMEMBERS\n", r.Cluster, r.Name, r.Node, r.Epoch, cli.Dash(r.Generation))
 	for _, g := range r.Groups {
 		if g.Damaged != "" || !g.Here {
 			fmt.Fprintf(w, "%d\tno copy here\t%s\n", g.Group, g.Damaged)
@@ -104,15 +106,15 @@ func recoverInspect(s *recovering) error {
 		for _, m := range g.Servers {
 			members = append(members, string(m.ID))
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d (%d)\t%s\t%d\t%s\t%s\n", g.Group, g.Term, g.Last, g.LastTerm, stamp(g.LastTime), g.Applied,
-			stamp(g.Time), strings.Join(members, " "))
+		fmt.Fprintf(w, "%d\t%d\t%d (%d)\t%s\t%d\t%s\t%s\n", g.Group, g.Term, g.Last, g.LastTerm, cli.Stamp(g.LastTime), g.Applied,
+			cli.Stamp(g.Time), strings.Join(members, " "))
 	}
 	return w.Flush()
 }
 
 func recoverApply(s *recovering, files []string, margin uint32, yes bool) error {
 	if s.data == "" {
-		return usagef("needs -data DIR")
+		return cli.Usagef("needs -data DIR")
 	}
 	p, pending, err := datadir.Dir(s.data).PendingRecovery()
 	if err != nil {
@@ -128,21 +130,21 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 		}
 	}
 	if s.json {
-		err = s.print(p)
+		err = s.Print(p)
 	} else {
-		err = printPlan(s.shell, p)
+		err = printPlan(s.Shell, p)
 	}
 	if err != nil {
 		return err
 	}
 	if !yes {
-		fmt.Fprintf(s.err, "\nType the cluster's id to go on: ")
+		fmt.Fprintf(s.Err, "\nType the cluster's id to go on: ")
 		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 		if err != nil && err != io.EOF || strings.TrimSpace(line) != p.Cluster {
-			return usagef("not confirmed; nothing was changed")
+			return cli.Usagef("not confirmed; nothing was changed")
 		}
 	}
-	logger, err := s.logger("warn")
+	logger, err := s.Logger("warn")
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,7 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 		return err
 	}
 	if !s.json {
-		_, err = fmt.Fprintf(s.out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then "+
+		_, err = fmt.Fprintf(s.Out, "\ndone: %s is of generation %s. Apply it on every survivor with the same reports, then "+
 			"start them.\n", s.data, p.Generation)
 	}
 	return err
@@ -159,7 +161,7 @@ func recoverApply(s *recovering, files []string, margin uint32, yes bool) error 
 func planFrom(files []string, margin uint32) (datadir.RecoveryPlan, error) {
 	var reports []datadir.Report
 	for _, name := range files {
-		b, err := readInput(name)
+		b, err := cli.ReadInput(name)
 		if err != nil {
 			return datadir.RecoveryPlan{}, err
 		}
@@ -171,17 +173,17 @@ func planFrom(files []string, margin uint32) (datadir.RecoveryPlan, error) {
 		reports = append(reports, r)
 	}
 	if len(reports) == 0 {
-		return datadir.RecoveryPlan{}, usagef("apply needs the reports of all survivors (rookery recover inspect --json)")
+		return datadir.RecoveryPlan{}, cli.Usagef("apply needs the reports of all survivors (rookery recover inspect --json)")
 	}
 	return datadir.PlanRecovery(reports, margin)
 }
 
-func printPlan(s *shell, p datadir.RecoveryPlan) error {
+func printPlan(s *cli.Shell, p datadir.RecoveryPlan) error {
 	names := map[rookery.NodeID]string{}
 	for _, r := range p.Survivors {
 		names[r.Node] = r.Name
 	}
-	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "cluster %s becomes generation %s\n\n", p.Cluster, p.Generation)
 	for _, n := range p.Dead {
 		fmt.Fprintf(w, "removed for ever: %s (%s, %s)\n", cmp.Or(n.Name, "name not known here"), n.Node,
@@ -190,7 +192,7 @@ func printPlan(s *shell, p datadir.RecoveryPlan) error {
 	fmt.Fprint(w, "\nGROUP\tGOES ON FROM\tLAST ENTRY (TERM)\tAPPENDED\tKNOWN COMMITTED\tWRITTEN AGAIN\n")
 	for _, g := range p.Groups {
 		fmt.Fprintf(w, "%d\t%s\t%d (%d)\t%s\t%d, %s\t%d entries\n", g.Group, names[g.Seed], g.From.Last, g.From.LastTerm,
-			stamp(g.From.LastTime), g.Keep, stamp(g.Time), g.From.Last-g.Keep)
+			cli.Stamp(g.From.LastTime), g.Keep, cli.Stamp(g.Time), g.From.Last-g.Keep)
 	}
 	for _, id := range p.Unbegun {
 		fmt.Fprintf(w, "%d\thad not begun\t\t\t\t\n", id)

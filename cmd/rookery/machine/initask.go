@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
 // founding are the settings of a new cluster while they are put together:
@@ -24,7 +25,7 @@ type founding struct {
 	data string // the data directory
 	// whole is that a settings file is given: what it leaves out is meant.
 	whole bool
-	term  *terminal // nil where nobody can be asked
+	term  *cli.Terminal // nil where nobody can be asked
 }
 
 // theDirectory is the name of the directory that init asks for.
@@ -58,12 +59,12 @@ func (f *founding) complete(ctx context.Context) error {
 	case len(missing) == 0 || f.term == nil && f.whole:
 		return nil
 	case f.term == nil:
-		return usagef("there is no terminal to ask at; give %s, or -settings FILE", strings.Join(missing, "; "))
+		return cli.Usagef("there is no terminal to ask at; give %s, or -settings FILE", strings.Join(missing, "; "))
 	}
 	if f.set.Postmaster == "" && !f.whole {
 		steps = append(steps, f.postmaster())
 	}
-	f.term.say("What is asked for is tried at once. Ctrl-C ends; nothing is made before the end.")
+	f.term.Say("What is asked for is tried at once. Ctrl-C ends; nothing is made before the end.")
 	for _, s := range steps {
 		if err := f.take(ctx, s); err != nil {
 			return err
@@ -82,14 +83,14 @@ func (f *founding) take(ctx context.Context, s step) error {
 		found, err := s.test(ctx)
 		if err == nil {
 			if found != "" {
-				f.term.say("  ok: %s", found)
+				f.term.Say("  ok: %s", found)
 			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return rookery.E("ask", rookery.KindUnknown, ctx.Err())
 		}
-		f.term.say("  this does not work: %v", err)
+		f.term.Say("  this does not work: %v", err)
 	}
 }
 
@@ -99,7 +100,7 @@ func (f *founding) into(ctx context.Context, value *string, question, suggestion
 	if def == "" {
 		def = suggestion
 	}
-	answer, err := f.term.ask(ctx, question, def)
+	answer, err := f.term.Ask(ctx, question, def)
 	if err == nil {
 		*value = answer
 	}
@@ -244,7 +245,7 @@ func (f *founding) account() step {
 		ask: func(ctx context.Context) error {
 			return f.change(func(d *settings.Directory) (err error) {
 				if err = f.into(ctx, &d.BindDN, "DN of the account that the server searches with", ""); err == nil {
-					d.Password, err = f.term.secret(ctx, "Its password", d.Password)
+					d.Password, err = f.term.Secret(ctx, "Its password", d.Password)
 				}
 				return err
 			})
@@ -268,7 +269,7 @@ func (f *founding) base() step {
 		ask: func(ctx context.Context) error {
 			g, err := directories.SignIn(ctx, f.set, theDirectory)
 			if err != nil {
-				f.term.say("  the directory does not say what it holds: %v", err)
+				f.term.Say("  the directory does not say what it holds: %v", err)
 			}
 			suggestion := ""
 			if len(g.Bases) > 0 {
@@ -310,7 +311,7 @@ func (f *founding) store() step {
 			}
 			text := s.Endpoint + s.Path
 			err := f.into(ctx, &text, "Object store: URL of an S3 service, or the path of a directory that all nodes share", "")
-			setStore(s, text)
+			SetStore(s, text)
 			return err
 		},
 		test: func(ctx context.Context) (string, error) {
@@ -326,8 +327,8 @@ func (f *founding) store() step {
 	}
 }
 
-// setStore takes a URL or a path.
-func setStore(s *settings.Store, text string) {
+// SetStore takes a URL or a path.
+func SetStore(s *settings.Store, text string) {
 	if strings.Contains(text, "://") {
 		s.Kind, s.Endpoint, s.Path = "s3", text, ""
 	} else {
@@ -351,7 +352,7 @@ func (f *founding) bucket() step {
 					return err
 				}
 			}
-			if s.SecretKey, err = f.term.secret(ctx, "Secret key", s.SecretKey); err != nil {
+			if s.SecretKey, err = f.term.Secret(ctx, "Secret key", s.SecretKey); err != nil {
 				return err
 			}
 			return f.into(ctx, &s.Region, "Region", "us-east-1")

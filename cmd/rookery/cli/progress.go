@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// progress draws a bar with the time left on a terminal, and nothing
+// Progress draws a bar with the time left on a terminal, and nothing
 // elsewhere.
-type progress struct {
+type Progress struct {
 	w     io.Writer // nil: no terminal
 	began time.Time
 	drawn bool
 }
 
-// newProgress draws on w if it is a terminal.
-func newProgress(w io.Writer) *progress {
-	p := &progress{began: time.Now()}
+// NewProgress draws on w if it is a terminal.
+func NewProgress(w io.Writer) *Progress {
+	p := &Progress{began: time.Now()}
 	if f, ok := w.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 			p.w = w
@@ -29,8 +29,8 @@ func newProgress(w io.Writer) *progress {
 
 const barWidth = 24
 
-// show draws how much of 1 is done, with a text behind it.
-func (p *progress) show(done float64, text string) {
+// Show draws how much of 1 is done, with a text behind it.
+func (p *Progress) Show(done float64, text string) {
 	if p.w == nil {
 		return
 	}
@@ -42,7 +42,7 @@ func (p *progress) show(done float64, text string) {
 }
 
 // left words the time that is left, from the pace so far.
-func (p *progress) left(done float64) string {
+func (p *Progress) left(done float64) string {
 	gone := time.Since(p.began)
 	if done < 0.005 || gone < time.Second {
 		return "left: ?"
@@ -51,16 +51,16 @@ func (p *progress) left(done float64) string {
 	return "left: " + left.Round(time.Second).String()
 }
 
-// clear takes the bar away, so that a line can be printed.
-func (p *progress) clear() {
+// Clear takes the bar away, so that a line can be printed.
+func (p *Progress) Clear() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.drawn = false
 	}
 }
 
-// count shows work whose end is not known.
-func (p *progress) count(text string) {
+// Count shows work whose end is not known.
+func (p *Progress) Count(text string) {
 	if p.w != nil {
 		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 		p.drawn = true

@@ -1,4 +1,4 @@
-package main
+package dev
 
 import (
 	"context"
@@ -18,12 +18,14 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/machine"
 )
 
 // devProcess is one node of a dev cluster: a process that is not restarted
 // when it dies, so that a kill is a kill.
 type devProcess struct {
-	dev *dev
+	dev *cluster
 	k   int
 
 	mu   sync.Mutex
@@ -46,7 +48,7 @@ func (p *devProcess) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
-		return rookery.E(op, rookery.KindExists, fmt.Errorf("%s runs already", nodeName(p.k)))
+		return rookery.E(op, rookery.KindExists, fmt.Errorf("%s runs already", cli.DevNode(p.k)))
 	}
 	cfg := p.dev.config(p.k)
 	path := filepath.Join(cfg.DataDir, "rookery.toml")
@@ -62,7 +64,7 @@ func (p *devProcess) start() error {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
 	cmd := exec.Command(self, "serve", "-config", path, "-log-level", p.dev.level)
-	cmd.Stdout, cmd.Stderr = p.dev.err, p.dev.err
+	cmd.Stdout, cmd.Stderr = p.dev.Err, p.dev.Err
 	// It dies with its supervisor, whatever kills that, and Ctrl-C in a
 	// terminal reaches only the supervisor.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
@@ -81,9 +83,9 @@ func (p *devProcess) wait(cmd *exec.Cmd, done chan struct{}) {
 	p.mu.Unlock()
 	close(done)
 	if err != nil {
-		p.dev.logger.Warn("a node ended", "node", nodeName(p.k), "error", err)
+		p.dev.logger.Warn("a node ended", "node", cli.DevNode(p.k), "error", err)
 	}
-	if exists(p.dev.path("dev.json")) {
+	if cli.Exists(p.dev.path("dev.json")) {
 		if err := p.dev.writeFacts(); err != nil {
 			p.dev.logger.Warn("dev.json is not current", "error", err)
 		}
@@ -96,14 +98,14 @@ func (p *devProcess) signal(s os.Signal) error {
 	cmd, done := p.cmd, p.done
 	p.mu.Unlock()
 	if cmd == nil {
-		return rookery.E("stop node", rookery.KindNotFound, fmt.Errorf("%s does not run", nodeName(p.k)))
+		return rookery.E("stop node", rookery.KindNotFound, fmt.Errorf("%s does not run", cli.DevNode(p.k)))
 	}
 	if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return rookery.E("stop node", rookery.KindDenied, err)
 	}
 	select {
 	case <-done:
-	case <-time.After(stopWithin + 10*time.Second):
+	case <-time.After(machine.StopWithin + 10*time.Second):
 		cmd.Process.Kill()
 		<-done
 	}
@@ -120,12 +122,13 @@ func (p *devProcess) ready(ctx context.Context, whole bool) error {
 			return nil
 		}
 		if p.pid() == 0 {
-			return rookery.E("start node", rookery.KindUnavailable, fmt.Errorf("%s ended; its messages stand above", nodeName(p.k)))
+			return rookery.E("start node", rookery.KindUnavailable, fmt.Errorf("%s ended; its messages stand above", cli.DevNode(p.k)))
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return rookery.E("start node", rookery.KindUnavailable, fmt.Errorf("%s is not ready: %v, problems: %v", nodeName(p.k), err, s.Problems))
+			return rookery.E("start node", rookery.KindUnavailable,
+				fmt.Errorf("%s is not ready: %v, problems: %v", cli.DevNode(p.k), err, s.Problems))
 		}
 	}
 }
@@ -144,26 +147,26 @@ func settled(s adminapi.Status, nodes int) bool {
 const joinWithin = 2 * time.Minute
 
 // startNodes makes the cluster on the first run, and starts all its nodes.
-func (d *dev) startNodes(ctx context.Context) error {
+func (d *cluster) startNodes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	for k := range d.ports {
 		d.nodes = append(d.nodes, &devProcess{dev: d, k: k})
 	}
 	first := d.nodes[0]
-	if !exists(d.path(nodeName(0), "node.json")) {
+	if !cli.Exists(d.path(cli.DevNode(0), "node.json")) {
 		set, err := d.settings()
 		if err != nil {
 			return err
 		}
-		if err := beginCluster(ctx, d.config(0), set, d.logger); err != nil {
+		if err := machine.BeginCluster(ctx, d.config(0), set, d.logger); err != nil {
 			return err
 		}
 	}
 	// Nodes that exist start together: alone they may have no quorum.
 	var young []*devProcess
 	for k, p := range d.nodes {
-		if !exists(d.path(nodeName(k), "node.json")) {
+		if !cli.Exists(d.path(cli.DevNode(k), "node.json")) {
 			young = append(young, p)
 			continue
 		}
@@ -200,13 +203,13 @@ func (p *devProcess) join(ctx context.Context) error {
 	return p.start()
 }
 
-func (d *dev) stopNodes() {
+func (d *cluster) stopNodes() {
 	var wg sync.WaitGroup
 	for _, p := range d.nodes {
 		if p.pid() != 0 {
 			wg.Go(func() {
 				if err := p.signal(syscall.SIGTERM); err != nil {
-					d.logger.Warn("a node did not stop", "node", nodeName(p.k), "error", err)
+					d.logger.Warn("a node did not stop", "node", cli.DevNode(p.k), "error", err)
 				}
 			})
 		}
@@ -215,7 +218,7 @@ func (d *dev) stopNodes() {
 }
 
 // serveOrders lets another terminal kill and start nodes.
-func (d *dev) serveOrders() (*http.Server, error) {
+func (d *cluster) serveOrders() (*http.Server, error) {
 	path := d.path("dev.sock")
 	os.Remove(path) // of a run that was killed
 	ln, err := net.Listen("unix", path)
@@ -236,9 +239,9 @@ func (d *dev) serveOrders() (*http.Server, error) {
 	return s, nil
 }
 
-func (d *dev) order(ctx context.Context, order, name string) error {
+func (d *cluster) order(ctx context.Context, order, name string) error {
 	for k, p := range d.nodes {
-		if nodeName(k) != name {
+		if cli.DevNode(k) != name {
 			continue
 		}
 		switch order {
@@ -254,5 +257,5 @@ func (d *dev) order(ctx context.Context, order, name string) error {
 		}
 	}
 	return rookery.E("find node", rookery.KindNotFound,
-		fmt.Errorf("there is no node %q: they are %s to %s", name, nodeName(0), nodeName(len(d.nodes)-1)))
+		fmt.Errorf("there is no node %q: they are %s to %s", name, cli.DevNode(0), cli.DevNode(len(d.nodes)-1)))
 }

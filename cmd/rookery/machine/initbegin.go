@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -17,17 +17,18 @@ import (
 	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/rookery/cli"
 )
 
-// begun is what init --json prints.
-type begun struct {
+// Begun is what init --json prints.
+type Begun struct {
 	DataDir string `json:"data_dir"`
 	Kit     string `json:"recovery_kit"`
 }
 
 // begin tries the settings, makes the cluster, and writes the recovery kit.
-func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
-	cfg, err := loadNodeFile(*i.config)
+func begin(ctx context.Context, s *cli.Shell, i initFlags, asJSON bool) error {
+	cfg, err := LoadNodeFile(*i.config)
 	if err != nil {
 		return err
 	}
@@ -47,18 +48,18 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if err := datadir.Creatable(cfg); err != nil {
 		return err
 	}
-	if term, ok := openTerminal(); ok {
+	if term, ok := cli.OpenTerminal(); ok {
 		defer term.Close()
 		found.term = term
 	}
 	if err := found.complete(ctx); err != nil {
 		return err
 	}
-	logger, err := s.logger("warn")
+	logger, err := s.Logger("warn")
 	if err != nil {
 		return err
 	}
-	progress := s.out
+	progress := s.Out
 	if asJSON {
 		progress = io.Discard
 	}
@@ -71,7 +72,7 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 	if err := objects.Unowned(ctx, &found.set.Store, cfg.DataDir); err != nil {
 		return err
 	}
-	if err := beginCluster(ctx, cfg, found.set, logger); err != nil {
+	if err := BeginCluster(ctx, cfg, found.set, logger); err != nil {
 		return err
 	}
 	if err := datadir.Dir(cfg.DataDir).WriteKit(kit, time.Now()); err != nil {
@@ -80,11 +81,11 @@ func begin(ctx context.Context, s *shell, i initFlags, asJSON bool) error {
 				"FILE -data %s", cfg.DataDir, err, cfg.DataDir))
 	}
 	if asJSON {
-		return s.line(begun{cfg.DataDir, kit})
+		return s.Line(Begun{cfg.DataDir, kit})
 	}
-	fmt.Fprintf(s.out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys "+
+	fmt.Fprintf(s.Out, "\nThe cluster has begun in %s.\nRecovery kit: %s\n  Move it off this machine now; without it lost keys "+
 		"mean lost mail, and who has it can read all mail.\n", cfg.DataDir, kit)
-	_, err = fmt.Fprintf(s.out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)
+	_, err = fmt.Fprintf(s.Out, "Next: rookery serve -config %s\n      rookery token -data %s\n", *i.config, cfg.DataDir)
 	return err
 }
 
@@ -96,7 +97,7 @@ func kitPlace(path string) (string, error) {
 	if err != nil {
 		return "", rookery.E(op, rookery.KindInvalid, err)
 	}
-	if exists(path) {
+	if cli.Exists(path) {
 		return "", rookery.E(op, rookery.KindExists, fmt.Errorf("%s exists; name another file with -kit", path))
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".kit*")
@@ -106,13 +107,13 @@ func kitPlace(path string) (string, error) {
 	return path, errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// beginCluster makes the first node and writes the first settings, while no
+// BeginCluster makes the first node and writes the first settings, while no
 // other init is at work. It opens the node without listeners, so nobody is
 // served before this has worked.
-func beginCluster(ctx context.Context, cfg settings.Node, set *settings.Cluster, logger *slog.Logger) (err error) {
+func BeginCluster(ctx context.Context, cfg settings.Node, set *settings.Cluster, logger *slog.Logger) (err error) {
 	quiet := cfg
 	quiet.Listen = settings.Listen{}
-	fresh := !exists(cfg.DataDir)
+	fresh := !cli.Exists(cfg.DataDir)
 	n, err := node.Open(ctx, quiet, node.Deps{Logger: logger, Settings: set, Create: true})
 	if err != nil {
 		// What is half made must not stand in the way of the next attempt; what

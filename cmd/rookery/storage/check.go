@@ -1,4 +1,4 @@
-package main
+package storage
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/cli"
 	"rookery/storage/command"
 	"rookery/storage/pack/check"
 )
@@ -18,7 +19,7 @@ import (
 // defaultSample is the share of the packs that a check reads unless told.
 const defaultSample = "5%"
 
-func storageCheckVerb(a *asking) *cobra.Command {
+func storageCheckVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
 		Use: "check", Short: "read packs in the object store and find what is damaged", Args: cobra.ExactArgs(0),
 		Long: `Reads a sample of the packs in the object store, or all of them, and compares
@@ -33,7 +34,7 @@ interrupted it says with which -from to go on.
 With -repair damaged bodies are packed anew from a copy that passes all checks:
 another place in the store, this node's log or another's. Else nothing changes.`,
 		Example:     "  rookery storage check -sample 10% -data /var/lib/rookery",
-		Annotations: exits("5 the store or a group did not answer and packs are left unchecked", "6 a body stays damaged that mail needs"),
+		Annotations: cli.Exits("5 the store or a group did not answer and packs are left unchecked", "6 a body stays damaged that mail needs"),
 	}
 	f := v.Flags()
 	sample := f.String("sample", defaultSample, "share of the packs to read: 5% or 0.05")
@@ -47,7 +48,7 @@ another place in the store, this node's log or another's. Else nothing changes.`
 			return err
 		}
 		o.Repair = *repair
-		return newCheckCall(a, *repair).run(c.Context(), a.admin(), o)
+		return newCheckCall(a, *repair).run(c.Context(), a.Admin(), o)
 	}
 	return v
 }
@@ -61,10 +62,10 @@ func checkOrder(sample string, all bool, rate int64, from string) (o adminapi.Ch
 		o.Sample /= 100
 	}
 	if err != nil || !(o.Sample > 0 && o.Sample <= 1) {
-		return o, usagef("-sample %q is no share such as 5%% or 0.05", sample)
+		return o, cli.Usagef("-sample %q is no share such as 5%% or 0.05", sample)
 	}
 	if rate < 1 || rate > 1<<20 {
-		return o, usagef("-rate must be 1 to %d", 1<<20)
+		return o, cli.Usagef("-rate must be 1 to %d", 1<<20)
 	}
 	o.Rate = rate << 20
 	if from == "" {
@@ -73,7 +74,7 @@ func checkOrder(sample string, all bool, rate int64, from string) (o adminapi.Ch
 	group, id, ok := strings.Cut(from, "/")
 	n, err := strconv.ParseUint(group, 10, 32)
 	if !ok || err != nil || n == 0 {
-		return o, usagef("-from %q is not GROUP/PACK", from)
+		return o, cli.Usagef("-from %q is not GROUP/PACK", from)
 	}
 	o.From, o.After = rookery.GroupID(n), command.PackID(id)
 	return o, nil
@@ -81,9 +82,9 @@ func checkOrder(sample string, all bool, rate int64, from string) (o adminapi.Ch
 
 // checkCall prints what a check tells.
 type checkCall struct {
-	*asking
+	*cli.Asking
 	repair bool
-	bar    *progress
+	bar    *cli.Progress
 
 	done   map[rookery.GroupID]check.Progress
 	last   adminapi.CheckProgress
@@ -91,8 +92,8 @@ type checkCall struct {
 	result checkResult
 }
 
-func newCheckCall(a *asking, repair bool) *checkCall {
-	return &checkCall{asking: a, repair: repair, bar: newProgress(a.err),
+func newCheckCall(a *cli.Asking, repair bool) *checkCall {
+	return &checkCall{Asking: a, repair: repair, bar: cli.NewProgress(a.Err),
 		done: map[rookery.GroupID]check.Progress{}, bodies: map[damagedBody]bool{}}
 }
 
@@ -120,7 +121,7 @@ type checkResult struct {
 
 func (c *checkCall) run(ctx context.Context, admin *adminapi.Client, o adminapi.CheckOrder) error {
 	err := admin.CheckStorage(ctx, o, c.event)
-	c.bar.clear()
+	c.bar.Clear()
 	for _, p := range c.done {
 		c.result.Packs += p.Packs
 		c.result.Passed += p.Passed
@@ -170,10 +171,10 @@ func (c *checkCall) event(e adminapi.CheckEvent) error {
 	if e.Progress != nil {
 		c.last = *e.Progress
 		c.done[e.Progress.Group] = e.Progress.Progress
-		c.bar.show(share(c.last), fmt.Sprintf("group %d, %d findings", c.last.Group, c.result.Findings))
+		c.bar.Show(share(c.last), fmt.Sprintf("group %d, %d findings", c.last.Group, c.result.Findings))
 		return nil
 	}
-	c.bar.clear()
+	c.bar.Clear()
 	switch {
 	case e.Finding != nil:
 		c.result.Findings++
@@ -186,8 +187,8 @@ func (c *checkCall) event(e adminapi.CheckEvent) error {
 		c.bodies[damagedBody{e.Mended.Group, e.Mended.Body}] = true
 		c.result.Mended++
 	}
-	if c.json {
-		return c.line(e)
+	if c.JSON {
+		return c.Line(e)
 	}
 	return c.print(e)
 }
@@ -215,9 +216,9 @@ func (c *checkCall) print(e adminapi.CheckEvent) (err error) {
 		if a.Copy != "" {
 			left = "a good copy is in " + a.Copy
 		}
-		_, err = fmt.Fprintf(c.out, "  body %d is mail of account %s, %s; %s\n", a.Body, a.Account, place, left)
+		_, err = fmt.Fprintf(c.Out, "  body %d is mail of account %s, %s; %s\n", a.Body, a.Account, place, left)
 	case e.Mended != nil:
-		_, err = fmt.Fprintf(c.out, "group %d: body %d was packed anew from %s\n", e.Mended.Group, e.Mended.Body, e.Mended.From)
+		_, err = fmt.Fprintf(c.Out, "group %d: body %d was packed anew from %s\n", e.Mended.Group, e.Mended.Body, e.Mended.From)
 	}
 	return err
 }
@@ -231,16 +232,16 @@ func (c *checkCall) printFinding(f *check.Finding) error {
 	if f.Needed {
 		needed = "mail needs it"
 	}
-	_, err := fmt.Fprintf(c.out, "group %d: %s: %s: %s (%s)\n", f.Group, what, f.Fault, f.Detail, needed)
+	_, err := fmt.Fprintf(c.Out, "group %d: %s: %s: %s (%s)\n", f.Group, what, f.Fault, f.Detail, needed)
 	return err
 }
 
 func (c *checkCall) finish() error {
-	if c.json {
-		return c.line(map[string]checkResult{"result": c.result})
+	if c.JSON {
+		return c.Line(map[string]checkResult{"result": c.result})
 	}
 	r := c.result
-	_, err := fmt.Fprintf(c.out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, "+
+	_, err := fmt.Fprintf(c.Out, "%d packs read (%d MiB), %d passed over, %d not readable now; %d findings, %d damaged bodies, "+
 		"%d mended\n", r.Packs, r.Bytes>>20, r.Passed, r.Unchecked, r.Findings, r.Damaged, r.Mended)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package dev
 
 import (
 	"crypto/ecdsa"
@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/rookery/cli"
 )
 
-// makeDevCA makes a throwaway CA and a certificate for this machine, unless
+// MakeCA makes a throwaway CA and a certificate for this machine, unless
 // they are there and last another day. The CA's key is not kept.
-func makeDevCA(dir string) error {
-	if stillValid(filepath.Join(dir, "cert.pem")) && exists(filepath.Join(dir, "ca.pem")) && exists(filepath.Join(dir, "key.pem")) {
+func MakeCA(dir string) error {
+	if stillValid(filepath.Join(dir, "cert.pem")) && cli.Exists(filepath.Join(dir, "ca.pem")) && cli.Exists(filepath.Join(dir, "key.pem")) {
 		return nil
 	}
 	if err := writeDevCA(dir); err != nil {
