@@ -8,6 +8,8 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"rookery/directory/ldap/result"
 )
 
 // How long the service account rests after its password was refused: it doubles
@@ -81,7 +83,7 @@ func (a *serviceAccount) resting(now time.Time, retry func() bool) error {
 func (a *serviceAccount) learn(err error, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c, answered := code(err)
+	c, answered := result.Code(err)
 	switch {
 	case err == nil:
 		a.proven, a.refused, a.rest = true, nil, 0

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
 	"rookery/directory"
 )

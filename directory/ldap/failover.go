@@ -7,7 +7,9 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
 	"rookery"
+	"rookery/directory/ldap/result"
 )
 
 // try runs fn at the first server that is up and, when that gives no answer,
@@ -25,14 +27,14 @@ func (d *Directory) try(ctx context.Context, fn func(context.Context, *server) e
 		if err == nil {
 			return nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", s.url, explainResult(err)))
+		errs = append(errs, fmt.Errorf("%s: %w", s.url, result.Explain(err)))
 		if d.ctx.Err() != nil {
 			return errors.New("the directory is closed")
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			s.ask() // the caller's time was short, or the server is stuck: a probe tells
 		}
-		if !elsewhere(ctx, err) {
+		if !result.Elsewhere(ctx, err) {
 			break
 		}
 		s.suspect(err)
@@ -99,7 +101,7 @@ func (d *Directory) checkPassword(ctx context.Context, dn, password string) erro
 	err := d.try(ctx, func(ctx context.Context, s *server) error {
 		res, err := s.bind(ctx, dn, password)
 		var known bool
-		if verdict, known = judge(res, err); known {
+		if verdict, known = result.Judge(res, err); known {
 			return nil
 		}
 		return err
@@ -115,7 +117,7 @@ func (d *Directory) checkPassword(ctx context.Context, dn, password string) erro
 func (s *server) pages(ctx context.Context, req *goldap.SearchRequest, size uint32, fn func(*goldap.Entry) error) error {
 	c, err := s.dialService(ctx)
 	if err != nil {
-		return explainResult(err)
+		return result.Explain(err)
 	}
 	defer c.discard()
 	stop := context.AfterFunc(ctx, c.discard)
@@ -135,7 +137,7 @@ func (s *server) pages(ctx context.Context, req *goldap.SearchRequest, size uint
 			if goldap.IsErrorWithCode(err, goldap.LDAPResultSizeLimitExceeded) {
 				return fmt.Errorf("the server's size limit cuts the listing short: raise it for the service account: %w", err)
 			}
-			return explainResult(err)
+			return result.Explain(err)
 		}
 		next, ok := goldap.FindControl(res.Controls, goldap.ControlTypePaging).(*goldap.ControlPaging)
 		if !ok || len(next.Cookie) == 0 {

@@ -14,8 +14,10 @@ import (
 	goldap "github.com/go-ldap/ldap/v3"
 	"github.com/hashicorp/go-hclog"
 	"github.com/jimlambrt/gldap"
+
 	"rookery"
 	"rookery/directory"
+	"rookery/directory/ldap/result"
 )
 
 // windows is a fake of what only Windows answers: it has one user, alice, and
@@ -198,7 +200,7 @@ func TestCausesOfRefusals(t *testing.T) {
 		{behera(goldap.BeheraAccountLocked), refused, directory.CauseNone}, {behera(goldap.BeheraAccountLocked), nil, directory.CauseLocked},
 		{vchu, nil, directory.CauseExpired}, {vchu, refused, directory.CauseExpired}, {nil, refused, directory.CauseNone},
 	} {
-		if verdict, known := judge(c.res, c.err); !known || verdict == nil || directory.Told(verdict) != c.told {
+		if verdict, known := result.Judge(c.res, c.err); !known || verdict == nil || directory.Told(verdict) != c.told {
 			t.Errorf("%+v %v: %v tells cause %d, want %d", c.res, c.err, verdict, directory.Told(verdict), c.told)
 		}
 	}
@@ -296,7 +298,7 @@ func notice() []byte {
 
 func TestJudgeWithoutAnswer(t *testing.T) {
 	for _, err := range []error{errors.New("EOF"), io.ErrUnexpectedEOF} {
-		if _, known := judge(nil, err); known {
+		if _, known := result.Judge(nil, err); known {
 			t.Errorf("%v is taken for a verdict", err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"rookery/directory/ldap/result"
 )
 
 // Back-off between probes of a server that is down.
@@ -75,7 +77,7 @@ func (s *server) probe(ctx context.Context) error {
 	defer cancel()
 	root, err := s.searchAs(ctx, forSignIns, baseRequest("", rootAttributes...), true)
 	if err != nil {
-		return explainResult(err)
+		return result.Explain(err)
 	}
 	if len(root.Entries) != 1 {
 		return errors.New("the server shows no rootDSE")
@@ -85,7 +87,7 @@ func (s *server) probe(ctx context.Context) error {
 		if err == nil {
 			err = errors.New("it is not shown")
 		}
-		return fmt.Errorf("base %s does not exist there, or the service account may not read it: %w", s.d.cfg.Base, explainResult(err))
+		return fmt.Errorf("base %s does not exist there, or the service account may not read it: %w", s.d.cfg.Base, result.Explain(err))
 	}
 	if s.d.profile.Load() == nil {
 		return s.detect(ctx, root.Entries[0])

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"rookery/directory/ldap/result"
 )
 
 // maxIdle is how long a bind connection may lie unused: below the idle limits
@@ -143,7 +145,7 @@ func (s *server) service(ctx context.Context, of share, probing bool) (c *conn, 
 		return nil, true, down
 	}
 	if c, err = s.dialService(ctx); err != nil {
-		if !probing && elsewhere(ctx, err) {
+		if !probing && result.Elsewhere(ctx, err) {
 			s.suspect(err) // before the next in line takes the lock
 		}
 		return nil, true, err
@@ -170,7 +172,7 @@ func (s *server) dialService(ctx context.Context) (*conn, error) {
 	err = s.d.account.bind(ctx, s.d.now, s.d.cfg.Retry, func() error { return c.Bind(s.d.cfg.BindDN, s.d.cfg.Password) })
 	if err != nil {
 		c.discard()
-		return nil, fmt.Errorf("the service account %s cannot bind: %w", s.d.cfg.BindDN, explainResult(err))
+		return nil, fmt.Errorf("the service account %s cannot bind: %w", s.d.cfg.BindDN, result.Explain(err))
 	}
 	return c, nil
 }
@@ -189,7 +191,7 @@ func (s *server) searchAs(ctx context.Context, of share, req *goldap.SearchReque
 			return nil, err
 		}
 		res, err := s.searchOn(ctx, c, req)
-		if err == nil || fresh || !lost(err) || !c.IsClosing() || ctx.Err() != nil {
+		if err == nil || fresh || !result.Lost(err) || !c.IsClosing() || ctx.Err() != nil {
 			return res, err
 		}
 	}
@@ -205,7 +207,7 @@ func (s *server) searchOn(ctx context.Context, c *conn, req *goldap.SearchReques
 	done := make(chan answer, 1)
 	go func() {
 		res, err := c.Search(req)
-		if err != nil && lost(err) {
+		if err != nil && result.Lost(err) {
 			timedOut := !c.IsClosing()
 			c.discard()
 			if timedOut {
@@ -246,7 +248,7 @@ func (s *server) binder(ctx context.Context) (c *conn, fresh bool, err error) {
 	}
 	if err = s.down(); err == nil { // it may have gone while this call waited
 		c, err = s.dial(ctx)
-		if err != nil && elsewhere(ctx, err) {
+		if err != nil && result.Elsewhere(ctx, err) {
 			s.suspect(err)
 		}
 	}
@@ -282,14 +284,14 @@ func (s *server) bind(ctx context.Context, dn, password string) (*goldap.SimpleB
 		res, err := c.SimpleBind(req)
 		stop()
 		died := c.IsClosing() && !c.bad.Load()
-		if err != nil && lost(err) {
+		if err != nil && result.Lost(err) {
 			c.bad.Store(true) // a timed-out connection may answer the next bind with this one's result
-			if (fresh || !died) && elsewhere(ctx, err) {
+			if (fresh || !died) && result.Elsewhere(ctx, err) {
 				s.suspect(err) // before the next in line takes the token
 			}
 		}
 		s.release(c)
-		if err == nil || fresh || !died || !lost(err) || ctx.Err() != nil {
+		if err == nil || fresh || !died || !result.Lost(err) || ctx.Err() != nil {
 			if err != nil && ctx.Err() != nil {
 				err = errors.Join(ctx.Err(), err)
 			}

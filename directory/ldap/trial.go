@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/directory/ldap/result"
 )
 
 // Greeting is what a server tells of itself.
@@ -44,14 +45,14 @@ func greet(ctx context.Context, op string, cfg Config, stranger bool) (g Greetin
 	for _, s := range d.servers {
 		c, err := s.dialService(ctx)
 		if err != nil {
-			return g, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w", s.url, explainResult(err)))
+			return g, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w", s.url, result.Explain(err)))
 		}
 		root, err := s.searchOn(ctx, c, baseRequest("", rootAttributes...))
 		c.discard()
-		_, answered := code(err)
+		_, answered := result.Code(err)
 		switch {
 		case err != nil && !(stranger && answered):
-			return g, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w", s.url, explainResult(err)))
+			return g, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("%s: %w", s.url, result.Explain(err)))
 		case err != nil || len(root.Entries) != 1 || len(g.Bases) > 0:
 			continue
 		}

@@ -29,7 +29,6 @@ var large = map[string]struct {
 	"cluster/log":       {4200, "one file format, written, read and recovered under one lock"},
 	"cluster/transport": {2900, "one port: what is dialled and accepted is counted and closed together"},
 	"cluster/consensus": {2800, "the rules of one Raft group"},
-	"directory/ldap":    {2600, "one directory: pool, profiles and verdicts; to be split when the copy of the directory comes"},
 }
 
 // goFiles calls fn with every Go file of the repository.

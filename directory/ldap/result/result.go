@@ -1,4 +1,7 @@
-package ldap
+// Package result says what the answers of LDAP servers mean: whether a server has
+// spoken, whether another may do better, what an administrator is to do, and what
+// a bind says of a password and its account. It asks no server.
+package result
 
 import (
 	"context"
@@ -13,9 +16,9 @@ import (
 	"rookery/directory"
 )
 
-// code is the server's own result code; false when err is not a server's
+// Code is the server's own result code; false when err is not a server's
 // word: a timeout, a broken connection, a refusal by the client library.
-func code(err error) (uint16, bool) {
+func Code(err error) (uint16, bool) {
 	var e *goldap.Error
 	if errors.As(err, &e) && e.ResultCode < goldap.ErrorNetwork {
 		return e.ResultCode, true
@@ -23,28 +26,28 @@ func code(err error) (uint16, bool) {
 	return 0, false
 }
 
-// lost reports that a request got no answer.
-func lost(err error) bool {
+// Lost reports that a request got no answer.
+func Lost(err error) bool {
 	if err == nil {
 		return false
 	}
-	_, answered := code(err)
+	_, answered := Code(err)
 	return !answered
 }
 
-// elsewhere reports that another server may do better. When the caller's own
+// Elsewhere reports that another server may do better. When the caller's own
 // time is up, that says nothing about the server.
-func elsewhere(ctx context.Context, err error) bool {
+func Elsewhere(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
-	c, answered := code(err)
+	c, answered := Code(err)
 	return !answered || c == goldap.LDAPResultBusy || c == goldap.LDAPResultUnavailable
 }
 
-// explainResult adds the mend to results that administrators meet.
-func explainResult(err error) error {
-	c, answered := code(err)
+// Explain adds the mend to results that administrators meet.
+func Explain(err error) error {
+	c, answered := Code(err)
 	if !answered {
 		return err
 	}
@@ -103,11 +106,11 @@ func subCode(err error) (subResult, bool) {
 	return r, ok
 }
 
-// judge turns the result of a user's bind into a verdict: nil, or an error of
+// Judge turns the result of a user's bind into a verdict: nil, or an error of
 // KindCredentials or KindDisabled, the latter with a directory.Refusal. known is
 // false when the server has not judged the password, whatever else it said.
-func judge(res *goldap.SimpleBindResult, err error) (verdict error, known bool) {
-	c, answered := code(err)
+func Judge(res *goldap.SimpleBindResult, err error) (verdict error, known bool) {
+	c, answered := Code(err)
 	if err != nil && !answered {
 		return nil, false
 	}
