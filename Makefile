@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: help build man test lint fuzz bench chaos interop format deps clean
+.PHONY: help build man test quick lint fuzz bench chaos interop format deps clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ deps: ## install what the tests need (Debian packages, the S3 server)
 
 test: deps ## install what the tests need, then run everything
 	@test/run
+
+quick: ## unit tests: no processes, no servers, no simulated clusters
+	$(GO) test -short -timeout 5m $$($(GO) list ./... | grep -vE '/test/(abuse|chaos|examples|interop|scenario|upgrade)$$')
 
 lint: ## gofmt, go vet, staticcheck
 	@test/lint

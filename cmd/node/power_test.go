@@ -58,6 +58,9 @@ type chainStats struct {
 
 func newChain(t *testing.T, seed uint64) *chain {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped: cuts the power of a node again and again")
+	}
 	dir := directoryServer(t)
 	c := &chain{t: t, rng: rand.New(rand.NewPCG(seed, 1)), recovery: 100, cfg: testConfig(t), deps: testDeps(t, dir)}
 	c.mem = emptyDisk(t, c.cfg.DataDir)

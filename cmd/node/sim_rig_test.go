@@ -79,6 +79,9 @@ func (h simHost) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 // bubble runs a cluster of three in a bubble, with an account for everybody.
 func bubble(t *testing.T, tune func(*tuning), run func(c *sim)) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped: simulates a whole cluster")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		c := &sim{t: t, net: transporttest.NewNetwork(), store: t.TempDir(), rng: rand.New(rand.NewPCG(1, 2))}
 		// Last of all: sessions that wait for a quorum outlive their node's close
