@@ -93,8 +93,9 @@ func Tail(log LogStore, keep, last rookery.LogIndex) (commands [][]byte, err err
 // Rebuild makes a replica its group's only voter after the majority is lost
 // for ever: behind the entry keep it writes a configuration with the one
 // server and the commands, in a new term, in place of what the log held there.
-// It can be repeated with the same arguments after a crash at any point, and
-// changes nothing when it was done. from is the position at which it was
+// It can be repeated with the same arguments after a crash at any point,
+// changes nothing when it was done, and is refused (KindConflict) when more
+// stands in the log than it would write. from is the position at which it was
 // decided; a log that has moved since is KindConflict. Nothing above keep may
 // have been applied; who wants entries above it to live on brings them among
 // the commands (see Tail) and keeps them safe until Rebuild returns.
@@ -120,6 +121,9 @@ func Rebuild(log LogStore, m Machine, from Position, keep rookery.LogIndex, term
 		return rookery.E(op, rookery.KindConflict, fmt.Errorf("entry %d is applied, above %d", now.Applied, keep))
 	case begun && uint64(now.Last) == next+uint64(len(commands)):
 		return nil
+	case begun && uint64(now.Last) > next+uint64(len(commands)):
+		return rookery.E(op, rookery.KindConflict, fmt.Errorf("the log was rebuilt and ends at entry %d now, not at %d: the group has gone on",
+			now.Last, next+uint64(len(commands))))
 	case begun: // and cut off
 	case now.Last == keep: // what was there is cut off already
 	case now.Last != from.Last || now.LastTerm != from.LastTerm:

@@ -139,6 +139,17 @@ func TestRebuildRefuses(t *testing.T) {
 			t.Errorf("%s: done", name)
 		}
 	}
+	done, m, from := tailed(t)
+	commands := [][]byte{[]byte("a=v"), []byte("b=v"), []byte("c=v")}
+	if err := Rebuild(done, m, from, 7, 100, self, commands); err != nil {
+		t.Fatal(err)
+	}
+	if err := Rebuild(done, m, from, 7, 100, self, commands[:1]); !rookery.Is(err, rookery.KindConflict) {
+		t.Errorf("a log that was rebuilt and went on: %v", err)
+	}
+	if last, _ := done.LastIndex(); last != 11 {
+		t.Errorf("it ends at %d", last)
+	}
 	if err := log.StoreLog(&raft.Log{Index: 11, Term: 4, Type: raft.LogCommand, Data: []byte("x=v")}); err != nil {
 		t.Fatal(err)
 	}

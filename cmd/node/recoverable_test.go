@@ -1,11 +1,13 @@
 package node
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/test/harness"
 )
 
 // Expunged messages are listed and come back, also those of a mailbox that was
@@ -23,15 +25,14 @@ func TestExpungedMessagesAreRecovered(t *testing.T) {
 		"d MOVE 2 Projects", "d OK", "e DELETE Projects", "e OK", `f STORE 1 +FLAGS (\Deleted)`, "f OK", "g EXPUNGE", "g OK",
 		"h STATUS INBOX (MESSAGES)", `* STATUS "INBOX" (MESSAGES 1)`)
 	var l adminapi.RecoverableList
-	for range 50 { // what a deleted mailbox held comes in little by little
-		var err error
-		if l, err = admin.Recoverable(t.Context(), login(0), adminapi.RecoverOrder{}); err != nil {
-			t.Fatal(err)
-		}
-		if len(l.Messages) == 2 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience(20*time.Second))
+	defer cancel()
+	// What a deleted mailbox held comes in little by little.
+	if err := harness.Poll(ctx, func() (full bool, err error) {
+		l, err = admin.Recoverable(ctx, login(0), adminapi.RecoverOrder{})
+		return len(l.Messages) == 2, err
+	}); err != nil {
+		t.Fatalf("%+v: %v", l, err)
 	}
 	by := map[string]adminapi.RecoverableMessage{}
 	for _, m := range l.Messages {

@@ -48,7 +48,8 @@ func (d Dir) refuseHalfRecovered() error {
 
 // Recover makes a survivor a node of the new generation. It can be repeated
 // after a crash at any point: the plan is written first, the node does not
-// start before the end, and each step is done once.
+// start before the end, and each step is done once. One that is over is not
+// begun again: its logs hold other entries where the plan counts theirs.
 func (d Dir) Recover(p RecoveryPlan, logger *slog.Logger, now time.Time) error {
 	return d.RecoverOn(vfs.Default, p, logger, now, func(string) {})
 }
@@ -64,6 +65,13 @@ func (d Dir) RecoverOn(disk vfs.FS, p RecoveryPlan, logger *slog.Logger, now tim
 	defer func() { err = errors.Join(err, o.close()) }()
 	if !slices.ContainsFunc(p.Survivors, func(r Report) bool { return r.Node == o.id.Node }) {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("the node in %s is not among the survivors: give its report too", d))
+	}
+	_, pending, err := d.PendingRecovery()
+	if err != nil {
+		return err
+	}
+	if !pending && o.id.Generation == p.Generation {
+		return d.dropTails() // a crash may have left them
 	}
 	b, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {

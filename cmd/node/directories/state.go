@@ -1,6 +1,6 @@
 package directories
 
-// Trouble gives the last error of each directory of which no server answers.
+// Trouble gives the last error of each directory of which no server can be used.
 func (p *Directories) Trouble() map[string]error {
 	g, err := p.begin()
 	if err != nil {

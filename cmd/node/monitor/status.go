@@ -73,7 +73,7 @@ func (m *Monitor) Status() adminapi.Status {
 		problem("moves of accounts: %v", err)
 	}
 	for name, err := range p.Directories.Trouble() {
-		problem("directory %s: no server answers: %v", name, err)
+		problem("directory %s: no server can be used: %v", name, err)
 	}
 	s.Reads = p.Objects.ReadStats()
 	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
