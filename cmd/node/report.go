@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"rookery"
@@ -13,7 +14,7 @@ import (
 func (n *Node) report() peers.Report {
 	r := peers.Report{
 		Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
-		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settings.Trouble(), Sessions: n.sessions(),
+		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settingsTrouble(), Sessions: n.sessions(),
 		Disk:    n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
@@ -43,6 +44,18 @@ func (n *Node) report() peers.Report {
 		}
 	}
 	return r
+}
+
+// settingsTrouble is in what the settings in force differ from the cluster's,
+// and why.
+func (n *Node) settingsTrouble() string {
+	var all []string
+	for _, why := range []string{n.settings.Trouble(), n.settings.Overridden()} {
+		if why != "" {
+			all = append(all, why)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // mayRetry reports whether this node is the one to try a directory's refused

@@ -40,7 +40,7 @@ func configVerb(s *cli.Shell) *cobra.Command {
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
 			Example: "  rookery config diff settings.toml", Annotations: cli.Exits("1 they differ, or it failed", changed),
 		},
-		configApplyVerb(c, changed))
+		configApplyVerb(c, changed), configOverrideVerb(c))
 }
 
 func configSampleVerb(s *cli.Shell) *cobra.Command {
@@ -124,16 +124,9 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 }
 
 func (c configCall) set(ctx context.Context, key, value string, force bool) error {
-	if settings.IsSecret(key) && !strings.HasPrefix(value, "@") && value != "" {
-		return cli.Usagef("%s is a secret, and arguments are seen by others on this machine: give it from a file as @FILE, or @- for "+
-			"standard input", key)
-	}
-	if path, ok := strings.CutPrefix(value, "@"); ok {
-		b, err := cli.ReadInput(path)
-		if err != nil {
-			return err
-		}
-		value = strings.TrimRight(string(b), "\r\n")
+	value, err := settingValue(key, value)
+	if err != nil {
+		return err
 	}
 	doc, version, err := c.Admin().Settings(ctx)
 	if err != nil {

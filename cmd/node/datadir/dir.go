@@ -30,6 +30,7 @@ const (
 	momentFile     = "lineage.json"      // how far the directory has come
 	supersededFile = "superseded"        // why it must not be started again
 	recoveryFile   = "recovery.json"     // a recovery that was begun here
+	overrideFile   = "override.toml"     // settings of this node alone
 )
 
 func (d Dir) path(name string) string { return filepath.Join(string(d), name) }

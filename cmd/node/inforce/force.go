@@ -1,18 +1,20 @@
 package inforce
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 )
 
 // putInForce has settings that Validate has checked asked for from now on.
-func (s *Settings) putInForce(set *settings.Cluster, version uint64) {
+func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte) {
 	limits := set.Limits
 	var postmaster rookery.Address
 	if set.Postmaster != "" {
@@ -22,7 +24,7 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64) {
 	s.postmaster.Store(&postmaster)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version, s.stored, s.why = version, 0, nil
+	s.version, s.over, s.stored, s.why = version, over, 0, nil
 }
 
 func (s *Settings) refuse(stored uint64, why error) {
@@ -50,6 +52,13 @@ func (s *Settings) Version() uint64 {
 	return s.version
 }
 
+// inForce reports whether these are, and nothing is wrong with them.
+func (s *Settings) inForce(version uint64, over []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return version == s.version && bytes.Equal(over, s.over) && s.why == nil
+}
+
 // Trouble is why the stored settings are not in force, empty where they are.
 func (s *Settings) Trouble() string {
 	s.mu.Lock()
@@ -61,21 +70,43 @@ func (s *Settings) Trouble() string {
 		s.stored, s.version, strings.ReplaceAll(s.why.Error(), "\n", "; "))
 }
 
-// usable are the stored settings, or why this node cannot use them.
-func (s *Settings) usable() (settings.Cluster, uint64, error) {
-	set, version, err := s.Local()
-	if err == nil && version > 0 {
-		err = set.Validate(s.machine)
+// Overridden says which of the settings in force are this node's alone, and
+// how that ends; empty where all are the cluster's.
+func (s *Settings) Overridden() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keys, err := settings.OverrideKeys(s.over)
+	if err != nil || len(keys) == 0 {
+		return ""
 	}
-	return set, version, err
+	return fmt.Sprintf("it uses settings of its own in place of the cluster's: %s; mend the cluster's with rookery config set, then run "+
+		"there: rookery config override -remove -data %s", strings.Join(keys, ", "), s.o.DataDir)
+}
+
+// usable are the stored settings with what this node has of its own put over
+// them, or why this node cannot use them.
+func (s *Settings) usable() (set settings.Cluster, version uint64, over []byte, err error) {
+	set, version, err = s.Local()
+	if err != nil || version == 0 {
+		return set, version, nil, err
+	}
+	if over, err = datadir.Dir(s.o.DataDir).Override(); err != nil {
+		return set, version, nil, err
+	}
+	if len(over) > 0 {
+		if err := set.Override(over); err != nil {
+			return set, version, nil, fmt.Errorf("%s: %w", datadir.Dir(s.o.DataDir).OverridePath(), err)
+		}
+	}
+	return set, version, over, set.Validate(s.machine)
 }
 
 // First are those that a node starts with: the stored ones or, where
 // they cannot be used here, the last that could.
 func (s *Settings) First() (settings.Cluster, uint64, error) {
-	set, version, err := s.usable()
+	set, version, over, err := s.usable()
 	if err == nil {
-		s.putInForce(&set, version)
+		s.putInForce(&set, version, over)
 		return set, version, nil
 	}
 	former, at, kerr := s.Last()
@@ -84,9 +115,10 @@ func (s *Settings) First() (settings.Cluster, uint64, error) {
 	}
 	if kerr != nil {
 		return set, version, fmt.Errorf("version %d of the settings cannot be used on this node: %w; nor are there former ones to "+
-			"start with: %w", version, err, kerr)
+			"start with: %w. Give this machine what they name, mend them on a node that runs (rookery config set), or, where none does, "+
+			"let this node use others: rookery config override -data %s KEY VALUE", version, err, kerr, s.o.DataDir)
 	}
-	s.putInForce(&former, at)
+	s.putInForce(&former, at, nil)
 	s.refuse(version, err)
 	s.o.Logger.Error("the settings cannot be used; the node starts with the last that could be", "version", version, "using", at, "error", err)
 	return former, at, nil
@@ -98,8 +130,8 @@ func (s *Settings) First() (settings.Cluster, uint64, error) {
 // are tried again: a file may be put where they name it.
 func (s *Settings) Run(ctx context.Context, use func(context.Context, *settings.Cluster) error) error {
 	return s.o.Replicas.Follow(ctx, tryEvery, func() {
-		set, version, err := s.usable()
-		if err == nil && version == s.Version() && s.Trouble() == "" {
+		set, version, over, err := s.usable()
+		if err == nil && s.inForce(version, over) {
 			return
 		}
 		if err == nil && version > 0 {
@@ -110,7 +142,7 @@ func (s *Settings) Run(ctx context.Context, use func(context.Context, *settings.
 			s.o.Logger.Error("settings could not be put into force; the former ones stay", "version", version, "error", err)
 			return
 		}
-		s.putInForce(&set, version)
+		s.putInForce(&set, version, over)
 		s.Keep(version)
 		s.o.Logger.Info("settings are in force", "version", version)
 	}, replicas.TopicSettings)

@@ -40,6 +40,7 @@ type Settings struct {
 
 	mu      sync.Mutex
 	version uint64 // in force
+	over    []byte // what this node has of its own, put over them
 	stored  uint64 // the version that cannot be used
 	why     error  // nil where the stored ones are in force
 }

@@ -125,20 +125,9 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 	if err := toml.Unmarshal(doc, &tree); err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
-	parts := strings.Split(key, ".")
-	at := tree
-	for _, part := range parts[:len(parts)-1] {
-		next, ok := at[part].(map[string]any)
-		if !ok {
-			if at[part] != nil {
-				return nil, unknownKey(key)
-			}
-			next = map[string]any{}
-			at[part] = next
-		}
-		at = next
+	if err := setIn(tree, key, parseValue(value)); err != nil {
+		return nil, err
 	}
-	at[parts[len(parts)-1]] = parseValue(value)
 	out, err := toml.Marshal(tree)
 	if err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
@@ -147,7 +136,9 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 		return s.Document() // sizes and lists as they are always written
 	}
 	// A text that happens to read as a number or boolean.
-	at[parts[len(parts)-1]] = value
+	if err := setIn(tree, key, value); err != nil {
+		return nil, err
+	}
 	if out, err = toml.Marshal(tree); err != nil {
 		return nil, rookery.E("change settings", rookery.KindInvalid, err)
 	}
@@ -156,6 +147,25 @@ func SetKey(doc []byte, key, value string) ([]byte, error) {
 		return nil, rookery.E("change settings", rookery.KindInvalid, fmt.Errorf("%s = %s: %w", key, value, err))
 	}
 	return s.Document()
+}
+
+// setIn puts a value at a key of a document's tree, below tables that it makes.
+func setIn(tree map[string]any, key string, value any) error {
+	parts := strings.Split(key, ".")
+	at := tree
+	for _, part := range parts[:len(parts)-1] {
+		next, ok := at[part].(map[string]any)
+		if !ok {
+			if at[part] != nil {
+				return unknownKey(key)
+			}
+			next = map[string]any{}
+			at[part] = next
+		}
+		at = next
+	}
+	at[parts[len(parts)-1]] = value
+	return nil
 }
 
 func parseValue(value string) any {
