@@ -64,3 +64,42 @@ func TestSecretsAreNoArguments(t *testing.T) {
 		}
 	}
 }
+
+// TestOverrideNeedsNoNode, and keeps its secrets from who looks.
+func TestOverrideNeedsNoNode(t *testing.T) {
+	dir, secret := t.TempDir(), filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := func(args ...string) (int, string) {
+		var out bytes.Buffer
+		code := run(t.Context(), &cli.Shell{Out: &out, Err: &out}, append([]string{"config", "override", "-data", dir}, args...))
+		return code, out.String()
+	}
+	if code, text := call("store.region", "here"); code != cli.ExitNotFound {
+		t.Errorf("in no node's directory: exit code %d: %s", code, text)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "node.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, 0, "none"},
+		{[]string{"directories.main.password", "hunter2"}, cli.ExitUsage, "@FILE"},
+		{[]string{"limits.quota", "1GB"}, cli.ExitUsage, "must be the same on every node"},
+		{[]string{"directories.main.password", "@" + secret}, 0, settings.Hidden},
+		{[]string{"store.region", "here"}, 0, "region = 'here'"},
+		{[]string{"-json"}, 0, `"directories.main.password",`},
+		{[]string{"-remove", "store.region"}, cli.ExitUsage, "removes them all"},
+		{[]string{"-remove"}, 0, ""},
+		{nil, 0, "none"},
+	} {
+		code, text := call(c.args...)
+		if code != c.code || !strings.Contains(text, c.says) || strings.Contains(text, "hunter2") {
+			t.Errorf("%q: exit code %d: %s", c.args, code, text)
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/config"
 	"rookery/cmd/rookery/dev"
 	"rookery/cmd/rookery/machine"
 	"rookery/cmd/rookery/storage"
@@ -45,7 +46,7 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpVerb())
-	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), configVerb(s),
+	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
 		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), accountVerb(s), sessionVerb(s), auditVerb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()

@@ -1,4 +1,7 @@
-package main
+// Package config holds the verbs that read and change the cluster's settings, and
+// the one that gives a node some of its own. It checks nothing itself: the nodes
+// and cmd/node/settings do.
+package config
 
 import (
 	"context"
@@ -17,33 +20,34 @@ import (
 	"rookery/cmd/rookery/cli"
 )
 
-const configLong = `Reads and changes the cluster's settings through the administration socket of
+const long = `Reads and changes the cluster's settings through the administration socket of
 a running node. Settings are versioned: a change made on an old version fails
 with exit code 4 instead of undoing somebody's.
 
 Secrets are sealed and shown as "(sealed)"; a file with "(sealed)" keeps them.`
 
-func configVerb(s *cli.Shell) *cobra.Command {
+// Verb is config with the verbs below it.
+func Verb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
-		Use: "config", Short: "read and change the cluster's settings", Long: configLong,
+		Use: "config", Short: "read and change the cluster's settings", Long: long,
 		Example: `  rookery config set -data /var/lib/rookery domains '["example.com"]'`,
 	}
-	c := configCall{s.Ask(v.PersistentFlags())}
+	c := call{s.Ask(v.PersistentFlags())}
 	const changed = "4 somebody changed the settings meanwhile"
-	return cli.Family(v, configSampleVerb(s), configHelpVerb(s),
+	return cli.Family(v, sampleVerb(s), helpVerb(s),
 		&cobra.Command{
 			Use: "get [KEY]", Short: "print all settings, or one key", Args: cobra.MaximumNArgs(1), RunE: c.get,
 			Example: "  rookery config get domains", Annotations: cli.Exits("3 there is no such key"),
 		},
-		configSetVerb(c, changed),
+		setVerb(c, changed),
 		&cobra.Command{
 			Use: "diff FILE", Short: "print what apply would change", Args: cobra.ExactArgs(1), RunE: c.diff,
 			Example: "  rookery config diff settings.toml", Annotations: cli.Exits("1 they differ, or it failed", changed),
 		},
-		configApplyVerb(c, changed), configOverrideVerb(c))
+		applyVerb(c, changed), overrideVerb(c))
 }
 
-func configSampleVerb(s *cli.Shell) *cobra.Command {
+func sampleVerb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
 		Use: "sample", Short: "print an annotated sample of the settings, or of the node file", Args: cobra.ExactArgs(0),
 		Example: "  rookery config sample -node", Annotations: cli.Exits(),
@@ -62,7 +66,7 @@ func configSampleVerb(s *cli.Shell) *cobra.Command {
 
 const forceHelp = "write the settings also where a node cannot use a directory or the object store by them"
 
-func configSetVerb(c configCall, changed string) *cobra.Command {
+func setVerb(c call, changed string) *cobra.Command {
 	v := &cobra.Command{
 		Use: "set KEY VALUE", Short: "change one key; @FILE takes the value from a file", Args: cobra.ExactArgs(2),
 		Example: `  rookery config set domains '["example.com"]'` + "\n  rookery config set limits.message_size 50MB" +
@@ -74,7 +78,7 @@ func configSetVerb(c configCall, changed string) *cobra.Command {
 	return v
 }
 
-func configApplyVerb(c configCall, changed string) *cobra.Command {
+func applyVerb(c call, changed string) *cobra.Command {
 	v := &cobra.Command{
 		Use: "apply FILE", Short: "replace the settings by a file's (- is standard input)", Args: cobra.ExactArgs(1),
 		Example: "  rookery config get > settings.toml\n  rookery config apply settings.toml", Annotations: cli.Exits(changed),
@@ -92,9 +96,9 @@ func configApplyVerb(c configCall, changed string) *cobra.Command {
 	return v
 }
 
-type configCall struct{ *cli.Asking }
+type call struct{ *cli.Asking }
 
-func (c configCall) get(v *cobra.Command, args []string) error {
+func (c call) get(v *cobra.Command, args []string) error {
 	doc, version, err := c.Admin().Settings(v.Context())
 	if err != nil {
 		return err
@@ -123,7 +127,7 @@ func (c configCall) get(v *cobra.Command, args []string) error {
 	return nil
 }
 
-func (c configCall) set(ctx context.Context, key, value string, force bool) error {
+func (c call) set(ctx context.Context, key, value string, force bool) error {
 	value, err := settingValue(key, value)
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func (c configCall) set(ctx context.Context, key, value string, force bool) erro
 	return c.put(ctx, doc, next, adminapi.SettingsBody{Version: version, Force: force})
 }
 
-func (c configCall) diff(v *cobra.Command, args []string) error {
+func (c call) diff(v *cobra.Command, args []string) error {
 	doc, next, _, err := c.read(v.Context(), args[0])
 	if err != nil {
 		return err
@@ -155,7 +159,7 @@ func (c configCall) diff(v *cobra.Command, args []string) error {
 }
 
 // read gives the settings' document, what a file makes of it, and its version.
-func (c configCall) read(ctx context.Context, file string) (doc, next []byte, version uint64, err error) {
+func (c call) read(ctx context.Context, file string) (doc, next []byte, version uint64, err error) {
 	raw, err := cli.ReadInput(file)
 	if err != nil {
 		return nil, nil, 0, err
@@ -184,7 +188,7 @@ func (c configCall) read(ctx context.Context, file string) (doc, next []byte, ve
 	return doc, next, version, err
 }
 
-func (c configCall) put(ctx context.Context, old, next []byte, as adminapi.SettingsBody) error {
+func (c call) put(ctx context.Context, old, next []byte, as adminapi.SettingsBody) error {
 	changes, err := settings.Diff(old, next)
 	if err != nil {
 		return err
@@ -199,7 +203,7 @@ func (c configCall) put(ctx context.Context, old, next []byte, as adminapi.Setti
 	return c.show(changes)
 }
 
-func (c configCall) show(changes []settings.Change) error {
+func (c call) show(changes []settings.Change) error {
 	for i := range changes {
 		// A secret given in clear is not printed back.
 		if settings.IsSecret(changes[i].Key) && changes[i].New != nil {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -20,8 +20,8 @@ the object store can be given. A node that runs uses them within a minute.
 Without KEY it prints what there is. While it is there, rookery status calls it a
 problem on every node: it is for the time until the settings are mended.`
 
-// configOverrideVerb works on the data directory alone.
-func configOverrideVerb(c configCall) *cobra.Command {
+// overrideVerb works on the data directory alone.
+func overrideVerb(c call) *cobra.Command {
 	v := &cobra.Command{
 		Use: "override [KEY VALUE]", Short: "settings of one node alone, where the cluster's keep it from starting", Long: overrideLong,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -65,7 +65,7 @@ func configOverrideVerb(c configCall) *cobra.Command {
 	return v
 }
 
-func (c configCall) showOverride(over []byte) error {
+func (c call) showOverride(over []byte) error {
 	shown, err := settings.HideOverride(over)
 	if err != nil {
 		return err

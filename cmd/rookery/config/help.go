@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"rookery/cmd/rookery/cli"
 )
 
-// configHelpVerb explains the keys, and says when a change of each counts.
-func configHelpVerb(s *cli.Shell) *cobra.Command {
+// helpVerb explains the keys, and says when a change of each counts.
+func helpVerb(s *cli.Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "help [KEY]", Short: "explain all keys, or one, and when a change of it counts", Args: cobra.MaximumNArgs(1),
 		Example: "  rookery config help limits.quota", Annotations: cli.Exits("3 there is no such key"),
