@@ -93,7 +93,8 @@ func TestOverrideNeedsNoNode(t *testing.T) {
 		{[]string{"directories.main.password", "@" + secret}, 0, settings.Hidden},
 		{[]string{"store.region", "here"}, 0, "region = 'here'"},
 		{[]string{"-json"}, 0, `"directories.main.password",`},
-		{[]string{"-remove", "store.region"}, cli.ExitUsage, "removes them all"},
+		{[]string{"store.region"}, cli.ExitUsage, "KEY and VALUE"},
+		{[]string{"-remove", "store.region", "here"}, cli.ExitUsage, "removes them all"},
 		{[]string{"-remove"}, 0, ""},
 		{nil, 0, "none"},
 	} {
