@@ -54,7 +54,7 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.peers, err = peers.Open(peers.Options{
-		Config: n.cfg, ID: n.id, Network: n.deps.Network, Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit,
+		Config: n.cfg, ID: n.id, Network: n.deps.Network, TenantKeys: n.stored.TenantKeys(), Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit,
 		Invited: n.hears.invited, Removed: n.removedBy,
 	}); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (n *Node) openGroups(ctx context.Context) (err error) {
 	if err := n.peers.Listen(ctx); err != nil {
 		return err
 	}
-	if err := n.rings.Settings.Find(ctx); err != nil {
+	if err := n.rings.Find(ctx); err != nil {
 		return err
 	}
 	keys, err := keyring.GossipKeys(n.rings.Settings.Keys)

@@ -80,7 +80,7 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit := kitOf(cfg.DataDir, "kit")
-	if _, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now()); !rookery.Is(err, rookery.KindConflict) {
+	if _, err := datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now()); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("while the node runs: %v", err)
 	}
 	if err := closeTest(n); err != nil {
@@ -90,13 +90,13 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 	startAndStop(t, otherCfg, otherDeps)
 	strange := kitOf(otherCfg.DataDir, "strange")
 
-	r, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now())
+	r, err := datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now())
 	if err != nil || len(r.Written) > 0 || len(r.Kept) != 4 {
 		t.Errorf("where nothing is missing: %+v, %v", r, err)
 	}
 	refused := func(kit datadir.Kit, kind rookery.Kind, word string) {
 		t.Helper()
-		r, err := datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now())
+		r, err := datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now())
 		if !rookery.Is(err, kind) || !strings.Contains(err.Error(), word) || len(r.Written) > 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
@@ -113,7 +113,7 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 	}
 	refused(old, rookery.KindConflict, "tenant keys [2] are in use and not in this kit")
 	refused(strange, rookery.KindConflict, "are in use and not in this kit") // nothing else tells of whom the directory is
-	if r, err = datadir.Dir(cfg.DataDir).RestoreKeys(kit, false, quiet, time.Now()); err != nil || len(r.Written) != 4 {
+	if r, err = datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now()); err != nil || len(r.Written) != 4 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if slices.Contains(r.Written, "") || len(r.Missing) > 0 {

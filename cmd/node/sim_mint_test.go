@@ -21,7 +21,11 @@ import (
 func (c *sim) impostor(x *simNode, near *simNode) *transport.Transport {
 	c.t.Helper()
 	dir := datadir.Dir(x.cfg.DataDir)
-	ca, err := dir.Authority()
+	ring, err := dir.TenantKeys(x.cfg.Keys.Command).Load(context.Background())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ca, err := dir.Authority(ring)
 	if err != nil {
 		c.t.Fatal(err)
 	}

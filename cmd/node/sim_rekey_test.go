@@ -17,7 +17,6 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
 	"rookery/storage/command"
-	"rookery/storage/keys"
 )
 
 // secrets are the sealed secrets of the settings as a node has them.
@@ -72,7 +71,7 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			}
 			return true
 		})
-		kept, err := keys.LoadKeyring(filepath.Join(removed.cfg.DataDir, settingsKeys))
+		kept, err := removed.dir.SettingsKeys(removed.rings.Tenant.Keys).Load(c.t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

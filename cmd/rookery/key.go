@@ -103,13 +103,13 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", v.Version, v.State, since, v.Accounts, cli.Dash(v.Fingerprint))
 	}
-	fmt.Fprint(w, "\nNODE\tSOURCE\tUSES\tHOLDS\n")
+	fmt.Fprint(w, "\nNODE\tSOURCE\tUSES\tHOLDS\tSEALS FILES UNDER\n")
 	for _, n := range st.Nodes {
 		held := make([]string, len(n.Held))
 		for i, v := range n.Held {
 			held[i] = strconv.FormatUint(uint64(v), 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", n.Name, cli.Dash(n.Source), n.InUse, cli.Dash(strings.Join(held, ", ")))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", n.Name, cli.Dash(n.Source), n.InUse, cli.Dash(strings.Join(held, ", ")), sealedUnder(n))
 	}
 	if len(st.Erasures) > 0 {
 		fmt.Fprintf(w, "\n%d accounts are being erased: %s\n", len(st.Erasures), st.Progress)
@@ -121,6 +121,17 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// sealedUnder is what a node's CA and settings key are sealed under.
+func sealedUnder(n adminapi.KeyNode) string {
+	switch {
+	case n.Error != "":
+		return "-"
+	case n.Sealed == 0:
+		return "nothing"
+	}
+	return strconv.FormatUint(uint64(n.Sealed), 10)
 }
 
 func (k keyCall) rotate(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/rookery/cli"
+	"rookery/cmd/rookery/machine"
 )
 
 func keyRestoreVerb(k keyCall) *cobra.Command {
@@ -22,12 +24,13 @@ back from a recovery kit; what is there stays.`,
 			"4 nothing is missing, the node runs, or the kit lacks a tenant key in use (-partial goes on)"),
 	}
 	partial := v.Flags().Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
-	v.RunE = func(_ *cobra.Command, args []string) error { return k.restore(args[0], *partial) }
+	config := v.Flags().String("config", "", "path of the node file, where its keys.command sealed the kit's keyring")
+	v.RunE = func(v *cobra.Command, args []string) error { return k.restore(v.Context(), args[0], *config, *partial) }
 	return v
 }
 
 // restore takes from a recovery kit what a stopped node's directory lacks.
-func (k keyCall) restore(path string, partial bool) error {
+func (k keyCall) restore(ctx context.Context, path, config string, partial bool) error {
 	if k.Data == "" {
 		return cli.Usagef("restore needs -data DIR, of a stopped node")
 	}
@@ -39,7 +42,15 @@ func (k keyCall) restore(path string, partial bool) error {
 	if err != nil {
 		return err
 	}
-	r, err := datadir.Dir(k.Data).RestoreKeys(kit, partial, logger, time.Now())
+	var command []string
+	if config != "" {
+		cfg, err := machine.LoadNodeFile(config)
+		if err != nil {
+			return err
+		}
+		command = cfg.Keys.Command
+	}
+	r, err := datadir.Dir(k.Data).RestoreKeys(ctx, kit, command, partial, logger, time.Now())
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"rookery/cmd/node/datadir"
 	"rookery/test/harness"
 )
 
@@ -57,7 +58,14 @@ func reissue(t *testing.T, d *harness.Dev, name string, from, to time.Time) {
 	must(t, err)
 	ca, err := x509.ParseCertificate(readPEM(t, filepath.Join(dir, "identity", "ca.pem")))
 	must(t, err)
-	caKey, err := x509.ParsePKCS8PrivateKey(readPEM(t, filepath.Join(dir, "keys", "ca.key")))
+	tenant, err := datadir.Dir(dir).TenantKeys(nil).Load(t.Context())
+	must(t, err)
+	authority, err := datadir.Dir(dir).Authority(tenant)
+	must(t, err)
+	keyPEM, err := authority.KeyPEM()
+	must(t, err)
+	block, _ := pem.Decode(keyPEM)
+	caKey, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	must(t, err)
 	next := &x509.Certificate{
 		SerialNumber: big.NewInt(to.UnixNano()), Subject: old.Subject, URIs: old.URIs, NotBefore: from, NotAfter: to,

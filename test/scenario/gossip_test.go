@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery/cmd/node/datadir"
 	"rookery/storage/keys"
 	"rookery/test/harness"
 )
@@ -16,7 +17,10 @@ import (
 // versions.
 func ring(t *testing.T, d *harness.Dev, name string) map[uint32]keys.Fingerprint {
 	t.Helper()
-	k, err := keys.LoadKeyring(filepath.Join(d.Dir, name, "keys", "settings.key"))
+	dir := datadir.Dir(filepath.Join(d.Dir, name))
+	tenant, err := dir.TenantKeys(nil).Load(t.Context())
+	must(t, err)
+	k, err := dir.SettingsKeys(tenant).Load(t.Context())
 	must(t, err)
 	return k.Fingerprints()
 }

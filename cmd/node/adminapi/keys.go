@@ -43,7 +43,10 @@ type KeyNode struct {
 	Source string   `json:"source"`
 	InUse  uint32   `json:"in_use"`
 	Held   []uint32 `json:"held"`
-	Error  string   `json:"error,omitempty"`
+	// Sealed is the oldest version that its CA key and settings key are sealed
+	// under; 0 where one lies in the clear.
+	Sealed uint32 `json:"sealed_under"`
+	Error  string `json:"error,omitempty"`
 }
 
 // ErasureStatus is an account that is being erased.

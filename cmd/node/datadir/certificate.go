@@ -9,18 +9,21 @@ import (
 
 	"rookery"
 	"rookery/cluster/transport/identity"
+	"rookery/storage/keys"
 )
 
-// Authority reads the cluster CA with its key, which every node holds.
-func (d Dir) Authority() (*identity.Authority, error) {
+// Authority reads the cluster CA with its key, which every node holds sealed
+// under its tenant keys.
+func (d Dir) Authority(ring *keys.Keyring) (*identity.Authority, error) {
 	cert, err := os.ReadFile(d.path(filepath.Join(certificateDir, identity.AuthoritiesFile)))
 	if err != nil {
 		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
 	}
-	key, err := os.ReadFile(d.path(authorityKey))
+	key, err := d.open(ring, authorityKey)
 	if err != nil {
-		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
+		return nil, err
 	}
+	defer clear(key)
 	return identity.ParseAuthority(cert, key)
 }
 
@@ -40,13 +43,13 @@ func issue(ca *identity.Authority, node rookery.NodeID, now time.Time) (*identit
 // Certificate reads what the node shows to others at its start. A certificate
 // that ran out while the node was stopped would be refused by all, so it is
 // renewed before anybody sees it.
-func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger) (*identity.Identity, error) {
+func (d Dir) Certificate(node rookery.NodeID, ring *keys.Keyring, now time.Time, logger *slog.Logger) (*identity.Identity, error) {
 	id, err := identity.LoadIdentity(d.path(certificateDir))
 	if err != nil {
 		return nil, err
 	}
 	if !now.Before(id.Expires()) {
-		next, err := d.RenewCertificate(id, now)
+		next, err := d.RenewCertificate(id, ring, now)
 		if err != nil {
 			return nil, rookery.E("renew node certificate", rookery.KindDamaged, fmt.Errorf(
 				"it ended on %s while the node was stopped, and cannot be renewed: %w; bring %s back from another node or the recovery kit "+
@@ -67,8 +70,8 @@ func (d Dir) Certificate(node rookery.NodeID, now time.Time, logger *slog.Logger
 
 // RenewCertificate issues and saves another certificate for the node's key, by
 // which alone the others know it.
-func (d Dir) RenewCertificate(id *identity.Identity, now time.Time) (*identity.Identity, error) {
-	ca, err := d.Authority()
+func (d Dir) RenewCertificate(id *identity.Identity, ring *keys.Keyring, now time.Time) (*identity.Identity, error) {
+	ca, err := d.Authority(ring)
 	if err != nil {
 		return nil, err
 	}

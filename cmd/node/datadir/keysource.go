@@ -24,14 +24,25 @@ import (
 type KeySource struct {
 	path    string
 	command []string
+	// under is the tenant ring that seals the file in place of the command; nil
+	// for that ring's own file.
+	under *keys.Keyring
 }
 
 // TenantKeys is the source of the tenant keyring, sealed by command where that
 // is set.
-func (d Dir) TenantKeys(command []string) KeySource { return KeySource{d.path(tenantKeys), command} }
+func (d Dir) TenantKeys(command []string) KeySource {
+	return KeySource{path: d.path(tenantKeys), command: command}
+}
 
-// SettingsKeys is the source of the settings keyring.
-func (d Dir) SettingsKeys() KeySource { return KeySource{path: d.path(settingsKeys)} }
+// SettingsKeys is the source of the settings keyring, sealed under the tenant
+// key that is in use by ring when it is saved.
+func (d Dir) SettingsKeys(ring *keys.Keyring) KeySource {
+	return KeySource{path: d.path(settingsKeys), under: ring}
+}
+
+// Sealed reports whether the keyring lies under the tenant's.
+func (s KeySource) Sealed() bool { return s.under != nil }
 
 // Path is the file's.
 func (s KeySource) Path() string { return s.path }
@@ -67,6 +78,9 @@ func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
 	if err := keys.ClearKeyFile(s.path); err != nil {
 		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
 	}
+	if s.under != nil {
+		return s.loadSealed()
+	}
 	if len(s.command) == 0 {
 		k, err := keys.LoadKeyring(s.path)
 		if rookery.Is(err, rookery.KindDamaged) && s.isSealed() {
@@ -84,6 +98,11 @@ func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
 		}
 		return k, err
 	}
+	return s.unwrap(ctx, b)
+}
+
+// unwrap opens a keyring that a command sealed.
+func (s KeySource) unwrap(ctx context.Context, b []byte) (*keys.Keyring, error) {
 	var f sealedKeyring
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, s.damaged("is cut short")
@@ -120,6 +139,9 @@ func (s KeySource) damaged(why string) error {
 
 // Save keeps a keyring durably in place of the former.
 func (s KeySource) Save(ctx context.Context, k *keys.Keyring) error {
+	if s.under != nil {
+		return s.saveSealed(k)
+	}
 	if len(s.command) == 0 {
 		return k.Save(s.path)
 	}

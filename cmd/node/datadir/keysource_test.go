@@ -104,7 +104,7 @@ func TestKeyCommandFails(t *testing.T) {
 		if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return KeySource{path, []string{name}}
+		return KeySource{path: path, command: []string{name}}
 	}
 	ring := keys.GenerateKeyring()
 	for script, want := range map[string]string{

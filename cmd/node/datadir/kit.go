@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport/identity"
 	"rookery/internal/durable"
+	"rookery/storage/keys"
 )
 
 // Kit is the recovery kit: what brings a cluster's data back to life
@@ -22,6 +23,47 @@ type Kit struct {
 	SettingsKey  []byte    `json:"settings_key"`
 }
 
+// The kit's files are as they lie in the directory: CA and settings key sealed
+// under a version of the tenant keyring, which is in the kit, itself sealed
+// where a command seals it. Kits of before hold the first two in the clear.
+
+// readKit reads what goes into a kit. The files may be replaced meanwhile, so
+// it is read again until they fit, as far as that can be seen.
+func (d Dir) readKit() (k Kit, err error) {
+	for range 5 {
+		var authority []byte
+		for name, into := range map[string]*[]byte{authorityKey: &authority, settingsKeys: &k.SettingsKey, tenantKeys: &k.TenantKeys} {
+			if *into, err = os.ReadFile(d.path(name)); err != nil {
+				return k, rookery.E("write recovery kit", rookery.KindUnavailable, err)
+			}
+		}
+		k.AuthorityKey = string(authority)
+		if isSealed(k.TenantKeys) {
+			return k, nil
+		}
+		if _, err = k.ring(); err == nil {
+			return k, nil
+		}
+	}
+	return k, err
+}
+
+// ring opens the kit's tenant keyring, and makes sure that it opens the rest.
+func (k *Kit) ring() (*keys.Keyring, error) {
+	ring, err := keys.ParseKeyring(k.TenantKeys, "the recovery kit's keyring")
+	if err != nil {
+		return nil, err
+	}
+	for name, b := range map[string][]byte{authorityKey: []byte(k.AuthorityKey), settingsKeys: k.SettingsKey} {
+		plain, err := unseal(ring, name, b)
+		if err != nil {
+			return nil, err
+		}
+		clear(plain)
+	}
+	return ring, nil
+}
+
 // WriteKit writes the kit of a node's cluster to a file of mode 0600. The node
 // may run.
 func (d Dir) WriteKit(path string, now time.Time) error {
@@ -30,18 +72,12 @@ func (d Dir) WriteKit(path string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	ring, err := os.ReadFile(d.path(tenantKeys)) // sealed where a command seals it
-	if err != nil {
-		return rookery.E(op, rookery.KindUnavailable, err)
-	}
-	w, err := d.welcome(ring)
+	k, err := d.readKit()
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(Kit{
-		Cluster: ident.Cluster, Made: now.UTC(), Authority: string(ident.AuthoritiesPEM()), AuthorityKey: string(w.AuthorityKey),
-		TenantKeys: w.TenantKeys, SettingsKey: w.SettingsKey,
-	}, "", "  ")
+	k.Cluster, k.Made, k.Authority = ident.Cluster, now.UTC(), string(ident.AuthoritiesPEM())
+	b, err := json.MarshalIndent(k, "", "  ")
 	if err == nil {
 		err = durable.WriteFile(path, append(b, '\n'), 0o600)
 	}

@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"rookery"
-	"rookery/cluster/transport/identity"
 	"rookery/internal/durable"
 	"rookery/storage/keys"
 )
@@ -33,54 +33,42 @@ type RestoredKeys struct {
 // RestoreKeys puts the files below keys and identity that a stopped node's data
 // directory lacks back from a recovery kit; its node.json, log and state must
 // be there. It writes nothing where the kit is of another cluster, or, unless
-// partial is set, lacks a tenant key that is in use by the state.
-func (d Dir) RestoreKeys(kit Kit, partial bool, logger *slog.Logger, now time.Time) (r RestoredKeys, err error) {
+// partial is set, lacks a tenant key that is in use by the state. command is the
+// one that seals the tenant keyring, where there is one.
+func (d Dir) RestoreKeys(ctx context.Context, kit Kit, command []string, partial bool, logger *slog.Logger,
+	now time.Time) (r RestoredKeys, err error) {
 	const op = "restore keys"
 	if _, err := os.Stat(d.path(identityFile)); errors.Is(err, fs.ErrNotExist) {
 		return r, rookery.E(op, rookery.KindNotFound,
 			fmt.Errorf("%s has no %s, which says who the node is and is in no kit: bring it back from a copy of the directory, or begin "+
 				"anew with rookery join", d, identityFile))
 	}
-	ca, err := identity.ParseAuthority([]byte(kit.Authority), []byte(kit.AuthorityKey))
-	if err != nil {
-		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit's CA: %w", err))
-	}
 	o, err := d.openOffline(vfs.Default, logger)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	if r.Sealed = isSealed(kit.TenantKeys); !r.Sealed {
-		if r.Missing, err = o.lacks(kit.TenantKeys); err != nil {
+	from := restoring{kit: kit, command: command, now: now}
+	if err := from.open(ctx, d); err != nil {
+		return r, err
+	}
+	if r.Sealed = from.ring == nil; !r.Sealed {
+		defer from.ring.Clear()
+		if r.Missing, err = o.lacks(from.ring); err != nil {
 			return r, err
 		}
 	}
-	ident, err := identity.LoadIdentity(d.path(certificateDir))
-	switch {
-	case err == nil && ident.Cluster != ca.Cluster():
-		return r, rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and %s is of %s", ca.Cluster(), d, ident.Cluster))
-	case rookery.Is(err, rookery.KindNotFound):
-		ident, err = nil, nil
-	case err != nil:
-		return r, err
-	}
-	_, err = os.Stat(d.path(tenantKeys))
-	if lost := errors.Is(err, fs.ErrNotExist); lost && len(r.Missing) > 0 && !partial {
+	if lost := !from.kept; lost && len(r.Missing) > 0 && !partial {
 		return r, rookery.E(op, rookery.KindConflict,
 			fmt.Errorf("tenant keys %v are in use and not in this kit, of %s: look for a later kit, or another node's keys/tenant.json; "+
 				"with -partial what is under them stays unreadable", r.Missing, kit.Made.Format(time.RFC3339)))
 	}
-	return r, o.restore(&r, kit, ca, ident, now)
+	return r, o.restore(ctx, &r, &from)
 }
 
 // lacks are the versions that the state has in use and the keyring has not, or
 // as another key.
-func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
-	ring, err := keys.ParseKeyring(keyring, "the recovery kit's keyring")
-	if err != nil {
-		return nil, err
-	}
-	defer ring.Clear()
+func (o *offline) lacks(ring *keys.Keyring) (versions []uint32, err error) {
 	records, err := o.system.TenantKeys()
 	if err != nil {
 		return nil, err
@@ -96,30 +84,31 @@ func (o *offline) lacks(keyring []byte) (versions []uint32, err error) {
 }
 
 // restore writes what is missing. Done again after a crash it goes on.
-func (o *offline) restore(r *RestoredKeys, kit Kit, ca *identity.Authority, ident *identity.Identity, now time.Time) error {
+func (o *offline) restore(ctx context.Context, r *RestoredKeys, from *restoring) error {
 	const op = "restore keys"
 	if err := durable.MakeDir(o.dir.path("keys")); err != nil {
 		return rookery.E(op, rookery.KindDenied, err)
 	}
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{tenantKeys, kit.TenantKeys}, {settingsKeys, kit.SettingsKey}, {authorityKey, []byte(kit.AuthorityKey)}} {
-		path := o.dir.path(f.name)
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			r.Kept = append(r.Kept, f.name)
+	for _, name := range []string{tenantKeys, settingsKeys, authorityKey} {
+		path := o.dir.path(name)
+		if !o.dir.lacksFile(name) {
+			r.Kept = append(r.Kept, name)
 			continue
 		}
-		if err := durable.WriteFile(path, f.data, 0o600); err != nil {
+		b, err := from.file(ctx, o.dir, name)
+		if err != nil {
+			return err
+		}
+		if err := durable.WriteFile(path, b, 0o600); err != nil {
 			return rookery.E(op, rookery.KindUnavailable, err)
 		}
-		r.Written = append(r.Written, f.name)
+		r.Written = append(r.Written, name)
 	}
-	if ident != nil {
+	if from.ident != nil {
 		r.Kept = append(r.Kept, certificateDir)
 		return nil
 	}
-	ident, err := issue(ca, o.id.Node, now)
+	ident, err := issue(from.ca, o.id.Node, from.now)
 	if err == nil {
 		err = ident.Save(o.dir.path(certificateDir))
 	}

@@ -42,16 +42,16 @@ type welcome struct {
 	Generation   string `cbor:"6,keyasint,omitempty"`
 }
 
-// secretFiles are the files that all nodes share as they are. The tenant
-// keyring is not among them: each node keeps it in a source of its own.
+// secretFiles are what all nodes share besides the tenant keyring, which each
+// keeps in a source of its own and seals these files under.
 func (w *welcome) secretFiles() map[string]*[]byte {
 	return map[string]*[]byte{settingsKeys: &w.SettingsKey, authorityKey: &w.AuthorityKey}
 }
 
 // Admit gives a joiner, whose token was used up, its certificate and what all
-// nodes share: keyring is the tenant keyring as Encode wrote it.
-func (d Dir) Admit(q transport.JoinRequest, keyring []byte, seeds []Seed, now time.Time) (a transport.JoinAnswer, err error) {
-	ca, err := d.Authority()
+// nodes share: the tenant keyring, and what is sealed under it here.
+func (d Dir) Admit(q transport.JoinRequest, ring *keys.Keyring, seeds []Seed, now time.Time) (a transport.JoinAnswer, err error) {
+	ca, err := d.Authority(ring)
 	if err != nil {
 		return a, err
 	}
@@ -61,30 +61,40 @@ func (d Dir) Admit(q transport.JoinRequest, keyring []byte, seeds []Seed, now ti
 	if a.Authorities, err = os.ReadFile(d.path(filepath.Join(certificateDir, identity.AuthoritiesFile))); err != nil {
 		return a, rookery.E("admit node", rookery.KindUnavailable, err)
 	}
-	w, err := d.welcome(keyring)
+	w, err := d.welcome(ring)
 	if err != nil {
 		return a, err
 	}
+	defer w.clear()
 	w.Seeds = seeds
 	a.Payload, err = cbor.Marshal(w)
 	return a, err
 }
 
 // welcome reads what a joiner gets.
-func (d Dir) welcome(keyring []byte) (w welcome, err error) {
+func (d Dir) welcome(ring *keys.Keyring) (w welcome, err error) {
 	id, err := d.Identity()
 	if err != nil {
 		return w, err
 	}
-	w = welcome{TenantKeys: keyring, Generation: id.Generation}
+	w.Generation = id.Generation
+	if w.TenantKeys, err = ring.Encode(); err != nil {
+		return w, err
+	}
 	for name, into := range w.secretFiles() {
-		b, err := os.ReadFile(d.path(name))
-		if err != nil {
-			return w, rookery.E("read cluster keys", rookery.KindUnavailable, err)
+		if *into, err = d.open(ring, name); err != nil {
+			w.clear()
+			return w, err
 		}
-		*into = b
 	}
 	return w, nil
+}
+
+// clear forgets the secrets.
+func (w *welcome) clear() {
+	clear(w.TenantKeys)
+	clear(w.SettingsKey)
+	clear(w.AuthorityKey)
 }
 
 // write puts what a joiner, or the first node, was given into its directory.
@@ -105,7 +115,11 @@ func (w *welcome) write(ctx context.Context, cfg *settings.Node) error {
 		if len(*b) == 0 {
 			return rookery.E(op, rookery.KindDamaged, fmt.Errorf("the cluster gave no %s", name))
 		}
-		if err := durable.WriteFile(d.path(name), *b, 0o600); err != nil {
+		sealed, err := seal(ring, name, *b)
+		if err == nil {
+			err = durable.WriteFile(d.path(name), sealed, 0o600)
+		}
+		if err != nil {
 			return rookery.E(op, rookery.KindUnavailable, err)
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 	if err != nil {
 		return nil, err
 	}
-	held, errs := s.tenant.heldBy(ctx, nodes)
+	held, errs := s.syncTenant(ctx, nodes)
 	if err := namely(nodes, errs); err != nil {
 		return nil, rookery.E(op, rookery.KindUnavailable,
 			fmt.Errorf("a key is destroyed on every node or on none, and these do not answer: %w; start them, or take them off with "+
@@ -44,6 +44,9 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 	if top := slices.Max(versions); top >= use {
 		return nil, rookery.E(op, rookery.KindConflict, fmt.Errorf("version %d is in use: run rookery key rotate first", top))
 	}
+	if err := filesAbove(nodes, held, slices.Max(versions)); err != nil {
+		return nil, err
+	}
 	if err := s.nothingUnder(ctx, slices.Max(versions)); err != nil {
 		return nil, err
 	}
@@ -53,9 +56,7 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 		}
 	}
 	s.o.Logger.Info("tenant keys are destroyed", "versions", versions)
-	errs = s.syncTenant(ctx, nodes)
-	held, more := s.tenant.heldBy(ctx, nodes)
-	maps.Copy(errs, more)
+	held, errs = s.syncTenant(ctx, nodes)
 	for id, h := range held {
 		for _, v := range versions {
 			if _, still := h.Held[v]; still {
@@ -69,6 +70,19 @@ func (s *Service) Destroy(ctx context.Context, versions ...uint32) (destroyed []
 				"to be sure", versions, err))
 	}
 	return versions, nil
+}
+
+// filesAbove makes sure that no node has its CA or settings key sealed under a
+// version up to top, or in the clear.
+func filesAbove(nodes []system.Node, held map[rookery.NodeID]peers.HeldKeys, top uint32) error {
+	for _, x := range nodes {
+		if under := held[x.ID].Sealed; under <= top {
+			return rookery.E("destroy tenant key", rookery.KindConflict,
+				fmt.Errorf("node %s still has its CA or settings key sealed under version %d: it seals them anew by itself; its log says what "+
+					"keeps it from that", x.Name, under))
+		}
+	}
+	return nil
 }
 
 // below are the versions below one that some node holds, rising.

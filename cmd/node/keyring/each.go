@@ -43,13 +43,19 @@ func (t *Ring) spread(ctx context.Context, nodes []system.Node, key keys.TenantK
 
 // heldBy asks nodes which keys they hold.
 func (t *Ring) heldBy(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]peers.HeldKeys, map[rookery.NodeID]error) {
+	return heldAfter(nodes, func(x system.Node) (peers.HeldKeys, error) { return t.keysHeld(ctx, x.ID) })
+}
+
+// heldAfter gathers what every member says it holds.
+func heldAfter(nodes []system.Node, ask func(system.Node) (peers.HeldKeys, error)) (map[rookery.NodeID]peers.HeldKeys,
+	map[rookery.NodeID]error) {
 	all := make([]peers.HeldKeys, len(nodes))
 	at := map[rookery.NodeID]*peers.HeldKeys{}
 	for i, x := range nodes {
 		at[x.ID] = &all[i]
 	}
 	errs := eachMember(nodes, func(x system.Node) (err error) {
-		*at[x.ID], err = t.keysHeld(ctx, x.ID)
+		*at[x.ID], err = ask(x)
 		return err
 	})
 	held := map[rookery.NodeID]peers.HeldKeys{}

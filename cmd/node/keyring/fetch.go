@@ -14,7 +14,7 @@ import (
 // record, and, where it has none at all, all.
 func (t *Ring) fetch(ctx context.Context, records []system.TenantKey) (fetched bool, err error) {
 	missing := t.missing(records)
-	if len(missing) == 0 && !t.lost {
+	if len(missing) == 0 && t.lost == nil {
 		return false, nil
 	}
 	errs := []error{errors.New("no other node has it")}
@@ -24,7 +24,7 @@ func (t *Ring) fetch(ctx context.Context, records []system.TenantKey) (fetched b
 			continue
 		}
 		fetched = true
-		if missing = t.missing(records); len(missing) == 0 && !t.lost {
+		if missing = t.missing(records); len(missing) == 0 && t.lost == nil {
 			return true, nil
 		}
 	}
@@ -67,7 +67,7 @@ func (t *Ring) fetchFrom(ctx context.Context, to rookery.NodeID, records []syste
 	}()
 	for v, print := range theirs.Held {
 		want, known := proper[v]
-		if gone[v] || mine[v] == print || known && want != print || !known && !t.lost {
+		if gone[v] || mine[v] == print || known && want != print || !known && t.lost == nil {
 			continue
 		}
 		k, err := t.getKey(ctx, to, v)
@@ -93,13 +93,13 @@ func (t *Ring) fetchFrom(ctx context.Context, to rookery.NodeID, records []syste
 				return err
 			}
 		}
-		if t.lost {
+		if t.lost != nil {
 			return ring.Use(theirs.InUse)
 		}
 		return nil
 	})
-	if err == nil && t.lost {
-		t.lost = false
+	if err == nil && t.lost != nil {
+		t.lost = nil
 		t.logger.Warn("the "+t.name+" keyring was missing and came from another node", "from", to, "keyring", t.Keys)
 	}
 	return err

@@ -36,8 +36,12 @@ type Ring struct {
 	// of the ring.
 	records func() ([]system.TenantKey, error)
 	moved   func()
-	// lost is that the source had none at the start: the cluster gives it.
-	lost bool
+	// seal brings the files that lie under these keys under the version in use,
+	// and sealed says under which they are; nil where nothing does.
+	seal   func(ctx context.Context) error
+	sealed func() (uint32, error)
+	// lost is why the source gave none at the start: the cluster gives it.
+	lost error
 
 	mu sync.Mutex // one change at a time, in memory and on disk
 }
@@ -48,15 +52,15 @@ const keyWait = datadir.KeyCommandTime + 10*time.Second
 
 // Find ends a start without keys: the cluster gives them, or it cannot go on.
 func (t *Ring) Find(ctx context.Context) error {
-	if err := t.Sync(ctx); err != nil && !t.lost {
+	if err := t.Sync(ctx); err != nil && t.lost == nil {
 		t.logger.Warn("the "+t.name+" keys are not those of the cluster yet", "error", err)
 	}
-	if !t.lost {
+	if t.lost == nil {
 		return nil
 	}
 	return rookery.E("open "+t.name+" keys", rookery.KindDamaged,
 		fmt.Errorf("%s is missing, what it opens cannot be read without it, and no other node gives it: start another node first, or "+
-			"bring it back from the recovery kit: rookery key restore KIT -data %s", t.source.Path(), t.dataDir))
+			"bring it back from the recovery kit: rookery key restore KIT -data %s (%w)", t.source.Path(), t.dataDir, t.lost))
 }
 
 // change changes the ring where its source takes the change first.
@@ -72,8 +76,13 @@ func (t *Ring) change(ctx context.Context, fn func(*keys.Keyring) error) error {
 	return fn(t.Keys)
 }
 
-func (t *Ring) held() peers.HeldKeys {
-	return peers.HeldKeys{InUse: t.Keys.Current(), Held: t.Keys.Fingerprints(), Source: t.source.String()}
+func (t *Ring) held() (peers.HeldKeys, error) {
+	h := peers.HeldKeys{InUse: t.Keys.Current(), Held: t.Keys.Fingerprints(), Source: t.source.String()}
+	var err error
+	if t.sealed != nil {
+		h.Sealed, err = t.sealed()
+	}
+	return h, err
 }
 
 // Sync follows the cluster's record: it fetches what is missing, forgets what
@@ -91,30 +100,48 @@ func (t *Ring) Sync(ctx context.Context) error {
 	}
 	use := system.InUse(records).Version
 	stale := t.destroyed(records)
-	used := use > t.Keys.Current() || len(stale) > 0
+	used := use > t.Keys.Current()
 	if used {
-		err = t.change(ctx, func(k *keys.Keyring) error {
-			if use > 0 {
-				if err := k.Use(use); err != nil {
-					return err
-				}
-			}
-			for _, v := range stale {
-				if err := k.Destroy(v); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+		err = t.change(ctx, func(k *keys.Keyring) error { return k.Use(use) })
+	}
+	if err == nil {
+		err = t.sealAndForget(ctx, stale)
+	}
+	if used || len(stale) > 0 {
 		t.logger.Info(t.name+" keys", "in_use", t.Keys.Current(), "held", t.Keys.Versions(), "destroyed", stale)
 	}
-	if fetched || used {
+	if fetched || used || len(stale) > 0 {
 		t.moved()
 	}
-	return nil
+	return err
+}
+
+// sealAndForget seals what lies under the ring anew, and then only drops
+// versions that were given up.
+func (t *Ring) sealAndForget(ctx context.Context, stale []uint32) error {
+	if t.seal != nil {
+		if err := t.seal(ctx); err != nil && len(stale) > 0 {
+			return err
+		} else if err != nil {
+			t.logger.Warn("CA key or settings key could not be sealed anew; trying again", "error", err)
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	return t.forget(ctx, stale)
+}
+
+// forget drops versions from the ring.
+func (t *Ring) forget(ctx context.Context, versions []uint32) error {
+	return t.change(ctx, func(k *keys.Keyring) error {
+		for _, v := range versions {
+			if err := k.Destroy(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // destroyed are the versions in the ring that were given up.

@@ -115,15 +115,18 @@ func (s *Service) enoughHave(nodes []system.Node, errs map[rookery.NodeID]error)
 	return nil
 }
 
-// syncTenant has every node follow the record now. Who does not will by itself.
-func (s *Service) syncTenant(ctx context.Context, nodes []system.Node) map[rookery.NodeID]error {
-	return eachMember(nodes, func(x system.Node) error {
+// syncTenant has every node follow the record now, and says what each holds
+// then. Who does not will by itself.
+func (s *Service) syncTenant(ctx context.Context, nodes []system.Node) (map[rookery.NodeID]peers.HeldKeys, map[rookery.NodeID]error) {
+	return heldAfter(nodes, func(x system.Node) (peers.HeldKeys, error) {
 		if x.ID == s.o.Self {
-			return s.bringUpToNow(ctx)
+			if err := s.bringUpToNow(ctx); err != nil {
+				return peers.HeldKeys{}, err
+			}
+			return s.tenant.held()
 		}
 		ctx, cancel := context.WithTimeout(ctx, keyWait)
 		defer cancel()
-		_, err := s.tenant.calls.Sync.Ask(ctx, s.o.Peers, x.ID, peers.Nothing{})
-		return err
+		return s.tenant.calls.Sync.Ask(ctx, s.o.Peers, x.ID, peers.Nothing{})
 	})
 }

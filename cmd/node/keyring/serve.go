@@ -49,7 +49,7 @@ func (t *Ring) mayHave(from rookery.NodeID, version uint32) error {
 // serve answers other nodes about the ring. Who asks has shown the key that the
 // registry has for it.
 func (t *Ring) serve() {
-	t.calls.Held.Serve(t.peers, func(context.Context, rookery.NodeID, peers.Nothing) (peers.HeldKeys, error) { return t.held(), nil })
+	t.calls.Held.Serve(t.peers, func(context.Context, rookery.NodeID, peers.Nothing) (peers.HeldKeys, error) { return t.held() })
 	t.calls.Get.Serve(t.peers, func(_ context.Context, from rookery.NodeID, q peers.Key) (peers.Key, error) {
 		if err := t.mayHave(from, q.Version); err != nil {
 			return peers.Key{}, err
@@ -76,7 +76,7 @@ func (t *Ring) serve() {
 		if err := t.Sync(ctx); err != nil {
 			return h, err
 		}
-		return t.held(), nil
+		return t.held()
 	})
 }
 
@@ -89,7 +89,7 @@ func parseKey(k peers.Key) (keys.TenantKey, error) {
 // keysHeld asks a member, this node included.
 func (t *Ring) keysHeld(ctx context.Context, to rookery.NodeID) (peers.HeldKeys, error) {
 	if to == t.self {
-		return t.held(), nil
+		return t.held()
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyWait)
 	defer cancel()

@@ -7,7 +7,6 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
-	"rookery/storage/keys"
 	"rookery/storage/system"
 )
 
@@ -34,14 +33,7 @@ func (s *Service) dropSettingsKeys(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.change(ctx, func(k *keys.Keyring) error {
-		for _, v := range old {
-			if err := k.Destroy(v); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return t.forget(ctx, old)
 }
 
 // behindSettingsKey names the nodes that live and do not use this node's

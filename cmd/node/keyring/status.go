@@ -41,6 +41,7 @@ func (s *Service) Status(ctx context.Context) (a adminapi.KeyStatus, err error) 
 			problem("node %s does not say which keys it holds", x.Name)
 		} else {
 			h := held[x.ID]
+			k.Sealed = h.Sealed
 			k.Source, k.InUse, k.Held = h.Source, h.InUse, slices.Sorted(maps.Keys(h.Held))
 			judgeHeld(x.Name, h, held[s.o.Self], records, problem)
 		}
@@ -61,6 +62,10 @@ func (s *Service) Status(ctx context.Context) (a adminapi.KeyStatus, err error) 
 
 // judgeHeld says what is wrong with a node's ring.
 func judgeHeld(name string, h, ours peers.HeldKeys, records []system.TenantKey, problem func(string, ...any)) {
+	if h.Sealed < ours.InUse {
+		problem("node %s has its CA or settings key sealed under tenant key %d, not the one in use: it seals them anew within seconds, or its "+
+			"log says why not", name, h.Sealed)
+	}
 	for _, r := range records {
 		print, have := h.Held[r.Version]
 		switch {

@@ -39,12 +39,7 @@ func (r *Registry) Admit(ctx context.Context, q transport.JoinRequest) (a transp
 	if err := r.o.Replicas.LearnMembers(); err != nil {
 		return a, err
 	}
-	ring, err := r.o.TenantKeys.Encode()
-	if err != nil {
-		return a, err
-	}
-	defer clear(ring)
-	a, err = r.o.Dir.Admit(q, ring, r.o.Peers.Seeds(), r.o.Clock())
+	a, err = r.o.Dir.Admit(q, r.o.TenantKeys, r.o.Peers.Seeds(), r.o.Clock())
 	r.o.Logger.Info("a node joins", "node", q.Node, "name", info.Name, "address", info.Address, "from", q.From)
 	return a, err
 }

@@ -143,6 +143,9 @@ type HeldKeys struct {
 	InUse  uint32                      `cbor:"1,keyasint"`
 	Held   map[uint32]keys.Fingerprint `cbor:"2,keyasint"`
 	Source string                      `cbor:"3,keyasint,omitempty"`
+	// Sealed is the oldest version that a file of the node is sealed under; 0
+	// where one lies in the clear.
+	Sealed uint32 `cbor:"4,keyasint,omitempty"`
 }
 
 // Key is a key on its way, or, without the secret, the question for one.

@@ -14,6 +14,7 @@ import (
 	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
+	"rookery/storage/keys"
 )
 
 // Network carries the connections between nodes.
@@ -29,8 +30,10 @@ type Options struct {
 	// ID is who the node is, by its data directory.
 	ID      datadir.Identity
 	Network Network
-	Logger  *slog.Logger
-	Clock   func() time.Time
+	// TenantKeys open the CA's key, with which the node renews its certificate.
+	TenantKeys *keys.Keyring
+	Logger     *slog.Logger
+	Clock      func() time.Time
 	// Admit answers nodes that want to join.
 	Admit transport.JoinHandler
 	// Invited reports whether a token is good as far as this node knows.
@@ -78,7 +81,7 @@ func Open(o Options) (*Peers, error) {
 		opts: o, dir: datadir.Dir(o.Config.DataDir), self: o.ID.Node, logger: o.Logger,
 		known: map[rookery.NodeID]Member{}, heard: map[rookery.NodeID]string{}, unknown: make(chan struct{}, 1),
 	}
-	ident, err := p.dir.Certificate(p.self, o.Clock(), o.Logger)
+	ident, err := p.dir.Certificate(p.self, o.TenantKeys, o.Clock(), o.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,6 @@ import (
 	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/settings"
-	"rookery/storage/keys"
 )
 
 // loopback is the operating system's network.
@@ -97,10 +96,6 @@ func member(t *testing.T, admit transport.JoinHandler, make func(settings.Node) 
 // know the first.
 func three(t *testing.T) (first, second, third *Peers) {
 	t.Helper()
-	ring, err := keys.GenerateKeyring().Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
 	known := map[rookery.NodeID]Member{}
 	admit := func(_ context.Context, q transport.JoinRequest) (a transport.JoinAnswer, err error) {
 		key, err := identity.KeyHash(q.Request)
@@ -108,7 +103,11 @@ func three(t *testing.T) (first, second, third *Peers) {
 			return a, err
 		}
 		known[q.Node] = Member{Key: key}
-		return first.dir.Admit(q, slices.Clone(ring), first.Seeds()[:1], time.Now())
+		ring, err := first.dir.TenantKeys(nil).Load(context.Background())
+		if err != nil {
+			return a, err
+		}
+		return first.dir.Admit(q, ring, first.Seeds()[:1], time.Now())
 	}
 	first = member(t, admit, func(cfg settings.Node) error { return datadir.Create(t.Context(), cfg, vfs.Default, time.Now()) })
 	join := func(cfg settings.Node) error {

@@ -32,7 +32,7 @@ func (p *Peers) RenewCertificate(ctx context.Context) error {
 }
 
 func (p *Peers) renew(now time.Time) error {
-	next, err := p.dir.RenewCertificate(p.creds.Current(), now)
+	next, err := p.dir.RenewCertificate(p.creds.Current(), p.opts.TenantKeys, now)
 	if err != nil {
 		return err
 	}
