@@ -54,7 +54,8 @@ func (n *Node) openIdentity(ctx context.Context) (err error) {
 
 func (n *Node) openGroups(ctx context.Context) (err error) {
 	if n.peers, err = peers.Open(peers.Options{
-		Config: n.cfg, ID: n.id, Network: n.deps.Network, TenantKeys: n.stored.TenantKeys(), Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit,
+		Config: n.cfg, ID: n.id, Network: n.deps.Network, TenantKeys: n.stored.TenantKeys(),
+		Logger: n.deps.Logger, Clock: n.deps.Clock, Admit: n.hears.admit,
 		Invited: n.hears.invited, Removed: n.removedBy,
 	}); err != nil {
 		return err

@@ -80,7 +80,8 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit := kitOf(cfg.DataDir, "kit")
-	if _, err := datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now()); !rookery.Is(err, rookery.KindConflict) {
+	_, err = datadir.Dir(cfg.DataDir).RestoreKeys(t.Context(), kit, nil, false, quiet, time.Now())
+	if !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("while the node runs: %v", err)
 	}
 	if err := closeTest(n); err != nil {
