@@ -191,7 +191,7 @@ func address(groups []groupOf, role string, few bool) addressing {
 		if len(groups) == 1 {
 			return
 		}
-		item := &command.Item{Kind: command.FanOut}
+		item := &command.Item{Kind: command.Message}
 		rand.Read(item.ID[:])
 		for _, g := range groups[1:] {
 			item.Rows = append(item.Rows, command.ItemRow{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/storage/command"
 	"rookery/storage/queue"
 )
 
@@ -77,9 +78,11 @@ func (f *fanout) tell(home rookery.GroupID, rows []queue.Due) {
 		return
 	}
 	for _, x := range rows {
-		f.heard = append(f.heard, heard{home, x})
+		if x.Kind == command.ToGroup {
+			f.heard = append(f.heard, heard{home, x})
+			f.poke()
+		}
 	}
-	f.poke()
 }
 
 // told gives the rows since the last call.

@@ -103,8 +103,15 @@ func (d *Deliverer) look(ctx context.Context, home rookery.GroupID) {
 	if !d.o.Leader(home) {
 		by = now.Add(-d.times.orphan).UnixNano()
 	}
+	for _, of := range []command.ItemKind{command.Message, command.Notification} {
+		d.lookFor(ctx, home, m, of, by)
+	}
+}
+
+func (d *Deliverer) lookFor(ctx context.Context, home rookery.GroupID, m *mailbox.Machine, of command.ItemKind, by int64) {
+	now := d.o.Clock()
 	for after := (queue.Due{}); ctx.Err() == nil; {
-		rows, err := m.Due(by, after, page)
+		rows, err := m.Due(queue.Class{Row: command.ToGroup, Of: of}, by, after, page)
 		if err != nil {
 			d.o.Logger.Error("delivery: the queue cannot be read", "group", home, "error", err)
 			return

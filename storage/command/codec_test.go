@@ -24,7 +24,9 @@ func samples() []Command {
 		&RenameMailbox{Account: acct, From: "a", To: "b"},
 		&Subscribe{Account: acct, Name: "a", On: true},
 		&Deliver{Email: rookery.EmailID{4}, Deliveries: []Delivery{delivery}, Size: 12, Extract: []byte("x"), Layout: []byte("l"),
-			Item: &Item{item, FanOut, []ItemRow{{ToGroup, 3, []Delivery{delivery}}}}, FromItem: &item, Payload: []byte("body")},
+			Item: &Item{item, Message, []ItemRow{{ToGroup, 3, []Delivery{delivery}, nil}, {Kind: ToRemote, Recipient: []byte("r")}}, 7,
+				[]byte("k"), []byte("e"), acct, 8, true},
+			FromItem: &item, Tells: &Tells{[]RowRef{{item, 1}}, true}, Payload: []byte("body")},
 		&Deliver{Staged: &Staged{stage, 2}, Payload: []byte{}},
 		&Stage{Stage: stage, Part: 1, Payload: []byte("chunk")},
 		&Abandon{Stage: stage, Epoch: true},
@@ -54,6 +56,10 @@ func samples() []Command {
 		&Hold{HoldRestore, "h", 5, 9, "why"}, &Release{HoldPin, "h"}, &RestoreWindow{5}, &NamePacks{6},
 		&PlaceHold{Hold{HoldOperator, "h", 1, 0, ""}, 7}, &LiftHold{"h"}, &Swept{1, 2, 3},
 		&AuditCall{"u", "n", "v", "a"}, &AuditOutcome{1, "done"},
+		&SetDayKey{7, []byte("k")}, &RewrapDayKeys{[]RewrappedDay{{7, []byte("o"), []byte("n")}}}, &DropDayKeys{7},
+		&BeginAttempts{Courier{"n", 1}, []RowRef{{item, 1}}, []Courier{{"n", 2}}},
+		&EndAttempts{Courier{"n", 1}, []AttemptEnd{{RowRef{item, 1}, true, 5, []byte("l"), true, true}}},
+		&SteerRows{RerouteRow, []RowRef{{item, 1}}, "h:25"},
 		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}},
 		&BarAccount{acct},
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
@@ -118,6 +124,8 @@ func TestEveryResultRoundTrips(t *testing.T) {
 		&Import{}:        &ImportResult{Lacking: []rookery.EmailID{{1}}},
 
 		&RewrapAccounts{}: &RewrapResult{3},
+		&SetDayKey{}:      &DayKeyResult{[]byte("k")},
+		&SteerRows{}:      &RowsResult{[]bool{true, false}},
 	} {
 		seen[reflect.TypeOf(r)] = true
 		got, err := DecodeResult(TypeOf(c), EncodeResult(r))

@@ -53,38 +53,6 @@ type Staged struct {
 	Parts uint32  `cbor:"2,keyasint"`
 }
 
-// ItemID names what a group owes for one message: an item of its queue.
-type ItemID [16]byte
-
-// ItemKind says what an item is for.
-type ItemKind uint8
-
-// FanOut is an item that has a message filed in further groups, and ends when
-// it is.
-const FanOut ItemKind = 1
-
-// RowKind says to whom a row of an item is owed.
-type RowKind uint8
-
-// ToGroup is a row for accounts of another group.
-const ToGroup RowKind = 1
-
-// ItemRow is what an item owes to one receiver.
-type ItemRow struct {
-	Kind RowKind `cbor:"1,keyasint"`
-	// Group is where the accounts were when the message was accepted.
-	Group      rookery.GroupID `cbor:"2,keyasint,omitempty"`
-	Deliveries []Delivery      `cbor:"3,keyasint,omitempty"`
-}
-
-// Item is what remains to be done for a message after its Deliver. Its rows are
-// counted from 0.
-type Item struct {
-	ID   ItemID    `cbor:"1,keyasint"`
-	Kind ItemKind  `cbor:"2,keyasint"`
-	Rows []ItemRow `cbor:"3,keyasint"`
-}
-
 // Deliver files one message in one or more accounts of the group. Its body
 // is the payload (encoded, as storage/body emits it) or staged before.
 type Deliver struct {
@@ -108,6 +76,9 @@ type Deliver struct {
 	// slept over the end of the item and of the marks that it was filed.
 	// 0 is never.
 	Until int64 `cbor:"9,keyasint,omitempty"`
+	// Tells, where set, makes the message a notification of what became of rows
+	// of this group's queue: it is accepted only where it is the first to tell.
+	Tells *Tells `cbor:"10,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
 	Payload []byte `cbor:"-"`
 }
@@ -128,19 +99,6 @@ type Abandon struct {
 	Epoch bool `cbor:"2,keyasint,omitempty"`
 }
 
-// ItemResult records that a row of an item is done. With the last row the item
-// ends and lets go of its body. A row that has ended already is no error.
-type ItemResult struct {
-	Item ItemID `cbor:"1,keyasint"`
-	Row  uint32 `cbor:"2,keyasint,omitempty"`
-}
-
-// ItemForget drops the marks of what was filed here for an item of another
-// group. It is proposed only after the item itself ended.
-type ItemForget struct {
-	Item ItemID `cbor:"1,keyasint"`
-}
-
 // Touches implements Command.
 func (c *Deliver) Touches() Touch {
 	ids := make([]rookery.AccountID, len(c.Deliveries))
@@ -155,12 +113,6 @@ func (*Stage) Touches() Touch { return Touch{Kind: TouchBodies} }
 
 // Touches implements Command.
 func (*Abandon) Touches() Touch { return Touch{Kind: TouchBodies} }
-
-// Touches implements Command.
-func (*ItemResult) Touches() Touch { return Touch{Kind: TouchBodies} }
-
-// Touches implements Command.
-func (*ItemForget) Touches() Touch { return Touch{Kind: TouchAll} }
 
 func (c *Deliver) payload() []byte     { return c.Payload }
 func (c *Deliver) setPayload(p []byte) { c.Payload = p }

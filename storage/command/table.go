@@ -119,6 +119,13 @@ var table = []Row{
 	system[NoteOwner, Done](72, 1),
 	system[LinkAccount, Done](73, 1),
 	system[NoteSignIns, Done](74, 1),
+
+	mail[SetDayKey, DayKeyResult](75, 1),
+	mail[RewrapDayKeys, Done](76, 1),
+	mail[DropDayKeys, Done](77, 1),
+	mail[BeginAttempts, RowsResult](78, 1),
+	mail[EndAttempts, RowsResult](79, 1),
+	mail[SteerRows, RowsResult](80, 1),
 }
 
 type commandPointer[C any] interface {

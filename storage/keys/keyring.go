@@ -102,34 +102,45 @@ func (k *Keyring) NewAccountKey(account rookery.AccountID) (*AccountKey, []byte,
 	var key [32]byte
 	rand.Read(key[:])
 	defer clear(key[:])
-	wrapped, err := k.wrap(account, key[:])
+	wrapped, err := k.wrap(accountKey(account), key[:])
 	if err != nil {
 		return nil, nil, err
 	}
 	return newAccountKey(key[:]), wrapped, nil
 }
 
-// wrap seals an account key.
-func (k *Keyring) wrap(account rookery.AccountID, key []byte) ([]byte, error) {
+// wrappable is a key that the tenant's wraps: its name in errors, and what binds
+// the wrap to it.
+type wrappable struct {
+	name string
+	aad  func(version uint32) []byte
+}
+
+func accountKey(id rookery.AccountID) wrappable {
+	return wrappable{"account " + id.String(), func(version uint32) []byte { return accountAAD(id, version) }}
+}
+
+// wrap seals a key under the tenant key in use.
+func (k *Keyring) wrap(of wrappable, key []byte) ([]byte, error) {
 	version := k.Current()
 	tenant, ok := k.key(version)
 	if !ok {
-		return nil, rookery.E("wrap account key", rookery.KindUnavailable, errors.New("the keyring is empty: generate or load it first"))
+		return nil, rookery.E("wrap key", rookery.KindUnavailable, errors.New("the keyring is empty: generate or load it first"))
 	}
 	defer clear(tenant[:])
 	out := append(make([]byte, 0, 80), wrapFormat)
 	out = binary.AppendUvarint(out, uint64(version))
-	return SealRandom(newGCM(tenant), out, key, accountAAD(account, version)), nil
+	return SealRandom(newGCM(tenant), out, key, of.aad(version)), nil
 }
 
-// WrappedUnder is the tenant key version that wraps an account key; 0 for what
-// is no wrapped account key.
+// WrappedUnder is the tenant key version that wraps an account's or a day's key;
+// 0 for what is no wrapped key.
 func WrappedUnder(wrapped []byte) uint32 {
 	version, _ := wrapVersion(wrapped)
 	return version
 }
 
-// wrapVersion reads the head of a wrapped account key and its length.
+// wrapVersion reads the head of a wrapped key and its length.
 func wrapVersion(wrapped []byte) (version uint32, head int) {
 	if len(wrapped) == 0 || wrapped[0] != wrapFormat {
 		return 0, 0
@@ -141,9 +152,9 @@ func wrapVersion(wrapped []byte) (version uint32, head int) {
 	return uint32(v), 1 + n
 }
 
-// unwrap opens an account key. The caller clears it.
-func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, error) {
-	const op = "open account key"
+// unwrap opens a key. The caller clears it.
+func (k *Keyring) unwrap(of wrappable, wrapped []byte) ([]byte, error) {
+	const op = "open wrapped key"
 	version, head := wrapVersion(wrapped)
 	if head == 0 {
 		return nil, rookery.E(op, rookery.KindDamaged, errors.New("the wrapped key is not of a known format"))
@@ -154,10 +165,10 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 			fmt.Errorf("tenant key version %d is not in the keyring: restore it, unless it was destroyed on purpose", version))
 	}
 	defer clear(tenant[:])
-	plain, ok := OpenRandom(newGCM(tenant), nil, wrapped[head:], accountAAD(account, version))
+	plain, ok := OpenRandom(newGCM(tenant), nil, wrapped[head:], of.aad(version))
 	if !ok || len(plain) != 32 {
 		return nil, rookery.E(op, rookery.KindDamaged,
-			fmt.Errorf("the key of account %s does not open with tenant key version %d", account, version))
+			fmt.Errorf("the key of %s does not open with tenant key version %d", of.name, version))
 	}
 	return plain, nil
 }
@@ -165,7 +176,7 @@ func (k *Keyring) unwrap(account rookery.AccountID, wrapped []byte) ([]byte, err
 // OpenAccount unwraps an account's key. KindUnavailable when its tenant key is
 // not in this ring (the account does exist), KindDamaged when it does not open.
 func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*AccountKey, error) {
-	plain, err := k.unwrap(account, wrapped)
+	plain, err := k.unwrap(accountKey(account), wrapped)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +186,16 @@ func (k *Keyring) OpenAccount(account rookery.AccountID, wrapped []byte) (*Accou
 
 // Rewrap wraps an account's key anew, under the current tenant key.
 func (k *Keyring) Rewrap(account rookery.AccountID, wrapped []byte) ([]byte, error) {
-	key, err := k.unwrap(account, wrapped)
+	return k.rewrap(accountKey(account), wrapped)
+}
+
+func (k *Keyring) rewrap(of wrappable, wrapped []byte) ([]byte, error) {
+	key, err := k.unwrap(of, wrapped)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(key)
-	return k.wrap(account, key)
+	return k.wrap(of, key)
 }
 
 // String names the versions, never the keys.

@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/keys"
+	"rookery/storage/queue"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
@@ -39,14 +40,14 @@ func (w *work) keyFloor(c *command.KeyFloor) (command.Result, error) {
 	return &command.Done{}, nil
 }
 
-// checkFloor refuses a wrapped account key that is given up.
+// checkFloor refuses a key wrapped under a tenant key that is given up.
 func (w *work) checkFloor(wrapped []byte) error {
 	v := w.Get(keyFloorKey())
 	if v == nil {
 		return nil
 	}
 	if have := keys.WrappedUnder(wrapped); have < tables.U32At(v, 0) {
-		return refuse(rookery.KindConflict, "the account key is wrapped under tenant key version %d, which is being given up: wrap it "+
+		return refuse(rookery.KindConflict, "the key is wrapped under tenant key version %d, which is being given up: wrap it "+
 			"under %d or later", have, tables.U32At(v, 0))
 	}
 	return nil
@@ -102,8 +103,8 @@ func (w *work) keyChanged(id rookery.AccountID) {
 	}
 }
 
-// KeyCensus counts a group's accounts by the tenant key version that wraps
-// their keys.
+// KeyCensus counts a group's accounts, and the days of its queue, by the tenant
+// key version that wraps their keys.
 type KeyCensus struct {
 	Under map[uint32]int
 }
@@ -119,7 +120,7 @@ func (m *Machine) KeyCensus() (c KeyCensus, err error) {
 		if err != nil {
 			return err
 		}
-		return r.Scan(newKey(tableMoving), newKey(tableMoving).End(), func(k, v []byte) (bool, error) {
+		err = r.Scan(newKey(tableMoving), newKey(tableMoving).End(), func(k, v []byte) (bool, error) {
 			var rec moving
 			err := tables.Decode(v, &rec)
 			if err == nil && rec.Account != nil {
@@ -127,6 +128,14 @@ func (m *Machine) KeyCensus() (c KeyCensus, err error) {
 			}
 			return true, err
 		})
+		if err != nil {
+			return err
+		}
+		days, err := queue.Days(r)
+		for _, d := range days {
+			c.Under[keys.WrappedUnder(d.Key)]++
+		}
+		return err
 	})
 	return c, err
 }

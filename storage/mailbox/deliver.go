@@ -30,6 +30,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if err := checkDeliver(c); err != nil {
 		return nil, err
 	}
+	if w.Replaying() { // the queue is never taken back
+		c.Item, c.Tells = nil, nil
+	}
 	if c.Until > 0 && w.Time() >= c.Until {
 		return nil, refuse(rookery.KindUnavailable, "the message was too long on its way to this group; if it is still owed it is sent again")
 	}
@@ -38,6 +41,11 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	}
 	if c.Item != nil {
 		if err := queue.Check(w, c.Item); err != nil {
+			return nil, err
+		}
+	}
+	if c.Tells != nil {
+		if err := queue.CheckTells(w, c.Tells); err != nil {
 			return nil, err
 		}
 	}
@@ -59,6 +67,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if c.Item != nil {
 		w.enqueue(c, id)
 		refs++
+	}
+	if c.Tells != nil {
+		queue.Told(w, c.Tells)
 	}
 	if c.Staged != nil {
 		w.takeStage(c.Staged.Stage, refs > 0)

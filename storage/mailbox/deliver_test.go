@@ -68,7 +68,7 @@ func TestMostDeliveries(t *testing.T) {
 	c.Deliveries[0].Account = a
 	f.refused(rookery.KindLimit, c)
 	c.Deliveries = c.Deliveries[:command.MaxDeliveries/2]
-	c.Item = &command.Item{ID: command.ItemID{1}, Kind: command.FanOut, Rows: []command.ItemRow{
+	c.Item = &command.Item{ID: command.ItemID{1}, Kind: command.Message, Rows: []command.ItemRow{
 		{Kind: command.ToGroup, Group: 3, Deliveries: make([]command.Delivery, command.MaxDeliveries/4)},
 		{Kind: command.ToGroup, Group: 4, Deliveries: make([]command.Delivery, command.MaxDeliveries/4+1)}}}
 	f.refused(rookery.KindLimit, c)
@@ -222,7 +222,7 @@ func TestDeliveryFallsBackToInbox(t *testing.T) {
 func TestItemKeepsItsBodyAndIsFiledOnce(t *testing.T) {
 	f, a := newAccount(t, 0)
 	id := command.ItemID{1}
-	item := &command.Item{ID: id, Kind: command.FanOut, Rows: []command.ItemRow{
+	item := &command.Item{ID: id, Kind: command.Message, Rows: []command.ItemRow{
 		{Kind: command.ToGroup, Group: 3, Deliveries: []command.Delivery{{Account: accountID(5)}}}, {Kind: command.ToGroup, Group: 4}}}
 	f.deliver(a, 1, func(c *command.Deliver) { c.Item = item })
 	body := BodyID(f.index)
@@ -260,7 +260,7 @@ func TestItemKeepsItsBodyAndIsFiledOnce(t *testing.T) {
 	if filed, _ := f.m.Filed(command.ItemID{}, 9); len(filed) != 0 {
 		t.Errorf("%v", filed)
 	}
-	f.refused(rookery.KindInvalid, &command.Deliver{Email: emailID(3), Item: &command.Item{ID: id, Kind: command.FanOut}})
+	f.refused(rookery.KindInvalid, &command.Deliver{Email: emailID(3), Item: &command.Item{ID: id, Kind: command.Message}})
 }
 
 func TestPackLife(t *testing.T) {
@@ -377,7 +377,7 @@ func FuzzApply(f *testing.F) {
 		&command.Subscribe{Account: a, Name: "x", On: true},
 		&command.Deliver{Email: emailID(9), Size: 3,
 			Deliveries: []command.Delivery{{Account: a, Mailbox: 2, Keywords: []string{"k"}, Threads: [][8]byte{{1}}, UIDL: "u"}},
-			Item:       &command.Item{ID: item, Kind: command.FanOut, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}}},
+			Item:       &command.Item{ID: item, Kind: command.Message, Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}}},
 			FromItem:   &item, Payload: []byte("b")},
 		&command.Deliver{Email: emailID(9), Staged: &command.Staged{Stage: id, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}},
 		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true}, &command.ForgetNode{Node: "n"},

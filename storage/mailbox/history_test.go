@@ -95,13 +95,22 @@ func (h *history) deliver(a *archived, id rookery.AccountID) {
 	}
 	switch h.rng.IntN(8) {
 	case 0:
-		c.Item = &command.Item{ID: command.ItemID{9, byte(h.emails), byte(h.emails >> 8)}, Kind: command.FanOut,
+		c.Item = &command.Item{ID: command.ItemID{9, byte(h.emails), byte(h.emails >> 8)}, Kind: command.Message,
 			Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 7}}}
+		if h.rng.IntN(2) == 0 { // and for another system
+			h.propose(a, &command.SetDayKey{Day: 1, Key: under(3, 9)})
+			c.Item.Day = 1
+			c.Item.Rows = append(c.Item.Rows, command.ItemRow{Kind: command.ToRemote, Recipient: []byte{1}})
+		}
 	case 1, 2:
 		c.FromItem = &command.ItemID{byte(h.rng.IntN(3)), 2}
 		if h.rng.IntN(4) == 0 {
 			c.Until = h.clock + h.rng.Int64N(4e6)
 		}
+	}
+	if h.rng.IntN(10) == 0 { // it tells of an earlier one
+		n := 1 + h.rng.IntN(h.emails)
+		c.Tells = &command.Tells{Rows: []command.RowRef{{Item: command.ItemID{9, byte(n), byte(n >> 8)}, N: 1}}}
 	}
 	h.propose(a, c)
 }

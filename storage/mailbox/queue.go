@@ -25,15 +25,18 @@ func (m *Machine) OpenItems(after command.ItemID, limit int) (ids []command.Item
 	return ids, err
 }
 
-// Due lists the rows of the queue that are due at a time, unix nanoseconds,
-// those behind one, the oldest first.
-func (m *Machine) Due(now int64, after queue.Due, limit int) (rows []queue.Due, err error) {
+// Due lists the rows of the queue of a class that are due at a time, unix
+// nanoseconds, those behind one, the oldest first.
+func (m *Machine) Due(c queue.Class, now int64, after queue.Due, limit int) (rows []queue.Due, err error) {
 	err = m.read(func(r state.Reader) error {
-		rows, err = queue.DueBy(r, now, after, limit)
+		rows, err = queue.DueBy(r, c, now, after, limit)
 		return err
 	})
 	return rows, err
 }
+
+// Queue reads the queue at one moment.
+func (m *Machine) Queue(fn func(state.Reader) error) error { return m.read(fn) }
 
 // Owed is one row of the queue. The error is KindNotFound: it has ended.
 func (m *Machine) Owed(x queue.Ref) (o Owed, err error) {
@@ -56,6 +59,9 @@ type QueueEvents interface {
 	// Queued says that a message is owed: its rows are due at once.
 	Queued(rows []queue.Due)
 }
+
+// TakesWrap implements queue.Work.
+func (w *work) TakesWrap(wrapped []byte) error { return w.checkFloor(wrapped) }
 
 // enqueue stores what a message owes.
 func (w *work) enqueue(c *command.Deliver, id BodyID) {

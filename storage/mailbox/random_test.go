@@ -314,7 +314,7 @@ func (s *storm) deliverRandom() string {
 	}
 	switch s.rng.IntN(12) {
 	case 0:
-		c.Item = &command.Item{ID: command.ItemID{byte(s.emails), byte(s.emails >> 8), 1}, Kind: command.FanOut,
+		c.Item = &command.Item{ID: command.ItemID{byte(s.emails), byte(s.emails >> 8), 1}, Kind: command.Message,
 			Rows: []command.ItemRow{{Kind: command.ToGroup, Group: 3}, {Kind: command.ToGroup, Group: 4, Deliveries: c.Deliveries[:1]}}}
 	case 1:
 		c.FromItem = &command.ItemID{byte(s.rng.IntN(4)), 2}
@@ -642,11 +642,11 @@ func (s *storm) checkQueue() {
 	var want []queue.Due
 	for id, x := range s.model.items {
 		for n, g := range x.rows {
-			want = append(want, queue.Due{At: x.due, Ref: queue.Ref{Item: id, N: n}, Kind: command.ToGroup, Group: g})
+			want = append(want, queue.Due{At: x.due, Ref: queue.Ref{Item: id, N: n}, Kind: command.ToGroup, Of: command.Message, Group: g})
 		}
 	}
 	slices.SortFunc(want, func(a, b queue.Due) int { return int(2*(a.At-b.At)) + int(a.N) - int(b.N) })
-	due, err := s.m.Due(math.MaxInt64, queue.Due{}, 1<<20)
+	due, err := s.m.Due(queue.Class{Row: command.ToGroup, Of: command.Message}, math.MaxInt64, queue.Due{}, 1<<20)
 	if err != nil {
 		s.T.Error(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/keys"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
@@ -21,6 +22,7 @@ type rows struct {
 	now     int64
 	wrote   []string // keys, one for each write
 	dropped []command.BodyID
+	floor   uint32 // lowest tenant key version
 }
 
 func (w *rows) Get(k tables.Key) []byte { return w.all[string(k)] }
@@ -44,7 +46,22 @@ func (w *rows) Any(k tables.Key) bool {
 	return false
 }
 
+func (w *rows) Scan(k tables.Key, fn func(k, v []byte) bool) {
+	for _, x := range slices.Sorted(maps.Keys(w.all)) {
+		if strings.HasPrefix(x, string(k)) && !fn([]byte(x), w.all[x]) {
+			return
+		}
+	}
+}
+
 func (w *rows) Time() int64 { return w.now }
+
+func (w *rows) TakesWrap(wrapped []byte) error {
+	if keys.WrappedUnder(wrapped) < w.floor {
+		return tables.Refuse(rookery.KindConflict, "given up")
+	}
+	return nil
+}
 
 func (w *rows) DropBody(id command.BodyID) { w.dropped = append(w.dropped, id) }
 
@@ -71,7 +88,7 @@ func (v view) Scan(from, to []byte, fn func(k, v []byte) (bool, error)) error {
 func newRows() *rows { return &rows{all: map[string][]byte{}, now: 1} }
 
 func item(id byte, groups ...rookery.GroupID) *command.Item {
-	x := &command.Item{ID: command.ItemID{id}, Kind: command.FanOut}
+	x := &command.Item{ID: command.ItemID{id}, Kind: command.Message}
 	for _, g := range groups {
 		x.Rows = append(x.Rows, command.ItemRow{Kind: command.ToGroup, Group: g, Deliveries: []command.Delivery{{Mailbox: 7}}})
 	}
@@ -103,7 +120,7 @@ func TestAResultTouchesItsOwnRow(t *testing.T) {
 		w.now++
 		w.wrote = nil
 		w.done(t, 1, x.N)
-		want := []string{string(rowKey(x.Ref)), string(dueKey(x.At, x.Ref))}
+		want := []string{string(rowKey(x.Ref)), string(dueKey(command.ToGroup, command.Message, x.At, x.Ref))}
 		if d := cmp.Diff(want, w.wrote); d != "" || len(w.dropped) > 0 {
 			t.Errorf("row %d wrote %s and let go of %v", n, d, w.dropped)
 		}
@@ -120,6 +137,9 @@ func TestAResultTouchesItsOwnRow(t *testing.T) {
 	}
 }
 
+// fanOut are the rows for other groups.
+var fanOut = Class{command.ToGroup, command.Message}
+
 func TestDueByTime(t *testing.T) {
 	w := newRows()
 	var all []Due
@@ -133,7 +153,7 @@ func TestDueByTime(t *testing.T) {
 	v := view{rows: w}
 	var paged []Due
 	for after := (Due{}); ; {
-		page, err := DueBy(v, 20, after, 3)
+		page, err := DueBy(v, fanOut, 20, after, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,15 +165,15 @@ func TestDueByTime(t *testing.T) {
 	if d := cmp.Diff(all[:4], paged); d != "" {
 		t.Error(d)
 	}
-	if got, _ := DueBy(v, 9, Due{}, 9); len(got) > 0 {
+	if got, _ := DueBy(v, fanOut, 9, Due{}, 9); len(got) > 0 {
 		t.Errorf("due before their time: %v", got)
 	}
 	h, row, err := Find(v, all[1].Ref)
-	if err != nil || h != (Header{command.FanOut, rookery.EmailID{9}, 9, 100, 10}) || row.Group != 4 || row.Due != 10 ||
+	if err != nil || !cmp.Equal(h, Header{Kind: command.Message, Email: rookery.EmailID{9}, Body: 9, Size: 100, Time: 10}) || row.Group != 4 || row.Due != 10 ||
 		row.Deliveries[0].Mailbox != 7 {
 		t.Errorf("%+v %+v %v", h, row, err)
 	}
-	if _, _, err := Find(v, Ref{command.ItemID{9}, 2}); !rookery.Is(err, rookery.KindNotFound) {
+	if _, _, err := Find(v, Ref{Item: command.ItemID{9}, N: 2}); !rookery.Is(err, rookery.KindNotFound) {
 		t.Error(err)
 	}
 }
@@ -162,12 +182,12 @@ func TestWhatCannotBeAdded(t *testing.T) {
 	w := newRows()
 	w.add(t, item(1, 3))
 	later, later2 := item(2, 3), item(2, 3, 4)
-	later.Kind++
-	later2.Rows[1].Kind++
+	later.Kind = 9
+	later2.Rows[1].Kind = 9
 	for kind, xs := range map[rookery.Kind][]*command.Item{
 		rookery.KindExists:  {item(1, 4)},
 		rookery.KindInvalid: {item(2), later, later2},
-		rookery.KindLimit:   {{ID: command.ItemID{2}, Kind: command.FanOut, Rows: make([]command.ItemRow, command.MaxDeliveries+1)}},
+		rookery.KindLimit:   {{ID: command.ItemID{2}, Kind: command.Message, Rows: make([]command.ItemRow, command.MaxDeliveries+1)}},
 	} {
 		for _, x := range xs {
 			if err := Check(w, x); !rookery.Is(err, kind) {

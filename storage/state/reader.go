@@ -37,6 +37,9 @@ type Tx interface {
 	Time() int64
 	// Offset is where the command begins in the entry given to Apply.
 	Offset() int
+	// Replaying says that the command comes from an archive (see Group.Replay):
+	// only what it does to accounts is wanted again.
+	Replaying() bool
 	// OnCommit calls fn after the batch is visible to readers, in order, on
 	// the applying goroutine: fn must be short and must not block.
 	OnCommit(fn func())

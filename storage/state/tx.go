@@ -18,12 +18,15 @@ type txn struct {
 	term   uint64
 	time   int64
 	offset int
+
+	replaying bool
 }
 
 func (t *txn) Index() rookery.LogIndex { return t.index }
 func (t *txn) Term() uint64            { return t.term }
 func (t *txn) Time() int64             { return t.time }
 func (t *txn) Offset() int             { return t.offset }
+func (t *txn) Replaying() bool         { return t.replaying }
 func (t *txn) OnCommit(fn func())      { t.hooks = append(t.hooks, fn) }
 
 func (t *txn) Get(key []byte) ([]byte, error) {

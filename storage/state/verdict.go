@@ -159,7 +159,7 @@ func (g *Group) Replay(entries []Replayed) (results [][]byte, err error) {
 		if err != nil {
 			return Refuse(rookery.KindInvalid, err.Error())
 		}
-		pos.time = entries[i].Time
+		pos.time, tx.replaying = entries[i].Time, true
 		return g.run(tx, &all[i], pos, offset)
 	}), nil
 }

@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"slices"
+
+	"rookery"
+	"rookery/storage/command"
+	"rookery/storage/tables"
+)
+
+// beginAttempts gives rows to a courier.
+func beginAttempts[W Work](w W, c *command.BeginAttempts) (command.Result, error) {
+	if err := checkRows(len(c.Rows)); err != nil {
+		return nil, err
+	}
+	if c.By == (command.Courier{}) {
+		return nil, tables.Refuse(rookery.KindInvalid, "the courier has no name")
+	}
+	r := &command.RowsResult{Done: make([]bool, len(c.Rows))}
+	for i, x := range c.Rows {
+		h, row := load(w, x)
+		if row == nil || row.Kind != command.ToRemote || row.Held ||
+			row.Taken() && row.By != c.By && !slices.Contains(c.Gone, row.By) {
+			continue
+		}
+		unindex(w, h, x, row)
+		row.By, row.Began = c.By, w.Time()
+		put(w, h, x, row)
+		r.Done[i] = true
+	}
+	return r, nil
+}
+
+func checkRows(n int) error {
+	if n > command.MaxRows {
+		return tables.Refuse(rookery.KindLimit, "%d rows in one command, at most %d", n, command.MaxRows)
+	}
+	return nil
+}
+
+// endAttempts records what became of rows that a courier had.
+func endAttempts[W Work](w W, c *command.EndAttempts) (command.Result, error) {
+	if err := checkRows(len(c.Rows)); err != nil {
+		return nil, err
+	}
+	for i := range c.Rows {
+		if x := &c.Rows[i]; len(x.Last) > command.MaxSealed || x.Again < 0 || x.Again > maxDelay {
+			return nil, tables.Refuse(rookery.KindInvalid, "the end of an attempt is too long, or its time is out of range")
+		}
+	}
+	r := &command.RowsResult{Done: make([]bool, len(c.Rows))}
+	for i := range c.Rows {
+		r.Done[i] = endAttempt(w, c.By, &c.Rows[i])
+	}
+	return r, nil
+}
+
+func endAttempt(w Work, by command.Courier, x *command.AttemptEnd) bool {
+	h, row := load(w, x.Row)
+	switch {
+	case row == nil || row.Kind != command.ToRemote:
+		return false
+	case x.Done:
+		end(w, h, x.Row, row)
+		return true
+	case row.By != by:
+		return false // somebody else has it by now
+	}
+	unindex(w, h, x.Row, row)
+	row.By, row.Began = command.Courier{}, 0
+	row.Due = w.Time() + x.Again
+	row.Held = row.Held || x.Hold
+	if !x.Untried {
+		row.Tries++
+	}
+	if len(x.Last) > 0 {
+		row.Last = x.Last
+	}
+	put(w, h, x.Row, row)
+	return true
+}
+
+// CheckTells refuses a notification that is not the first to tell of its rows.
+func CheckTells(w Work, t *command.Tells) error {
+	if err := checkRows(len(t.Rows)); err != nil {
+		return err
+	}
+	for _, x := range t.Rows {
+		if _, row := load(w, x); row == nil || t.Delay && row.Late {
+			return tables.Refuse(rookery.KindConflict, "the sender was told of row %d of item %x before", x.N, x.Item)
+		}
+	}
+	return nil
+}
+
+// Told records that a notification that CheckTells took is accepted: its rows
+// end, or are known to be late.
+func Told(w Work, t *command.Tells) {
+	for _, x := range t.Rows {
+		h, row := load(w, x)
+		switch {
+		case row == nil: // named twice
+		case t.Delay:
+			row.Late = true
+			w.Set(rowKey(x), tables.Encode(row))
+		default:
+			end(w, h, x, row)
+		}
+	}
+}
+
+// steerRows does what an operator wants.
+func steerRows[W Work](w W, c *command.SteerRows) (command.Result, error) {
+	if err := checkRows(len(c.Rows)); err != nil {
+		return nil, err
+	}
+	if c.How < command.HoldRow || c.How > command.CancelRow || len(c.NextHop) > 300 {
+		return nil, tables.Refuse(rookery.KindInvalid, "this version does not know how to steer rows by %d", c.How)
+	}
+	r := &command.RowsResult{Done: make([]bool, len(c.Rows))}
+	for i, x := range c.Rows {
+		r.Done[i] = steer(w, c, x)
+	}
+	return r, nil
+}
+
+func steer(w Work, c *command.SteerRows, x Ref) bool {
+	h, row := load(w, x)
+	switch {
+	case row == nil || row.Kind != command.ToRemote:
+		return false
+	case row.Taken() && c.How != command.HoldRow, c.How == command.ReleaseRow && !row.Held:
+		return false
+	case c.How == command.CancelRow:
+		end(w, h, x, row)
+		return true
+	}
+	unindex(w, h, x, row)
+	switch c.How {
+	case command.HoldRow:
+		row.Held = true
+	case command.ReleaseRow:
+		row.Held, row.Due = false, w.Time()
+	case command.RerouteRow:
+		row.NextHop, row.Due = c.NextHop, w.Time()
+	case command.RetryRow:
+		row.Due = w.Time()
+	}
+	put(w, h, x, row)
+	return true
+}
