@@ -24,6 +24,8 @@ import (
 // all of them fit one entry of about a quarter of a megabyte.
 const MaxRecipients = command.MaxDeliveries
 
+var tooMany = fmt.Errorf("the message has more than %d recipients", MaxRecipients)
+
 // fewTokens is how many thread tokens a delivery carries when a message has
 // more than fewAccounts recipients.
 const (
@@ -87,10 +89,14 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		if groups, err = d.open(ctx, r); err != nil {
 			return err
 		}
+		send, err := d.outgoing(ctx, groups[0].group, &r)
+		if err != nil {
+			return err
+		}
 		m := incoming{head: r.Trace, spool: r.Spool}
 		defer func() { messageID = m.messageID }()
 		var res *command.DeliverResult
-		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts), reached)
+		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts, send), reached)
 		if err == nil {
 			d.missed(cmd, res)
 		}
@@ -100,7 +106,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		return err
 	}
 	d.o.Logger.Info("message accepted", "protocol", "smtp", "session", r.Session, "id", r.ID, "from", listen.ForLog(r.From), "to",
-		toForLog(r.Recipients),
+		toForLog(r),
 		"message_id", listen.ForLog(messageID), "role", role, "size", cmd.Size, "group", groups[0].group, "body", index, "email",
 		cmd.Email, "groups", len(groups),
 		"ms", time.Since(began).Milliseconds())
@@ -109,10 +115,17 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 
 // toForLog names the recipients of a message, the first twenty by their
 // addresses.
-func toForLog(all []Recipient) string {
+func toForLog(r Request) string {
+	all := make([]rookery.Address, 0, len(r.Recipients)+len(r.Remote))
+	for _, x := range r.Recipients {
+		all = append(all, x.Address)
+	}
+	for _, x := range r.Remote {
+		all = append(all, x.Address)
+	}
 	var names []string
-	for _, r := range all[:min(len(all), 20)] {
-		names = append(names, listen.ForLog(r.Address.String()))
+	for _, a := range all[:min(len(all), 20)] {
+		names = append(names, listen.ForLog(a.String()))
 	}
 	if more := len(all) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
@@ -140,7 +153,7 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 			continue
 		}
 		if seen[rcpt.Account] = true; len(seen) > MaxRecipients {
-			return nil, rookery.E("deliver", rookery.KindLimit, fmt.Errorf("the message has more than %d recipients", MaxRecipients))
+			return nil, rookery.E("deliver", rookery.KindLimit, tooMany)
 		}
 		a, err := d.o.Accounts.Open(ctx, rcpt.Account)
 		if err != nil {
@@ -163,11 +176,16 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 		}
 		groups[i].recipients = append(groups[i].recipients, recipient{a, key})
 	}
-	if rooms == 0 && full != nil {
+	if rooms == 0 && full != nil && len(r.Remote) == 0 {
 		return nil, full
 	}
 	// A group that lives here comes first: its leader is nearer.
 	slices.SortStableFunc(groups, func(a, b groupOf) int { return cmp.Compare(d.distance(a.group), d.distance(b.group)) })
+	home, err := d.home(ctx, &r, groups)
+	if err != nil {
+		return nil, err
+	}
+	groups = homeFirst(groups, home)
 	if len(groups) == 0 {
 		return nil, rookery.E("deliver", rookery.KindInvalid, errors.New("the message has no recipients"))
 	}
@@ -183,16 +201,22 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 
 // address names the recipients in a command: those of the first group as
 // deliveries, the others as an item of its queue. The message goes to the
-// mailbox of the role in each account; "" is INBOX.
-func address(groups []groupOf, role string, few bool) addressing {
+// mailbox of the role in each account; "" is INBOX. send is who gets it in other
+// systems.
+func address(groups []groupOf, role string, few bool, send *outgoing) addressing {
 	return func(cmd *command.Deliver, key keys.MessageKey, x *message.Extract) {
-		several := len(groups) > 1 || len(groups[0].recipients) > 1
+		several := len(groups) > 1 || len(groups[0].recipients) > 1 || send.remote() || send.r.Tells != nil
 		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
-		if len(groups) == 1 {
+		cmd.Tells = send.r.Tells
+		if len(groups) == 1 && !send.remote() {
 			return
 		}
 		item := &command.Item{Kind: command.Message}
+		if cmd.Tells != nil {
+			item.Kind = command.Notification
+		}
 		rand.Read(item.ID[:])
+		send.add(item, cmd.Email, key, x)
 		for _, g := range groups[1:] {
 			item.Rows = append(item.Rows, command.ItemRow{
 				Kind: command.ToGroup, Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, role, several, few)})
@@ -228,7 +252,7 @@ func threads(x *message.Extract, key *keys.AccountKey, few bool) [][8]byte {
 
 // reached reports a message that nobody got.
 func reached(cmd *command.Deliver, r *command.DeliverResult) error {
-	if cmd.Item != nil || cmd.FromItem != nil {
+	if cmd.Item != nil || cmd.FromItem != nil || cmd.Tells != nil {
 		return nil
 	}
 	var failed error

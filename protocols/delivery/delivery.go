@@ -45,6 +45,12 @@ type Options struct {
 	OpenItems func(ctx context.Context, group rookery.GroupID, after command.ItemID, limit int) ([]command.ItemID, error)
 	// Groups are the mail groups there are now.
 	Groups func() []rookery.GroupID
+	// Days gives the keys that seal what is on its way to other systems; nil:
+	// nothing is sent there.
+	Days Days
+	// QueueLimit bounds what one group owes to other systems, asked for with
+	// each message; nil is no bound.
+	QueueLimit func() Limit
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
 	// the node's starts: a later one is greater, as in state.Header.
 	Node  rookery.NodeID
@@ -116,14 +122,28 @@ type Recipient struct {
 type Request struct {
 	// From is the reverse path as text; "" is the null sender.
 	From string
-	// Recipients are never empty. Several addresses of one account file one
+	// Recipients have accounts here. Several addresses of one account file one
 	// copy.
 	Recipients []Recipient
+	// Remote are in other systems. There is at least one recipient of either
+	// kind.
+	Remote []RemoteRecipient
+	// Sender is the account that sends the message; its group owes it to Remote.
+	// Zero where the sender has none.
+	Sender rookery.AccountID
+	// EnvelopeID, Return and UTF8 are ENVID, RET (RFC 3461) and SMTPUTF8 (RFC
+	// 6531) of MAIL.
+	EnvelopeID, Return string
+	UTF8               bool
 	// Trace is put before the message: Return-Path and Received fields, whole
 	// lines with CRLF.
 	Trace []byte
 	// Spool holds the finished message. It stays the caller's to close.
 	Spool *Spool
+	// Tells makes the message a notification of rows in the queue of Group, which
+	// accepts it only where it is the first to tell of them (KindConflict).
+	Tells *command.Tells
+	Group rookery.GroupID
 	// Judge says whether the message may go on and what is added to it; nil
 	// lets everything go.
 	Judge policy.Transaction

@@ -62,6 +62,10 @@ type Item struct {
 	Delay int64 `cbor:"8,keyasint,omitempty"`
 	// Held keeps rows ToRemote until they are released.
 	Held bool `cbor:"9,keyasint,omitempty"`
+	// MostItems and MostBytes refuse an item with rows ToRemote (KindLimit)
+	// where the group has as much of them already; 0 is no bound.
+	MostItems uint64 `cbor:"10,keyasint,omitempty"`
+	MostBytes int64  `cbor:"11,keyasint,omitempty"`
 }
 
 // RowRef names a row: the N-th of an item, counted from 0.

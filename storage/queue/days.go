@@ -99,11 +99,15 @@ func count(w Work, h *Header, by int) {
 	tables.Must(tables.Decode(w.Get(dayKey(h.Day)), &d))
 	d.Items += uint64(by)
 	w.Set(dayKey(h.Day), tables.Encode(&d))
-	var t Tally
-	if v := w.Get(tallyKey()); v != nil {
-		tables.Must(tables.Decode(v, &t))
-	}
+	t := tally(w)
 	t.Items += uint64(by)
 	t.Bytes += int64(by) * h.Size
 	w.Set(tallyKey(), tables.Encode(&t))
+}
+
+func tally(w Work) (t Tally) {
+	if v := w.Get(tallyKey()); v != nil {
+		tables.Must(tables.Decode(v, &t))
+	}
+	return t
 }
