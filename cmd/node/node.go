@@ -23,6 +23,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
+	"rookery/storage/daykey"
 	"rookery/storage/system"
 )
 
@@ -80,6 +81,7 @@ type services struct {
 // mail is the way of messages and of those who read them.
 type mail struct {
 	accounts  *account.Store
+	days      *daykey.Store
 	deliver   *delivery.Deliverer
 	questions questions
 	edge      *edge.Edge

@@ -20,6 +20,7 @@ import (
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/command"
+	"rookery/storage/daykey"
 )
 
 func (n *Node) startGroups(ctx context.Context) error { return n.host.Start(ctx) }
@@ -78,14 +79,17 @@ func (n *Node) openMail(context.Context) error {
 		Groups: n.registry.MailGroups, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.accounts.Store(n.accounts)
+	n.days = daykey.New(daykey.Options{
+		Log: n.groups, Machine: n.groups.Machine, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Clock: n.deps.Clock,
+	})
 	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.settings.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
-		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Directory: n.people,
-		Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Days: n.days,
+		Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node,
-		Epoch: n.id.Epoch, ReadBody: n.objects.Reader.ReadChecked,
+		Epoch: n.id.Epoch, Days: n.days, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },

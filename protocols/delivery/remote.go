@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"rookery"
@@ -95,6 +96,9 @@ func (d *Deliverer) outgoing(ctx context.Context, home rookery.GroupID, r *Reque
 	}
 	if len(r.Remote)+len(r.Recipients) > MaxRecipients {
 		return nil, rookery.E("deliver", rookery.KindLimit, tooMany)
+	}
+	if d.o.Days == nil {
+		return nil, rookery.E("deliver", rookery.KindUnavailable, errors.New("nothing is sent to other systems here"))
 	}
 	if d.o.QueueLimit != nil {
 		o.limit = d.o.QueueLimit()

@@ -84,12 +84,20 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		route.To = Forward
 		return route, nil
 	}
+	route.Account, err = r.Account(ctx, entry)
+	return route, err
+}
+
+// Account is the account of a directory entry, minted on first sight. Every error
+// is temporary.
+func (r *Router) Account(ctx context.Context, entry directory.Entry) (rookery.AccountID, error) {
 	quota := entry.Quota
 	if quota == 0 && r.DefaultQuota != nil {
 		quota = r.DefaultQuota()
 	}
-	if route.Account, err = r.Accounts.Ensure(ctx, entry.Owner(), quota); err != nil {
-		return route, rookery.E("route", rookery.KindUnknown, err)
+	id, err := r.Accounts.Ensure(ctx, entry.Owner(), quota)
+	if err != nil {
+		return id, rookery.E("route", rookery.KindUnknown, err)
 	}
-	return route, nil
+	return id, nil
 }

@@ -21,7 +21,7 @@ func (s *session) data(string) Reply {
 	switch {
 	case s.chunks != nil:
 		return say(503, enhanced{5, 5, 1}, "Not between the chunks of a message")
-	case tx == nil || len(tx.recipients) == 0:
+	case tx == nil || tx.count() == 0:
 		return say(503, enhanced{5, 5, 1}, "Give sender and recipients first")
 	}
 	s.conn.send(Reply{Code: 354, Text: "Send the message, end with a line of one dot"})
@@ -84,7 +84,7 @@ func (s *session) chunk(size int64, last bool) Reply {
 	tx := s.tx
 	buf := s.server.buffers.Get().(*[]byte)
 	defer s.server.buffers.Put(buf)
-	if tx == nil || len(tx.recipients) == 0 {
+	if tx == nil || tx.count() == 0 {
 		s.conn.messageBegins()
 		defer s.conn.messageEnds()
 		if err := s.conn.receiveChunk(io.Discard, size, *buf); err != nil {
@@ -136,7 +136,9 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) Reply {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.server.o.Limits.Commit)
 	defer cancel()
 	err := s.server.o.Deliver.Deliver(ctx, delivery.Request{
-		From: tx.from, Recipients: tx.recipients, Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
+		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Return: tx.params.returns,
+		EnvelopeID: tx.params.envelopeID, UTF8: tx.params.utf8,
+		Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
 	})
 	var refusal *policy.Refusal
 	switch {

@@ -53,12 +53,9 @@ func argument(arg string) string {
 
 // to names a transaction's recipients for the log.
 func (tx *transaction) to() string {
-	var all []string
-	for _, r := range tx.recipients[:min(len(tx.recipients), shown)] {
-		all = append(all, r.Address.String())
-	}
-	if more := len(tx.recipients) - shown; more > 0 {
-		all = append(all, fmt.Sprintf("and %d more", more))
+	all := tx.addresses()
+	if more := len(all) - shown; more > 0 {
+		all = append(all[:shown:shown], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(all, ", ")
 }

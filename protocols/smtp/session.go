@@ -41,6 +41,22 @@ type transaction struct {
 	from       string // canonical; "" is the null sender
 	params     mailParams
 	recipients []delivery.Recipient
+	remote     []delivery.RemoteRecipient
+	sender     rookery.AccountID // of who has signed in, once there is a remote recipient
+}
+
+// count is how many recipients it has.
+func (tx *transaction) count() int { return len(tx.recipients) + len(tx.remote) }
+
+// addresses are those of its recipients.
+func (tx *transaction) addresses() (all []string) {
+	for _, r := range tx.recipients {
+		all = append(all, r.Address.String())
+	}
+	for _, r := range tx.remote {
+		all = append(all, r.Address.String())
+	}
+	return all
 }
 
 func newSession(c *conn, name string) *session {
@@ -149,14 +165,15 @@ func (s *session) rcpt(arg string) Reply {
 		return say(503, enhanced{5, 5, 1}, "Give the sender first")
 	case s.chunks != nil:
 		return say(503, enhanced{5, 5, 1}, "Not between the chunks of a message")
-	case len(tx.recipients) >= most:
+	case tx.count() >= most:
 		return say(452, enhanced{4, 5, 3}, fmt.Sprintf("A message has at most %d recipients; send it to the others once more", most))
 	}
 	path, text, err := cutPath(arg, "TO:")
 	if err != nil {
 		return say(501, enhanced{5, 1, 3}, "Bad recipient address: "+reason(err))
 	}
-	if _, refusal := parseParams(rcptParameters, text); refusal != nil {
+	params, refusal := parseParams(rcptParameters, text)
+	if refusal != nil {
 		return *refusal
 	}
 	addr, err := s.recipient(path)
@@ -166,7 +183,7 @@ func (s *session) rcpt(arg string) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
 	route, err := s.server.o.Router.Route(s.asking(ctx), addr)
-	refusal := s.routed(route, err)
+	refusal = s.routed(route, err)
 	if err == nil {
 		// Also where no road of ours goes: that mail may not be sent there
 		// counts for more than that it cannot.
@@ -175,11 +192,10 @@ func (s *session) rcpt(arg string) Reply {
 		}
 	}
 	if refusal == nil {
-		refusal = s.room(ctx, route, tx.params.size)
+		refusal = s.add(ctx, route, params)
 	}
 	switch {
 	case refusal == nil:
-		tx.recipients = append(tx.recipients, delivery.Recipient{Address: addr, Account: route.Account})
 		return say(250, enhanced{2, 1, 5}, "Recipient OK")
 	case refusal.Code == 550, errors.Is(err, directory.ErrOverBudget):
 		return s.refuseUnknown(*refusal)
@@ -219,14 +235,33 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 		r := doubt(err)
 		return &r
 	}
-	return replyTo[r.To]
+	if r.To == delivery.Forward {
+		return refuse(451, enhanced{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet")
+	}
+	return nil
 }
 
-// replyTo has a row for every destination that no mail can be brought to yet.
-var replyTo = map[delivery.Destination]*Reply{
-	delivery.Remote:  refuse(451, enhanced{4, 3, 2}, "Outbound delivery is not available yet"),
-	delivery.Relay:   refuse(451, enhanced{4, 3, 2}, "The mailbox is on another system and relaying to it is not available yet"),
-	delivery.Forward: refuse(451, enhanced{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet"),
+// add adds a recipient to the transaction, if the message can be taken for it.
+func (s *session) add(ctx context.Context, r delivery.Route, p rcptParams) *Reply {
+	tx := s.tx
+	if r.To == delivery.Local {
+		refusal := s.room(ctx, r, tx.params.size)
+		if refusal == nil {
+			tx.recipients = append(tx.recipients, delivery.Recipient{Address: r.Address, Account: r.Account})
+		}
+		return refusal
+	}
+	if s.user != nil && tx.sender == (rookery.AccountID{}) {
+		id, err := s.server.o.Router.Account(ctx, *s.user)
+		if err != nil {
+			s.cause = err
+			refusal := doubt(err)
+			return &refusal
+		}
+		tx.sender = id
+	}
+	tx.remote = append(tx.remote, delivery.RemoteRecipient{Address: r.Address, NextHop: r.Host, Notify: p.notify, Original: p.original})
+	return nil
 }
 
 // room answers for an account that cannot take a message of the announced size.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/directory"
 	"rookery/protocols/delivery"
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
@@ -24,6 +25,7 @@ import (
 // Router says where mail for an address goes; delivery.Router does.
 type Router interface {
 	Route(ctx context.Context, addr rookery.Address) (delivery.Route, error)
+	Account(ctx context.Context, e directory.Entry) (rookery.AccountID, error)
 }
 
 // Deliverer takes messages; delivery.Deliverer does.

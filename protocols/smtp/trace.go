@@ -21,8 +21,8 @@ func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte
 	if note := fixes.String(); note != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", note)
 	}
-	if len(tx.recipients) == 1 {
-		fmt.Fprintf(&b, "\r\n\tfor <%s>", tx.recipients[0].Address)
+	if to := tx.addresses(); len(to) == 1 {
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", to[0])
 	}
 	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.server.o.Clock().Format(policy.DateFormat))
 	return []byte(b.String())

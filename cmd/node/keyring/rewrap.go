@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rookery"
@@ -57,5 +58,6 @@ func (s *Service) rewrapGroup(ctx context.Context, id rookery.GroupID) error {
 	if done > 0 {
 		s.o.Logger.Info("account keys are rewrapped", "group", id, "count", done, "under", s.tenant.Keys.Current())
 	}
-	return err
+	_, derr := s.o.Days.Rewrap(ctx, id)
+	return errors.Join(err, derr, s.o.Days.Drop(ctx, id))
 }

@@ -11,6 +11,7 @@ import (
 	"rookery/cmd/node/replicas"
 	"rookery/directory"
 	"rookery/storage/account"
+	"rookery/storage/daykey"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
@@ -48,6 +49,7 @@ type Work struct {
 	Lives     Liveness
 	Settings  Settings
 	Accounts  *account.Store
+	Days      *daykey.Store
 	Directory Directory
 	Logger    *slog.Logger
 	Clock     func() time.Time
