@@ -20,6 +20,7 @@ import (
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // message is the text of an attempt, the same each time it is asked for.
@@ -290,12 +291,12 @@ func (c *client) some(from rookery.MailboxID) (ids []string) {
 	return ids
 }
 
-func (c *client) uids(ids []string) command.UIDs {
+func (c *client) uids(ids []string) uidset.Set {
 	var uids []rookery.UID
 	for _, id := range ids {
 		uids = append(uids, c.p.rows[id].uid)
 	}
-	return command.NewUIDs(uids...)
+	return uidset.New(uids...)
 }
 
 // ask notes a change before it is asked for.

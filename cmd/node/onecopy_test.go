@@ -16,6 +16,7 @@ import (
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // crowd is one node with accounts for many people, known by their groups.
@@ -278,7 +279,7 @@ func (c *crowd) shares(g rookery.GroupID, who []string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if _, _, err := a.Copy(ctx, command.Copy{From: mailbox.Inbox, To: drafts.ID, UIDs: command.NewUIDs(1)}); err != nil {
+	if _, _, err := a.Copy(ctx, command.Copy{From: mailbox.Inbox, To: drafts.ID, UIDs: uidset.New(1)}); err != nil {
 		c.t.Fatal(err)
 	}
 	if after, _, _ := c.stored(); after[g] != before[g] {
@@ -298,7 +299,7 @@ func (c *crowd) shares(g rookery.GroupID, who []string) {
 		c.t.Errorf("the last recipient reads %.60q", got)
 	}
 	c.purgeFirst(ctx, c.account(who[49]))
-	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: drafts.ID, UIDs: command.NewUIDs(1), Force: true}); err != nil {
+	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: drafts.ID, UIDs: uidset.New(1), Force: true}); err != nil {
 		c.t.Fatal(err)
 	}
 	c.purge(ctx, a)
@@ -309,7 +310,7 @@ func (c *crowd) shares(g rookery.GroupID, who []string) {
 
 func (c *crowd) purgeFirst(ctx context.Context, a *account.Account) {
 	c.t.Helper()
-	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Force: true}); err != nil {
+	if _, _, err := a.Expunge(ctx, command.Expunge{Mailbox: mailbox.Inbox, UIDs: uidset.New(1), Force: true}); err != nil {
 		c.t.Fatal(err)
 	}
 	c.purge(ctx, a)

@@ -9,6 +9,7 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 const days15 = 15 * 24 * time.Hour
@@ -39,7 +40,7 @@ func (c *sim) expungeOne(x *simNode, person int) rookery.AccountID {
 	c.sendTo(x.Node, id, 100)
 	a, err := x.accounts.Open(c.t.Context(), id)
 	if err == nil {
-		_, _, err = a.Expunge(c.t.Context(), command.Expunge{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Force: true})
+		_, _, err = a.Expunge(c.t.Context(), command.Expunge{Mailbox: mailbox.Inbox, UIDs: uidset.New(1), Force: true})
 	}
 	if err != nil {
 		c.t.Fatal(err)

@@ -81,7 +81,8 @@ func TestRemoteRecipientsAreOwedByTheSendersGroup(t *testing.T) {
 	want := []string{"x@far.example", "y@near.example"}
 	for n, row := range rows {
 		to, err := queue.OpenRecipient(key, queue.Ref{Item: items[0], N: n}, row.Recipient)
-		if err != nil || to.Address != want[n] || n == 0 && (len(to.Notify) != 1 || to.Notify[0] != "NEVER") || n == 1 && to.NextHop != "old.example" {
+		if err != nil || to.Address != want[n] ||
+			n == 0 && (len(to.Notify) != 1 || to.Notify[0] != "NEVER") || n == 1 && to.NextHop != "old.example" {
 			t.Errorf("row %d: %+v %v", n, to, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"rookery"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // copyFamily holds COPY and MOVE with their UID forms (RFC 9051 6.4.7, 6.4.8).
@@ -69,7 +70,7 @@ func (s *session) runCopy(ctx context.Context, a copyArgs, move, byUID bool) err
 	return tryCreate(err)
 }
 
-func (s *session) move(ctx context.Context, in Changer, to rookery.MailboxID, uids command.UIDs) error {
+func (s *session) move(ctx context.Context, in Changer, to rookery.MailboxID, uids uidset.Set) error {
 	if in != s.sel.store {
 		return no("CANNOT", "Messages are not moved between stores; copy them and delete the originals")
 	}

@@ -7,6 +7,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 func runFetch(byUID bool) func(*session, context.Context, fetchArgs) error {
@@ -37,7 +38,7 @@ type fetcher struct {
 	// opener, where there are many messages to open.
 	opener *opener
 	// seen collects the messages to mark as seen once they are sent.
-	seen command.UIDsBuilder
+	seen uidset.Builder
 	// gone counts the messages asked for and not found.
 	gone int
 	// failed is the first error of a message that could not be read.
@@ -122,7 +123,7 @@ func (f *fetcher) run(uids mailbox.UIDs) error {
 		if last == 0 {
 			break
 		}
-		uids = uids.Without(command.Range(1, last))
+		uids = uids.Without(uidset.Range(1, last))
 	}
 	return f.out.Err()
 }
@@ -340,7 +341,7 @@ func (f *fetcher) vanished(byUID bool) error {
 // markSeen sets \Seen on what was sent. Reading does not fail where that does:
 // it is told when it has happened.
 func (f *fetcher) markSeen() {
-	uids := f.seen.UIDs()
+	uids := f.seen.Set()
 	if uids.Empty() || f.ctx.Err() != nil {
 		return
 	}

@@ -6,10 +6,10 @@ import (
 
 	"rookery"
 	"rookery/protocols/imap/wire"
-	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/message"
 	"rookery/storage/search"
+	"rookery/storage/uidset"
 )
 
 func runSearch(byUID bool) func(*session, context.Context, searchArgs) error {
@@ -32,7 +32,7 @@ type searcher struct {
 	*session
 	ctx   context.Context
 	key   *search.Key
-	found command.UIDsBuilder
+	found uidset.Builder
 	// high is the greatest MODSEQ of those found; first and last are those of
 	// the first and the last.
 	high, first, last rookery.ModSeq
@@ -54,7 +54,7 @@ func (s *session) search(ctx context.Context, a *searchArgs, byUID bool) error {
 	if err := r.run(candidates); err != nil {
 		return err
 	}
-	found := r.found.UIDs()
+	found := r.found.Set()
 	if a.save {
 		s.saved = savedSearch{a.kept(found)}
 	}
@@ -90,14 +90,14 @@ func (a *searchArgs) kept(found mailbox.UIDs) mailbox.UIDs {
 	if a.all || a.count || !a.min && !a.max {
 		return found
 	}
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	if a.min {
 		b.Add(found.First())
 	}
 	if a.max {
 		b.Add(found.Last())
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // bind resolves the sets among the keys, and narrows the messages looked at
@@ -134,7 +134,7 @@ func (r *searcher) run(uids mailbox.UIDs) error {
 		if err != nil || last == 0 {
 			return err
 		}
-		uids = uids.Without(command.Range(1, last))
+		uids = uids.Without(uidset.Range(1, last))
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 
 	"rookery"
 	"rookery/protocols/imap/wire"
-	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // selectFamily holds SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 6.3.2,
@@ -208,9 +208,9 @@ func firstUnseen(v View, m mailbox.Mailbox, uids mailbox.UIDs) (uint32, error) {
 
 // unseenIn counts the messages without \Seen among numbers, and gives the first.
 func unseenIn(v View, id rookery.MailboxID, uids mailbox.UIDs, from, to uint32) (first, count uint32, err error) {
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	addNumbers(&b, uids, from, to)
-	err = v.RowsIn(id, b.UIDs(), func(row mailbox.Row) bool {
+	err = v.RowsIn(id, b.Set(), func(row mailbox.Row) bool {
 		if row.Flags&flagSeen == 0 {
 			if count++; first == 0 {
 				first, _ = uids.Seq(row.UID)
@@ -227,7 +227,7 @@ func (s *session) writeResync(v View, m mailbox.Mailbox, uids mailbox.UIDs, r *r
 	if err != nil {
 		return err
 	}
-	known := command.Range(1, m.UIDNext-1)
+	known := uidset.Range(1, m.UIDNext-1)
 	if r.known != nil {
 		known = knownUIDs(*r.known, m.UIDNext-1)
 	}
@@ -254,13 +254,13 @@ func (s *session) writeResync(v View, m mailbox.Mailbox, uids mailbox.UIDs, r *r
 
 // knownUIDs is a set of the client's as UIDs up to last.
 func knownUIDs(set wire.NumSet, last rookery.UID) mailbox.UIDs {
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	for _, r := range set.Resolve(uint32(last)) {
 		if rookery.UID(r.From) <= last {
 			b.AddRange(rookery.UID(r.From), min(rookery.UID(r.To), last))
 		}
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 func (s *session) unselect() {

@@ -9,6 +9,7 @@ import (
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // selected is the session's view of its mailbox: the UIDs whose numbers the
@@ -148,7 +149,7 @@ func (s *session) tellKeywords(m mailbox.Mailbox) {
 
 // appendAbove gives old with the UIDs of now that are above known.
 func appendAbove(old, now mailbox.UIDs, known rookery.UID) mailbox.UIDs {
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	for _, r := range old.Runs() {
 		b.AddRange(r.Start, r.End())
 	}
@@ -157,7 +158,7 @@ func appendAbove(old, now mailbox.UIDs, known rookery.UID) mailbox.UIDs {
 			b.AddRange(max(r.Start, known+1), r.End())
 		}
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // tellGone empties a mailbox that was deleted under the session.
@@ -259,12 +260,12 @@ func (s *session) resolve(set wire.NumSet, byUID bool) (mailbox.UIDs, error) {
 	if set.Saved {
 		return s.saved.uids.Intersect(sel.uids), nil
 	}
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	if byUID {
 		for _, r := range set.Resolve(uint32(sel.uids.Last())) {
 			b.AddRange(rookery.UID(r.From), rookery.UID(r.To))
 		}
-		return b.UIDs().Intersect(sel.uids), nil
+		return b.Set().Intersect(sel.uids), nil
 	}
 	n := uint32(sel.uids.Len())
 	ranges := set.Resolve(n)
@@ -280,21 +281,21 @@ func (s *session) present(set wire.NumSet) mailbox.UIDs {
 	if set.Saved {
 		return s.saved.uids.Intersect(uids)
 	}
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	n := uint32(uids.Len())
 	for _, r := range set.Resolve(n) {
 		if r.From <= n {
 			addNumbers(&b, uids, r.From, min(r.To, n))
 		}
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // addNumbers adds the UIDs of the message numbers from to to, run by run.
-func addNumbers(b *command.UIDsBuilder, uids mailbox.UIDs, from, to uint32) {
+func addNumbers(b *uidset.Builder, uids mailbox.UIDs, from, to uint32) {
 	runs := uids.Runs()
 	first := uids.At(from)
-	i, _ := slices.BinarySearchFunc(runs, first, func(r command.Run, u rookery.UID) int {
+	i, _ := slices.BinarySearchFunc(runs, first, func(r uidset.Run, u rookery.UID) int {
 		switch {
 		case r.End() < u:
 			return -1

@@ -32,6 +32,7 @@ import (
 	"rookery/storage/pack/read"
 	"rookery/storage/state"
 	"rookery/storage/system"
+	"rookery/storage/uidset"
 )
 
 // directLog is agreement without a cluster: commands apply at once, in order.
@@ -434,7 +435,7 @@ func (s *stack) fill(login string, n int) {
 	a := s.account(login)
 	for have := 1; have < n; {
 		add := min(have, n-have, 1000)
-		_, _, err := a.Copy(context.Background(), command.Copy{From: mailbox.Inbox, To: mailbox.Inbox, UIDs: command.Range(1, rookery.UID(add))})
+		_, _, err := a.Copy(context.Background(), command.Copy{From: mailbox.Inbox, To: mailbox.Inbox, UIDs: uidset.Range(1, rookery.UID(add))})
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 const (
@@ -230,12 +231,12 @@ func (s *session) deleted(uids mailbox.UIDs) (mailbox.UIDs, error) {
 	if err != nil || m.Deleted == 0 {
 		return mailbox.UIDs{}, err
 	}
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	err = eachRow(v, s.sel.id, uids, func(row *mailbox.Row) bool {
 		if row.Flags&flagDeleted != 0 {
 			b.Add(row.UID)
 		}
 		return true
 	})
-	return b.UIDs(), err
+	return b.Set(), err
 }

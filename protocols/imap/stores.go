@@ -15,6 +15,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/message"
+	"rookery/storage/uidset"
 )
 
 // Store is a set of mailboxes that a session can list, select and read: the
@@ -281,9 +282,9 @@ func (s *session) copyAcross(ctx context.Context, to Changer, into rookery.Mailb
 	if uids.Len() > account.MaxCopy {
 		return r, no("LIMIT", "A copy to another store takes at most %d messages; copy in several steps", account.MaxCopy)
 	}
-	var src, dst command.UIDsBuilder
+	var src, dst uidset.Builder
 	defer func() {
-		r.Src, r.Dst = src.UIDs(), dst.UIDs()
+		r.Src, r.Dst = src.Set(), dst.Set()
 		if err != nil && !r.Dst.Empty() {
 			// The client's time may be over: that must not leave half a COPY.
 			_, _, e := to.Expunge(context.WithoutCancel(ctx), command.Expunge{Mailbox: into, UIDs: r.Dst, Force: true})
@@ -333,7 +334,7 @@ func (s *session) openOne(ctx context.Context, uid rookery.UID) (row mailbox.Row
 	}
 	defer v.Close()
 	found := false
-	err = v.RowsIn(s.sel.id, command.Range(uid, uid), func(r mailbox.Row) bool {
+	err = v.RowsIn(s.sel.id, uidset.Range(uid, uid), func(r mailbox.Row) bool {
 		row, found = r, true
 		return false
 	})

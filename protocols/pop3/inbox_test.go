@@ -17,6 +17,7 @@ import (
 	"rookery/storage/account/accounttest"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // realRig serves an account in real storage.
@@ -34,7 +35,7 @@ func TestInbox(t *testing.T) {
 	}
 	flag := func(uid rookery.UID, f command.Flags) {
 		if _, _, err := a.StoreFlags(t.Context(), command.StoreFlags{Mailbox: mailbox.Inbox,
-			UIDs: command.NewUIDs(uid), Mode: command.StoreAdd, Flags: f}); err != nil {
+			UIDs: uidset.New(uid), Mode: command.StoreAdd, Flags: f}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +63,7 @@ func TestInbox(t *testing.T) {
 
 	// New mail and a removal by somebody else do not move this session.
 	n.Deliver(t, a, 0, []byte(letters[0]))
-	if _, _, err := a.Expunge(t.Context(), command.Expunge{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(3), Force: true}); err != nil {
+	if _, _, err := a.Expunge(t.Context(), command.Expunge{Mailbox: mailbox.Inbox, UIDs: uidset.New(3), Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	c.do("STAT", "+OK 4 ")

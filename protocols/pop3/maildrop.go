@@ -13,6 +13,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/message"
+	"rookery/storage/uidset"
 )
 
 // maildrop is what a session needs of a mailbox.
@@ -23,7 +24,7 @@ type maildrop interface {
 	// message opens a message: KindNotFound where it was expunged meanwhile.
 	message(ctx context.Context, uid rookery.UID) (opened, error)
 	// remove expunges messages; those already gone are no error.
-	remove(ctx context.Context, uids command.UIDs) error
+	remove(ctx context.Context, uids uidset.Set) error
 	// rest gives up what is held between commands.
 	rest()
 }
@@ -142,7 +143,7 @@ func (b *inbox) message(ctx context.Context, uid rookery.UID) (opened, error) {
 	return &stored{account: b.account, view: v, email: e}, nil
 }
 
-func (b *inbox) remove(ctx context.Context, uids command.UIDs) error {
+func (b *inbox) remove(ctx context.Context, uids uidset.Set) error {
 	b.rest()
 	_, _, err := b.account.Expunge(ctx, command.Expunge{Mailbox: b.id, UIDs: uids, Force: true})
 	return err

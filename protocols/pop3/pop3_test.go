@@ -23,7 +23,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/signin"
-	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // people is a directory of one.
@@ -86,7 +86,7 @@ func (b *box) message(_ context.Context, uid rookery.UID) (opened, error) {
 	return letter(m), nil
 }
 
-func (b *box) remove(_ context.Context, uids command.UIDs) error {
+func (b *box) remove(_ context.Context, uids uidset.Set) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err == nil {

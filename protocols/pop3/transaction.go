@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"rookery"
-	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // pick reads a message number. Numbers of marked messages are refused.
@@ -187,7 +187,7 @@ func (s *session) update(ctx context.Context) error {
 	for i := range s.deleted {
 		uids = append(uids, s.listing.messages[i].uid)
 	}
-	if err := s.drop.remove(ctx, command.NewUIDs(uids...)); err != nil {
+	if err := s.drop.remove(ctx, uidset.New(uids...)); err != nil {
 		return err
 	}
 	s.c.logger.Info("pop3: messages removed", "user", s.login, "count", len(uids))

@@ -19,6 +19,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 func TestEnsureMintsOnce(t *testing.T) {
@@ -330,7 +331,7 @@ func fill(t *testing.T, n *accounttest.Node, a *account.Account, count int) (inb
 	f := n.Deliver(t, a, 0, message(10))
 	for have := 1; have < count; {
 		take := min(have, count-have, command.MaxBatch)
-		if _, _, err := a.Copy(t.Context(), command.Copy{From: f.Mailbox, To: f.Mailbox, UIDs: command.Range(1, rookery.UID(take))}); err != nil {
+		if _, _, err := a.Copy(t.Context(), command.Copy{From: f.Mailbox, To: f.Mailbox, UIDs: uidset.Range(1, rookery.UID(take))}); err != nil {
 			t.Fatal(err)
 		}
 		have += take
@@ -354,7 +355,7 @@ func TestLongListsAreSplit(t *testing.T) {
 	a, ctx := n.Account(t, "dir/1"), t.Context()
 	const count = 2500
 	inbox := fill(t, n, a, count)
-	all := command.Range(1, 1<<31)
+	all := uidset.Range(1, 1<<31)
 	s, _, err := a.StoreFlags(ctx, command.StoreFlags{Mailbox: inbox, UIDs: all, Mode: command.StoreAdd, Flags: command.FlagSeen})
 	if err != nil || s.Changed.Len() != count || s.ModSeq != view(t, a).Account().ModSeq {
 		t.Errorf("StoreFlags changed %d, %v", s.Changed.Len(), err)
@@ -371,7 +372,7 @@ func TestLongListsAreSplit(t *testing.T) {
 	if err != nil || m.Src.Len() != count || m.Dst.Len() != count || m.Dst.First() != count+1 || m.Dst.Last() != 2*count {
 		t.Errorf("Move: %v to %v, %v", m.Src, m.Dst, err)
 	}
-	e, _, err := a.Expunge(ctx, command.Expunge{Mailbox: inbox, UIDs: command.Range(1, count), Force: true})
+	e, _, err := a.Expunge(ctx, command.Expunge{Mailbox: inbox, UIDs: uidset.Range(1, count), Force: true})
 	if err != nil || e.UIDs.Len() != count {
 		t.Errorf("Expunge: %d, %v", e.UIDs.Len(), err)
 	}
@@ -403,7 +404,7 @@ func TestCopyThatFailsHalfWayIsTakenBack(t *testing.T) {
 	a := n.Account(t, "dir/1")
 	inbox := fill(t, n, a, 2500)
 	archive, _ := view(t, a).ByName("Archive")
-	r, _, err := a.Copy(t.Context(), command.Copy{From: inbox, To: archive.ID, UIDs: command.Range(1, 2500)})
+	r, _, err := a.Copy(t.Context(), command.Copy{From: inbox, To: archive.ID, UIDs: uidset.Range(1, 2500)})
 	if copies > 0 && (!rookery.Is(err, rookery.KindUnavailable) || !r.Dst.Empty()) {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -411,7 +412,7 @@ func TestCopyThatFailsHalfWayIsTakenBack(t *testing.T) {
 	if copies > 0 && after.Messages != 0 {
 		t.Errorf("%d copies are left", after.Messages)
 	}
-	if _, _, err := a.Copy(t.Context(), command.Copy{From: 999, To: archive.ID, UIDs: command.Range(1, 5)}); !rookery.Is(err,
+	if _, _, err := a.Copy(t.Context(), command.Copy{From: 999, To: archive.ID, UIDs: uidset.Range(1, 5)}); !rookery.Is(err,
 		rookery.KindNotFound) {
 		t.Errorf("from nowhere: %v", err)
 	}

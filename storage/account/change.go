@@ -8,6 +8,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
+	"rookery/storage/uidset"
 )
 
 // The methods of this file change the account. Each returns when a quorum has
@@ -114,7 +115,7 @@ func (a *Account) StoreFlags(ctx context.Context, c command.StoreFlags) (all com
 // failure as in StoreFlags. The result's More is always false.
 func (a *Account) Expunge(ctx context.Context, c command.Expunge) (all command.ExpungeResult, index rookery.LogIndex, err error) {
 	c.Account = a.id
-	parts := []command.UIDs{{}}
+	parts := []uidset.Set{{}}
 	if !c.All {
 		if parts, err = a.split(c.Mailbox, c.UIDs); err != nil {
 			return all, 0, err
@@ -164,7 +165,7 @@ func (a *Account) Copy(ctx context.Context, c command.Copy) (command.CopyResult,
 }
 
 // takeBack removes the copies of a COPY that failed half way.
-func (a *Account) takeBack(ctx context.Context, to rookery.MailboxID, copies command.UIDs, cause error) error {
+func (a *Account) takeBack(ctx context.Context, to rookery.MailboxID, copies uidset.Set, cause error) error {
 	if copies.Empty() {
 		return cause
 	}
@@ -219,7 +220,7 @@ func (s *Store) validity(v uint32) uint32 {
 
 // narrow limits a long list to the messages there are, so that 1:* does not
 // become millions of commands.
-func (a *Account) narrow(m rookery.MailboxID, uids command.UIDs) (command.UIDs, error) {
+func (a *Account) narrow(m rookery.MailboxID, uids uidset.Set) (uidset.Set, error) {
 	if uids.Len() <= command.MaxBatch {
 		return uids, nil
 	}
@@ -235,7 +236,7 @@ func (a *Account) narrow(m rookery.MailboxID, uids command.UIDs) (command.UIDs, 
 	return there.Intersect(uids), nil
 }
 
-func (a *Account) split(m rookery.MailboxID, uids command.UIDs) ([]command.UIDs, error) {
+func (a *Account) split(m rookery.MailboxID, uids uidset.Set) ([]uidset.Set, error) {
 	uids, err := a.narrow(m, uids)
 	if err != nil {
 		return nil, err
@@ -243,20 +244,20 @@ func (a *Account) split(m rookery.MailboxID, uids command.UIDs) ([]command.UIDs,
 	if parts := chunks(uids, command.MaxBatch); parts != nil {
 		return parts, nil
 	}
-	return []command.UIDs{{}}, nil // the machine still checks the mailbox
+	return []uidset.Set{{}}, nil // the machine still checks the mailbox
 }
 
 // chunks cuts a list into pieces of at most n UIDs.
 func chunks(uids mailbox.UIDs, n int) (parts []mailbox.UIDs) {
-	var b command.UIDsBuilder
+	var b uidset.Builder
 	room := n
 	for _, r := range uids.Runs() {
 		for first, last := r.Start, r.End(); ; {
 			take := min(rookery.UID(room-1), last-first)
 			b.AddRange(first, first+take)
 			if room -= int(take) + 1; room == 0 {
-				parts = append(parts, b.UIDs())
-				b, room = command.UIDsBuilder{}, n
+				parts = append(parts, b.Set())
+				b, room = uidset.Builder{}, n
 			}
 			if take == last-first {
 				break
@@ -264,7 +265,7 @@ func chunks(uids mailbox.UIDs, n int) (parts []mailbox.UIDs) {
 			first += take + 1
 		}
 	}
-	if rest := b.UIDs(); !rest.Empty() {
+	if rest := b.Set(); !rest.Empty() {
 		parts = append(parts, rest)
 	}
 	return parts

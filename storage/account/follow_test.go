@@ -14,6 +14,7 @@ import (
 	"rookery/storage/account/accounttest"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // A handle goes on where its account goes: what was read before can be read
@@ -94,7 +95,7 @@ func TestHandleFollowsItsAccount(t *testing.T) {
 		t.Errorf("%+v became %+v %v", row, again, err)
 	}
 	if _, _, err := a.StoreFlags(t.Context(),
-		command.StoreFlags{Mailbox: mailbox.Inbox, UIDs: command.NewUIDs(1), Flags: command.FlagSeen}); err != nil {
+		command.StoreFlags{Mailbox: mailbox.Inbox, UIDs: uidset.New(1), Flags: command.FlagSeen}); err != nil {
 		t.Error(err)
 	}
 	if f, err := a.Facts(t.Context()); err != nil || f.Used == 0 {

@@ -7,6 +7,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
+	"rookery/storage/uidset"
 )
 
 // client does something that a client could, to an account somewhere.
@@ -32,7 +33,7 @@ func (s *storm) client() {
 			uids = append(uids, u)
 		}
 	}
-	some := command.NewUIDs(uids...)
+	some := uidset.New(uids...)
 	names := []string{"a", "b", "a/b", "Drafts", "c"}
 	name, other := names[s.rng.IntN(len(names))], names[s.rng.IntN(len(names))]
 	switch n := s.rng.IntN(100); {

@@ -23,6 +23,7 @@ import (
 	"rookery/storage/state"
 	"rookery/storage/state/statetest"
 	"rookery/storage/system"
+	"rookery/storage/uidset"
 )
 
 var (
@@ -332,7 +333,7 @@ func (s *storm) send(c command.Command, ids ...rookery.AccountID) {
 		if rookery.KindOf(err) != rookery.KindOf(werr) {
 			s.Errorf("%T %+v in group %d: %v, without moves %v", c, c, group, err, werr)
 		}
-		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b command.UIDs) bool { return a.Equal(b) }),
+		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b uidset.Set) bool { return a.Equal(b) }),
 			cmpopts.IgnoreFields(command.DeliverResult{}, "Body")); d != "" {
 			s.Errorf("%T %+v: %s", c, c, d)
 		}

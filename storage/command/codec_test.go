@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rookery"
+	"rookery/storage/uidset"
 )
 
 func samples() []Command {
@@ -30,13 +31,13 @@ func samples() []Command {
 		&Deliver{Staged: &Staged{stage, 2}, Payload: []byte{}},
 		&Stage{Stage: stage, Part: 1, Payload: []byte("chunk")},
 		&Abandon{Stage: stage, Epoch: true},
-		&StoreFlags{Account: acct, Mailbox: 1, UIDs: NewUIDs(1, 2, 9), Mode: StoreReplace, Flags: FlagsAll, Keywords: []string{"a"},
+		&StoreFlags{Account: acct, Mailbox: 1, UIDs: uidset.New(1, 2, 9), Mode: StoreReplace, Flags: FlagsAll, Keywords: []string{"a"},
 			UnchangedSince: &since},
 		&StoreFlags{Account: acct, Mailbox: 1},
-		&Expunge{Account: acct, Mailbox: 1, UIDs: Range(1, 0xffffffff), Force: true},
+		&Expunge{Account: acct, Mailbox: 1, UIDs: uidset.Range(1, 0xffffffff), Force: true},
 		&Expunge{Account: acct, Mailbox: 1, All: true},
-		&Copy{Account: acct, From: 1, To: 2, UIDs: NewUIDs(5)},
-		&Move{Account: acct, From: 1, To: 2, UIDs: NewUIDs(5)},
+		&Copy{Account: acct, From: 1, To: 2, UIDs: uidset.New(5)},
+		&Move{Account: acct, From: 1, To: 2, UIDs: uidset.New(5)},
 		&PurgeExpunged{Account: acct, Before: 1},
 		&Recover{Account: acct, Messages: []ExpungedID{{1, 2}}, To: 1},
 		&Packed{Pack: "01J", Size: 10, Bodies: []PackedBody{{1, 2, 3}}},
@@ -77,7 +78,7 @@ func samples() []Command {
 	}
 }
 
-var compareUIDs = cmp.Comparer(func(a, b UIDs) bool { return a.Equal(b) })
+var compareUIDs = cmp.Comparer(func(a, b uidset.Set) bool { return a.Equal(b) })
 
 func TestEveryCommandRoundTrips(t *testing.T) {
 	seen := map[Type]bool{}
@@ -109,9 +110,9 @@ func TestEveryResultRoundTrips(t *testing.T) {
 		&CreateMailbox{}: &MailboxResult{1, 2, "x"},
 		&Deliver{}: &DeliverResult{[]Filed{{OK: true, Mailbox: 1, UIDValidity: 2, UID: 3, ModSeq: 4},
 			{Kind: rookery.KindOverQuota, Text: "full"}}, 9},
-		&StoreFlags{}:    &StoreResult{NewUIDs(1), NewUIDs(2, 3), 9},
-		&Expunge{}:       &ExpungeResult{NewUIDs(1, 3), 9, true},
-		&Move{}:          &CopyResult{1, NewUIDs(1), NewUIDs(9), 3},
+		&StoreFlags{}:    &StoreResult{uidset.New(1), uidset.New(2, 3), 9},
+		&Expunge{}:       &ExpungeResult{uidset.New(1, 3), 9, true},
+		&Move{}:          &CopyResult{1, uidset.New(1), uidset.New(9), 3},
 		&PurgeExpunged{}: &PurgeResult{1, true},
 		&PackDead{}:      &Done{},
 		&EnsureAccount{}: &EnsureResult{rookery.AccountID{1}, 2, true, rookery.AccountID{3}},

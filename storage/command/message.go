@@ -1,6 +1,9 @@
 package command
 
-import "rookery"
+import (
+	"rookery"
+	"rookery/storage/uidset"
+)
 
 // MaxBatch bounds the messages one command may touch. Larger requests are
 // split by the proposer.
@@ -21,7 +24,7 @@ const (
 type StoreFlags struct {
 	Account  rookery.AccountID `cbor:"1,keyasint"`
 	Mailbox  rookery.MailboxID `cbor:"2,keyasint"`
-	UIDs     UIDs              `cbor:"3,keyasint,omitempty"`
+	UIDs     uidset.Set        `cbor:"3,keyasint,omitempty"`
 	Mode     StoreMode         `cbor:"4,keyasint,omitempty"`
 	Flags    Flags             `cbor:"5,keyasint,omitempty"`
 	Keywords []string          `cbor:"6,keyasint,omitempty"`
@@ -36,8 +39,8 @@ type Expunge struct {
 	Mailbox rookery.MailboxID `cbor:"2,keyasint"`
 	// UIDs are the candidates; All takes the whole mailbox instead, MaxBatch
 	// messages a command: the result says whether more remain.
-	UIDs UIDs `cbor:"3,keyasint,omitempty"`
-	All  bool `cbor:"4,keyasint,omitempty"`
+	UIDs uidset.Set `cbor:"3,keyasint,omitempty"`
+	All  bool       `cbor:"4,keyasint,omitempty"`
 	// Force removes messages without \Deleted too: POP3 DELE.
 	Force bool `cbor:"5,keyasint,omitempty"`
 }
@@ -47,7 +50,7 @@ type Expunge struct {
 type Copy struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 	From    rookery.MailboxID `cbor:"2,keyasint"`
-	UIDs    UIDs              `cbor:"3,keyasint,omitempty"`
+	UIDs    uidset.Set        `cbor:"3,keyasint,omitempty"`
 	To      rookery.MailboxID `cbor:"4,keyasint"`
 }
 
@@ -56,7 +59,7 @@ type Copy struct {
 type Move struct {
 	Account rookery.AccountID `cbor:"1,keyasint"`
 	From    rookery.MailboxID `cbor:"2,keyasint"`
-	UIDs    UIDs              `cbor:"3,keyasint,omitempty"`
+	UIDs    uidset.Set        `cbor:"3,keyasint,omitempty"`
 	To      rookery.MailboxID `cbor:"4,keyasint"`
 }
 

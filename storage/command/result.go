@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"rookery"
+	"rookery/storage/uidset"
 )
 
 // Result is one of the result structs of this package, by pointer: what a
@@ -56,15 +57,15 @@ type DeliverResult struct {
 // StoreResult answers StoreFlags.
 type StoreResult struct {
 	// Modified failed UNCHANGEDSINCE; Changed are those that got new flags.
-	Modified UIDs `cbor:"1,keyasint,omitempty"`
-	Changed  UIDs `cbor:"2,keyasint,omitempty"`
+	Modified uidset.Set `cbor:"1,keyasint,omitempty"`
+	Changed  uidset.Set `cbor:"2,keyasint,omitempty"`
 	// ModSeq is the mailbox's highest after the command.
 	ModSeq rookery.ModSeq `cbor:"3,keyasint,omitempty"`
 }
 
 // ExpungeResult answers Expunge.
 type ExpungeResult struct {
-	UIDs UIDs `cbor:"1,keyasint,omitempty"`
+	UIDs uidset.Set `cbor:"1,keyasint,omitempty"`
 	// ModSeq is the mailbox's highest after the command.
 	ModSeq rookery.ModSeq `cbor:"2,keyasint,omitempty"`
 	// More says that messages remain to be removed by another command.
@@ -75,8 +76,8 @@ type ExpungeResult struct {
 // ascending order (RFC 4315 COPYUID).
 type CopyResult struct {
 	UIDValidity rookery.UIDValidity `cbor:"1,keyasint,omitempty"`
-	Src         UIDs                `cbor:"2,keyasint,omitempty"`
-	Dst         UIDs                `cbor:"3,keyasint,omitempty"`
+	Src         uidset.Set          `cbor:"2,keyasint,omitempty"`
+	Dst         uidset.Set          `cbor:"3,keyasint,omitempty"`
 	// ModSeq is the account's after the command.
 	ModSeq rookery.ModSeq `cbor:"4,keyasint,omitempty"`
 }

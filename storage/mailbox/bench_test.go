@@ -7,6 +7,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/queue"
 	"rookery/storage/state"
+	"rookery/storage/uidset"
 )
 
 func BenchmarkDeliver(b *testing.B) {
@@ -45,11 +46,11 @@ func filled(tb testing.TB, n int) (*fixture, rookery.AccountID) {
 		f.deliver(a, i+1)
 	}
 	for i := 0; i < n; i += 1000 {
-		var gone command.UIDsBuilder
+		var gone uidset.Builder
 		for u := i + 10; u <= min(i+1000, n); u += 10 {
 			gone.Add(rookery.UID(u))
 		}
-		do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: gone.UIDs(), Force: true})
+		do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: gone.Set(), Force: true})
 	}
 	return f, a
 }
@@ -109,7 +110,7 @@ func BenchmarkStore1000(b *testing.B) {
 	f, a := filled(b, 10000)
 	mode := command.StoreAdd
 	for b.Loop() {
-		do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 1000), Mode: mode,
+		do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 1000), Mode: mode,
 			Flags: command.FlagSeen})
 		mode = 1 - mode
 	}

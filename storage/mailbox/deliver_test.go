@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/queue"
+	"rookery/storage/uidset"
 )
 
 func TestBodyIsReadableInItsEntry(t *testing.T) {
@@ -226,7 +227,7 @@ func TestItemKeepsItsBodyAndIsFiledOnce(t *testing.T) {
 		{Kind: command.ToGroup, Group: 3, Deliveries: []command.Delivery{{Account: accountID(5)}}}, {Kind: command.ToGroup, Group: 4}}}
 	f.deliver(a, 1, func(c *command.Deliver) { c.Item = item })
 	body := BodyID(f.index)
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(1), Force: true})
 	do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e9})
 	o, err := f.m.Owed(queue.Ref{Item: id})
 	if err != nil || o.Body.ID != body || o.Header.Email != emailID(1) || string(o.Extract) != "extract" {
@@ -282,7 +283,7 @@ func TestPackLife(t *testing.T) {
 	}
 	f.refused(rookery.KindConflict, &command.PackDead{Pack: "p1"})
 	f.refused(rookery.KindConflict, &command.PackDeleted{Pack: "p1"})
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(1), Force: true})
 	f.refused(rookery.KindConflict, &command.PackDead{Pack: "p1"})
 	do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e9})
 	do[*command.Done](f, &command.PackDead{Pack: "p1"})
@@ -305,7 +306,7 @@ func TestSharedBodyLivesWithItsLastEmail(t *testing.T) {
 		c.Deliveries = append(c.Deliveries, command.Delivery{Account: b, WrappedKey: []byte("other")})
 	})
 	body := BodyID(f.index)
-	do[*command.CopyResult](f, &command.Copy{Account: a, From: Inbox, To: 2, UIDs: command.NewUIDs(1)})
+	do[*command.CopyResult](f, &command.Copy{Account: a, From: Inbox, To: 2, UIDs: uidset.New(1)})
 	do[*command.Done](f, &command.EraseAccount{Account: a})
 	f.refused(rookery.KindNotFound, &command.SetQuota{Account: a})
 	v := f.view(b)
@@ -381,10 +382,10 @@ func FuzzApply(f *testing.F) {
 			FromItem:   &item, Payload: []byte("b")},
 		&command.Deliver{Email: emailID(9), Staged: &command.Staged{Stage: id, Parts: 1}, Deliveries: []command.Delivery{{Account: a}}},
 		&command.Stage{Stage: id, Part: 1, Payload: []byte("x")}, &command.Abandon{Stage: id, Epoch: true}, &command.ForgetNode{Node: "n"},
-		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: command.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"},
+		&command.StoreFlags{Account: a, Mailbox: 1, UIDs: uidset.Range(1, 9), Mode: 2, Flags: 1, Keywords: []string{"q"},
 			UnchangedSince: &since},
-		&command.Expunge{Account: a, Mailbox: 1, All: true, Force: true}, &command.Copy{Account: a, From: 1, To: 1, UIDs: command.Range(1, 9)},
-		&command.Move{Account: a, From: 1, To: 2, UIDs: command.Range(1, 9)}, &command.PurgeExpunged{Account: a, Before: 1 << 62},
+		&command.Expunge{Account: a, Mailbox: 1, All: true, Force: true}, &command.Copy{Account: a, From: 1, To: 1, UIDs: uidset.Range(1, 9)},
+		&command.Move{Account: a, From: 1, To: 2, UIDs: uidset.Range(1, 9)}, &command.PurgeExpunged{Account: a, Before: 1 << 62},
 		&command.Recover{Account: a, To: 1, Messages: []command.ExpungedID{{ModSeq: 5, UID: 3}}},
 		&command.Packed{Pack: "p", Size: 10, Bodies: []command.PackedBody{{Body: 2, Len: 3}}}, &command.PackDead{Pack: "q"},
 		&command.PackDeleted{Pack: "q"}, &command.PackForget{Pack: "q"},
@@ -397,7 +398,7 @@ func FuzzApply(f *testing.F) {
 		for i := range 3 {
 			x.deliver(a, i+1, func(c *command.Deliver) { c.Deliveries[0].Keywords = []string{"kw"} })
 		}
-		do[*command.ExpungeResult](x, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(3), Force: true})
+		do[*command.ExpungeResult](x, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(3), Force: true})
 		do[*command.Done](x, &command.Stage{Stage: command.StageID{Node: "n", Epoch: 1}, Payload: []byte("x")})
 		for _, cmd := range [][]byte{one, two, one} {
 			if len(x.raw(cmd)) == 0 {

@@ -7,6 +7,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/tables"
+	"rookery/storage/uidset"
 )
 
 var expungedPart = part{
@@ -88,7 +89,7 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 	if err := y.spare(keywords); err != nil {
 		return nil, err
 	}
-	var dst command.UIDsBuilder
+	var dst uidset.Builder
 	for i, r := range rows {
 		w.Delete(expungedKey(a.ID, c.Messages[i]))
 		r.flags &^= command.FlagDeleted
@@ -96,7 +97,7 @@ func (w *work) recoverExpunged(c *command.Recover) (command.Result, error) {
 		r.keywords = y.intern(recs[i].Keywords)
 		dst.Add(w.file(a, y, r))
 	}
-	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: dst.UIDs(), ModSeq: a.ModSeq}, nil
+	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: dst.Set(), ModSeq: a.ModSeq}, nil
 }
 
 // purgeExpunged destroys old entries of the account's recoverable list, then

@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/tables"
+	"rookery/storage/uidset"
 )
 
 var folderPart = part{
@@ -305,7 +306,7 @@ func (w *work) renameInbox(a *openAccount, to string, validity uint32) (command.
 		w.makeMailbox(a, p, "", validity)
 	}
 	x := w.makeMailbox(a, to, "", validity)
-	all, _ := w.rows(a, inbox, command.Range(1, 0xffffffff), maxRenameInbox, nil)
+	all, _ := w.rows(a, inbox, uidset.Range(1, 0xffffffff), maxRenameInbox, nil)
 	w.transfer(a, inbox, x, all, true)
 	return &command.MailboxResult{Mailbox: x.ID, UIDValidity: x.UIDValidity, Name: to}, nil
 }

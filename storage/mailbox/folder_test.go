@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 func TestNames(t *testing.T) {
@@ -227,9 +228,9 @@ func TestLimits(t *testing.T) {
 		many = append(many, fmt.Sprintf("k%d", i))
 	}
 	f.deliver(a, 1, func(c *command.Deliver) { c.Deliveries[0].Keywords = many })
-	f.refused(rookery.KindLimit, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Keywords: []string{"one-more"}})
-	f.refused(rookery.KindInvalid, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9), Keywords: []string{`\Seen`}})
-	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+	f.refused(rookery.KindLimit, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 9), Keywords: []string{"one-more"}})
+	f.refused(rookery.KindInvalid, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 9), Keywords: []string{`\Seen`}})
+	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 9),
 		Mode: command.StoreReplace, Keywords: []string{"K7"}})
 	if r := f.rows(a, Inbox)[0]; !slices.Equal(r.Keywords, []string{"k7"}) {
 		t.Errorf("%+v", r)

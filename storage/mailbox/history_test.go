@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // step is something that happens somewhere; most of it is executed, some is
@@ -56,7 +57,7 @@ func (h *history) box() rookery.MailboxID { return rookery.MailboxID(1 + h.rng.I
 
 func (h *history) uids() UIDs {
 	from := rookery.UID(1 + h.rng.IntN(12))
-	return command.Range(from, from+rookery.UID(h.rng.IntN(8)))
+	return uidset.Range(from, from+rookery.UID(h.rng.IntN(8)))
 }
 
 func (h *history) name() string {

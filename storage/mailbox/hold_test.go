@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // packName names a pack as the packer does, by time in unix nanoseconds.
@@ -105,7 +106,7 @@ func TestRestorePointsReachBehindThePacking(t *testing.T) {
 	}
 	first, later := pack(young, old), pack(young)
 	moved := pack(old)
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 2), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 2), Force: true})
 	do[*command.PurgeResult](f, &command.PurgeExpunged{Account: a, Before: f.clock + 1e9})
 	f.restore()
 	for _, id := range []command.PackID{first, later, moved} {
@@ -305,7 +306,7 @@ func (s *packStorm) purgeSome() {
 			continue
 		}
 		do[*command.ExpungeResult](s.fixture, &command.Expunge{Account: accountID(1), Mailbox: Inbox,
-			UIDs: command.NewUIDs(s.bodies[id]), Force: true})
+			UIDs: uidset.New(s.bodies[id]), Force: true})
 		delete(s.bodies, id)
 		s.remember() // still recoverable
 		s.purge(s.clock + 1e9)

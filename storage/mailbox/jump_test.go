@@ -5,6 +5,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // After a jump no number below is given again, everything counts as changed
@@ -13,7 +14,7 @@ func TestJump(t *testing.T) {
 	f, a := newAccount(t, 0)
 	first := f.deliver(a, 1)
 	second := f.deliver(a, 2)
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(second.UID), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(second.UID), Force: true})
 	before := f.byName(a, "INBOX")
 	highest := f.view(a)
 	old := highest.Account().ModSeq
@@ -36,7 +37,7 @@ func TestJump(t *testing.T) {
 	}
 	v.Close()
 	since := old + 4999 // what a client may hold of the lost future
-	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(first.UID),
+	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.New(first.UID),
 		Flags: command.FlagSeen, UnchangedSince: &since})
 	if r.Modified.Len() != 1 {
 		t.Errorf("UNCHANGEDSINCE of a lost future passes: %+v", r)

@@ -27,6 +27,7 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // Bounds of the machine. They are part of its meaning: a change needs a new
@@ -57,7 +58,7 @@ const Inbox rookery.MailboxID = 1
 type Flags = command.Flags
 
 // UIDs is an immutable run-length list of UIDs.
-type UIDs = command.UIDs
+type UIDs = uidset.Set
 
 // BodyID names a body in its group: the log index of its Deliver.
 type BodyID = command.BodyID

@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/tables"
+	"rookery/storage/uidset"
 )
 
 var messagePart = part{
@@ -44,7 +45,7 @@ func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var changed, modified command.UIDsBuilder
+	var changed, modified uidset.Builder
 	keep := found[:0]
 	for _, r := range found {
 		if c.UnchangedSince != nil && max(r.modseq, x.recovered) > *c.UnchangedSince {
@@ -80,7 +81,7 @@ func (w *work) storeFlags(c *command.StoreFlags) (command.Result, error) {
 		w.reflag(a, x, r, flags, keywords)
 		changed.Add(r.uid)
 	}
-	return &command.StoreResult{Modified: modified.UIDs(), Changed: changed.UIDs(), ModSeq: x.HighestModSeq}, nil
+	return &command.StoreResult{Modified: modified.Set(), Changed: changed.Set(), ModSeq: x.HighestModSeq}, nil
 }
 
 // reflag gives a message other flags and a new MODSEQ.
@@ -112,7 +113,7 @@ func (w *work) expunge(c *command.Expunge) (command.Result, error) {
 	}
 	uids := c.UIDs
 	if c.All {
-		uids = command.Range(1, 0xffffffff)
+		uids = uidset.Range(1, 0xffffffff)
 	}
 	if !c.Force && x.Deleted == 0 {
 		uids = UIDs{}
@@ -123,7 +124,7 @@ func (w *work) expunge(c *command.Expunge) (command.Result, error) {
 	if more && !c.All {
 		return nil, refuse(rookery.KindLimit, "more than %d messages in one command; split it", command.MaxBatch)
 	}
-	var gone command.UIDsBuilder
+	var gone uidset.Builder
 	s := x.HighestModSeq
 	for i := range found {
 		r := &found[i]
@@ -132,7 +133,7 @@ func (w *work) expunge(c *command.Expunge) (command.Result, error) {
 		w.keep(a.ID, x.ID, s, r.uid, &r.row, &grave{Name: x.Name, Time: w.Time(), Keywords: x.Keywords})
 		gone.Add(r.uid)
 	}
-	out := gone.UIDs()
+	out := gone.Set()
 	w.bury(a, x, out)
 	return &command.ExpungeResult{UIDs: out, ModSeq: s, More: more}, nil
 }
@@ -191,7 +192,7 @@ func (x *openBox) usedKeywords(rows []uidRow) []string {
 // transfer files rows of x in y, which has room for them; a move takes them
 // out of x. They are saved anew (RFC 8514).
 func (w *work) transfer(a *openAccount, x, y *openBox, rows []uidRow, move bool) *command.CopyResult {
-	var src, dst command.UIDsBuilder
+	var src, dst uidset.Builder
 	for i := range rows {
 		old := rows[i].row
 		r := old
@@ -205,7 +206,7 @@ func (w *work) transfer(a *openAccount, x, y *openBox, rows []uidRow, move bool)
 		dst.Add(w.file(a, y, &r))
 		src.Add(rows[i].uid)
 	}
-	result := &command.CopyResult{UIDValidity: y.UIDValidity, Src: src.UIDs(), Dst: dst.UIDs()}
+	result := &command.CopyResult{UIDValidity: y.UIDValidity, Src: src.Set(), Dst: dst.Set()}
 	if move {
 		w.bury(a, x, result.Src)
 	}

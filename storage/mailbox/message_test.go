@@ -8,13 +8,14 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/uidset"
 )
 
 func TestStoreThatChangesNothingKeepsModSeq(t *testing.T) {
 	f, a := newAccount(t, 0)
 	f.deliver(a, 1)
 	f.deliver(a, 2)
-	add := &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 2), Flags: command.FlagSeen, Keywords: []string{"Work"}}
+	add := &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 2), Flags: command.FlagSeen, Keywords: []string{"Work"}}
 	first := do[*command.StoreResult](f, add)
 	if first.Changed.String() != "1:2" {
 		t.Errorf("%+v", first)
@@ -27,7 +28,7 @@ func TestStoreThatChangesNothingKeepsModSeq(t *testing.T) {
 	if m := f.mailbox(a, Inbox); m.HighestModSeq != first.ModSeq || m.Unseen != 0 || !slices.Equal(m.Keywords, []string{"Work"}) {
 		t.Errorf("%+v", m)
 	}
-	missing := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(77),
+	missing := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.New(77),
 		Flags: command.FlagSeen, Keywords: []string{"new"}})
 	if missing.ModSeq != first.ModSeq || len(f.mailbox(a, Inbox).Keywords) != 1 {
 		t.Error("a STORE of nothing changed something")
@@ -37,13 +38,13 @@ func TestStoreThatChangesNothingKeepsModSeq(t *testing.T) {
 func TestStoreUnchangedSince(t *testing.T) {
 	f, a := newAccount(t, 0)
 	one, two := f.deliver(a, 1), f.deliver(a, 2)
-	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+	r := do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 9),
 		Flags: command.FlagDeleted, UnchangedSince: &one.ModSeq})
 	if r.Changed.String() != "1" || r.Modified.String() != "2" || r.ModSeq != two.ModSeq+1 {
 		t.Errorf("%+v", r)
 	}
 	zero := rookery.ModSeq(0)
-	r = do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.Range(1, 9),
+	r = do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.Range(1, 9),
 		Flags: command.FlagSeen, UnchangedSince: &zero})
 	if r.Modified.String() != "1:2" || !r.Changed.Empty() {
 		t.Errorf("%+v", r)
@@ -55,8 +56,8 @@ func TestExpungeTakesOnlyDeletedUnlessForced(t *testing.T) {
 	for i := range 4 {
 		f.deliver(a, i+1)
 	}
-	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(2, 3), Flags: command.FlagDeleted})
-	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1, 2)}); r.UIDs.String() != "2" {
+	do[*command.StoreResult](f, &command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: uidset.New(2, 3), Flags: command.FlagDeleted})
+	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(1, 2)}); r.UIDs.String() != "2" {
 		t.Errorf("%+v", r)
 	}
 	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, All: true}); r.UIDs.String() != "3" {
@@ -65,7 +66,7 @@ func TestExpungeTakesOnlyDeletedUnlessForced(t *testing.T) {
 	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox}); !r.UIDs.Empty() {
 		t.Errorf("an empty list expunged %s", r.UIDs)
 	}
-	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(4, 5),
+	if r := do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(4, 5),
 		Force: true}); r.UIDs.String() != "4" || r.More {
 		t.Errorf("%+v", r)
 	}
@@ -81,12 +82,12 @@ func TestQuota(t *testing.T) {
 	if d := f.deliver(a, 3); d.OK || d.Kind != rookery.KindOverQuota || !rookery.Is(d.Err(), rookery.KindOverQuota) {
 		t.Errorf("%+v", d)
 	}
-	f.refused(rookery.KindOverQuota, &command.Copy{Account: a, From: Inbox, To: 2, UIDs: command.Range(1, 2)})
-	do[*command.CopyResult](f, &command.Move{Account: a, From: Inbox, To: 2, UIDs: command.Range(1, 2)})
+	f.refused(rookery.KindOverQuota, &command.Copy{Account: a, From: Inbox, To: 2, UIDs: uidset.Range(1, 2)})
+	do[*command.CopyResult](f, &command.Move{Account: a, From: Inbox, To: 2, UIDs: uidset.Range(1, 2)})
 	if d := f.deliver(a, 3, func(c *command.Deliver) { c.Deliveries[0].NoQuota = true }); !d.OK {
 		t.Errorf("%+v", d)
 	}
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: 2, UIDs: command.Range(1, 2), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: 2, UIDs: uidset.Range(1, 2), Force: true})
 	if d := f.deliver(a, 4); !d.OK {
 		t.Errorf("expunged messages count: %+v", d)
 	}
@@ -101,7 +102,7 @@ func TestTooLargeBatchesAreRefused(t *testing.T) {
 	for i := range command.MaxBatch + 5 {
 		f.deliver(a, i+1)
 	}
-	all := command.Range(1, 0xffffffff)
+	all := uidset.Range(1, 0xffffffff)
 	for _, c := range []command.Command{
 		&command.StoreFlags{Account: a, Mailbox: Inbox, UIDs: all, Flags: command.FlagSeen},
 		&command.Copy{Account: a, From: Inbox, To: 2, UIDs: all},
@@ -160,7 +161,7 @@ func TestViewsStayAtTheirInstant(t *testing.T) {
 		f.deliver(a, i+1)
 		uids = uids.Append(rookery.UID(i + 1))
 		if i%7 == 3 {
-			gone := command.NewUIDs(rookery.UID(i-2), rookery.UID(i+1))
+			gone := uidset.New(rookery.UID(i-2), rookery.UID(i+1))
 			do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: gone, Force: true})
 			uids = uids.Without(gone)
 		}
@@ -191,12 +192,12 @@ func TestEventsWakeWhatChanged(t *testing.T) {
 		t.Errorf("%v", f.woken)
 	}
 	clear(f.woken)
-	do[*command.CopyResult](f, &command.Move{Account: a, From: Inbox, To: 2, UIDs: command.NewUIDs(1)})
+	do[*command.CopyResult](f, &command.Move{Account: a, From: Inbox, To: 2, UIDs: uidset.New(1)})
 	if len(f.woken) != 2 {
 		t.Errorf("%v", f.woken)
 	}
 	clear(f.woken)
-	f.refused(rookery.KindNotFound, &command.Move{Account: a, From: Inbox, To: 99, UIDs: command.NewUIDs(1)})
+	f.refused(rookery.KindNotFound, &command.Move{Account: a, From: Inbox, To: 99, UIDs: uidset.New(1)})
 	if len(f.woken) != 0 {
 		t.Errorf("%v", f.woken)
 	}

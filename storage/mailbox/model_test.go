@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // The model says what the machine should do, in maps and slices and without
@@ -308,7 +309,7 @@ func (m *model) store(c *command.StoreFlags) *command.StoreResult {
 	if len(changed) == 0 {
 		a.modseq--
 	}
-	return &command.StoreResult{Modified: command.NewUIDs(modified...), Changed: command.NewUIDs(changed...), ModSeq: x.HighestModSeq}
+	return &command.StoreResult{Modified: uidset.New(modified...), Changed: uidset.New(changed...), ModSeq: x.HighestModSeq}
 }
 
 func (m *model) expunge(c *command.Expunge, now int64) *command.ExpungeResult {
@@ -326,7 +327,7 @@ func (m *model) expunge(c *command.Expunge, now int64) *command.ExpungeResult {
 	if len(gone) == 0 {
 		a.modseq--
 	}
-	return &command.ExpungeResult{UIDs: command.NewUIDs(gone...), ModSeq: x.HighestModSeq}
+	return &command.ExpungeResult{UIDs: uidset.New(gone...), ModSeq: x.HighestModSeq}
 }
 
 func (m *model) copy(account rookery.AccountID, from, to rookery.MailboxID, uids UIDs, move bool,
@@ -356,7 +357,7 @@ func (m *model) copy(account rookery.AccountID, from, to rookery.MailboxID, uids
 		r.SaveDate, r.Keywords = now/1e9, y.spell(r.Keywords)
 		dst = append(dst, y.add(a, r))
 	}
-	return &command.CopyResult{UIDValidity: y.UIDValidity, Src: command.NewUIDs(src...), Dst: command.NewUIDs(dst...), ModSeq: a.modseq}, 0
+	return &command.CopyResult{UIDValidity: y.UIDValidity, Src: uidset.New(src...), Dst: uidset.New(dst...), ModSeq: a.modseq}, 0
 }
 
 func (m *model) recover(c *command.Recover, now int64) (*command.CopyResult, rookery.Kind) {
@@ -385,7 +386,7 @@ func (m *model) recover(c *command.Recover, now int64) (*command.CopyResult, roo
 		r.SaveDate, r.Keywords = now/1e9, y.spell(e.keywords)
 		dst = append(dst, y.add(a, r))
 	}
-	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: command.NewUIDs(dst...), ModSeq: a.modseq}, 0
+	return &command.CopyResult{UIDValidity: y.UIDValidity, Dst: uidset.New(dst...), ModSeq: a.modseq}, 0
 }
 
 func (m *model) purge(account rookery.AccountID, before int64) uint32 {
@@ -439,7 +440,7 @@ func (m *model) rename(c *command.RenameMailbox, now int64) rookery.Kind {
 		y := a.create(c.To, "", c.Validity, now)
 		a.modseq-- // one command, one MODSEQ
 		if len(x.rows) > 0 {
-			m.copy(c.Account, Inbox, y.ID, command.Range(1, x.UIDNext), true, now)
+			m.copy(c.Account, Inbox, y.ID, uidset.Range(1, x.UIDNext), true, now)
 		} else {
 			a.modseq++
 		}

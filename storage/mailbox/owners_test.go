@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rookery/storage/command"
+	"rookery/storage/uidset"
 )
 
 // Owners names every account and place of a body: copies in other mailboxes,
@@ -23,8 +24,8 @@ func TestOwners(t *testing.T) {
 	f.deliver(a, 3)
 	gone := BodyID(f.index)
 	box := do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "kept"}).Mailbox
-	do[*command.CopyResult](f, &command.Copy{Account: a, From: Inbox, To: box, UIDs: command.NewUIDs(1)})
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(3), Force: true})
+	do[*command.CopyResult](f, &command.Copy{Account: a, From: Inbox, To: box, UIDs: uidset.New(1)})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(3), Force: true})
 
 	got, err := f.m.Owners(map[BodyID]bool{shared: true, gone: true, 999: true})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/queue"
+	"rookery/storage/uidset"
 )
 
 var (
@@ -150,7 +151,7 @@ func (s *storm) keywords() (out []string) {
 
 func (s *storm) some(x *modelBox) UIDs {
 	if s.rng.IntN(8) == 0 {
-		return command.Range(1, 0xffffffff)
+		return uidset.Range(1, 0xffffffff)
 	}
 	var uids []rookery.UID
 	for u := rookery.UID(1); u < x.UIDNext+2; u++ {
@@ -158,7 +159,7 @@ func (s *storm) some(x *modelBox) UIDs {
 			uids = append(uids, u)
 		}
 	}
-	return command.NewUIDs(uids...)
+	return uidset.New(uids...)
 }
 
 // run applies a command and compares its answer: want is the result, or the
@@ -210,7 +211,7 @@ func (s *storm) step() string {
 		if move {
 			c = &command.Move{Account: id, From: x.ID, UIDs: c.(*command.Copy).UIDs, To: y.ID}
 		}
-		var uids command.UIDs
+		var uids uidset.Set
 		if cc, ok := c.(*command.Copy); ok {
 			uids = cc.UIDs
 		} else {
@@ -497,7 +498,7 @@ func (s *storm) compareBox(v *View, x *modelBox) {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	s.fail("UIDs of "+x.Name, command.NewUIDs(uids...).String(), list.String())
+	s.fail("UIDs of "+x.Name, uidset.New(uids...).String(), list.String())
 	since := rookery.ModSeq(s.rng.Uint64N(uint64(x.HighestModSeq) + 2))
 	c, err := v.Changes(x.ID, since)
 	if err != nil {
@@ -517,7 +518,7 @@ func (s *storm) compareBox(v *View, x *modelBox) {
 			gone = append(gone, u)
 		}
 	}
-	vanished := command.NewUIDs(gone...)
+	vanished := uidset.New(gone...)
 	if c.Complete {
 		s.fail(fmt.Sprintf("vanished of %s since %d", x.Name, since), vanished.String(), c.Vanished.String())
 	} else if !c.Vanished.Without(vanished).Empty() || since >= x.HighestModSeq {

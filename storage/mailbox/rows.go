@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"rookery"
-	"rookery/storage/command"
 	"rookery/storage/tables"
+	"rookery/storage/uidset"
 )
 
 // UIDs is a mailbox's list of UIDs. It is shared: O(1) once any session has
@@ -48,13 +48,13 @@ func (v *View) scanUIDs(b *box, base UIDs, from rookery.UID) (UIDs, error) {
 	if from >= b.UIDNext {
 		return base, nil
 	}
-	var add command.UIDsBuilder
+	var add uidset.Builder
 	k := rowKey(v.account.ID, b.ID, from)
 	err := v.snap.Scan(k, mailboxKey(tableRow, v.account.ID, b.ID).End(), func(k, _ []byte) (bool, error) {
 		add.Add(rookery.UID(tables.U32At(k, 21)))
 		return true, nil
 	})
-	return base.Union(add.UIDs()), err
+	return base.Union(add.Set()), err
 }
 
 // Rows calls fn for the messages with UIDs from to to, ascending, until it
@@ -201,7 +201,7 @@ func (v *View) changed(b *box, since rookery.ModSeq) ([]Row, error) {
 		return nil, err
 	}
 	rows := make([]Row, 0, len(uids))
-	err = v.RowsIn(b.ID, command.NewUIDs(uids...), func(r Row) bool {
+	err = v.RowsIn(b.ID, uidset.New(uids...), func(r Row) bool {
 		rows = append(rows, r)
 		return true
 	})
@@ -227,14 +227,14 @@ func (v *View) vanished(b *box, since rookery.ModSeq) (UIDs, error) {
 	var gone []rookery.UID
 	var all UIDs
 	flush := func() {
-		all = all.Union(command.NewUIDs(gone...))
+		all = all.Union(uidset.New(gone...))
 		gone = gone[:0]
 	}
 	k := mailboxKey(tableTombstone, v.account.ID, b.ID)
 	err := v.snap.Scan(tombstoneKey(v.account.ID, b.ID, since+1, 0), k.End(), func(k, value []byte) (bool, error) {
 		start, n := rookery.UID(tables.U32At(k, 29)), tables.U32At(value, 0)
 		if n > 16 {
-			all = all.Union(command.Range(start, start+rookery.UID(n-1)))
+			all = all.Union(uidset.Range(start, start+rookery.UID(n-1)))
 			return true, nil
 		}
 		for i := range n {

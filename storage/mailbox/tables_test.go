@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/tables"
+	"rookery/storage/uidset"
 )
 
 func TestEveryTableIsDeclared(t *testing.T) {
@@ -31,7 +32,7 @@ func full(t *testing.T) (*fixture, rookery.AccountID, *command.MoveOutResult) {
 	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "x"})
 	f.purge(0)
 	out := do[*command.MoveOutResult](f, &command.MoveOut{Account: a, Move: oneMove, To: 3})
-	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: command.NewUIDs(1), Force: true})
+	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(1), Force: true})
 	return f, a, out
 }
 

@@ -20,6 +20,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
+	"rookery/storage/uidset"
 )
 
 var errFault = rookery.E("test", rookery.KindUnavailable, errors.New("the store is away"))
@@ -530,7 +531,7 @@ func (r *rig) packs() []mailbox.Pack {
 // purge removes messages for good.
 func (r *rig) purge(uids ...rookery.UID) {
 	r.t.Helper()
-	if _, _, err := r.a.Expunge(r.t.Context(), command.Expunge{Mailbox: r.inbox(), UIDs: command.NewUIDs(uids...), Force: true}); err != nil {
+	if _, _, err := r.a.Expunge(r.t.Context(), command.Expunge{Mailbox: r.inbox(), UIDs: uidset.New(uids...), Force: true}); err != nil {
 		r.t.Fatal(err)
 	}
 	if _, _, err := r.a.Apply(r.t.Context(),

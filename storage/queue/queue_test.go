@@ -168,8 +168,9 @@ func TestDueByTime(t *testing.T) {
 	if got, _ := DueBy(v, fanOut, 9, Due{}, 9); len(got) > 0 {
 		t.Errorf("due before their time: %v", got)
 	}
+	first := Header{Kind: command.Message, Email: rookery.EmailID{9}, Body: 9, Size: 100, Time: 10}
 	h, row, err := Find(v, all[1].Ref)
-	if err != nil || !cmp.Equal(h, Header{Kind: command.Message, Email: rookery.EmailID{9}, Body: 9, Size: 100, Time: 10}) || row.Group != 4 || row.Due != 10 ||
+	if err != nil || !cmp.Equal(h, first) || row.Group != 4 || row.Due != 10 ||
 		row.Deliveries[0].Mailbox != 7 {
 		t.Errorf("%+v %+v %v", h, row, err)
 	}

@@ -77,7 +77,11 @@ func (w *rows) ends(t *testing.T, by command.Courier, ends ...command.AttemptEnd
 
 func (w *rows) steer(t *testing.T, how command.Steering, refs ...Ref) []bool {
 	t.Helper()
-	r, err := steerRows(w, &command.SteerRows{How: how, Rows: refs, NextHop: map[bool]string{true: "old.example:25"}[how == command.RerouteRow]})
+	c := &command.SteerRows{How: how, Rows: refs}
+	if how == command.RerouteRow {
+		c.NextHop = "old.example:25"
+	}
+	r, err := steerRows(w, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package command
+package uidset
 
 import (
 	"math/rand/v2"
@@ -11,7 +11,7 @@ import (
 // TestUIDsAgainstASet compares every operation with a plain sorted slice.
 func TestUIDsAgainstASet(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	random := func() (UIDs, []rookery.UID) {
+	random := func() (Set, []rookery.UID) {
 		var plain []rookery.UID
 		base := rookery.UID(rng.IntN(3) * 30)
 		for u := rookery.UID(1); u < 60; u++ {
@@ -21,9 +21,9 @@ func TestUIDsAgainstASet(t *testing.T) {
 		}
 		shuffled := slices.Clone(plain)
 		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		return NewUIDs(shuffled...), plain
+		return New(shuffled...), plain
 	}
-	check := func(what string, u UIDs, want []rookery.UID) {
+	check := func(what string, u Set, want []rookery.UID) {
 		t.Helper()
 		if got := slices.Collect(u.All()); !slices.Equal(got, want) || u.Len() != len(want) {
 			t.Fatalf("%s: %v, want %v", what, got, want)
@@ -39,7 +39,7 @@ func TestUIDsAgainstASet(t *testing.T) {
 			}
 		}
 		b, _ := u.MarshalBinary()
-		var again UIDs
+		var again Set
 		if err := again.UnmarshalBinary(b); err != nil || !again.Equal(u) {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -73,14 +73,14 @@ func TestUIDsAtTheEdges(t *testing.T) {
 	if got := all.Without(Range(2, 0xfffffffe)).String(); got != "1,4294967295" {
 		t.Error(got)
 	}
-	if got := NewUIDs(0, 5, 5, 6, 9).String(); got != "5:6,9" {
+	if got := New(0, 5, 5, 6, 9).String(); got != "5:6,9" {
 		t.Error(got)
 	}
-	if !Range(5, 4).Empty() || !(UIDs{}).Empty() || (UIDs{}).First() != 0 || (UIDs{}).Last() != 0 {
+	if !Range(5, 4).Empty() || !(Set{}).Empty() || (Set{}).First() != 0 || (Set{}).Last() != 0 {
 		t.Error("empty lists are not")
 	}
 	for _, bad := range [][]byte{{1}, {0, 1}, {1, 0}, {1, 1, 1, 1}, {0xff, 0xff, 0xff, 0xff, 0x10, 1}, {5, 0xff, 0xff, 0xff, 0xff, 0x0f}} {
-		var u UIDs
+		var u Set
 		if u.UnmarshalBinary(bad) == nil {
 			t.Errorf("% x is %s", bad, u)
 		}

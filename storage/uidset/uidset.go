@@ -1,4 +1,9 @@
-package command
+// Package uidset holds sets of UIDs as runs, which is how commands, results and
+// sessions name messages (RFC 9051 9, sequence-set). It owns their order, their
+// encoding and what is done with two of them.
+//
+// It knows no mailbox, and never changes a set that somebody else may hold.
+package uidset
 
 import (
 	"encoding/binary"
@@ -21,10 +26,10 @@ type Run struct {
 // End is the run's last UID.
 func (r Run) End() rookery.UID { return r.Start + rookery.UID(r.Count-1) }
 
-// UIDs is an immutable ascending list of UIDs, kept as runs: its memory is
+// Set is an immutable ascending list of UIDs, kept as runs: its memory is
 // proportional to the gaps, not to the messages. The zero value is empty.
 // Sessions share one list; every change gives a new one.
-type UIDs struct {
+type Set struct {
 	runs   []Run
 	before []uint32 // before[i]: UIDs in runs[:i]
 	n      uint32
@@ -33,36 +38,36 @@ type UIDs struct {
 // MaxRuns bounds the runs of a list inside a command or result.
 const MaxRuns = 1 << 20
 
-// NewUIDs makes a list of UIDs in any order; duplicates and 0 are dropped.
-func NewUIDs(uids ...rookery.UID) UIDs {
+// New makes a list of UIDs in any order; duplicates and 0 are dropped.
+func New(uids ...rookery.UID) Set {
 	s := uids
 	if !slices.IsSorted(s) {
 		s = slices.Clone(s)
 		slices.Sort(s)
 	}
-	var b UIDsBuilder
+	var b Builder
 	for _, u := range s {
 		b.Add(u)
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // Range is the list of all UIDs from first to last; empty where last < first.
-func Range(first, last rookery.UID) UIDs {
-	var b UIDsBuilder
+func Range(first, last rookery.UID) Set {
+	var b Builder
 	b.AddRange(first, last)
-	return b.UIDs()
+	return b.Set()
 }
 
-// UIDsBuilder collects ascending UIDs. The zero value is ready.
-type UIDsBuilder struct{ runs []Run }
+// Builder collects ascending UIDs. The zero value is ready.
+type Builder struct{ runs []Run }
 
 // Add appends u; a UID not above all earlier ones is ignored.
-func (b *UIDsBuilder) Add(u rookery.UID) { b.AddRange(u, u) }
+func (b *Builder) Add(u rookery.UID) { b.AddRange(u, u) }
 
 // AddRange appends first to last; what is not above all earlier UIDs is
 // ignored.
-func (b *UIDsBuilder) AddRange(first, last rookery.UID) {
+func (b *Builder) AddRange(first, last rookery.UID) {
 	if first == 0 {
 		first = 1
 	}
@@ -83,12 +88,12 @@ func (b *UIDsBuilder) AddRange(first, last rookery.UID) {
 	b.runs = append(b.runs, Run{first, uint32(last - first + 1)})
 }
 
-// UIDs is the list so far; the builder must not be used after it.
-func (b *UIDsBuilder) UIDs() UIDs { return fromRuns(b.runs) }
+// Set is the list so far; the builder must not be used after it.
+func (b *Builder) Set() Set { return fromRuns(b.runs) }
 
 // fromRuns takes over ascending, disjoint, non-adjacent runs.
-func fromRuns(runs []Run) UIDs {
-	u := UIDs{runs: runs, before: make([]uint32, len(runs))}
+func fromRuns(runs []Run) Set {
+	u := Set{runs: runs, before: make([]uint32, len(runs))}
 	for i, r := range runs {
 		u.before[i] = u.n
 		u.n += r.Count
@@ -97,13 +102,13 @@ func fromRuns(runs []Run) UIDs {
 }
 
 // Len is the number of UIDs.
-func (u UIDs) Len() int { return int(u.n) }
+func (u Set) Len() int { return int(u.n) }
 
 // Empty reports whether the list has no UID.
-func (u UIDs) Empty() bool { return u.n == 0 }
+func (u Set) Empty() bool { return u.n == 0 }
 
 // First and Last are the list's ends; 0 in an empty list.
-func (u UIDs) First() rookery.UID {
+func (u Set) First() rookery.UID {
 	if len(u.runs) == 0 {
 		return 0
 	}
@@ -111,7 +116,7 @@ func (u UIDs) First() rookery.UID {
 }
 
 // Last is the highest UID; 0 in an empty list.
-func (u UIDs) Last() rookery.UID {
+func (u Set) Last() rookery.UID {
 	if len(u.runs) == 0 {
 		return 0
 	}
@@ -120,7 +125,7 @@ func (u UIDs) Last() rookery.UID {
 
 // At is the UID of a message sequence number, counted from 1 (RFC 9051
 // 2.3.1.2); 0 where there is none.
-func (u UIDs) At(seq uint32) rookery.UID {
+func (u Set) At(seq uint32) rookery.UID {
 	if seq == 0 || seq > u.n {
 		return 0
 	}
@@ -129,12 +134,12 @@ func (u UIDs) At(seq uint32) rookery.UID {
 }
 
 // run is the position of the last run that starts at or below uid, or -1.
-func (u UIDs) run(uid rookery.UID) int {
+func (u Set) run(uid rookery.UID) int {
 	return sort.Search(len(u.runs), func(i int) bool { return u.runs[i].Start > uid }) - 1
 }
 
 // Seq is a UID's message sequence number, counted from 1.
-func (u UIDs) Seq(uid rookery.UID) (uint32, bool) {
+func (u Set) Seq(uid rookery.UID) (uint32, bool) {
 	i := u.run(uid)
 	if i < 0 || uid > u.runs[i].End() {
 		return 0, false
@@ -143,7 +148,7 @@ func (u UIDs) Seq(uid rookery.UID) (uint32, bool) {
 }
 
 // Below is the number of UIDs below uid.
-func (u UIDs) Below(uid rookery.UID) uint32 {
+func (u Set) Below(uid rookery.UID) uint32 {
 	i := u.run(uid)
 	if i < 0 {
 		return 0
@@ -152,16 +157,16 @@ func (u UIDs) Below(uid rookery.UID) uint32 {
 }
 
 // Contains reports whether uid is in the list.
-func (u UIDs) Contains(uid rookery.UID) bool {
+func (u Set) Contains(uid rookery.UID) bool {
 	_, ok := u.Seq(uid)
 	return ok
 }
 
 // Append gives the list with uid, which must be above Last; else u itself.
-func (u UIDs) Append(uid rookery.UID) UIDs { return u.AppendRange(uid, uid) }
+func (u Set) Append(uid rookery.UID) Set { return u.AppendRange(uid, uid) }
 
 // AppendRange gives the list with first to last added behind its end.
-func (u UIDs) AppendRange(first, last rookery.UID) UIDs {
+func (u Set) AppendRange(first, last rookery.UID) Set {
 	if first <= u.Last() || last < first {
 		return u
 	}
@@ -169,11 +174,11 @@ func (u UIDs) AppendRange(first, last rookery.UID) UIDs {
 }
 
 // Without gives the list less the UIDs of v.
-func (u UIDs) Without(v UIDs) UIDs {
+func (u Set) Without(v Set) Set {
 	if v.Empty() || u.Empty() {
 		return u
 	}
-	var b UIDsBuilder
+	var b Builder
 	j := 0
 	for _, r := range u.runs {
 		start, end := uint64(r.Start), uint64(r.End())
@@ -190,12 +195,12 @@ func (u UIDs) Without(v UIDs) UIDs {
 			b.AddRange(rookery.UID(start), rookery.UID(end))
 		}
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // Intersect gives the UIDs that are in both lists.
-func (u UIDs) Intersect(v UIDs) UIDs {
-	var b UIDsBuilder
+func (u Set) Intersect(v Set) Set {
+	var b Builder
 	for i, j := 0, 0; i < len(u.runs) && j < len(v.runs); {
 		s := max(u.runs[i].Start, v.runs[j].Start)
 		e := min(u.runs[i].End(), v.runs[j].End())
@@ -208,11 +213,11 @@ func (u UIDs) Intersect(v UIDs) UIDs {
 			j++
 		}
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // Union gives the UIDs that are in either list.
-func (u UIDs) Union(v UIDs) UIDs {
+func (u Set) Union(v Set) Set {
 	if u.Empty() {
 		return v
 	}
@@ -232,15 +237,15 @@ func (u UIDs) Union(v UIDs) UIDs {
 		}
 		return 1
 	})
-	var b UIDsBuilder
+	var b Builder
 	for _, r := range runs {
 		b.AddRange(r.Start, r.End())
 	}
-	return b.UIDs()
+	return b.Set()
 }
 
 // join puts v behind u, whose UIDs are all lower.
-func (u UIDs) join(v UIDs) UIDs {
+func (u Set) join(v Set) Set {
 	n := len(u.runs)
 	runs := append(append(make([]Run, 0, n+len(v.runs)), u.runs...), v.runs...)
 	if u.Last()+1 == v.First() {
@@ -251,17 +256,17 @@ func (u UIDs) join(v UIDs) UIDs {
 	for i := n; i < len(runs); i++ {
 		before = append(before, before[i-1]+runs[i-1].Count)
 	}
-	return UIDs{runs, before, u.n + v.n}
+	return Set{runs, before, u.n + v.n}
 }
 
 // Equal reports whether the lists hold the same UIDs.
-func (u UIDs) Equal(v UIDs) bool { return slices.Equal(u.runs, v.runs) }
+func (u Set) Equal(v Set) bool { return slices.Equal(u.runs, v.runs) }
 
 // Runs is the list's runs, ascending, never adjacent. It must not be changed.
-func (u UIDs) Runs() []Run { return u.runs }
+func (u Set) Runs() []Run { return u.runs }
 
 // All iterates over the UIDs in ascending order.
-func (u UIDs) All() iter.Seq[rookery.UID] {
+func (u Set) All() iter.Seq[rookery.UID] {
 	return func(yield func(rookery.UID) bool) {
 		for _, r := range u.runs {
 			for i := uint32(0); i < r.Count; i++ {
@@ -274,7 +279,7 @@ func (u UIDs) All() iter.Seq[rookery.UID] {
 }
 
 // String is the list as an IMAP sequence set, RFC 9051 9.
-func (u UIDs) String() string {
+func (u Set) String() string {
 	var b strings.Builder
 	for i, r := range u.runs {
 		if i > 0 {
@@ -288,7 +293,7 @@ func (u UIDs) String() string {
 }
 
 // MarshalBinary gives uvarint pairs: the gap before each run, its length.
-func (u UIDs) MarshalBinary() ([]byte, error) {
+func (u Set) MarshalBinary() ([]byte, error) {
 	b := make([]byte, 0, 4*len(u.runs))
 	var end uint64
 	for _, r := range u.runs {
@@ -300,7 +305,7 @@ func (u UIDs) MarshalBinary() ([]byte, error) {
 }
 
 // UnmarshalBinary reads what MarshalBinary wrote and refuses anything else.
-func (u *UIDs) UnmarshalBinary(b []byte) error {
+func (u *Set) UnmarshalBinary(b []byte) error {
 	bad := rookery.E("decode UIDs", rookery.KindInvalid, errors.New("the list of UIDs is damaged"))
 	var runs []Run
 	var end uint64
