@@ -67,6 +67,7 @@ var rules = []rule{
 	{"rookery/protocols/outbound/dkim", "net", nil, "signing asks no DNS: records are published by others"},
 	{"rookery/protocols/outbound/sevenbit", "rookery/protocols/", nil, "a message is rewritten without knowing where it goes"},
 	{"rookery/protocols/outbound/srs", "rookery/protocols/", nil, "rewriting a sender is arithmetic on an address"},
+	{"rookery/protocols/outbound/publish", "rookery/protocols/dns", nil, "what to publish is compared through the resolver that is handed in"},
 	{"rookery", "rookery/test", []string{"rookery/test"}, "the product does not depend on its tests"},
 	{"rookery/cmd/node/adminapi", "rookery/cmd", nil, "a verb that prints a table imports no server"},
 	{"rookery/cmd/node/adminapi", "rookery/cluster", nil, "a verb that prints a table imports no server"},
