@@ -145,6 +145,7 @@ type BeginAttempts struct {
 
 // EndAttempts records what became of rows that a courier had. What is done ends
 // the row whoever has it; anything else is taken from the courier that has it.
+// Rows that nobody has may be put off, where their next hop is known not to answer.
 type EndAttempts struct {
 	By   Courier      `cbor:"1,keyasint"`
 	Rows []AttemptEnd `cbor:"2,keyasint"`

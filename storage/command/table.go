@@ -126,9 +126,6 @@ var table = []Row{
 	mail[BeginAttempts, RowsResult](78, 1),
 	mail[EndAttempts, RowsResult](79, 1),
 	mail[SteerRows, RowsResult](80, 1),
-
-	system[SetAuthority, Done](81, 1),
-	system[NoteKit, Done](82, 1),
 }
 
 type commandPointer[C any] interface {

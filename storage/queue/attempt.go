@@ -63,8 +63,8 @@ func endAttempt(w Work, by command.Courier, x *command.AttemptEnd) bool {
 	case x.Done:
 		end(w, h, x.Row, row)
 		return true
-	case row.By != by:
-		return false // somebody else has it by now
+	case row.Taken() && row.By != by, !row.Taken() && row.Held:
+		return false // somebody else has it by now, or stopped it
 	}
 	unindex(w, h, x.Row, row)
 	row.By, row.Began = command.Courier{}, 0

@@ -137,7 +137,11 @@ func TestOneCourierHasARow(t *testing.T) {
 	want(t, "due again", w.due(t), []Ref{a})
 	// The recipient has it, whoever is thought to send it.
 	want(t, "done by the dead", w.ends(t, one, command.AttemptEnd{Row: b, Done: true}), []bool{true})
+	want(t, "put off", w.ends(t, one, command.AttemptEnd{Row: a, Again: 20}), []bool{true})
+	want(t, "due after it was put off", w.due(t), nil)
+	w.now = 130
 	w.begin(t, two, nil, a)
+	want(t, "put off while it is sent", w.ends(t, one, command.AttemptEnd{Row: a, Again: 20}), []bool{false})
 	want(t, "done", w.ends(t, two, command.AttemptEnd{Row: a, Done: true}), []bool{true})
 	want(t, "bodies let go of", w.dropped, []command.BodyID{1})
 	if tally, err := Owed(view{rows: w}); err != nil || tally != (Tally{}) {
@@ -162,6 +166,7 @@ func TestSteering(t *testing.T) {
 	want(t, "held while it is sent", w.steer(t, command.HoldRow, a), []bool{true})
 	w.ends(t, one, command.AttemptEnd{Row: a, Again: 0})
 	want(t, "due", w.due(t), []Ref{held, later})
+	want(t, "put off while held", w.ends(t, one, command.AttemptEnd{Row: a, Again: 5}), []bool{false})
 	want(t, "rerouted while held", w.steer(t, command.RerouteRow, a), []bool{true})
 	want(t, "released", w.steer(t, command.ReleaseRow, a), []bool{true})
 	if got := w.row(t, a).NextHop; got != "old.example:25" {

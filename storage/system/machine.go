@@ -32,8 +32,6 @@ const (
 	tableTenant      byte = 0x40 // tenant key version (4): record
 	tableErasure     byte = 0x41 // account: record
 	tableSettingsKey byte = 0x28 // one row: record
-	tableAuthority   byte = 0x29 // authority version (4): record
-	tableKit         byte = 0x2a // one row: record
 	tableMove        byte = 0x50 // account: record
 	tableAudit       byte = 0x60 // call (8): record
 	tableAuditRange  byte = 0x61 // one row: record
@@ -90,7 +88,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, authorityPart, movePart, auditPart, archivePart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart, archivePart,
 	)
 }
 

@@ -227,8 +227,6 @@ func FuzzApply(f *testing.F) {
 		&command.ConfirmGroup{Group: 2, Voters: ids("n"), Version: 1},
 		&command.FinalizeVersion{Version: 0},
 		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
-		&command.SetAuthority{Version: 1, Fingerprint: [16]byte{1}, Certificate: []byte("der"), State: command.AuthorityInUse},
-		&command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 1},
 	} {
 		f.Add(command.Encode(c))
 	}

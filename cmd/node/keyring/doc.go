@@ -1,7 +1,6 @@
 // Package keyring owns the keys that everything stored is encrypted under: the
 // tenant keys, by which the keys of accounts are wrapped, and the settings key,
-// by which secrets in the settings are sealed and gossip is encrypted; and the
-// keys of the cluster's CA, with how one CA follows another.
+// by which secrets in the settings are sealed and gossip is encrypted.
 //
 // Rings are the versions that this node holds, kept up with what the system
 // group has agreed on; the Service brings new versions into use, destroys old

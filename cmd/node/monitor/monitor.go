@@ -64,10 +64,8 @@ type Settings interface {
 	Trouble() string
 }
 
-// Keys say how far changes of keys are, and what the recovery kit lacks.
+// Keys say how far a change of the settings key is.
 type Keys interface {
-	AuthorityTrouble(problem func(string, ...any)) adminapi.AuthorityStatus
-	KitTrouble() (string, error)
 	SettingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.SettingsKeyStatus
 }
 

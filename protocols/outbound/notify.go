@@ -1,0 +1,210 @@
+package outbound
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"rookery"
+	"rookery/protocols/delivery"
+	"rookery/protocols/outbound/dsn"
+	"rookery/storage/command"
+	"rookery/storage/queue"
+)
+
+// succeeds says that the sender is to be told of success, and by us.
+func (r *result) succeeds() bool {
+	a, ours := dsn.OfSuccess(false, r.knows)
+	return ours && dsn.ParseNotify(r.l.to.Notify).Wants(a)
+}
+
+// late says that the sender is to be told of the delay now.
+func (r *result) late(age, notice time.Duration) bool {
+	return r.l.key != nil && notice > 0 && age >= notice && !r.l.row.Late && dsn.ParseNotify(r.l.to.Notify).Wants(dsn.Delayed)
+}
+
+// notify tells the sender of rows of one item what became of them. The log takes
+// the notification together with the end of the rows, or, of a delay, with the
+// mark that it was told: it is told once. Where nobody is to be told, or nobody can
+// be, the rows' ends are given, to be recorded.
+func (c *Couriers) notify(ctx context.Context, p parcel, rows []result, delay bool) []command.AttemptEnd {
+	var wanted []result
+	var ends []command.AttemptEnd
+	m, err := c.open(ctx, p.group, rows[0].l)
+	if err != nil {
+		return c.later(rows, err, delay)
+	}
+	defer m.close()
+	for _, r := range rows {
+		action := action(r, delay)
+		if m.envelope.From != "" && dsn.ParseNotify(r.l.to.Notify).Wants(action) {
+			wanted = append(wanted, r)
+		} else if !delay {
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true})
+		}
+	}
+	if len(wanted) == 0 {
+		return ends
+	}
+	err = c.file(ctx, p, m, wanted, delay)
+	switch {
+	case err == nil, rookery.Is(err, rookery.KindConflict):
+		c.pending.forgetRows(p.group, wanted, delay)
+		return ends
+	case rookery.Is(err, rookery.KindDenied), rookery.Is(err, rookery.KindNotFound), rookery.Is(err, rookery.KindInvalid):
+		c.o.Logger.Error("outbound: the sender of a message cannot be told what became of it", "group", p.group, "item", itemID(p.item),
+			"from", m.envelope.From, "error", err)
+		if delay {
+			return nil
+		}
+		for _, r := range wanted {
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true})
+		}
+		return ends
+	}
+	return append(ends, c.later(wanted, err, delay)...)
+}
+
+// later has the sender told at another attempt: the message is not lost, and the
+// peer's word is asked for once more.
+func (c *Couriers) later(rows []result, err error, delay bool) (ends []command.AttemptEnd) {
+	c.o.Logger.Warn("outbound: a sender is not told yet what became of a message; trying again", "item", itemID(rows[0].l.Item), "error", err)
+	if delay {
+		return nil
+	}
+	for _, r := range rows {
+		end := command.AttemptEnd{Row: r.l.Ref, Again: int64(time.Minute)}
+		if r.sent {
+			end.Done = true // not sent twice for the sake of a notification
+		}
+		if r.l.key != nil {
+			end.Last = queue.SealHeard(r.l.key, r.l.Ref, r.heard)
+		}
+		ends = append(ends, end)
+	}
+	return ends
+}
+
+func action(r result, delay bool) dsn.Action {
+	switch {
+	case delay:
+		return dsn.Delayed
+	case r.sent:
+		return dsn.Relayed
+	}
+	return dsn.Failed
+}
+
+// file composes a notification and has it accepted. KindConflict: the sender was
+// told before.
+func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, delay bool) error {
+	sender, err := rookery.ParseAddress(m.envelope.From)
+	if err != nil {
+		return rookery.E("notify sender", rookery.KindInvalid, err)
+	}
+	req := delivery.Request{Group: p.group, Tells: &command.Tells{Delay: delay}}
+	for _, r := range rows {
+		req.Tells.Rows = append(req.Tells.Rows, r.l.Ref)
+	}
+	if err := c.address(ctx, sender, &req); err != nil {
+		return err
+	}
+	b, err := c.compose(m, sender, rows, delay)
+	if err != nil {
+		return err
+	}
+	req.Spool = c.o.Filer.Spool(delivery.Normalise, maxNotification)
+	defer req.Spool.Close()
+	if _, err := req.Spool.Write(b); err != nil {
+		return err
+	}
+	if err := req.Spool.Finish(); err != nil {
+		return err
+	}
+	req.ID = notificationID(req.Tells)
+	req.UTF8 = m.envelope.UTF8
+	req.Trace = []byte("Return-Path: <>\r\n")
+	return c.o.Filer.Deliver(ctx, req)
+}
+
+// maxNotification bounds a notification in bytes.
+const maxNotification = 4 << 20
+
+// address finds where a sender gets mail.
+func (c *Couriers) address(ctx context.Context, sender rookery.Address, req *delivery.Request) error {
+	route, err := c.o.Router.Route(ctx, sender)
+	switch {
+	case err != nil:
+		return err
+	case route.To == delivery.Local:
+		req.Recipients = []delivery.Recipient{{Address: sender, Account: route.Account}}
+	case route.To == delivery.Forward:
+		return rookery.E("notify sender", rookery.KindUnavailable, errors.New("the mailbox is forwarded and forwarding is not available yet"))
+	default:
+		req.Remote = []delivery.RemoteRecipient{{Address: sender, NextHop: route.Host, Notify: []string{"NEVER"}}}
+	}
+	return nil
+}
+
+// notificationID is the same whenever the same rows are told of.
+func notificationID(t *command.Tells) string {
+	h := sha256.New()
+	for _, x := range t.Rows {
+		fmt.Fprintf(h, "%x %d\n", x.Item, x.N)
+	}
+	fmt.Fprintf(h, "delay %t", t.Delay)
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:10]))
+}
+
+func (c *Couriers) compose(m *text, sender rookery.Address, rows []result, delay bool) ([]byte, error) {
+	set := c.o.Settings()
+	h := &rows[0].l.header
+	r := dsn.Report{
+		MTA: c.o.Hostname, From: c.postmaster(), Date: c.o.Clock(), UTF8: m.envelope.UTF8,
+		Envelope: dsn.Envelope{Sender: sender, ID: m.envelope.EnvelopeID, Returns: dsn.ParseReturn(m.envelope.Return)},
+		Original: dsn.Original{Size: m.Form.Size, Arrival: time.Unix(0, h.Time)},
+	}
+	tells := &command.Tells{Delay: delay}
+	for _, x := range rows {
+		tells.Rows = append(tells.Rows, x.l.Ref)
+		to := dsn.Recipient{
+			Final: x.l.address, Original: x.l.to.Original, Action: action(x, delay), Status: x.heard.Status, TLS: x.heard.TLS,
+			LastAttempt: time.Unix(0, x.heard.Time),
+		}
+		if x.heard.Code > 0 {
+			to.RemoteMTA = x.heard.Host
+			to.Reply = fmt.Sprintf("%d %s", x.heard.Code, x.heard.Text)
+		} else {
+			to.Reason = x.heard.Text
+		}
+		if delay {
+			to.WillRetryUntil = time.Unix(0, h.Time).Add(set.Expire)
+		}
+		r.Recipients = append(r.Recipients, to)
+	}
+	r.MessageID = notificationID(tells) + "@" + c.o.Hostname
+	text, err := m.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer text.Close()
+	if r.Original.Bytes, err = io.ReadAll(io.LimitReader(text, dsn.MaxWhole)); err != nil {
+		return nil, err
+	}
+	return dsn.Compose(r)
+}
+
+// postmaster is the address that notifications come from.
+func (c *Couriers) postmaster() rookery.Address {
+	if c.o.Postmaster != nil {
+		if a := c.o.Postmaster(); a != (rookery.Address{}) {
+			return a
+		}
+	}
+	return rookery.Address{Local: "postmaster", Domain: c.o.Hostname}
+}
