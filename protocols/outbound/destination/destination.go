@@ -82,6 +82,8 @@ type Destination struct {
 	Secure bool
 	// Implicit says that the domain has no MX records (RFC 5321 5.1).
 	Implicit bool
+	// Route says that an administrator named the host, not the domain.
+	Route bool
 }
 
 // Host is one that takes the mail.
@@ -142,10 +144,12 @@ func (f *Finder) Host(ctx context.Context, host string) (Destination, error) {
 		return Destination{}, rookery.E(op, rookery.KindInvalid, err)
 	}
 	if d[0] == '[' {
-		return literal(op, d, self)
+		found, err := literal(op, d, self)
+		found.Route = true
+		return found, err
 	}
 	s := search{f: f, self: self}
-	found := Destination{Domain: d, Hosts: s.hosts(ctx, []dns.MX{{Host: d}})}
+	found := Destination{Domain: d, Route: true, Hosts: s.hosts(ctx, []dns.MX{{Host: d}})}
 	if len(found.Hosts) == 0 {
 		return Destination{}, s.none(op)
 	}

@@ -240,16 +240,16 @@ func TestPublic(t *testing.T) {
 		"169.254.1.1": false, "fe80::1": false, "fd00::1": false, "fec0::1": false, "0.1.2.3": false, "100.64.0.1": false,
 		"240.0.0.1": false, "::ffff:127.0.0.1": false, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::7f00:1": false,
 	} {
-		if got := usable(netip.MustParseAddr(text), false); got != want {
+		if got := Usable(netip.MustParseAddr(text), false); got != want {
 			t.Errorf("%s is public: %v", text, got)
 		}
 	}
 	for _, text := range []string{"0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"} {
-		if usable(netip.MustParseAddr(text), true) {
+		if Usable(netip.MustParseAddr(text), true) {
 			t.Errorf("%s can be used", text)
 		}
 	}
-	if usable(netip.Addr{}, true) {
+	if Usable(netip.Addr{}, true) {
 		t.Error("no address can be used")
 	}
 }

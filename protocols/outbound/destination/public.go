@@ -23,9 +23,9 @@ var embedded = []struct {
 	{netip.MustParsePrefix("::/96"), 12},        // IPv4-compatible, of old
 }
 
-// usable says whether mail may be sent to an address. Those that name no single
+// Usable says whether mail may be sent to an address. Those that name no single
 // host are never used, those that are not public only where private allows them.
-func usable(a netip.Addr, private bool) bool {
+func Usable(a netip.Addr, private bool) bool {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return false

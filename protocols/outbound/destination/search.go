@@ -142,7 +142,7 @@ func (s *search) order(addrs []netip.Addr) []netip.Addr {
 	var families [2][]netip.Addr // IPv6, IPv4
 	for _, a := range addrs {
 		switch {
-		case !usable(a, s.self.Private):
+		case !Usable(a, s.self.Private):
 			s.notPublic = true
 		case a.Is4() && s.self.IPv4:
 			families[1] = append(families[1], a)
