@@ -126,6 +126,8 @@ var table = []Row{
 	mail[BeginAttempts, RowsResult](78, 1),
 	mail[EndAttempts, RowsResult](79, 1),
 	mail[SteerRows, RowsResult](80, 1),
+
+	system[SetSigningKeys, Done](81, 1),
 }
 
 type commandPointer[C any] interface {

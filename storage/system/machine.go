@@ -1,7 +1,8 @@
 // Package system is the state machine of the system group: the settings
 // document, the map of accounts to groups, the registry of nodes with the
 // invitations by which they come in, which nodes hold which group, the
-// operators' holds on stored bytes, and the version gate.
+// operators' holds on stored bytes, the keys that sign outgoing mail, and the
+// version gate.
 //
 // It is deterministic: no clock, no randomness, no goroutine, no I/O but
 // through its transaction. It knows no mail and does not read the settings.
@@ -32,6 +33,7 @@ const (
 	tableTenant      byte = 0x40 // tenant key version (4): record
 	tableErasure     byte = 0x41 // account: record
 	tableSettingsKey byte = 0x28 // one row: record
+	tableSigning     byte = 0x29 // domain: record
 	tableMove        byte = 0x50 // account: record
 	tableAudit       byte = 0x60 // call (8): record
 	tableAuditRange  byte = 0x61 // one row: record
@@ -88,7 +90,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, movePart, auditPart, archivePart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, movePart, auditPart, archivePart,
 	)
 }
 
@@ -102,7 +104,10 @@ func New(events Events) func(*state.Group) *Machine {
 }
 
 // Restored implements state.Machine: nothing is cached here.
-func (m *Machine) Restored() { m.linked() }
+func (m *Machine) Restored() {
+	m.linked()
+	m.signingChanged()
+}
 
 // Apply executes the command in a log entry, whole or not at all.
 func (m *Machine) Apply(tx state.Tx, entry []byte) []byte {

@@ -227,6 +227,7 @@ func FuzzApply(f *testing.F) {
 		&command.ConfirmGroup{Group: 2, Voters: ids("n"), Version: 1},
 		&command.FinalizeVersion{Version: 0},
 		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
+		&command.SetSigningKeys{Domain: "example.com", Keys: []command.SigningKey{{Selector: "s", Record: "r", Sealed: "k"}}},
 	} {
 		f.Add(command.Encode(c))
 	}
@@ -239,7 +240,8 @@ func FuzzApply(f *testing.F) {
 		_, err3 := x.m.Invitations()
 		_, err4 := x.m.Groups()
 		_, err5 := x.m.Gate()
-		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		_, err6 := x.m.SigningKeys()
+		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 			t.Fatal(err)
 		}
 	})

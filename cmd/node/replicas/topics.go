@@ -22,6 +22,8 @@ const (
 	TopicKeys
 	// TopicAccountKeys: there may be accounts whose keys are to be wrapped anew.
 	TopicAccountKeys
+	// TopicSigning: there are other DKIM keys.
+	TopicSigning
 	topicsEnd
 )
 
@@ -91,6 +93,9 @@ func (e systemEvents) Keys(erasing []rookery.AccountID) {
 	e.r.opts.Erasing(erasing)
 	e.r.Publish(TopicKeys, TopicAccountKeys)
 }
+
+// SigningKeys implements system.SigningEvents.
+func (e systemEvents) SigningKeys() { e.r.Publish(TopicSigning) }
 
 // Linked implements system.LinkEvents.
 func (e systemEvents) Linked() { e.r.opts.Linked() }
