@@ -19,6 +19,7 @@ func (n *Node) report() peers.Report {
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	r.Closed = true
+	r.Trusts, r.IssuedBy = n.rings.AuthorityVersions()
 	if e := n.hears.edge.Load(); e != nil {
 		r.Closed = !e.Serving()
 		if end, ok := e.CertificateEnd(); ok {

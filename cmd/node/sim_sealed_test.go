@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 )
 
 const authorityKey = "keys/ca.key"
@@ -46,8 +47,8 @@ func TestSimDestroyWaitsForKeyFiles(t *testing.T) {
 		if bytes.Contains(read(), []byte("PRIVATE")) {
 			t.Error("a clear CA key stays clear")
 		}
-		good := read()
-		write(bytes.Replace(good, []byte(`"sealed": "`), []byte(`"sealed": "AAAA`), 1)) // it cannot be sealed anew
+		elsewhere := datadir.Dir(t.TempDir()).AuthorityKeys(stuck.rings.Tenant.Keys)
+		right := stuck.rings.Authority.UseSource(elsewhere) // it is not sealed anew
 		if _, err := n.keys.Rotate(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +66,7 @@ func TestSimDestroyWaitsForKeyFiles(t *testing.T) {
 		if err != nil || !strings.Contains(strings.Join(st.Problems, "\n"), "node "+stuck.cfg.Name+" has its CA or settings key sealed under") {
 			t.Errorf("the status says %q (%v)", st.Problems, err)
 		}
-		write(good)
+		stuck.rings.Authority.UseSource(right)
 		if err := destroy(); err != nil {
 			t.Errorf("with the file back: %v", err)
 		}

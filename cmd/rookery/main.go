@@ -47,7 +47,8 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
-		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), accountVerb(s), sessionVerb(s), auditVerb(s),
+		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), caVerb(s),
+		accountVerb(s), sessionVerb(s), auditVerb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()

@@ -53,11 +53,25 @@ func nodeVerb(s *cli.Shell, name string, v *cobra.Command) *cobra.Command {
 		if a.JSON {
 			return a.Line(map[string]string{"node": args[0], "done": name})
 		}
+		if name == "remove" {
+			_, err := fmt.Fprintf(s.Out, removedText, args[0])
+			return err
+		}
 		_, err := fmt.Fprintf(s.Out, "%s: %s is done; what moves because of it shows in rookery status\n", args[0], name)
 		return err
 	}
 	return v
 }
+
+// removedText says what a removed node knew, and what becomes of that.
+const removedText = `%s is removed; what moves because of it shows in rookery status.
+The settings key that it knew changes by itself, and with it that of gossip. Its disk still holds the tenant key and the
+cluster CA's key: wipe it. Where that is not sure, for the disk is lost or stolen, also run:
+  rookery key rotate && rookery key destroy   (when key status shows every account under the new key)
+  rookery ca rotate
+and change the passwords in the settings (directories.*.password, store.secret_key). Then write a new recovery kit:
+  rookery key kit FILE
+`
 
 // confirmRemoval asks before a node that lives is removed.
 func confirmRemoval(ctx context.Context, a *cli.Asking, name string, yes bool) error {

@@ -128,6 +128,8 @@ var table = []Row{
 	mail[SteerRows, RowsResult](80, 1),
 
 	system[SetSigningKeys, Done](81, 1),
+	system[SetAuthority, Done](82, 1),
+	system[NoteKit, Done](83, 1),
 }
 
 type commandPointer[C any] interface {

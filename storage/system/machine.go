@@ -34,6 +34,8 @@ const (
 	tableErasure     byte = 0x41 // account: record
 	tableSettingsKey byte = 0x28 // one row: record
 	tableSigning     byte = 0x29 // domain: record
+	tableAuthority   byte = 0x2a // authority version (4): record
+	tableKit         byte = 0x2b // one row: record
 	tableMove        byte = 0x50 // account: record
 	tableAudit       byte = 0x60 // call (8): record
 	tableAuditRange  byte = 0x61 // one row: record
@@ -90,7 +92,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, movePart, auditPart, archivePart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, authorityPart, movePart, auditPart, archivePart,
 	)
 }
 

@@ -228,6 +228,8 @@ func FuzzApply(f *testing.F) {
 		&command.FinalizeVersion{Version: 0},
 		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
 		&command.SetSigningKeys{Domain: "example.com", Keys: []command.SigningKey{{Selector: "s", Record: "r", Sealed: "k"}}},
+		&command.SetAuthority{Version: 1, Fingerprint: [16]byte{1}, Certificate: []byte("der"), State: command.AuthorityInUse},
+		&command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 1},
 	} {
 		f.Add(command.Encode(c))
 	}

@@ -136,6 +136,12 @@ func TestRecoverOneOfThree(t *testing.T) {
 	}
 	waitUntil(t, 2*time.Minute, "the cluster does not grow to three", func() bool {
 		out, _ := exec.Command(harness.Binary(t), "status", "-data", dir, "--json").Output()
+		if strings.Contains(string(out), "rookery key kit FILE") { // the removed know the settings key of before
+			kit := filepath.Join(t.TempDir(), "kit.json")
+			if text, err := exec.Command(harness.Binary(t), "key", "kit", kit, "-data", dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, text)
+			}
+		}
 		return strings.Contains(string(out), `"problems": []`)
 	})
 	kill("node1") // no matter any more

@@ -107,6 +107,62 @@ func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 	return &Authority{cluster: cluster, cert: certs[0], key: key}, nil
 }
 
+// OpenAuthority finds the authority of a key, which Secret gave, among
+// certificates.
+func OpenAuthority(certsPEM, secret []byte) (*Authority, error) {
+	fail := func(err error) (*Authority, error) {
+		return nil, rookery.E("read authority", rookery.KindInvalid, err)
+	}
+	certs, err := parseCertificates(certsPEM)
+	if err != nil {
+		return fail(err)
+	}
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), secret)
+	if err != nil {
+		return fail(errors.New("the key is no authority's")) // the cause may tell of it
+	}
+	for _, cert := range certs {
+		if !key.PublicKey.Equal(cert.PublicKey) {
+			continue
+		}
+		cluster, err := clusterOf(cert)
+		if err != nil {
+			return fail(err)
+		}
+		return &Authority{cluster: cluster, cert: cert, key: key}, nil
+	}
+	return fail(errors.New("none of the certificates is the key's"))
+}
+
+// Secret is the private key in its 32 bytes, in clear.
+func (a *Authority) Secret() ([]byte, error) {
+	b, err := a.key.Bytes()
+	if err != nil {
+		return nil, rookery.E("write authority's key", rookery.KindInvalid, err)
+	}
+	return b, nil
+}
+
+// SecretOf is the Secret of an authority's key that KeyPEM gave.
+func SecretOf(keyPEM []byte) ([]byte, error) {
+	key, err := parseKey(keyPEM)
+	if err != nil {
+		return nil, rookery.E("read authority's key", rookery.KindInvalid, err)
+	}
+	return (&Authority{key: key}).Secret()
+}
+
+// Certificate is the certificate, DER.
+func (a *Authority) Certificate() []byte { return a.cert.Raw }
+
+// CertificatesPEM puts certificates, each DER, into the form of a file.
+func CertificatesPEM(ders ...[]byte) (out []byte) {
+	for _, der := range ders {
+		out = append(out, encode(certificateBlock, der)...)
+	}
+	return out
+}
+
 // Cluster is the cluster's id: 32 hexadecimal digits.
 func (a *Authority) Cluster() string { return a.cluster }
 
@@ -207,6 +263,9 @@ func serial() *big.Int {
 	b[0] &= 0x7f // positive, RFC 5280 4.1.2.2
 	return new(big.Int).SetBytes(b[:])
 }
+
+// FingerprintOf is the Fingerprint of a certificate, DER.
+func FingerprintOf(cert []byte) [32]byte { return sha256.Sum256(cert) }
 
 // Fingerprint is the SHA-256 of the certificate, as tokens carry it.
 func (a *Authority) Fingerprint() [32]byte { return sha256.Sum256(a.cert.Raw) }

@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rookery"
@@ -146,6 +147,11 @@ func (id *Identity) Issuer() [32]byte {
 		}
 	}
 	return [32]byte{} // NewIdentity has seen to it that there is one
+}
+
+// Trusts reports whether a certificate, DER, is a trusted authority's.
+func (id *Identity) Trusts(authority []byte) bool {
+	return slices.ContainsFunc(id.roots, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, authority) })
 }
 
 // AuthoritiesPEM are the certificates of the trusted authorities.

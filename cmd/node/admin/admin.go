@@ -39,6 +39,8 @@ type Keys interface {
 	Rotate(ctx context.Context) (adminapi.RotatedKey, error)
 	Destroy(ctx context.Context, versions ...uint32) ([]uint32, error)
 	Erase(ctx context.Context, who []string) ([]rookery.AccountID, error)
+	Authority() (adminapi.AuthorityStatus, error)
+	RotateAuthority(ctx context.Context, force bool) (adminapi.AuthorityStatus, error)
 }
 
 // Storage sweeps the object store and holds what is in it.

@@ -34,6 +34,20 @@ func (a *Server) keyRoutes(t *routes) {
 			reply(w, out)
 		}
 	}
+	t.reads("GET /v1/ca", order(func(context.Context, adminapi.KeysBody) (any, error) { return a.o.Keys.Authority() }))
+	t.changes("POST /v1/ca/rotate", "ca rotate", func(w http.ResponseWriter, r *http.Request) {
+		var in adminapi.AuthorityBody
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&in); err != nil {
+			replyError(w, rookery.E("read order", rookery.KindInvalid, err))
+			return
+		}
+		out, err := a.o.Keys.RotateAuthority(r.Context(), in.Force)
+		if err != nil {
+			replyError(w, err)
+			return
+		}
+		reply(w, out)
+	})
 	t.reads("GET /v1/keys", order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Status(ctx) }))
 	t.changes("POST /v1/keys/rotate", "key rotate",
 		order(func(ctx context.Context, _ adminapi.KeysBody) (any, error) { return a.o.Keys.Rotate(ctx) }))

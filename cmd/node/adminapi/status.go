@@ -36,6 +36,8 @@ type Status struct {
 	Moves []MoveStatus `json:"moves"`
 	// SettingsKey is how far a change of the settings key is.
 	SettingsKey SettingsKeyStatus `json:"settings_key"`
+	// Authority is how far a change of the cluster's CA is.
+	Authority AuthorityStatus `json:"ca"`
 }
 
 // NodeStatus is one node as this one sees it.

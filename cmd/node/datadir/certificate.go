@@ -19,12 +19,25 @@ func (d Dir) Authority(ring *keys.Keyring) (*identity.Authority, error) {
 	if err != nil {
 		return nil, rookery.E("read cluster CA", rookery.KindUnavailable, err)
 	}
-	key, err := d.open(ring, authorityKey)
+	keys, err := d.open(ring, authorityKey)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(key)
-	return identity.ParseAuthority(cert, key)
+	defer clear(keys)
+	return authorityOf(cert, keys, d.path(authorityKey))
+}
+
+// authorityOf is the authority whose key is in use by the content of a file,
+// from its certificate among others.
+func authorityOf(certsPEM, plain []byte, from string) (*identity.Authority, error) {
+	ring, err := parseRing(authorityKey, plain, from)
+	if err != nil {
+		return nil, err
+	}
+	defer ring.Clear()
+	key, _ := ring.Tenant(ring.Current())
+	defer key.Clear()
+	return identity.OpenAuthority(certsPEM, key.Secret())
 }
 
 // issue gives a new key of a node its certificate.
@@ -67,6 +80,9 @@ func (d Dir) Certificate(node rookery.NodeID, ring *keys.Keyring, now time.Time,
 	}
 	return id, nil
 }
+
+// SaveCertificate keeps what the node shows to others, and whom it trusts.
+func (d Dir) SaveCertificate(id *identity.Identity) error { return id.Save(d.path(certificateDir)) }
 
 // RenewCertificate issues and saves another certificate for the node's key, by
 // which alone the others know it.

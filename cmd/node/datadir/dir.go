@@ -30,6 +30,7 @@ const (
 	momentFile     = "lineage.json"      // how far the directory has come
 	supersededFile = "superseded"        // why it must not be started again
 	recoveryFile   = "recovery.json"     // a recovery that was begun here
+	kitFile        = "kit.json"          // when a recovery kit was last written
 	overrideFile   = "override.toml"     // settings of this node alone
 )
 

@@ -25,8 +25,9 @@ type KeySource struct {
 	path    string
 	command []string
 	// under is the tenant ring that seals the file in place of the command; nil
-	// for that ring's own file.
+	// for that ring's own file. name is the file's below the data directory.
 	under *keys.Keyring
+	name  string
 }
 
 // TenantKeys is the source of the tenant keyring, sealed by command where that
@@ -38,7 +39,13 @@ func (d Dir) TenantKeys(command []string) KeySource {
 // SettingsKeys is the source of the settings keyring, sealed under the tenant
 // key that is in use by ring when it is saved.
 func (d Dir) SettingsKeys(ring *keys.Keyring) KeySource {
-	return KeySource{path: d.path(settingsKeys), under: ring}
+	return KeySource{path: d.path(settingsKeys), under: ring, name: settingsKeys}
+}
+
+// AuthorityKeys is the source of the keys of the cluster's CA, sealed as those
+// of the settings. A secret is that of an authority.
+func (d Dir) AuthorityKeys(ring *keys.Keyring) KeySource {
+	return KeySource{path: d.path(authorityKey), under: ring, name: authorityKey}
 }
 
 // Sealed reports whether the keyring lies under the tenant's.

@@ -84,7 +84,7 @@ func (d Dir) WriteKit(path string, now time.Time) error {
 	if err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
-	return nil
+	return d.noteKit(&k)
 }
 
 // ReadKit reads a kit that WriteKit wrote.

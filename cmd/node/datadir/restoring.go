@@ -59,7 +59,7 @@ func (r *restoring) open(ctx context.Context, d Dir) (err error) {
 		return err
 	}
 	defer clear(key)
-	if r.ca, err = identity.ParseAuthority([]byte(r.kit.Authority), key); err != nil {
+	if r.ca, err = authorityOf([]byte(r.kit.Authority), key, "the recovery kit's CA key"); err != nil {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit's CA: %w", err))
 	}
 	if r.ident != nil && r.ident.Cluster != r.ca.Cluster() {

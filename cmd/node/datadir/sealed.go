@@ -1,6 +1,8 @@
 package datadir
 
 import (
+	"bytes"
+	"context"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -12,6 +14,7 @@ import (
 	"os"
 
 	"rookery"
+	"rookery/cluster/transport/identity"
 	"rookery/storage/keys"
 )
 
@@ -105,49 +108,43 @@ func (d Dir) open(ring *keys.Keyring, name string) ([]byte, error) {
 	return unseal(ring, name, b)
 }
 
-// SealAuthority seals the CA's key under the tenant key in use, where it lies
-// in the clear or under another. A directory without one is left as it is.
-func (d Dir) SealAuthority(ring *keys.Keyring) error {
-	path := d.path(authorityKey)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return keys.ClearKeyFile(path)
-	}
-	if err != nil {
-		return rookery.E("seal key file", rookery.KindUnavailable, err)
-	}
-	defer clear(b)
-	if f, sealed := parseSealed(b); sealed && f.Under == ring.Current() {
-		return keys.ClearKeyFile(path)
-	}
-	plain, err := unseal(ring, authorityKey, b)
-	if err != nil {
-		return err
-	}
-	defer clear(plain)
-	if b, err = seal(ring, authorityKey, plain); err != nil {
-		return err
-	}
-	return keys.SaveKeyFile(path, b)
-}
-
 // SealedUnder is the oldest version of the tenant key that a key file is sealed
 // under: 0 where one lies in the clear. A file that is missing needs none.
 func (d Dir) SealedUnder() (oldest uint32, err error) {
 	oldest = ^uint32(0)
 	for _, name := range []string{authorityKey, settingsKeys} {
-		b, err := os.ReadFile(d.path(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		under, there, err := sealedUnder(d.path(name))
 		if err != nil {
-			return 0, rookery.E("read cluster keys", rookery.KindUnavailable, err)
+			return 0, err
 		}
-		f, _ := parseSealed(b)
-		clear(b)
-		oldest = min(oldest, f.Under)
+		if there {
+			oldest = min(oldest, under)
+		}
 	}
 	return oldest, nil
+}
+
+func sealedUnder(path string) (version uint32, there bool, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, rookery.E("read cluster keys", rookery.KindUnavailable, err)
+	}
+	f, _ := parseSealed(b)
+	clear(b)
+	return f.Under, true, nil
+}
+
+// SealAnew saves a ring that lies under the tenant's anew, where its file is
+// sealed under another version than the one in use, or in the clear.
+func (s KeySource) SealAnew(ctx context.Context, k *keys.Keyring) error {
+	under, there, err := sealedUnder(s.path)
+	if err != nil || !there || under == s.under.Current() || len(k.Versions()) == 0 {
+		return err
+	}
+	return s.Save(ctx, k)
 }
 
 // loadSealed is Load of a keyring that lies under the tenant's. Another process
@@ -169,16 +166,36 @@ func (s KeySource) loadSealedOnce() (*keys.Keyring, error) {
 	if err != nil {
 		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
 	}
-	if _, sealed := parseSealed(b); !sealed {
-		clear(b)
-		return keys.LoadKeyring(s.path)
-	}
-	plain, err := unseal(s.under, settingsKeys, b)
+	defer clear(b)
+	plain, err := unseal(s.under, s.name, b)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(plain)
-	return keys.ParseKeyring(plain, s.path)
+	return parseRing(s.name, plain, s.path)
+}
+
+// parseRing reads what a key file holds. That of the CA's key is the key alone,
+// its only version, until the key is changed for the first time.
+func parseRing(name string, plain []byte, from string) (*keys.Keyring, error) {
+	if name != authorityKey || !bytes.HasPrefix(plain, []byte("-----BEGIN")) {
+		return keys.ParseKeyring(plain, from)
+	}
+	secret, err := identity.SecretOf(plain)
+	if err != nil {
+		return nil, rookery.E("load keyring", rookery.KindDamaged, fmt.Errorf("%s: %w", from, err))
+	}
+	defer clear(secret)
+	key, err := keys.ParseTenantKey(1, secret)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Clear()
+	ring := new(keys.Keyring)
+	if err := ring.Add(key); err != nil {
+		return nil, err
+	}
+	return ring, ring.Use(1)
 }
 
 func (s KeySource) saveSealed(k *keys.Keyring) error {
@@ -187,7 +204,7 @@ func (s KeySource) saveSealed(k *keys.Keyring) error {
 		return err
 	}
 	defer clear(plain)
-	b, err := seal(s.under, settingsKeys, plain)
+	b, err := seal(s.under, s.name, plain)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,11 @@ func TestKeyFilesAreSealed(t *testing.T) {
 		t.Errorf("no keyring: %v", err)
 	}
 	ring.Rotate()
-	if err := d.SealAuthority(ring); err != nil {
+	authority, err := d.AuthorityKeys(ring).Load(t.Context())
+	if err == nil {
+		err = d.AuthorityKeys(ring).SealAnew(t.Context(), authority)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := d.SealedUnder(); got != 1 || err != nil {

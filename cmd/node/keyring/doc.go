@@ -1,6 +1,7 @@
 // Package keyring owns the keys that everything stored is encrypted under: the
 // tenant keys, by which the keys of accounts are wrapped, and the settings key,
-// by which secrets in the settings are sealed and gossip is encrypted.
+// by which secrets in the settings are sealed and gossip is encrypted; and the
+// keys of the cluster's CA, with how one CA follows another.
 //
 // Rings are the versions that this node holds, kept up with what the system
 // group has agreed on; the Service brings new versions into use, destroys old

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"rookery"
@@ -9,10 +10,14 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/storage/keys"
+	"rookery/storage/system"
 )
 
 // Stored are the rings as they lie in their sources.
-type Stored struct{ tenant, settings stored }
+type Stored struct {
+	tenant, settings, authority stored
+	kit                         *system.Kit // that was written of the directory as it is; nil where none was
+}
 
 // stored is one ring. It is empty where lost says why the source gave none.
 type stored struct {
@@ -29,13 +34,21 @@ func Load(ctx context.Context, dir datadir.Dir, command []string) (s Stored, err
 	if s.tenant, err = load(ctx, dir.TenantKeys(command)); err != nil {
 		return s, err
 	}
-	if s.settings, err = load(ctx, dir.SettingsKeys(s.tenant.keys)); err != nil || s.tenant.lost != nil {
+	if s.settings, err = load(ctx, dir.SettingsKeys(s.tenant.keys)); err != nil {
 		return s, err
 	}
-	if err := sealUnder(ctx, dir, s.tenant.keys, s.settings.keys, s.settings.source); err != nil && !rookery.Is(err, rookery.KindUnavailable) {
-		return s, err
+	// A node serves without the CA's key, also where its file is damaged.
+	s.authority = stored{source: dir.AuthorityKeys(s.tenant.keys)}
+	if s.authority.keys, s.authority.lost = s.authority.source.Load(ctx); s.authority.lost != nil {
+		s.authority.keys = new(keys.Keyring)
 	}
-	return s, nil // what is not here yet is sealed anew when it has come
+	if k, found := s.kitOf(dir); found {
+		s.kit = &k
+	}
+	if s.tenant.lost == nil {
+		err = errors.Join(s.settings.source.SealAnew(ctx, s.settings.keys), s.authority.source.SealAnew(ctx, s.authority.keys))
+	}
+	return s, err
 }
 
 // TenantKeys are the versions in memory, the same for ever.
@@ -50,19 +63,6 @@ func load(ctx context.Context, source datadir.KeySource) (s stored, err error) {
 	return s, err
 }
 
-// sealUnder brings the CA's key and the settings keyring under the tenant key in
-// use, where they lie under another or in the clear.
-func sealUnder(ctx context.Context, dir datadir.Dir, tenant, settings *keys.Keyring, source datadir.KeySource) error {
-	if err := dir.SealAuthority(tenant); err != nil {
-		return err
-	}
-	under, err := dir.SealedUnder()
-	if err == nil && under != tenant.Current() && len(settings.Versions()) > 0 {
-		err = source.Save(ctx, settings)
-	}
-	return err
-}
-
 // Options are what the rings of a node are made of.
 type Options struct {
 	Self     rookery.NodeID
@@ -74,25 +74,34 @@ type Options struct {
 	TenantMoved func()
 }
 
-// Rings are the two rings of a node.
+// Rings are those of a node.
 type Rings struct {
 	Tenant   *Ring
 	Settings *Ring
+	// Authority has the keys of the cluster's CA.
+	Authority *Ring
+
+	kit *system.Kit // that was written before the start
 }
 
 // New makes the rings and answers other nodes about them.
 func New(s Stored, o Options) *Rings {
-	system := o.Replicas.System()
-	r := &Rings{Tenant: newRing("tenant", s.tenant, o), Settings: newRing("settings", s.settings, o)}
-	r.Tenant.records, r.Settings.records = system.TenantKeys, system.SettingsKeys
+	machine := o.Replicas.System()
+	r := &Rings{
+		Tenant: newRing("tenant", s.tenant, o), Settings: newRing("settings", s.settings, o), Authority: newRing("authority", s.authority, o),
+		kit: s.kit,
+	}
+	r.Tenant.records, r.Settings.records, r.Authority.records = machine.TenantKeys, machine.SettingsKeys, machine.AuthorityKeys
 	r.Tenant.moved = func() {
 		o.Replicas.Publish(replicas.TopicAccountKeys)
 		o.TenantMoved()
 	}
 	r.Settings.moved = func() { o.Replicas.Publish(replicas.TopicPlacement) }
+	r.Authority.moved = func() {}
 	r.Tenant.sealed, r.Tenant.seal = datadir.Dir(o.DataDir).SealedUnder, r.sealFiles
-	r.Tenant.serve()
-	r.Settings.serve()
+	for _, t := range []*Ring{r.Tenant, r.Settings, r.Authority} {
+		t.serve()
+	}
 	return r
 }
 
@@ -104,19 +113,16 @@ func newRing(name string, s stored, o Options) *Ring {
 	return t
 }
 
-// sealFiles brings the files under the tenant key that is in use here.
+// sealFiles brings the files of the other rings under the tenant key that is in
+// use here.
 func (r *Rings) sealFiles(ctx context.Context) error {
-	dir := datadir.Dir(r.Tenant.dataDir)
-	if under, err := dir.SealedUnder(); err != nil || under == r.Tenant.Keys.Current() {
-		return err
-	}
-	r.Settings.mu.Lock()
-	defer r.Settings.mu.Unlock()
-	if err := sealUnder(ctx, dir, r.Tenant.Keys, r.Settings.Keys, r.Settings.source); err != nil {
-		return err
-	}
-	r.Tenant.logger.Info("CA key and settings key are sealed anew", "under", r.Tenant.Keys.Current())
-	return nil
+	return errors.Join(r.Settings.sealAnew(ctx), r.Authority.sealAnew(ctx))
+}
+
+func (t *Ring) sealAnew(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.source.SealAnew(ctx, t.Keys)
 }
 
 // Find ends a start without keys. The tenant's come first: those of the

@@ -58,19 +58,22 @@ type Work struct {
 // Service rotates and destroys keys, wraps those of accounts anew, and erases
 // accounts.
 type Service struct {
-	o            Work
-	tenant       *Ring
-	settingsRing *Ring
-	replicas     *replicas.Replicas
-	system       *system.Machine
-	census       *replicas.Question[peers.Nothing, mailbox.KeyCensus]
-	rewraps      sync.Map // of true by the rookery.GroupID whose keys to wrap anew
-	progress     progress
+	o             Work
+	tenant        *Ring
+	settingsRing  *Ring
+	authorityRing *Ring
+	kit           *system.Kit // written before the start; nil where none was
+	replicas      *replicas.Replicas
+	system        *system.Machine
+	census        *replicas.Question[peers.Nothing, mailbox.KeyCensus]
+	rewraps       sync.Map // of true by the rookery.GroupID whose keys to wrap anew
+	progress      progress
 }
 
 // Work makes the service of these rings, and answers other nodes from now on.
 func (r *Rings) Work(o Work) *Service {
-	s := &Service{o: o, tenant: r.Tenant, settingsRing: r.Settings, replicas: r.Tenant.replicas, system: r.Tenant.replicas.System()}
+	s := &Service{o: o, tenant: r.Tenant, settingsRing: r.Settings, authorityRing: r.Authority, kit: r.kit,
+		replicas: r.Tenant.replicas, system: r.Tenant.replicas.System()}
 	s.census = replicas.NewQuestion(s.replicas, peers.KeyCensus, replicas.AskBarrierWait, s.censusHere)
 	s.serveProgress()
 	return s
@@ -79,7 +82,9 @@ func (r *Rings) Work(o Work) *Service {
 // Run keeps the keys up with what the cluster agrees on until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context){s.followTenantKeys, s.rewrapKeys, s.finishErasures, s.followSettingsKey} {
+	for _, run := range []func(context.Context){
+		s.followTenantKeys, s.rewrapKeys, s.finishErasures, s.followSettingsKey, s.followAuthority, s.followKit,
+	} {
 		wg.Go(func() { run(ctx) })
 	}
 	wg.Wait()

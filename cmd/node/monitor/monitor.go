@@ -64,8 +64,10 @@ type Settings interface {
 	Trouble() string
 }
 
-// Keys say how far a change of the settings key is.
+// Keys say how far changes of keys are, and what the recovery kit lacks.
 type Keys interface {
+	AuthorityTrouble(problem func(string, ...any)) adminapi.AuthorityStatus
+	KitTrouble() (string, error)
 	SettingsKeyStatus(nodes []system.Node, reports map[rookery.NodeID]peers.Report, problem func(string, ...any)) adminapi.SettingsKeyStatus
 }
 

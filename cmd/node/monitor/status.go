@@ -45,6 +45,12 @@ func (m *Monitor) Status() adminapi.Status {
 	twins(nodes, problem)
 	reports := p.Reports.All(system.MemberIDs(nodes))
 	s.SettingsKey = p.Keys.SettingsKeyStatus(nodes, reports, problem)
+	s.Authority = p.Keys.AuthorityTrouble(problem)
+	if why, err := p.Keys.KitTrouble(); err != nil {
+		problem("recovery kit: %v", err)
+	} else if why != "" {
+		problem("%s", why)
+	}
 	wrong := peers.WrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {

@@ -54,6 +54,8 @@ type Peers struct {
 	address   string // where others reach this node
 	packets   string // where packets of gossip arrive: UDP, the same number
 
+	changing sync.Mutex // one change of the credentials at a time
+
 	mu    sync.RWMutex
 	known map[rookery.NodeID]Member
 	// heard is where a member says that it is, which its record may not say

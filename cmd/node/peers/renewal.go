@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -31,7 +32,35 @@ func (p *Peers) RenewCertificate(ctx context.Context) error {
 	}
 }
 
+// Renew gives the node a certificate by the authority in use.
+func (p *Peers) Renew() error { return p.renew(p.opts.Clock()) }
+
+// Trust has the node trust authorities, and no others, from now on and after a
+// start; one of them must have issued its certificate.
+func (p *Peers) Trust(certsPEM []byte) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	id := p.creds.Current()
+	if bytes.Equal(id.AuthoritiesPEM(), certsPEM) {
+		return nil
+	}
+	next, err := id.Trusting(certsPEM)
+	if err != nil {
+		return err
+	}
+	if err := p.dir.SaveCertificate(next); err != nil {
+		return err
+	}
+	if err := p.creds.Replace(next); err != nil {
+		return err
+	}
+	p.transport.Recheck()
+	return nil
+}
+
 func (p *Peers) renew(now time.Time) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	next, err := p.dir.RenewCertificate(p.creds.Current(), p.opts.TenantKeys, now)
 	if err != nil {
 		return err

@@ -37,6 +37,11 @@ type Report struct {
 	Certificate int64 `cbor:"14,keyasint,omitempty"`
 	// Closed says that it has not opened its listeners for clients yet.
 	Closed bool `cbor:"15,keyasint,omitempty"`
+	// Trusts is the newest version of the cluster's CA that it trusts, IssuedBy
+	// the one that issued its certificate; 0 before the CA is changed for the
+	// first time.
+	Trusts   uint32 `cbor:"16,keyasint,omitempty"`
+	IssuedBy uint32 `cbor:"17,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.
