@@ -46,7 +46,9 @@ func TestAuthorityIsRotated(t *testing.T) {
 			t.Errorf("%s does not serve: %v", name, err)
 		}
 	}
-	stale := func(s status) bool { return strings.Contains(strings.Join(s.Problems, " "), "lacks the cluster CA's key 2") }
+	stale := func(s status) bool {
+		return strings.Contains(strings.Join(s.Problems, " "), "lacks the cluster CA's key 2")
+	}
 	o.until(time.Minute, "the status asks for a new kit", stale)
 	if out, code := o.run("key", "kit", filepath.Join(t.TempDir(), "kit.json")); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
