@@ -95,6 +95,9 @@ func (t *Transport) serve(c *conn, entered func()) {
 			t.opts.Logger.Warn("a node that is no member was refused", "node", node, "generation", generation, "remote", c.RemoteAddr(),
 				"more", skipped)
 		}
+		if no == refuseRemoved {
+			t.opts.OnReturned(node)
+		}
 		entered()
 		c.Write([]byte{no}) // it may be gone already
 		c.Close()

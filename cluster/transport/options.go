@@ -42,6 +42,8 @@ type Options struct {
 	// OnRemoved hears that another member says this node was removed. It must
 	// not block.
 	OnRemoved func(by rookery.NodeID)
+	// OnReturned hears that a removed node was told so. It must not block.
+	OnReturned func(rookery.NodeID)
 	// Addresses gives the host:port at which a node is reached now.
 	Addresses func(rookery.NodeID) (hostport string, ok bool)
 	// Join answers joiners; nil: nobody can join through this node.
@@ -98,6 +100,9 @@ func (o *Options) complete() error {
 	}
 	if o.Removed == nil {
 		o.Removed = func(rookery.NodeID) bool { return false }
+	}
+	if o.OnReturned == nil {
+		o.OnReturned = func(rookery.NodeID) {}
 	}
 	if o.OnRemoved == nil {
 		o.OnRemoved = func(rookery.NodeID) {}

@@ -19,6 +19,7 @@ func (n *Node) report() peers.Report {
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	r.Closed = true
+	r.Superseded, r.Returned = n.peers.Superseded(), n.returned()
 	r.Trusts, r.IssuedBy = n.rings.AuthorityVersions()
 	if e := n.hears.edge.Load(); e != nil {
 		r.Closed = !e.Serving()
@@ -45,6 +46,19 @@ func (n *Node) report() peers.Report {
 		}
 	}
 	return r
+}
+
+// endsWithin is how long a node that is removed while it runs may take to end.
+const endsWithin = time.Minute
+
+// returned are the nodes that tried to come back after their removal was over.
+func (n *Node) returned() (back []rookery.NodeID) {
+	for id, at := range n.peers.Returned() {
+		if x, err := n.system.Node(id); err != nil || at.Sub(time.Unix(0, x.Since)) > endsWithin {
+			back = append(back, id)
+		}
+	}
+	return back
 }
 
 // settingsTrouble is in what the settings in force differ from the cluster's,

@@ -86,6 +86,8 @@ func TestSimOlderCopyDoesNotStart(t *testing.T) {
 
 		c.goBack(x, stopped)
 		c.mustNotStart(x, "a copy from before the last start")
+		named := func() bool { return c.nodes[1].problemWith("node "+x.cfg.Name+" was started from an older copy") != "" }
+		c.until(time.Minute, "the status of the others says so", named)
 		c.part(first, true)
 		c.part(c.nodes[1], true)
 		c.mustNotStart(x, "the copy that was found out, alone")
@@ -104,6 +106,7 @@ func TestSimOlderCopyDoesNotStart(t *testing.T) {
 		c.goBack(x, newest)
 		c.on(x)
 		c.catchesUp(x)
+		c.until(time.Minute, "the status says it no more", func() bool { return !named() })
 		c.sendFor(2 * time.Second)
 		c.mustCheck()
 	})

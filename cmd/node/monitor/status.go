@@ -51,6 +51,7 @@ func (m *Monitor) Status() adminapi.Status {
 	} else if why != "" {
 		problem("%s", why)
 	}
+	refusedNodes(nodes, reports, problem)
 	wrong := peers.WrongClocks(reports)
 	for _, x := range nodes {
 		if x.Member() {

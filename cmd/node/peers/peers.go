@@ -62,6 +62,7 @@ type Peers struct {
 	// yet: a leader must reach it before it can be written.
 	heard map[rookery.NodeID]string
 
+	refused refused
 	// unknown hears of nodes that were refused because this node does not know
 	// them; cap 1.
 	unknown chan struct{}
@@ -97,7 +98,7 @@ func Open(o Options) (*Peers, error) {
 	p.creds = identity.NewCredentials(ident)
 	p.transport, err = transport.New(transport.Options{
 		Credentials: p.creds, Logger: o.Logger, Clock: o.Clock, Join: o.Admit, Invited: o.Invited, Generation: o.ID.Generation,
-		OnRemoved: o.Removed,
+		OnRemoved: o.Removed, OnReturned: p.refused.cameBack,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return o.Network.Dial(ctx, "tcp", address)
 		},

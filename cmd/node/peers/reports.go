@@ -42,6 +42,10 @@ type Report struct {
 	// first time.
 	Trusts   uint32 `cbor:"16,keyasint,omitempty"`
 	IssuedBy uint32 `cbor:"17,keyasint,omitempty"`
+	// Superseded are members that it has refused for an older copy of their data
+	// directory, Returned removed nodes that tried to come back.
+	Superseded []rookery.NodeID `cbor:"18,keyasint,omitempty"`
+	Returned   []rookery.NodeID `cbor:"19,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.

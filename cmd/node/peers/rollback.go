@@ -70,6 +70,7 @@ func (g *RollbackGuard) judge(_ context.Context, from rookery.NodeID, s Sign) (V
 	if !older && (s.Run != last.Run || last.Now.Before(s.Now)) {
 		g.seen[from] = s
 	}
+	g.peers.refused.judged(from, older)
 	return Verdict{older, last.Now}, nil
 }
 
