@@ -21,7 +21,9 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/node/signing"
 	"rookery/protocols/delivery"
+	"rookery/protocols/dns"
 	"rookery/storage/account"
 	"rookery/storage/daykey"
 	"rookery/storage/system"
@@ -76,6 +78,8 @@ type services struct {
 	objects  *objects.Service
 	upkeep   *objects.Upkeep
 	moves    *moves.Service
+	signing  *signing.Service
+	dns      *dns.Resolver
 }
 
 // mail is the way of messages and of those who read them.
@@ -159,6 +163,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.people != nil {
 		note("directories", n.people.Close())
+	}
+	if n.dns != nil {
+		note("resolver", n.dns.Close())
 	}
 	if n.groups != nil {
 		err := n.unlessFull(ctx, func() error { return n.groups.Close(ctx) })

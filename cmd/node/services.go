@@ -16,8 +16,11 @@ import (
 	"rookery/cmd/node/monitor"
 	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
+	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
+	"rookery/cmd/node/signing"
 	"rookery/protocols/delivery"
+	"rookery/protocols/dns"
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/daykey"
@@ -50,6 +53,8 @@ func (n *Node) openStores(ctx context.Context) error {
 		return err
 	}
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
+	n.openSigning()
+	n.signing.Use(set.Domains)
 	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.LookedUp)
 	n.people.RetryWhen(n.mayRetry)
 	if version > 0 {
@@ -70,6 +75,16 @@ func (n *Node) openStores(ctx context.Context) error {
 	return nil
 }
 
+// openSigning makes what signs outgoing mail, and the resolver that says whether
+// its keys are published.
+func (n *Node) openSigning() {
+	n.dns = dns.New(dns.Options{Clock: n.deps.Clock})
+	n.signing = signing.New(signing.Options{
+		Groups: n.groups, Keys: n.system, Sealer: n.rings.Sealer(n.jobs.ctx), Resolver: signing.Resolver{DNS: n.dns},
+		Changed: func() { n.groups.Publish(replicas.TopicSigning) }, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
+}
+
 // openMail makes accounts, the way of messages into them, and what looks after
 // both.
 func (n *Node) openMail(context.Context) error {
@@ -84,12 +99,12 @@ func (n *Node) openMail(context.Context) error {
 	})
 	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.settings.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
-		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Accounts: n.accounts, Days: n.days,
-		Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Signing: n.signing, Accounts: n.accounts,
+		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node,
-		Epoch: n.id.Epoch, Days: n.days, ReadBody: n.objects.Reader.ReadChecked,
+		Epoch: n.id.Epoch, Days: n.days, Signer: n.signing, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) },
@@ -128,6 +143,7 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	}
 	n.objects.UseGarbage(&set.Garbage)
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
+	n.signing.Use(set.Domains)
 	return nil
 }
 
@@ -135,6 +151,9 @@ func (n *Node) serve(ctx context.Context) error {
 	n.clients.Serve()
 	n.settings.Serve()
 	n.openQuestions()
+	if err := n.signing.Load(); err != nil {
+		return err
+	}
 	n.monitor.Watch(&monitor.Parts{
 		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
 		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge,

@@ -24,13 +24,18 @@ type Liveness interface {
 	UseKeys([][]byte) error
 }
 
-// Settings are the cluster's, with their sealed secrets.
-type Settings interface {
+// Sealed are secrets that are stored sealed under the settings key.
+type Sealed interface {
 	// SealedAnew reports whether all secrets are sealed under the version of the
 	// settings key in use here.
 	SealedAnew() (bool, error)
 	// SealAnew seals them so.
 	SealAnew(ctx context.Context) error
+}
+
+// Settings are the cluster's, with their sealed secrets.
+type Settings interface {
+	Sealed
 	// Trouble is why the stored settings are not in force on this node, empty
 	// where they are.
 	Trouble() string
@@ -43,11 +48,13 @@ type Directory interface {
 
 // Work is what the work on the keys needs beside the rings.
 type Work struct {
-	Self      rookery.NodeID
-	Peers     *peers.Peers
-	Reports   *peers.Reports
-	Lives     Liveness
-	Settings  Settings
+	Self     rookery.NodeID
+	Peers    *peers.Peers
+	Reports  *peers.Reports
+	Lives    Liveness
+	Settings Settings
+	// Signing are the keys that sign outgoing mail.
+	Signing   Sealed
 	Accounts  *account.Store
 	Days      *daykey.Store
 	Directory Directory

@@ -11,7 +11,7 @@ import (
 )
 
 // dropSettingsKeys forgets the versions before the one in use where nothing
-// needs them here any more: the settings are sealed anew, and every node that
+// needs them here any more: all secrets are sealed anew, and every node that
 // lives uses the new one in gossip.
 func (s *Service) dropSettingsKeys(ctx context.Context) error {
 	t := s.settingsRing
@@ -24,8 +24,10 @@ func (s *Service) dropSettingsKeys(ctx context.Context) error {
 	if len(old) == 0 || s.o.Settings.Trouble() != "" { // the settings in force may be older ones, sealed under these
 		return nil
 	}
-	if done, err := s.o.Settings.SealedAnew(); err != nil || !done {
-		return err
+	for _, x := range s.sealed() {
+		if done, err := x.SealedAnew(); err != nil || !done {
+			return err
+		}
 	}
 	nodes, err := s.system.Nodes()
 	if err != nil || len(s.behindSettingsKey(nodes, s.o.Reports.All(system.MemberIDs(nodes)))) > 0 {

@@ -26,7 +26,7 @@ const (
 
 // followSettingsKey keeps the ring and gossip at the version that the system
 // group says is in use. Where this node leads it, it also changes the key when
-// a node was removed, which knows the one of today, and seals the settings anew.
+// a node was removed, which knows the one of today, and has secrets sealed anew.
 func (s *Service) followSettingsKey(ctx context.Context) {
 	changed := s.replicas.Listen(replicas.TopicPlacement)
 	for {
@@ -71,11 +71,20 @@ func (s *Service) leadSettingsKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if done, err := s.o.Settings.SealedAnew(); err != nil || done {
-		return err
+	for _, x := range s.sealed() {
+		done, err := x.SealedAnew()
+		if err == nil && !done {
+			err = x.SealAnew(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return s.o.Settings.SealAnew(ctx)
+	return nil
 }
+
+// sealed is all that the settings key seals in the log.
+func (s *Service) sealed() []Sealed { return []Sealed{s.o.Settings, s.o.Signing} }
 
 // rekeyDue reports whether a node was removed since the key came into use.
 func (s *Service) rekeyDue() (bool, error) {

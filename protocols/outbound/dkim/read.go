@@ -29,10 +29,32 @@ func read(r io.Reader) (m struct {
 // chunk is how much is read at once.
 const chunk = 32 << 10
 
+// ReadHeader reads the header block of a message, for SigningDomain; message reads
+// all of it from its beginning.
+//
+// Errors: KindTooLarge for a header beyond MaxHeader; else the reader's.
+func ReadHeader(r io.Reader) (header []byte, message io.Reader, err error) {
+	buf, end, _, err := readBlock(r)
+	if err != nil {
+		return nil, nil, rookery.E("read a header", rookery.KindOf(err), err)
+	}
+	return buf[:end], io.MultiReader(bytes.NewReader(buf), r), nil
+}
+
 // readHeader reads the header block up to the blank line, or to the end of a
 // message that has none. rest is what was read of the body.
 func readHeader(r io.Reader) (header, rest []byte, err error) {
-	buf := make([]byte, 0, chunk)
+	buf, end, body, err := readBlock(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return buf[:end], buf[body:], nil
+}
+
+// readBlock reads until the header is there: it ends at end, and what was read of
+// the body begins at body.
+func readBlock(r io.Reader) (buf []byte, end, body int, err error) {
+	buf = make([]byte, 0, chunk)
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, min(2*cap(buf), MaxHeader+chunk)), buf...)
@@ -41,19 +63,19 @@ func readHeader(r io.Reader) (header, rest []byte, err error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if bytes.HasPrefix(buf, crlf) {
-			return nil, buf[2:], nil
+			return buf, 0, 2, nil
 		}
 		if i := bytes.Index(buf[searched:], blankLine); i >= 0 {
 			i += searched + 2
-			return buf[:i], buf[i+2:], nil
+			return buf, i, i + 2, nil
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return buf, nil, nil
+			return buf, len(buf), len(buf), nil
 		case err != nil:
-			return nil, nil, err
+			return nil, 0, 0, err
 		case len(buf) > MaxHeader:
-			return nil, nil, rookery.E("read it", rookery.KindTooLarge,
+			return nil, 0, 0, rookery.E("read it", rookery.KindTooLarge,
 				fmt.Errorf("%w: its header is larger than %d bytes", errUnsignable, MaxHeader))
 		}
 	}

@@ -137,10 +137,14 @@ func Records(f Facts) ([]Record, error) {
 			Why: "bounces have no sender: SPF then asks about the name that the node announces (RFC 7208 2.4)"})
 	}
 	for _, k := range f.Keys {
-		list = append(list, Record{Name: dkim.RecordName(k.Selector, f.Domain), Type: TXT, Values: []string{k.Record}, purpose: forDKIM,
-			Why: whyKey[k.State]})
+		list = append(list, k.In(f.Domain))
 	}
 	return append(list, f.policies()...), nil
+}
+
+// In is the record of a key of a domain, as A-labels.
+func (k Key) In(domain string) Record {
+	return Record{Name: dkim.RecordName(k.Selector, domain), Type: TXT, Values: []string{k.Record}, purpose: forDKIM, Why: whyKey[k.State]}
 }
 
 var whyKey = map[dkim.State]string{
