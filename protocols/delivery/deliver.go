@@ -81,6 +81,11 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		return err
 	}
 	r.Trace = head
+	done, err := d.finish(ctx, &r)
+	defer done()
+	if err != nil {
+		return err
+	}
 	var cmd *command.Deliver
 	var index rookery.LogIndex
 	var groups []groupOf

@@ -2,9 +2,10 @@
 // what IMAP appends, what is imported or restored. Router says where mail for an
 // address goes; Deliver has a message judged and files it; Append files it. It
 // owns the spool between the wire and the storage, the line-ending policy, the
-// grouping of recipients by the Raft group of their account, the staging of large
-// bodies within a bound of bytes, and the fan-out to further groups that follows
-// an acknowledged message.
+// last edits of what users send (Bcc, 7 bit, signatures), the grouping of
+// recipients by the Raft group of their account, the staging of large bodies within
+// a bound of bytes, and the fan-out to further groups that follows an acknowledged
+// message.
 //
 // It never speaks a protocol, never decides who may send to whom (policy does),
 // and never reports success before a quorum has the message.
@@ -48,6 +49,8 @@ type Options struct {
 	// Days gives the keys that seal what is on its way to other systems; nil:
 	// nothing is sent there.
 	Days Days
+	// Signer signs what goes to other systems; nil: nothing is signed.
+	Signer Signer
 	// QueueLimit bounds what one group owes to other systems, asked for with
 	// each message; nil is no bound.
 	QueueLimit func() Limit
@@ -131,6 +134,10 @@ type Request struct {
 	// Sender is the account that sends the message; its group owes it to Remote.
 	// Zero where the sender has none.
 	Sender rookery.AccountID
+	// Submitted says that somebody who has signed in sends the message: what it says
+	// of hidden recipients is taken out, and for Remote it is brought to 7 bit and
+	// signed.
+	Submitted bool
 	// EnvelopeID, Return and UTF8 are ENVID, RET (RFC 3461) and SMTPUTF8 (RFC
 	// 6531) of MAIL.
 	EnvelopeID, Return string
@@ -149,6 +156,8 @@ type Request struct {
 	Judge policy.Transaction
 	// Session and ID name the session and the message in the log line.
 	Session, ID string
+
+	rewritten bool // Spool is the deliverer's own
 }
 
 // Filed is where an appended message lies.

@@ -19,3 +19,12 @@ func (d *Deliverer) Marks() int {
 	defer d.mu.Unlock()
 	return len(d.marks)
 }
+
+// Spooled is how many bytes of spools are taken.
+func (d *Deliverer) Spooled() int64 { return d.spools.used.Load() }
+
+// WithoutBcc is withoutBcc.
+var WithoutBcc = withoutBcc
+
+// IsSevenBit is isSevenBit.
+var IsSevenBit = isSevenBit

@@ -287,28 +287,69 @@ func (r *spoolReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (r *spoolReader) load() error {
-	s := r.s
+func (r *spoolReader) load() (err error) {
+	r.rest, err = r.s.chunk(r.s.chunkAt(r.off))
+	return err
+}
+
+// chunkAt is the number of the chunk that holds the byte at off, which is beyond
+// the head.
+func (s *Spool) chunkAt(off int64) int64 { return (off - int64(s.o.Memory)) / spoolChunk }
+
+// chunk reads a chunk of the file.
+func (s *Spool) chunk(number int64) ([]byte, error) {
 	if s.file == nil {
-		return errors.New("delivery: read from a closed spool")
+		return nil, errors.New("delivery: read from a closed spool")
 	}
 	beyond := int64(s.o.Memory)
-	number := (r.off - beyond) / spoolChunk
 	plain := min(spoolChunk, s.size-beyond-number*spoolChunk)
 	sealed := make([]byte, plain+int64(s.aead.Overhead()))
 	if _, err := s.file.ReadAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
-		return rookery.E("read spool", rookery.KindUnavailable, fmt.Errorf("read the temporary file: %w", err))
+		return nil, rookery.E("read spool", rookery.KindUnavailable, fmt.Errorf("read the temporary file: %w", err))
 	}
 	chunk, err := s.aead.Open(sealed[:0], chunkNonce(number), sealed, nil)
 	if err != nil {
-		return rookery.E("read spool", rookery.KindDamaged, errors.New("the temporary file fails its checks; look at the disk"))
+		return nil, rookery.E("read spool", rookery.KindDamaged, errors.New("the temporary file fails its checks; look at the disk"))
 	}
-	r.rest = chunk
-	return nil
+	return chunk, nil
 }
 
 // Close ends the reader.
 func (r *spoolReader) Close() error {
 	r.rest = nil
 	return nil
+}
+
+// ReaderAt reads a finished Spool at offsets, for one goroutine, until the Spool is
+// closed. It keeps one piece of the temporary file in memory.
+func (s *Spool) ReaderAt() io.ReaderAt { return &spoolAt{s: s, number: -1} }
+
+type spoolAt struct {
+	s      *Spool
+	number int64 // of the chunk that is in memory, -1: none
+	chunk  []byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (a *spoolAt) ReadAt(p []byte, off int64) (n int, err error) {
+	s := a.s
+	for n < len(p) {
+		at := off + int64(n)
+		switch {
+		case at >= s.size:
+			return n, io.EOF
+		case at < int64(len(s.head)):
+			n += copy(p[n:], s.head[at:])
+			continue
+		}
+		if number := s.chunkAt(at); number != a.number {
+			if a.chunk, err = s.chunk(number); err != nil {
+				a.number = -1
+				return n, err
+			}
+			a.number = number
+		}
+		n += copy(p[n:], a.chunk[at-int64(s.o.Memory)-a.number*spoolChunk:])
+	}
+	return n, nil
 }

@@ -136,7 +136,7 @@ func (s *session) accept(tx *transaction, spool *delivery.Spool) Reply {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.server.o.Limits.Commit)
 	defer cancel()
 	err := s.server.o.Deliver.Deliver(ctx, delivery.Request{
-		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Return: tx.params.returns,
+		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Submitted: s.user != nil, Return: tx.params.returns,
 		EnvelopeID: tx.params.envelopeID, UTF8: tx.params.utf8,
 		Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
 	})
