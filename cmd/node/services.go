@@ -97,7 +97,7 @@ func (n *Node) openMail(context.Context) error {
 	n.days = daykey.New(daykey.Options{
 		Log: n.groups, Machine: n.groups.Machine, Keys: n.rings.Tenant.Keys, Fetch: n.rings.FetchTenant, Clock: n.deps.Clock,
 	})
-	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return n.settings.Limits().ExpungedDays }, n.deps.tuning.purgeTime())
+	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return int(n.settings.Limits().ExpungedDays) }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
 		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Signing: n.signing, Accounts: n.accounts,
 		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,

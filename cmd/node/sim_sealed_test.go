@@ -55,7 +55,7 @@ func TestSimDestroyWaitsForKeyFiles(t *testing.T) {
 		destroy := func() (err error) {
 			c.until(time.Minute, "every account is rewrapped", func() bool {
 				_, err = n.keys.Destroy(ctx)
-				return err == nil || !strings.Contains(err.Error(), "are still wrapped")
+				return err == nil || !strings.Contains(err.Error(), "still wrapped")
 			})
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 const accountEraseLong = `Erases accounts, named by an address or an id, so that nothing of them can be read
@@ -71,11 +72,12 @@ func accountErase(ctx context.Context, a *cli.Asking, who []string, timeout time
 		return a.Line(map[string]any{"accounts": ids, "done": done})
 	}
 	if !done {
-		_, err = fmt.Fprintf(a.Out, "the erasure of %d accounts has begun; how far it is shows in rookery key status\n", len(ids))
+		_, err = fmt.Fprintf(a.Out, "the erasure of %s has begun; how far it is shows in rookery key status\n",
+			plural.Of(len(ids), "account"))
 		return err
 	}
-	_, err = fmt.Fprintf(a.Out, "%d accounts are erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, "+
-		"and destroy the recovery kits from before: they hold the destroyed key\n", len(ids))
+	_, err = fmt.Fprintf(a.Out, "%s erased, and nothing of them can be read on any node.\nNext: rookery key kit FILE, "+
+		"and destroy the recovery kits from before: they hold the destroyed key\n", plural.Are(len(ids), "account"))
 	return err
 }
 
@@ -85,7 +87,8 @@ func eraseWarning(who []string) string {
 	if more := len(who) - len(shown); more > 0 {
 		text += fmt.Sprintf("\n  and %d more", more)
 	}
-	return fmt.Sprintf("This erases %d accounts with all their mail, for ever; no backup brings them back:\n  %s", len(who), text)
+	return fmt.Sprintf("This erases %s with all their mail, for ever; no backup brings them back:\n  %s",
+		plural.Of(len(who), "account"), text)
 }
 
 func readNames(path string) (names []string, err error) {

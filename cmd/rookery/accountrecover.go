@@ -9,6 +9,7 @@ import (
 
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 const recoverableLong = `Messages that a client has expunged, or that were in a mailbox that was deleted, can
@@ -109,7 +110,7 @@ func recoverableRestoreVerb(a *cli.Asking) *cobra.Command {
 		if a.JSON {
 			return a.Print(l)
 		}
-		_, err = fmt.Fprintf(a.Out, "%s restored\n", plural(l.Recovered, "message"))
+		_, err = fmt.Fprintf(a.Out, "%s restored\n", plural.Of(l.Recovered, "message"))
 		return err
 	}
 	return v

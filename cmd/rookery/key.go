@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 const keyLong = `Shows and changes the keys that open mail. Every message has a key of its own,
@@ -85,7 +87,7 @@ func (k keyCall) status(ctx context.Context) error {
 		err = k.table(st)
 	}
 	if err == nil && len(st.Problems) > 0 {
-		err = rookery.E("key status", rookery.KindDenied, fmt.Errorf("%d problems", len(st.Problems)))
+		err = rookery.E("key status", rookery.KindDenied, errors.New(plural.Of(len(st.Problems), "problem")))
 	}
 	return err
 }
@@ -112,7 +114,8 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", n.Name, cli.Dash(n.Source), n.InUse, cli.Dash(strings.Join(held, ", ")), sealedUnder(n))
 	}
 	if len(st.Erasures) > 0 {
-		fmt.Fprintf(w, "\n%d accounts are being erased: %s\n", len(st.Erasures), st.Progress)
+		fmt.Fprintf(w, "\n%s %s being erased: %s\n", plural.Of(len(st.Erasures), "account"),
+			plural.Verb(len(st.Erasures), "is", "are"), st.Progress)
 	}
 	for _, p := range st.Problems {
 		fmt.Fprintf(w, "\nwrong: %s", p)

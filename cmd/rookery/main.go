@@ -107,6 +107,9 @@ func flagError(c *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
+		return wrongValue(wrong)
+	}
 	unknown := (*pflag.NotExistError)(nil)
 	if !errors.As(err, &unknown) {
 		return err
@@ -117,6 +120,26 @@ func flagError(c *cobra.Command, err error) error {
 	})
 	name := unknown.GetSpecifiedName()
 	return fmt.Errorf("there is no flag -%s%s", name, cli.Alike(names, name, "-"))
+}
+
+// wrongValue says what a flag takes, in the operator's words.
+func wrongValue(wrong *pflag.InvalidValueError) error {
+	f := wrong.GetFlag()
+	what := "it takes a number"
+	switch f.Value.Type() {
+	case "duration":
+		what = "it takes a time like 30s, 10m or 24h"
+	case "bool":
+		what = "it takes no value, or true or false"
+	case "uint", "uint32", "uint64":
+		what = "it takes a number of at least 0"
+	case "int", "int32", "int64", "float64":
+	default: // of our own, in our own words
+		if cause := wrong.Unwrap(); cause != nil {
+			what = cause.Error()
+		}
+	}
+	return fmt.Errorf("-%s %s: %s", f.Name, wrong.GetValue(), what)
 }
 
 // flagValues tells of every flag in the tree whether it takes a value. A name

@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 func undrainVerb(s *cli.Shell) *cobra.Command {
@@ -91,8 +92,8 @@ func confirmRemoval(ctx context.Context, a *cli.Asking, name string, yes bool) e
 
 func removalWarning(n adminapi.NodeStatus) string {
 	return fmt.Sprintf("Node %s at %s lives: it holds %s and serves %s. Removed, it never comes back, and its directory is to be wiped.\n"+
-		"To give a machine away in good order run first: rookery drain %s", n.Name, n.Address, plural(n.Holds, "replica"),
-		plural(n.Sessions, "session"), n.Name)
+		"To give a machine away in good order run first: rookery drain %s", n.Name, n.Address, plural.Of(n.Holds, "replica"),
+		plural.Of(n.Sessions, "session"), n.Name)
 }
 
 func oneNode(_ *cobra.Command, args []string) error {
@@ -146,8 +147,8 @@ func drain(ctx context.Context, a *cli.Asking, name string, timeout time.Duratio
 	case a.JSON:
 		return a.Line(map[string]any{"node": n.Name, "drained": true, "holds": n.Holds, "sessions": n.Sessions})
 	case n.Holds > 0:
-		_, err = fmt.Fprintf(a.Out, "%s is drained: it leads nothing. It keeps %d replicas, for which no other node is free: stop it "+
-			"for a while, but remove it only after another node has joined\n", n.Name, n.Holds)
+		_, err = fmt.Fprintf(a.Out, "%s is drained: it leads nothing. It keeps %s, for which no other node is free: stop it "+
+			"for a while, but remove it only after another node has joined\n", n.Name, plural.Of(n.Holds, "replica"))
 	default:
 		_, err = fmt.Fprintf(a.Out, "%s is drained: it leads nothing and holds nothing\n", n.Name)
 	}
@@ -168,7 +169,8 @@ func awaitDrained(ctx context.Context, admin *adminapi.Client, name string, prog
 			if n.State == "active" {
 				return n, rookery.E("drain", rookery.KindConflict, fmt.Errorf("the drain of %s was taken back meanwhile", n.Name))
 			}
-			if now := fmt.Sprintf("%s: leads %d groups, holds %d replicas, %d sessions\n", n.Name, n.Leads, n.Holds, n.Sessions); now != told {
+			if now := fmt.Sprintf("%s: leads %s, holds %s, %s\n", n.Name, plural.Of(n.Leads, "group"), plural.Of(n.Holds, "replica"),
+				plural.Of(n.Sessions, "session")); now != told {
 				told, calm = now, 0
 				io.WriteString(progress, now)
 			}
@@ -189,7 +191,8 @@ func awaitDrained(ctx context.Context, admin *adminapi.Client, name string, prog
 					fmt.Errorf("%s drains, and how far it is could not be asked: %w; see rookery status", name, cmp.Or(err, ctx.Err())))
 			}
 			return n, rookery.E("drain", rookery.KindUnavailable,
-				fmt.Errorf("%s is not drained yet: it leads %d groups and holds %d replicas; it goes on, see rookery status", name, n.Leads, n.Holds))
+				fmt.Errorf("%s is not drained yet: it leads %s and holds %s; it goes on, see rookery status", name,
+					plural.Of(n.Leads, "group"), plural.Of(n.Holds, "replica")))
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 const sessionLong = `Sessions are those of clients that have signed in, on all nodes: IMAP and POP3 on
@@ -125,7 +126,7 @@ func sessionEndVerb(a *cli.Asking) *cobra.Command {
 		if a.JSON {
 			err = a.Print(l)
 		} else {
-			_, err = fmt.Fprintf(a.Out, "%s ended\n", plural(l.Ended, "session"))
+			_, err = fmt.Fprintf(a.Out, "%s ended\n", plural.Of(l.Ended, "session"))
 		}
 		if err == nil {
 			err = unasked(l.Unasked)

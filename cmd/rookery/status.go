@@ -11,6 +11,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 func statusVerb(s *cli.Shell) *cobra.Command {
@@ -45,7 +46,7 @@ with exit code 0: in place on a terminal, else one table after the other; with
 			err = statusTable(s, st)
 		}
 		if err == nil && len(st.Problems) > 0 {
-			return rookery.E("look at the cluster", rookery.KindDenied, fmt.Errorf("%d things are wrong", len(st.Problems)))
+			return rookery.E("look at the cluster", rookery.KindDenied, fmt.Errorf("%s wrong", plural.Are(len(st.Problems), "thing")))
 		}
 		return err
 	}
@@ -77,9 +78,10 @@ func statusTable(s *cli.Shell, st adminapi.Status) error {
 		}
 		fmt.Fprintln(w, "moving: "+sayMove(m))
 	}
-	fmt.Fprintf(w, "\nlog: %d segments, %d MiB; free %d MiB, disk %s\n", st.Log.Segments, st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
+	fmt.Fprintf(w, "\nlog: %s, %d MiB; free %d MiB, disk %s\n", plural.Of(st.Log.Segments, "segment"),
+		st.Log.Bytes>>20, st.Log.Free>>20, st.Log.Disk)
 	printStored(w, st)
-	fmt.Fprintf(w, "bodies: %d MiB cached; %d requests to the object store brought %d MiB\n", st.Reads.Cached>>20, st.Reads.Gets,
+	fmt.Fprintf(w, "bodies: %d MiB cached; %s to the object store brought %d MiB\n", st.Reads.Cached>>20, plural.Of(st.Reads.Gets, "request"),
 		st.Reads.Bytes>>20)
 	if st.Store != "" {
 		fmt.Fprintf(w, "object store: %s\n", st.Store)
@@ -109,7 +111,7 @@ func unpacked(g adminapi.GroupStatus) string {
 	if g.Unpacked == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d bodies, %d KiB, %s", g.Unpacked, g.Bytes>>10, time.Duration(g.Oldest)*time.Second)
+	return fmt.Sprintf("%s, %d KiB, %s", plural.Of(g.Unpacked, "body"), g.Bytes>>10, time.Duration(g.Oldest)*time.Second)
 }
 
 // alive says since when a node is dead.

@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/internal/plural"
 	"rookery/storage/mailbox"
 )
 
@@ -23,13 +24,14 @@ func printStored(w io.Writer, st adminapi.Status) {
 			unknown++
 		}
 	}
-	fmt.Fprintf(w, "store: %d packs, %d MiB needed, %d MiB waste in them; %d dead packs, %d MiB, %d MiB deletable", t.Packs,
-		t.Live>>20, t.Waste>>20, t.Dead, t.DeadBytes>>20, t.Deletable>>20)
+	fmt.Fprintf(w, "store: %s, %d MiB needed, %d MiB waste in them; %s, %d MiB, %d MiB deletable", plural.Of(t.Packs, "pack"),
+		t.Live>>20, t.Waste>>20, plural.Of(t.Dead, "dead pack"), t.DeadBytes>>20, t.Deletable>>20)
 	if unknown > 0 {
-		fmt.Fprintf(w, " (%d groups without a replica here are not counted)", unknown)
+		fmt.Fprintf(w, " (%s without a replica here %s not counted)", plural.Of(unknown, "group"), plural.Verb(unknown, "is", "are"))
 	}
 	fmt.Fprintln(w)
 	if st.Swept != nil {
-		fmt.Fprintf(w, "last swept %s: %d orphans, %d KiB deleted\n", st.Swept.Time.Format(time.RFC3339), st.Swept.Objects, st.Swept.Bytes>>10)
+		fmt.Fprintf(w, "last swept %s: %s, %d KiB deleted\n", st.Swept.Time.Format(time.RFC3339),
+			plural.Of(st.Swept.Objects, "orphan"), st.Swept.Bytes>>10)
 	}
 }

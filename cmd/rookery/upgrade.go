@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 	"rookery/storage/command"
 )
 
@@ -98,7 +99,7 @@ func printUpgrade(s *cli.Asking, u upgradeStatus) error {
 		err = w.Flush()
 	}
 	if err == nil && len(u.Behind) > 0 {
-		err = rookery.E("upgrade", rookery.KindDenied, fmt.Errorf("%d nodes are behind", len(u.Behind)))
+		err = rookery.E("upgrade", rookery.KindDenied, fmt.Errorf("%s behind", plural.Are(len(u.Behind), "node")))
 	}
 	return err
 }

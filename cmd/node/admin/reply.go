@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"rookery"
@@ -32,7 +35,18 @@ var httpStatus = map[rookery.Kind]int{
 	rookery.KindMoved:       http.StatusServiceUnavailable,
 }
 
+// inWords words what the decoder of a body says of a field that does not fit, for
+// who wrote it: no types of the program.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	return rookery.E("read order", rookery.KindInvalid, fmt.Errorf("%s cannot be of type %s", cmp.Or(wrong.Field, "the body"), wrong.Value))
+}
+
 func replyError(w http.ResponseWriter, err error) {
+	err = inWords(err)
 	noteOutcome(w, err)
 	kind := rookery.KindOf(err)
 	w.Header().Set("Content-Type", "application/json")

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/peers"
+	"rookery/internal/plural"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
@@ -140,8 +141,8 @@ func (s *Service) nothingUnder(ctx context.Context, top uint32) error {
 		}
 		if left > 0 {
 			return rookery.E(op, rookery.KindConflict,
-				fmt.Errorf("%d accounts of group %d are still wrapped under version %d or older: its leader rewraps them; how far it is "+
-					"shows in rookery key status", left, g.Group, top))
+				fmt.Errorf("%s of group %d %s still wrapped under version %d or older: its leader rewraps them; how far it is "+
+					"shows in rookery key status", plural.Of(left, "account"), g.Group, plural.Verb(left, "is", "are"), top))
 		}
 	}
 	return nil

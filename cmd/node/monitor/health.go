@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/peers"
+	"rookery/internal/plural"
 	"rookery/storage/command"
 )
 
@@ -65,7 +66,7 @@ func (m *Monitor) Ready(protocol string) Verdict {
 		}
 	}
 	if 2*reached < members {
-		return Verdict{Reason: fmt.Sprintf("this node reaches only %d of %d nodes", reached, members)}
+		return Verdict{Reason: fmt.Sprintf("this node reaches only %d of %s", reached, plural.Of(members, "node"))}
 	}
 	if skew := p.Clocks.Skew(); skew != 0 {
 		return Verdict{Reason: peers.SayClock(skew)}

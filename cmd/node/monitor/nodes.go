@@ -7,6 +7,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
+	"rookery/internal/plural"
 	"rookery/storage/command"
 	"rookery/storage/system"
 )
@@ -39,8 +40,8 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 			problem("node %s does not answer at %s %s", x.Name, x.Address, since)
 		}
 		if ns.Holds > 0 && !ns.Movable {
-			problem("node %s cannot be replaced: no other node is free to take its %d groups; start it again, or join another node",
-				x.Name, ns.Holds)
+			problem("node %s cannot be replaced: no other node is free to take its %s; start it again, or join another node",
+				x.Name, plural.Of(ns.Holds, "group"))
 		}
 	case !answers:
 		problem("node %s lives but answers no calls at %s", x.Name, x.Address)

@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
+	"rookery/internal/plural"
 )
 
 // storeTrouble tells of groups whose bodies do not get into the object store.
@@ -21,7 +22,8 @@ func (p *Parts) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.
 	for _, r := range reports {
 		for id, p := range r.Packing {
 			if p.Unreadable > 0 {
-				problem("group %d: %d bodies cannot be read from the log and are in no pack yet; see the leader's log", id, p.Unreadable)
+				problem("group %d: %s cannot be read from the log and %s in no pack yet; see the leader's log", id,
+					plural.Of(p.Unreadable, "body"), plural.Verb(p.Unreadable, "is", "are"))
 			}
 			if p.Trouble == "" {
 				continue
@@ -41,9 +43,9 @@ func (p *Parts) storeTrouble(groups []adminapi.GroupStatus, reports map[rookery.
 		return
 	}
 	slices.Sort(waiting)
-	problem("object store: the bodies of groups %s wait in the logs (%d bodies, %d MiB, the oldest for %s): %s. Mail is accepted "+
+	problem("object store: the bodies of groups %s wait in the logs (%s, %d MiB, the oldest for %s): %s. Mail is accepted "+
 		"until the disk's soft limit",
-		strings.Join(waiting, ", "), bodies, bytes>>20, time.Duration(oldest)*time.Second, why)
+		strings.Join(waiting, ", "), plural.Of(bodies, "body"), bytes>>20, time.Duration(oldest)*time.Second, why)
 }
 
 // waiting fills in for how long each group's oldest body has waited.

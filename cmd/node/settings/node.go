@@ -253,7 +253,7 @@ func decodeStrict(b []byte, v any) error {
 	var de *toml.DecodeError
 	if errors.As(err, &de) {
 		row, col := de.Position()
-		return fmt.Errorf("line %d, column %d, key %q: %w", row, col, joinKey(de.Key()), err)
+		return fmt.Errorf("line %d, column %d, key %q: %s", row, col, joinKey(de.Key()), sayDecode(v, de.Key(), err))
 	}
 	return err
 }

@@ -70,8 +70,9 @@ type Limits struct {
 	ConnectionsPerAddress int `toml:"connections_per_address" effect:"at once; connections that are open stay"`
 	// SessionsPerUser is the most IMAP sessions of one user from one address.
 	SessionsPerUser int `toml:"sessions_per_user" effect:"at once; sessions that are open stay"`
-	// ExpungedDays is how many days expunged messages can be recovered.
-	ExpungedDays int `toml:"expunged_days" effect:"within 10 minutes"`
+	// ExpungedDays is how many days expunged messages can be recovered, like 14,
+	// "14d" or "336h".
+	ExpungedDays Days `toml:"expunged_days" effect:"within 10 minutes"`
 	// CheckSender refuses a submission whose sender is not an address of the
 	// user who signed in.
 	CheckSender bool `toml:"check_sender"`

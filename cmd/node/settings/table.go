@@ -63,6 +63,9 @@ func kindOf(t reflect.Type) string {
 	if t == reflect.TypeFor[Size]() {
 		return "size"
 	}
+	if t == reflect.TypeFor[Days]() {
+		return "days"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
