@@ -16,10 +16,12 @@ import (
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/settings"
+	"rookery/protocols/outbound/dkim"
 	"rookery/storage/command"
 )
 
-// secrets are the sealed secrets of the settings as a node has them.
+// secrets are the sealed secrets of the settings, and the keys that sign mail, as a
+// node has them.
 func (c *sim) secrets(x *simNode) map[string]string {
 	c.t.Helper()
 	_, doc, err := x.system.Settings()
@@ -37,15 +39,24 @@ func (c *sim) secrets(x *simNode) map[string]string {
 		}
 		return nil
 	})
-	if len(sealed) == 0 {
-		c.t.Fatal("the settings have no secret: nothing is tried")
+	signing, err := x.system.SigningKeys()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if len(sealed) == 0 || len(signing) == 0 {
+		c.t.Fatal("the settings have no secret, or mail is signed with no key: nothing is tried")
+	}
+	for _, y := range signing {
+		for _, k := range y.Keys {
+			sealed["dkim key "+dkim.RecordName(k.Selector, y.Domain)] = k.Sealed
+		}
 	}
 	return sealed
 }
 
 // The system group's leader is removed, and keeps its disk; another node loses
 // its power meanwhile. The others come to use another settings key and drop the
-// one of before, and seal the settings anew. With what is on the disk of the
+// one of before, and seal all secrets anew. With what is on the disk of the
 // removed node no packet of gossip can be read and no new secret opened, and
 // nobody gives it the new key.
 func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
@@ -83,6 +94,9 @@ func TestSimRemovedNodeKnowsNoSettingsKey(t *testing.T) {
 			for place, secret := range c.secrets(x) {
 				if _, err := keyring.NewSealer(kept).Open(place, secret); err == nil {
 					t.Errorf("the removed node opens %s", place)
+				}
+				if _, err := keyring.NewSealer(x.rings.Settings.Keys).Open(place, secret); err != nil {
+					t.Errorf("%s cannot open %s: %v", x.cfg.Name, place, err)
 				}
 			}
 			if _, _, err := x.settings.Local(); err != nil {
