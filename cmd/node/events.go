@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport"
 	"rookery/cluster/transport/identity"
+	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/edge"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
@@ -24,6 +25,7 @@ type events struct {
 	objects  atomic.Pointer[objects.Service]
 	edge     atomic.Pointer[edge.Edge]
 	deliver  atomic.Pointer[delivery.Deliverer]
+	couriers atomic.Pointer[couriers.Service]
 }
 
 // admit is the transport's JoinHandler.
@@ -92,10 +94,13 @@ func (e mailEvents) Unpacked(_ mailbox.BodyID, bytes int64) {
 	}
 }
 
-// Queued implements mailbox.QueueEvents: the leader files the message.
+// Queued implements mailbox.QueueEvents: the leader files and sends the message.
 func (e mailEvents) Queued(rows []queue.Due) {
 	if d := e.node.hears.deliver.Load(); d != nil {
 		d.Queued(e.group, rows)
+	}
+	if c := e.node.hears.couriers.Load(); c != nil {
+		c.Queued(e.group, rows)
 	}
 }
 

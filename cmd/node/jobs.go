@@ -10,6 +10,7 @@ import (
 // startJobs runs what goes on in the background until Close.
 func (n *Node) startJobs() {
 	n.jobs.run("delivery to further groups", n.deliver.Run)
+	n.jobs.run("mail to other systems", n.couriers.Run)
 	n.jobs.run("settings", func(ctx context.Context) error { return n.settings.Run(ctx, n.useSettings) })
 	n.jobs.run("upkeep of stored mail", n.upkeep.Run)
 	n.jobs.run("members", n.host.Run)

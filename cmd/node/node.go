@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/admin"
 	"rookery/cmd/node/clients"
+	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
@@ -89,6 +90,7 @@ type mail struct {
 	deliver   *delivery.Deliverer
 	questions questions
 	edge      *edge.Edge
+	couriers  *couriers.Service
 	clients   *clients.Service
 }
 

@@ -13,7 +13,7 @@ import (
 // report is how this node is.
 func (n *Node) report() peers.Report {
 	r := peers.Report{
-		Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
+		Epoch: n.id.Epoch, Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
 		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settingsTrouble(), Sessions: n.sessions(),
 		Disk:    n.groups.Log().Stats().Disk.String(),
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},

@@ -9,6 +9,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/admin"
 	"rookery/cmd/node/clients"
+	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
 	"rookery/cmd/node/keyring"
@@ -107,7 +108,8 @@ func (n *Node) openMail(context.Context) error {
 		Epoch: n.id.Epoch, Days: n.days, Signer: n.signing, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
-		Room: func() error { return roomOn(n.groups.Log().Disk()) },
+		Room:       func() error { return roomOn(n.groups.Log().Disk()) },
+		QueueLimit: func() delivery.Limit { return couriers.Limit(n.settings.Outbound(), len(n.registry.MailGroups())) },
 	})
 	n.hears.deliver.Store(n.deliver)
 	n.moves = moves.New(moves.Options{
@@ -128,6 +130,12 @@ func (n *Node) openEdge(context.Context) (err error) {
 		return err
 	}
 	n.hears.edge.Store(n.edge)
+	n.couriers = couriers.New(couriers.Options{
+		Self: command.Courier{Node: n.id.Node, Epoch: n.id.Epoch}, Hostname: n.cfg.Hostname, Replicas: n.groups, Lives: n.lives,
+		Reports: n.reports, Settings: n.settings, Days: n.days, Bodies: n.objects.Reader.Open, Deliver: n.deliver, Router: n.edge.Router,
+		Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock, Observe: n.metrics.Outbound,
+	})
+	n.hears.couriers.Store(n.couriers)
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
 	n.host = n.registry.Host(members.Works{
 		Packers: n.objects, Sessions: n.edge,
@@ -168,7 +176,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Logger: n.deps.Logger,
+		Queue: n.couriers, Logger: n.deps.Logger,
 	})
 	return n.edge.Start()
 }

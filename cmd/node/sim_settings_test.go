@@ -13,7 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/settings"
+	"rookery/protocols/outbound"
+	"rookery/protocols/outbound/session"
 )
 
 // changeCase is a value of a key that is not its test's default, and how one
@@ -220,6 +223,16 @@ func storeBy(field, want string) func(*sim, *simNode) bool {
 	}
 }
 
+// sentBy looks at what couriers go by.
+func sentBy(holds func(outbound.Settings) bool) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool { return holds(x.couriers.Settings()) }
+}
+
+// smarthost looks at the next hop of all mail.
+func smarthost(holds func(outbound.Hop) bool) func(*sim, *simNode) bool {
+	return sentBy(func(s outbound.Settings) bool { return s.Smarthost != nil && holds(*s.Smarthost) })
+}
+
 func changeCases() map[string]changeCase {
 	const ca = "/etc/ssl/certs/ca-certificates.crt"
 	rcpt := []string{"EHLO a.example", "MAIL FROM:<>"}
@@ -254,6 +267,36 @@ func changeCases() map[string]changeCase {
 		"garbage.merge_after":         {value: "2h", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().Merge == 2*time.Hour }},
 		"garbage.repack_mib_per_hour": {value: "77", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().RepackRate == 77 }},
 		"garbage.sweep_every":         {value: "24h", holds: func(_ *sim, x *simNode) bool { return x.objects.Garbage().SweepEvery == "24h" }},
+
+		"outbound.smarthost": {value: "relay.example.test:26",
+			holds: smarthost(func(h outbound.Hop) bool { return h.Name == "relay.example.test:26" && h.Configured })},
+		"outbound.smarthost_tls": {value: "verified", with: [][2]string{{"outbound.smarthost", "relay.example.test:26"}},
+			holds: smarthost(func(h outbound.Hop) bool { return h.TLS == session.Verified })},
+		"outbound.smarthost_user": {value: "me", with: [][2]string{{"outbound.smarthost", "relay.example.test:26"},
+			{"outbound.smarthost_password", "hush"}},
+			holds: smarthost(func(h outbound.Hop) bool { return h.Auth != nil && h.Auth.Username == "me" })},
+		"outbound.smarthost_password": {value: "hush", with: [][2]string{{"outbound.smarthost", "relay.example.test:26"},
+			{"outbound.smarthost_user", "me"}},
+			holds: smarthost(func(h outbound.Hop) bool { return h.Auth != nil && h.Auth.Password == "hush" })},
+		"outbound.routes": {value: `["old.example=10.0.0.1:25"]`,
+			holds: sentBy(func(s outbound.Settings) bool { return s.Routes["old.example"].Name == "10.0.0.1:25" })},
+		"outbound.connections": {value: "3", holds: sentBy(func(s outbound.Settings) bool { return s.Connections == 3 })},
+		"outbound.retry_first": {value: "7s", holds: sentBy(func(s outbound.Settings) bool { return s.First == 7*time.Second })},
+		"outbound.retry_most":  {value: "2h", holds: sentBy(func(s outbound.Settings) bool { return s.Most == 2*time.Hour })},
+		"outbound.expire":      {value: "48h", holds: sentBy(func(s outbound.Settings) bool { return s.Expire == 48*time.Hour })},
+		"outbound.notice":      {value: "1h", holds: sentBy(func(s outbound.Settings) bool { return s.Notice == time.Hour })},
+		"outbound.resolvers": {value: `["127.0.0.9:53"]`,
+			holds: func(_ *sim, x *simNode) bool {
+				all, err := x.couriers.Resolvers()
+				return err == nil && len(all.Addrs) == 1 && all.Addrs[0].String() == "127.0.0.9:53"
+			}},
+		"outbound.private_addresses": {value: "true", holds: func(_ *sim, x *simNode) bool { return x.couriers.Self().Private }},
+		"outbound.queue_messages": {value: "8", holds: func(_ *sim, x *simNode) bool {
+			return couriers.Limit(x.settings.Outbound(), 4).Items == 2
+		}},
+		"outbound.queue_size": {value: "4000000", holds: func(_ *sim, x *simNode) bool {
+			return couriers.Limit(x.settings.Outbound(), 4).Bytes == 1_000_000
+		}},
 
 		"directories.main.urls": {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`,
 			holds: func(_ *sim, x *simNode) bool { return len(x.people.Stats().Servers) == 2 }},

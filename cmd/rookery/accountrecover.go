@@ -70,9 +70,9 @@ func recoverableListVerb(a *cli.Asking) *cobra.Command {
 		w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tEXPUNGED\tMAILBOX\tRECEIVED\tSIZE\tFROM\tSUBJECT")
 		for _, m := range l.Messages {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, cli.Stamp(m.Expunged), printable(m.Mailbox, 40), cli.Stamp(m.Received),
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, cli.Stamp(m.Expunged), cli.Printable(m.Mailbox, 40), cli.Stamp(m.Received),
 				sayBytes(m.Size),
-				cli.Dash(printable(m.From, 60)), printable(m.Subject, 60))
+				cli.Dash(cli.Printable(m.From, 60)), cli.Printable(m.Subject, 60))
 		}
 		if l.More > 0 {
 			fmt.Fprintf(w, "and %d more: pick some with -mailbox or -since\n", l.More)

@@ -24,7 +24,7 @@ import (
 // all of them fit one entry of about a quarter of a megabyte.
 const MaxRecipients = command.MaxDeliveries
 
-var tooMany = fmt.Errorf("the message has more than %d recipients", MaxRecipients)
+var errTooMany = fmt.Errorf("the message has more than %d recipients", MaxRecipients)
 
 // fewTokens is how many thread tokens a delivery carries when a message has
 // more than fewAccounts recipients.
@@ -158,7 +158,7 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 			continue
 		}
 		if seen[rcpt.Account] = true; len(seen) > MaxRecipients {
-			return nil, rookery.E("deliver", rookery.KindLimit, tooMany)
+			return nil, rookery.E("deliver", rookery.KindLimit, errTooMany)
 		}
 		a, err := d.o.Accounts.Open(ctx, rcpt.Account)
 		if err != nil {

@@ -95,7 +95,7 @@ func (d *Deliverer) outgoing(ctx context.Context, home rookery.GroupID, r *Reque
 		return o, nil
 	}
 	if len(r.Remote)+len(r.Recipients) > MaxRecipients {
-		return nil, rookery.E("deliver", rookery.KindLimit, tooMany)
+		return nil, rookery.E("deliver", rookery.KindLimit, errTooMany)
 	}
 	if d.o.Days == nil {
 		return nil, rookery.E("deliver", rookery.KindUnavailable, errors.New("nothing is sent to other systems here"))

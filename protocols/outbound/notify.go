@@ -114,7 +114,7 @@ func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, d
 	if err := c.address(ctx, sender, &req); err != nil {
 		return err
 	}
-	b, err := c.compose(m, sender, rows, delay)
+	b, err := c.compose(m, sender, len(req.Recipients) > 0, rows, delay)
 	if err != nil {
 		return err
 	}
@@ -161,11 +161,11 @@ func notificationID(t *command.Tells) string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:10]))
 }
 
-func (c *Couriers) compose(m *text, sender rookery.Address, rows []result, delay bool) ([]byte, error) {
+func (c *Couriers) compose(m *text, sender rookery.Address, ours bool, rows []result, delay bool) ([]byte, error) {
 	set := c.o.Settings()
 	h := &rows[0].l.header
 	r := dsn.Report{
-		MTA: c.o.Hostname, From: c.postmaster(), Date: c.o.Clock(), UTF8: m.envelope.UTF8,
+		MTA: c.o.Hostname, From: c.postmaster(sender, ours), Date: c.o.Clock(), UTF8: m.envelope.UTF8,
 		Envelope: dsn.Envelope{Sender: sender, ID: m.envelope.EnvelopeID, Returns: dsn.ParseReturn(m.envelope.Return)},
 		Original: dsn.Original{Size: m.Form.Size, Arrival: time.Unix(0, h.Time)},
 	}
@@ -199,8 +199,12 @@ func (c *Couriers) compose(m *text, sender rookery.Address, rows []result, delay
 	return dsn.Compose(r)
 }
 
-// postmaster is the address that notifications come from.
-func (c *Couriers) postmaster() rookery.Address {
+// postmaster is the address that notifications come from: that of the sender's
+// domain, where it is one of ours.
+func (c *Couriers) postmaster(sender rookery.Address, ours bool) rookery.Address {
+	if ours {
+		return rookery.Address{Local: "postmaster", Domain: sender.Domain}
+	}
 	if c.o.Postmaster != nil {
 		if a := c.o.Postmaster(); a != (rookery.Address{}) {
 			return a

@@ -98,6 +98,7 @@ type Options struct {
 	SignIns   SignIns
 	Moves     Moves
 	Clients   Clients
+	Queue     Queue
 	Logger    *slog.Logger
 }
 
@@ -136,6 +137,7 @@ func (a *Server) routes(t *routes) {
 	a.accountRoutes(t)
 	a.sessionRoutes(t)
 	a.recoverRoutes(t)
+	a.queueRoutes(t)
 	a.auditRoutes(t)
 }
 

@@ -68,6 +68,8 @@ type Options struct {
 type Edge struct {
 	// SignIns are the last ones on this node.
 	SignIns *SignIns
+	// Router says where mail for an address goes.
+	Router *delivery.Router
 
 	o           Options
 	certificate *certificate
@@ -97,9 +99,10 @@ func New(o Options) (*Edge, error) {
 		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger,
 		Clock: o.Clock,
 	})
+	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota}
 	e.smtp = smtp.New(smtp.Options{
 		SignIn: e.signIn, Deliver: o.Deliver, TLS: cert.tlsConfig(), Hostname: o.Config.Hostname,
-		Router:     &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota},
+		Router:     e.Router,
 		Postmaster: o.Settings.Postmaster, Recipients: func() int { return o.Settings.Limits().Recipients },
 		Policy: policy.New(policy.Options{Hostname: o.Config.Hostname,
 			CheckSender: func() bool { return o.Settings.Limits().CheckSender }, Clock: o.Clock}),

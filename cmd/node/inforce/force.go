@@ -21,6 +21,8 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte
 		postmaster, _ = rookery.ParseAddress(set.Postmaster) // checked by Validate
 	}
 	s.limits.Store(&limits)
+	outbound := set.Outbound
+	s.outbound.Store(&outbound)
 	s.postmaster.Store(&postmaster)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,6 +37,9 @@ func (s *Settings) refuse(stored uint64, why error) {
 
 // Limits are those in force, once First has found some.
 func (s *Settings) Limits() settings.Limits { return *s.limits.Load() }
+
+// Outbound says how mail goes to other systems, once First has found some.
+func (s *Settings) Outbound() settings.Outbound { return *s.outbound.Load() }
 
 // Postmaster takes what is for postmaster@ any domain.
 func (s *Settings) Postmaster() rookery.Address { return *s.postmaster.Load() }

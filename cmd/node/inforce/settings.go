@@ -36,6 +36,7 @@ type Settings struct {
 	machine settings.Checker // this node's
 
 	limits     atomic.Pointer[settings.Limits]
+	outbound   atomic.Pointer[settings.Outbound]
 	postmaster atomic.Pointer[rookery.Address]
 
 	mu      sync.Mutex

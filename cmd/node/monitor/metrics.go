@@ -22,6 +22,7 @@ type Metrics struct {
 	deliveries     *prometheus.CounterVec
 	deliveryTimes  *prometheus.HistogramVec
 	deliveredBytes *prometheus.CounterVec
+	outbound       *prometheus.CounterVec
 	commits        [2]prometheus.Observer // of the system group, of mail groups
 	commitFailures *prometheus.CounterVec
 	barriers       prometheus.Observer
@@ -62,6 +63,8 @@ func NewMetrics() *Metrics {
 			"Messages that were accepted, or refused with the kind of error; road is smtp or append.", "road", "result"),
 		deliveryTimes:  c.times("delivery_seconds", "Time from a message's last byte to its acceptance.", quick, "road"),
 		deliveredBytes: c.counter("delivered_bytes_total", "Bytes of accepted messages.", "road"),
+		outbound: c.counter("outbound_total",
+			"Recipients in other systems that this node has tried: outcome is sent, deferred or failed.", "outcome"),
 		commits:        [2]prometheus.Observer{commits.WithLabelValues("system"), commits.WithLabelValues("mail")},
 		commitFailures: c.counter("commit_failures_total", "Commands whose commit failed or is in doubt, by kind of error.", "log", "kind"),
 		barriers: c.times("barrier_seconds", "Time a read waits until this node's state has everything acknowledged before.",

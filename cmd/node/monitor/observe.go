@@ -77,6 +77,9 @@ func (m *Metrics) Delivered(road string, err error, size int64, took time.Durati
 	m.deliveredBytes.WithLabelValues(road).Add(float64(size))
 }
 
+// Outbound hears how an attempt at a recipient in another system ended.
+func (m *Metrics) Outbound(outcome string) { m.outbound.WithLabelValues(outcome).Inc() }
+
 // Committed hears how long a command waited for its quorum.
 func (m *Metrics) Committed(id rookery.GroupID, err error, took time.Duration) {
 	at, log := 1, "mail"

@@ -45,6 +45,10 @@ var (
 	Holds = GroupCall[Nothing, []mailbox.Hold]{"holds"}
 	// CheckPacks streams what a check of the group's packs finds, as JSON.
 	CheckPacks = Stream[GroupCheck]{"check"}
+	// QueueRows asks for a page of what the group owes to other systems.
+	QueueRows = GroupCall[QueueQuery, QueuePage]{"queue"}
+	// BounceRows has some of it sent back to its senders, and gives how much.
+	BounceRows = GroupCall[QueueBounce, Count]{"bounce"}
 	// Session carries a client's session to a node that serves its account.
 	Session = Tunnel[proxy.Session]{"session"}
 )

@@ -46,6 +46,8 @@ type Report struct {
 	// directory, Returned removed nodes that tried to come back.
 	Superseded []rookery.NodeID `cbor:"18,keyasint,omitempty"`
 	Returned   []rookery.NodeID `cbor:"19,keyasint,omitempty"`
+	// Epoch counts the node's starts: what earlier lives of it did is over.
+	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.

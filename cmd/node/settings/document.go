@@ -30,6 +30,9 @@ func (s *Cluster) eachTagged(tag string, fn func(key string, value *string) erro
 	if err := taggedOf("store", tag, reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
 		return err
 	}
+	if err := taggedOf("outbound", tag, reflect.ValueOf(&s.Outbound).Elem(), fn); err != nil {
+		return err
+	}
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
 		if err := taggedOf("directories."+name, tag, reflect.ValueOf(&d).Elem(), fn); err != nil {
@@ -222,5 +225,6 @@ func flatten(prefix string, m, into map[string]any) {
 
 // IsSecret reports whether the settings key holds a secret.
 func IsSecret(key string) bool {
-	return strings.HasSuffix(key, ".secret_key") || strings.HasPrefix(key, "directories.") && strings.HasSuffix(key, ".password")
+	return strings.HasSuffix(key, ".secret_key") || key == "outbound.smarthost_password" ||
+		strings.HasPrefix(key, "directories.") && strings.HasSuffix(key, ".password")
 }

@@ -87,6 +87,7 @@ func writeComment(b *strings.Builder, doc string) {
 func settingsDocs() map[string]string {
 	docs := fieldDocs(settingsSource)
 	maps.Copy(docs, fieldDocs(attributesSource))
+	maps.Copy(docs, fieldDocs(outboundSource))
 	return docs
 }
 

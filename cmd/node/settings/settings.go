@@ -28,6 +28,9 @@ var settingsSource string
 //go:embed attributes.go
 var attributesSource string
 
+//go:embed outbound.go
+var outboundSource string
+
 // Cluster are the settings of a cluster: the same on every node, kept in the
 // system group, versioned, with their secrets sealed under the settings key.
 type Cluster struct {
@@ -50,6 +53,8 @@ type Cluster struct {
 	Store Store `toml:"store"`
 	// Garbage says how stored bytes that nothing needs any more are cleared away.
 	Garbage Garbage `toml:"garbage"`
+	// Outbound says how mail goes to other systems.
+	Outbound Outbound `toml:"outbound"`
 	// Directories say who exists. Their names are for operators.
 	Directories map[string]Directory `toml:"directories"`
 }
@@ -168,6 +173,7 @@ func Default() Cluster {
 		},
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
+		Outbound:    DefaultOutbound(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -264,6 +270,7 @@ func (s *Cluster) checkValues(bad report) {
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
+	s.Outbound.validate(bad)
 	ids := map[string]string{}
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]

@@ -41,7 +41,6 @@ type Message struct {
 type plan struct {
 	mail     string   // the command
 	rcpt     []string // one each; "" is not sent
-	size     int64    // of the message
 	chunks   bool     // BDAT
 	pipeline bool
 }
@@ -69,7 +68,7 @@ func (s *Session) plan(e *Envelope, f Form) (plan, error) {
 	for _, r := range e.Recipients {
 		international = international || utf8 && !ascii(r.Address.Local)
 	}
-	p := plan{size: f.Size}
+	var p plan
 	_, p.chunks = s.Offers("CHUNKING")
 	_, p.pipeline = s.Offers("PIPELINING")
 	_, notify := s.Offers("DSN")

@@ -1,10 +1,10 @@
-package main
+package cli
 
 import "unicode"
 
-// printable is text from outside as a table shows it: at most so many
+// Printable is text from outside as a table shows it: at most so many
 // characters, and none that moves the cursor.
-func printable(s string, most int) string {
+func Printable(s string, most int) string {
 	var out []rune
 	for _, r := range s {
 		if len(out) == most {

@@ -1,0 +1,184 @@
+package couriers
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"rookery"
+	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
+	"rookery/cmd/node/settings"
+	"rookery/protocols/delivery"
+	"rookery/protocols/dns"
+	"rookery/protocols/outbound"
+	"rookery/protocols/outbound/destination"
+	"rookery/protocols/outbound/session"
+	"rookery/storage/body"
+	"rookery/storage/command"
+	"rookery/storage/daykey"
+	"rookery/storage/mailbox"
+	"rookery/storage/queue"
+)
+
+// Settings are those in force.
+type Settings interface {
+	Outbound() settings.Outbound
+	Postmaster() rookery.Address
+}
+
+// Liveness says who lives; peers.Liveness does.
+type Liveness interface {
+	Of(id rookery.NodeID) peers.Life
+	Started() time.Time
+}
+
+// Reports are what other nodes say of themselves; peers.Reports are.
+type Reports interface {
+	Of(id rookery.NodeID) (peers.Report, bool)
+}
+
+// Options are what a Service is made of. All are required but Observe.
+type Options struct {
+	Self     command.Courier
+	Hostname string
+	Replicas *replicas.Replicas
+	Lives    Liveness
+	Reports  Reports
+	Settings Settings
+	Days     *daykey.Store
+	Bodies   func(rookery.GroupID, mailbox.Body) body.Source
+	Deliver  *delivery.Deliverer
+	Router   outbound.Router
+	// Groups are the mail groups of the cluster.
+	Groups  func() []rookery.GroupID
+	Dial    func(ctx context.Context, address string) (net.Conn, error)
+	Logger  *slog.Logger
+	Clock   func() time.Time
+	Observe func(outcome string)
+}
+
+// Service sends this node's share of the mail for other systems.
+type Service struct {
+	*outbound.Couriers
+	o        Options
+	resolver *dns.Resolver
+	finder   *destination.Finder
+	rows     *replicas.Question[peers.QueueQuery, peers.QueuePage]
+	bounces  *replicas.Question[peers.QueueBounce, peers.Count]
+}
+
+// New makes a Service. It does no I/O.
+func New(o Options) *Service {
+	s := &Service{o: o}
+	s.resolver = dns.New(dns.Options{Servers: s.Resolvers, Clock: o.Clock})
+	s.finder = destination.New(s.resolver, s.Self)
+	s.Couriers = outbound.New(outbound.Options{
+		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
+		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,
+		Postmaster: o.Settings.Postmaster, Logger: o.Logger, Clock: o.Clock, Observe: o.Observe,
+		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}},
+	})
+	s.rows = replicas.NewQuestion(o.Replicas, peers.QueueRows, replicas.AskBarrierWait, s.rowsHere)
+	s.bounces = replicas.NewQuestion(o.Replicas, peers.BounceRows, bounceWait, s.bounceHere)
+	return s
+}
+
+// Run sends until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.resolver.Close()
+	return s.Couriers.Run(ctx)
+}
+
+func (s *Service) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return s.o.Dial(ctx, to.String())
+}
+
+// Resolvers are the DNS servers to ask.
+func (s *Service) Resolvers() (dns.Servers, error) {
+	set := s.o.Settings.Outbound()
+	if len(set.Resolvers) == 0 {
+		return dns.ResolvConf("/etc/resolv.conf")()
+	}
+	var all dns.Servers
+	for _, r := range set.Resolvers {
+		a, err := netip.ParseAddrPort(r)
+		if err != nil {
+			return all, err // refused by the settings' check
+		}
+		all.Addrs = append(all.Addrs, a)
+	}
+	return all, nil
+}
+
+// silentFor is how long a node has to be silent until what its couriers have is
+// sent by others.
+const silentFor = 15 * time.Second
+
+// gone reports whether a courier's life is over: its node has started again, has
+// left the cluster, or is silent.
+func (s *Service) gone(c command.Courier) bool {
+	if c.Node == s.o.Self.Node {
+		return c.Epoch != s.o.Self.Epoch
+	}
+	members, err := s.o.Replicas.MemberIDs()
+	if err != nil {
+		return false
+	}
+	member := false
+	for _, id := range members {
+		member = member || id == c.Node
+	}
+	if !member {
+		return true
+	}
+	if r, ok := s.o.Reports.Of(c.Node); ok && r.Epoch > c.Epoch {
+		return true
+	}
+	life := s.o.Lives.Of(c.Node)
+	if life.Alive {
+		return false
+	}
+	since := life.Since
+	if since.IsZero() {
+		since = s.o.Lives.Started()
+	}
+	return time.Since(since) > silentFor
+}
+
+// Settings are those in force, as couriers take them.
+func (s *Service) Settings() outbound.Settings {
+	set := s.o.Settings.Outbound()
+	out := outbound.Settings{
+		Connections: set.Connections,
+		Routes:      map[string]outbound.Hop{},
+		Schedule: outbound.Schedule{First: settings.Span(set.RetryFirst), Most: settings.Span(set.RetryMost), Expire: settings.Span(set.Expire),
+			Notice: settings.Span(set.Notice)},
+	}
+	for _, r := range set.Routes {
+		if domain, hop, ok := settings.ParseRoute(r); ok {
+			out.Routes[domain] = outbound.Hop{Name: hop, Configured: true}
+		}
+	}
+	if set.Smarthost != "" {
+		out.Smarthost = &outbound.Hop{Name: set.Smarthost, Configured: true, TLS: tlsModes[set.SmarthostTLS]}
+		if set.SmarthostUser != "" {
+			out.Smarthost.Auth = &session.Auth{Username: set.SmarthostUser, Password: set.SmarthostPassword}
+		}
+	}
+	return out
+}
+
+var tlsModes = map[string]session.TLSMode{"opportunistic": session.Opportunistic, "verified": session.Verified, "none": session.InClear}
+
+// Limit bounds what one group owes to other systems: its share of the cluster's
+// bounds.
+func Limit(set settings.Outbound, groups int) delivery.Limit {
+	n := max(groups, 1)
+	return delivery.Limit{Items: uint64(max(set.QueueMessages/n, 1)), Bytes: max(int64(set.QueueSize)/int64(n), 1)}
+}
+
+// Queued implements part of mailbox.QueueEvents for a group.
+func (s *Service) Queued(g rookery.GroupID, rows []queue.Due) { s.Couriers.Queued(g, rows) }
