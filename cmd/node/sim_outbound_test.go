@@ -1,0 +1,214 @@
+package node
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rookery/cmd/node/adminapi"
+)
+
+// elsewhere is another system, at an address of its own. It takes everything but
+// what is for people whose names begin with bad.
+type elsewhere struct {
+	mu    sync.Mutex
+	times map[string]int // how often each message came, by its subject
+	// closed ends every connection with 421.
+	closed bool
+}
+
+const elsewhereAt = "10.0.9.9:25"
+
+func (c *sim) elsewhere() *elsewhere {
+	e := &elsewhere{times: map[string]int{}}
+	l := c.net.Listen(elsewhereAt)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { defer conn.Close(); e.serve(conn) })
+		}
+	})
+	c.t.Cleanup(func() { l.Close(); wg.Wait() })
+	return e
+}
+
+func (e *elsewhere) serve(conn net.Conn) {
+	conn.SetDeadline(time.Now().Add(10 * time.Minute))
+	in := bufio.NewReader(conn)
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		fmt.Fprint(conn, "421 4.3.2 closed\r\n")
+		return
+	}
+	fmt.Fprint(conn, "220 elsewhere.example ESMTP\r\n")
+	taken := 0
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		reply := "250 2.0.0 OK"
+		switch verb := strings.ToUpper(strings.Fields(line + " x")[0]); {
+		case verb == "EHLO":
+			reply = "250-elsewhere.example\r\n250 PIPELINING"
+		case verb == "MAIL":
+			taken = 0
+		case verb == "RCPT" && strings.Contains(line, "<bad"):
+			reply = "550 5.1.1 no such user"
+		case verb == "RCPT":
+			taken++
+		case verb == "DATA" && taken == 0:
+			reply = "554 5.5.1 no recipients"
+		case verb == "DATA":
+			fmt.Fprint(conn, "354 go on\r\n")
+			subject, err := readSubject(in)
+			if err != nil {
+				return
+			}
+			e.mu.Lock()
+			e.times[subject]++
+			e.mu.Unlock()
+		case verb == "QUIT":
+			fmt.Fprint(conn, "221 2.0.0 bye\r\n")
+			return
+		}
+		fmt.Fprint(conn, reply+"\r\n")
+	}
+}
+
+// readSubject reads a message to its final dot.
+func readSubject(in *bufio.Reader) (subject string, err error) {
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil || line == ".\r\n" {
+			return subject, err
+		}
+		if s, ok := strings.CutPrefix(line, "Subject: "); ok {
+			subject = strings.TrimSpace(s)
+		}
+	}
+}
+
+func (e *elsewhere) close(closed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = closed
+}
+
+func (e *elsewhere) came(subject string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.times[subject]
+}
+
+// submit has a person send a message; it reports whether it was accepted.
+func (c *sim) submit(x *simNode, person int, subject string, to ...string) bool {
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + login(person) + "\x00secret"))
+	lines := []string{"EHLO a.example", "AUTH PLAIN " + plain, "MAIL FROM:<" + login(person) + ">"}
+	for _, a := range to {
+		lines = append(lines, "RCPT TO:<"+a+">")
+	}
+	lines = append(lines, "DATA", "From: "+login(person)+"\r\nSubject: "+subject+"\r\n\r\nhi\r\n.")
+	all := c.converse(x, 465, lines...)
+	return len(all) == len(lines)+1 && strings.HasPrefix(all[len(all)-1], "250 ")
+}
+
+// queued counts what is owed to other systems.
+func (x *simNode) queued(c *sim) int {
+	l, err := x.couriers.List(c.t.Context(), adminapi.QueueFilter{}, 10_000)
+	if err != nil {
+		return -1
+	}
+	return len(l.Entries) + l.More
+}
+
+// Mail for another system goes out through every machine while the power of one
+// after the other is cut: what was accepted arrives, doubles only where a courier
+// died in the middle, and what is refused comes back once.
+func TestSimMailToOtherSystems(t *testing.T) {
+	bubble(t, nil, func(c *sim) {
+		t := c.t
+		far := c.elsewhere()
+		set, _, err := c.nodes[0].settings.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Outbound.Smarthost = elsewhereAt
+		c.put("outbound.smarthost", set)
+		accepted := map[string]int{} // subject, sender
+		refused := make([]int, len(c.ledger.people))
+		unsure := make([]int, len(refused)) // whose answer was lost
+		n := 0
+		send := func(x *simNode) {
+			person := n % len(refused)
+			subject := fmt.Sprintf("message %d", n)
+			n++
+			if c.submit(x, person, subject, fmt.Sprintf("good%d@far.example", n), fmt.Sprintf("bad%d@far.example", n)) {
+				accepted[subject] = person
+				refused[person]++
+			} else {
+				unsure[person]++
+			}
+		}
+		for round := range 3 {
+			dies := c.nodes[round]
+			for range 4 {
+				for _, x := range c.nodes {
+					send(x)
+				}
+			}
+			far.close(round == 1) // and the other system is away for a while
+			c.powerCut(dies)
+			for range 2 {
+				for _, x := range c.nodes {
+					if x != dies {
+						send(x)
+					}
+				}
+			}
+			time.Sleep(20 * time.Second)
+			far.close(false)
+			c.on(dies)
+			c.catchesUp(dies)
+		}
+		c.until(30*time.Minute, "the queue is empty", func() bool { return c.nodes[0].queued(c) == 0 })
+		doubles := 0
+		for subject := range accepted {
+			switch times := far.came(subject); {
+			case times == 0:
+				t.Errorf("%s was accepted and has not arrived", subject)
+			case times > 1:
+				doubles += times - 1
+			}
+		}
+		if len(accepted) < n/2 {
+			t.Errorf("%d of %d messages were accepted: the test proves little", len(accepted), n)
+		}
+		t.Logf("%d of %d accepted, %d doubles", len(accepted), n, doubles)
+		if doubles > 9 {
+			t.Errorf("%d doubles from three power cuts", doubles)
+		}
+		for i, p := range c.ledger.people {
+			g, err := c.nodes[0].accounts.Group(t.Context(), p.account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := c.nodes[0].groups.Machine(g)
+			c.until(time.Minute, "the notifications are here", func() bool { return inboxOf(m, p.account) >= refused[i] })
+			if got := inboxOf(m, p.account); got > refused[i]+unsure[i] {
+				t.Errorf("%s has %d notifications of %d messages, and of %d that may have been accepted", login(i), got, refused[i], unsure[i])
+			}
+		}
+	})
+}
