@@ -27,6 +27,9 @@ func (n *Node) report() peers.Report {
 			r.Certificate = end.Unix()
 		}
 	}
+	if c := n.hears.couriers.Load(); c != nil {
+		r.Outbound = c.Report()
+	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {
 		r.Refused = n.people.Refused()

@@ -88,7 +88,7 @@ func (w *worker) unreachable(ctx context.Context, err error) result {
 		}
 		return result{heard: h}
 	}
-	h.Local = h.Local || w.hop.Configured && (h.Code/100 == 5 || gone)
+	h.Local = h.Local || w.hop.Configured
 	c.pending.reached(w.d, false, c.o.Clock(), h)
 	return result{again: true, heard: h}
 }

@@ -149,6 +149,19 @@ func (c *Couriers) name(ctx context.Context, e *Entry, h *queue.Header, row *que
 	return err
 }
 
+// Trouble is a next hop that gets no mail for a reason that is ours or our
+// route's to mend.
+type Trouble struct {
+	NextHop string
+	Heard   queue.Heard
+}
+
+// troubleFor is how long a failure counts that nothing was tried after.
+const troubleFor = 6 * time.Hour
+
+// Troubles are what keeps this node's couriers from sending, and ends no message.
+func (c *Couriers) Troubles() []Trouble { return c.pending.ours(c.o.Clock().Add(-troubleFor)) }
+
 // ID names a row to operators: its item in hexadecimal and its number.
 func ID(x queue.Ref) string { return itemID(x.Item) + "." + strconv.FormatUint(uint64(x.N), 10) }
 

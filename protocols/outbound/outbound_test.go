@@ -135,10 +135,16 @@ func TestWrongSmarthostBouncesNobody(t *testing.T) {
 			if !h.Local || h.Code != 554 || !strings.Contains(h.Text, "who are you") || h.Host != "relay.example" {
 				t.Errorf("heard %+v", h)
 			}
+			if all := r.c.Troubles(); len(all) != 1 || all[0].NextHop != "relay.example:25" || all[0].Heard.Code != 554 {
+				t.Errorf("troubles are %+v", all)
+			}
 			relay.answer(stage, nil)
 			r.eventually("the end of the queue", 5*time.Second, func() bool { return r.owed() == 0 })
 			if len(relay.got()) != 1 || len(r.inbox(anna)) > 0 {
 				t.Errorf("sent %d, came back %d", len(relay.got()), len(r.inbox(anna)))
+			}
+			if all := r.c.Troubles(); len(all) > 0 {
+				t.Errorf("troubles are left: %+v", all)
 			}
 		})
 	}

@@ -46,6 +46,9 @@ type destination struct {
 	down     time.Time
 	failures uint32
 	reason   queue.Heard
+	// ours is the last failure that is ours or our route's to mend, and that
+	// nothing was sent after.
+	ours queue.Heard
 }
 
 // told is what a group has queued.
@@ -141,7 +144,7 @@ func (p *pending) start(most int) (begin []*destination) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, d := range p.to {
-		if len(d.waiting) == 0 && d.workers == 0 && d.failures == 0 {
+		if len(d.waiting) == 0 && d.workers == 0 && d.failures == 0 && d.ours.Time == 0 {
 			delete(p.to, key)
 			continue
 		}
@@ -224,6 +227,30 @@ func (p *pending) reached(d *destination, ok bool, now time.Time, why queue.Hear
 	d.limit = 1
 	d.reason = why
 	d.down = now.Add(min(time.Duration(1)<<min(d.failures, 6)*time.Second, time.Minute))
+}
+
+// blame notes what of ours kept a destination from getting mail; a time of 0 is
+// that it got some.
+func (p *pending) blame(d *destination, h queue.Heard) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.ours = h
+}
+
+// ours gives the failures since a time that are ours to mend.
+func (p *pending) ours(since time.Time) (all []Trouble) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.to {
+		switch {
+		case d.ours.Time == 0:
+		case d.ours.Time < since.UnixNano():
+			d.ours = queue.Heard{}
+		default:
+			all = append(all, Trouble{d.hop.String(), d.ours})
+		}
+	}
+	return all
 }
 
 // paced notes whether a destination took a transaction well; one that has enough

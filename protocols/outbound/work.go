@@ -46,7 +46,7 @@ func (w *worker) carry(ctx context.Context, batch []parcel) {
 	if why, down := c.pending.isDown(w.d, c.o.Clock()); down {
 		// What waits behind an attempt that has just failed shares its outcome.
 		for _, p := range batch {
-			c.conclude(ctx, w.hop, p, c.each(ctx, p, result{heard: why, again: true}))
+			w.conclude(ctx, p, c.each(ctx, p, result{heard: why, again: true}))
 		}
 		return
 	}
@@ -73,7 +73,7 @@ func (w *worker) carry(ctx context.Context, batch []parcel) {
 			c.settle(ctx, group, p.untried()...)
 			continue
 		}
-		c.conclude(ctx, w.hop, p, w.deliver(ctx, p))
+		w.conclude(ctx, p, w.deliver(ctx, p))
 	}
 }
 
@@ -145,7 +145,8 @@ func (c *Couriers) local(err error) queue.Heard {
 const shortest = time.Second
 
 // conclude records results, and tells senders of those that are final.
-func (c *Couriers) conclude(ctx context.Context, hop Hop, p parcel, results []result) {
+func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
+	c, hop := w.c, w.hop
 	set := c.o.Settings()
 	now := c.o.Clock()
 	var tell []result
@@ -154,6 +155,13 @@ func (c *Couriers) conclude(ctx context.Context, hop Hop, p parcel, results []re
 		end := command.AttemptEnd{Row: r.l.Ref}
 		if r.l.key != nil {
 			end.Last = queue.SealHeard(r.l.key, r.l.Ref, r.heard)
+		}
+		if r.sent || r.heard.Local {
+			blamed := r.heard
+			if r.sent {
+				blamed = queue.Heard{}
+			}
+			c.pending.blame(w.d, blamed)
 		}
 		age := now.Sub(time.Unix(0, r.l.header.Time))
 		switch {

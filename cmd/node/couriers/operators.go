@@ -42,6 +42,24 @@ func (s *Service) Summary(ctx context.Context, f adminapi.QueueFilter) ([]admina
 	return queueSums(all), err
 }
 
+// maxTroubles bounds what a node reports.
+const maxTroubles = 5
+
+// Report says what keeps this node from sending that is ours to mend.
+func (s *Service) Report() (all []string) {
+	for _, t := range s.Troubles() {
+		if len(all) == maxTroubles {
+			break
+		}
+		said := t.Heard.Text
+		if t.Heard.Code > 0 {
+			said = fmt.Sprintf("%d %s", t.Heard.Code, said)
+		}
+		all = append(all, fmt.Sprintf("%s: %.200s", t.NextHop, said))
+	}
+	return all
+}
+
 // Steer does what an operator wants: hold, release, retry, reroute, cancel or
 // bounce. KindInvalid: there is no such verb.
 func (s *Service) Steer(ctx context.Context, verb string, o adminapi.QueueOrder) (d adminapi.QueueDone, err error) {

@@ -23,6 +23,10 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 	if r.Settings != "" {
 		problem("node %s: %s", x.Name, r.Settings)
 	}
+	for _, t := range r.Outbound {
+		problem("node %s: mail to other systems waits for %s; no message is lost: mend the route or the setting, then rookery queue retry -all",
+			x.Name, t)
+	}
 	if answers {
 		atTheDoor(x.Name, &r, time.Now(), problem)
 	}

@@ -46,6 +46,9 @@ type Report struct {
 	// directory, Returned removed nodes that tried to come back.
 	Superseded []rookery.NodeID `cbor:"18,keyasint,omitempty"`
 	Returned   []rookery.NodeID `cbor:"19,keyasint,omitempty"`
+	// Outbound says what keeps it from sending to other systems that is ours to
+	// mend.
+	Outbound []string `cbor:"21,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 
