@@ -3,7 +3,7 @@
 // directory (datadir), opens the way to the other nodes (peers) and the groups
 // (replicas), makes the services that stand on them (keyring, members, objects,
 // moves, signing, inforce, directories), and on those the edges: protocols (edge, clients),
-// health and status (monitor), and the socket for operators (admin). It
+// health and status (monitor), and the socket for operators (admin, records). It
 // introduces them to each other and closes them in order. The command line and
 // the tests call the same Open.
 //

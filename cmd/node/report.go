@@ -15,7 +15,7 @@ func (n *Node) report() peers.Report {
 	r := peers.Report{
 		Epoch: n.id.Epoch, Binary: adminapi.BinaryVersion(), Clock: n.deps.Clock().UnixNano(), Up: int64(time.Since(n.lives.Started()).Seconds()),
 		SettingsKey: n.rings.Settings.Keys.Current(), Settings: n.settingsTrouble(), Sessions: n.sessions(),
-		Disk:    n.groups.Log().Stats().Disk.String(),
+		Disk: n.groups.Log().Stats().Disk.String(), Hostname: n.cfg.Hostname,
 		Applied: map[rookery.GroupID]rookery.LogIndex{}, Packing: map[rookery.GroupID]peers.Packing{},
 	}
 	r.Closed = true

@@ -17,6 +17,7 @@ import (
 	"rookery/cmd/node/monitor"
 	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
+	"rookery/cmd/node/records"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
@@ -79,7 +80,7 @@ func (n *Node) openStores(ctx context.Context) error {
 // openSigning makes what signs outgoing mail, and the resolver that says whether
 // its keys are published.
 func (n *Node) openSigning() {
-	n.dns = dns.New(dns.Options{Clock: n.deps.Clock})
+	n.dns = dns.New(dns.Options{Servers: func() (dns.Servers, error) { return n.couriers.Resolvers() }, Clock: n.deps.Clock})
 	n.signing = signing.New(signing.Options{
 		Groups: n.groups, Keys: n.system, Sealer: n.rings.Sealer(n.jobs.ctx), Resolver: signing.Resolver{DNS: n.dns},
 		Changed: func() { n.groups.Publish(replicas.TopicSigning) }, Logger: n.deps.Logger, Clock: n.deps.Clock,
@@ -176,7 +177,10 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Queue: n.couriers, Logger: n.deps.Logger,
+		Queue: n.couriers,
+		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
+			Resolver: signing.Resolver{DNS: n.dns}}),
+		Logger: n.deps.Logger,
 	})
 	return n.edge.Start()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 
 	"rookery"
+	"rookery/cmd/node/adminapi"
 	ours "rookery/protocols/outbound/dkim"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -59,8 +60,8 @@ func submit(t *testing.T, n *Node, user, message string, to ...string) {
 	}
 }
 
-// records are the DKIM records of a domain, by their names.
-func records(t *testing.T, n *Node, domain string) map[string]string {
+// dkimRecords are the DKIM records of a domain, by their names.
+func dkimRecords(t *testing.T, n *Node, domain string) map[string]string {
 	t.Helper()
 	all, err := n.system.SigningKeys()
 	if err != nil {
@@ -128,8 +129,8 @@ func TestSubmittedMailLiesSignedInTheQueue(t *testing.T) {
 	cfg, deps := testConfig(t), testDeps(t, directoryServer(t))
 	cfg.Listen.Submission = []string{"127.0.0.1:0"}
 	n := startNode(t, cfg, deps)
-	until(t, "the domain has keys", func() bool { return len(records(t, n, testDomain)) == 2 })
-	zone := records(t, n, testDomain)
+	until(t, "the domain has keys", func() bool { return len(dkimRecords(t, n, testDomain)) == 2 })
+	zone := dkimRecords(t, n, testDomain)
 	stopNode(t, n)
 	n = startNode(t, cfg, deps)
 	id := mustEnsure(t, n, login(0))
@@ -151,5 +152,17 @@ func TestSubmittedMailLiesSignedInTheQueue(t *testing.T) {
 		if v.Err != nil || v.Domain != testDomain {
 			t.Errorf("%s: %v", v.Domain, v.Err)
 		}
+	}
+}
+
+// An operator is told of a domain that is not the cluster's, without a question to
+// the DNS.
+func TestRecordsOfAnotherDomain(t *testing.T) {
+	n, cfg, _ := oneNode(t)
+	if _, err := adminapi.New(cfg.Admin).DNS(t.Context(), "elsewhere.test", nil); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("%v", err)
+	}
+	if got := n.report().Hostname; got != cfg.Hostname {
+		t.Errorf("the report names it %q", got)
 	}
 }

@@ -85,6 +85,7 @@ var rules = []rule{
 	{"rookery/cmd/node/moves", "rookery/protocols", nil, "an account moves without knowing who has it open"},
 	{"rookery/cmd/node/signing", "rookery/protocols/delivery", nil, "what signs knows no way of messages"},
 	{"rookery/cmd/node/signing", "rookery/cmd/node/keyring", nil, "keys are sealed by what is handed in"},
+	{"rookery/cmd/node/records", "rookery/protocols/dns", nil, "what to publish is compared through the resolver that is handed in"},
 	{"rookery/cmd/node/directories", "rookery/cluster", nil, "directories are opened and tried without a cluster"},
 	{"rookery/cmd/node/directories", "rookery/storage", nil, "directories know no account"},
 	{"rookery/cmd/node/inforce", "rookery/protocols", nil, "what a setting does is decided by who asks for it"},

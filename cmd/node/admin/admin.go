@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"rookery"
@@ -82,6 +83,11 @@ type Clients interface {
 	End(ctx context.Context, node string, pick peers.SessionFilter) ([]clients.OnNode, error)
 }
 
+// Records are what mail domains have to publish in the DNS.
+type Records interface {
+	Check(ctx context.Context, domain string, addresses map[string][]netip.Addr) (adminapi.DNSReport, error)
+}
+
 // Options are what the server hands calls to.
 type Options struct {
 	// Node is this node's name, for the audit.
@@ -99,6 +105,7 @@ type Options struct {
 	Moves     Moves
 	Clients   Clients
 	Queue     Queue
+	Records   Records
 	Logger    *slog.Logger
 }
 
@@ -139,6 +146,7 @@ func (a *Server) routes(t *routes) {
 	a.recoverRoutes(t)
 	a.queueRoutes(t)
 	a.auditRoutes(t)
+	a.dnsRoutes(t)
 }
 
 // Close lets calls end, but for those that may last.

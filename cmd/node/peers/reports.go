@@ -51,6 +51,8 @@ type Report struct {
 	Outbound []string `cbor:"21,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
+	// Hostname is what it calls itself to other mail servers.
+	Hostname string `cbor:"21,keyasint,omitempty"`
 
 	// Ahead is by how much its clock was ahead of this node's when it answered,
 	// Heard when it did, by the clock that no setting moves.
