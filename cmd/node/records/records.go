@@ -112,7 +112,8 @@ func (r *Records) keys(domain string) (list []publish.Key, err error) {
 }
 
 // nodes are the members with what they announce and where they are.
-func (r *Records) nodes(ctx context.Context, addresses map[string][]netip.Addr, report *adminapi.DNSReport) (list []publish.Node, err error) {
+func (r *Records) nodes(ctx context.Context, addresses map[string][]netip.Addr,
+	report *adminapi.DNSReport) (list []publish.Node, err error) {
 	all, err := r.o.Cluster.Nodes()
 	if err != nil {
 		return nil, err

@@ -33,7 +33,8 @@ func (w *world) Nodes() ([]system.Node, error) {
 
 func (w *world) SigningKeys() ([]system.SigningKeys, error) {
 	return []system.SigningKeys{
-		{Domain: "example.com", Keys: []command.SigningKey{{Selector: "s1", Kind: 1, State: uint8(dkim.Active), Record: "v=DKIM1; k=rsa; p=AAAA"}}},
+		{Domain: "example.com", Keys: []command.SigningKey{
+			{Selector: "s1", Kind: 1, State: uint8(dkim.Active), Record: "v=DKIM1; k=rsa; p=AAAA"}}},
 		{Domain: "example.org", Keys: []command.SigningKey{{Selector: "other", Kind: 1, Record: "v=DKIM1; k=rsa; p=BBBB"}}},
 	}, nil
 }
