@@ -89,6 +89,13 @@ func FuzzXtext(f *testing.F) {
 		if control := strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }); !control && (err != nil || got != s) {
 			t.Errorf("%q comes back as %q: %v", s, got, err)
 		}
+		for _, international := range []bool{false, true} {
+			onward := OnwardORCPT(s, rookery.Address{Local: s, Domain: "example.org"}, international)
+			kind, address, _ := strings.Cut(onward, ";")
+			if !isAtom(kind) || address == "" || strings.ContainsAny(address, "\r\n =\x00\x7f") || !international && !isASCII(onward) {
+				t.Errorf("%q is passed on as %q", s, onward)
+			}
+		}
 		if got, err := DecodeXtext(s, 500); err == nil && (len(got) > 500 || strings.ContainsAny(got, "\r\n\x00")) {
 			t.Errorf("%q is decoded as %q", s, got)
 		}

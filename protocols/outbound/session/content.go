@@ -31,7 +31,7 @@ func (d *delivery) content(ctx context.Context, p plan, m Message, may func(cont
 	if p.chunks {
 		send = d.chunks
 	}
-	if !send(ctx, p, &source{r: text}, may) {
+	if !send(ctx, p, &source{r: text, eight: m.Form.EightBit}, may) {
 		return
 	}
 	// The peer may have the message from here on.
@@ -67,8 +67,9 @@ func (d *delivery) abort(err error) {
 // source reads a message and refuses to go on where it is not of a form that can
 // be sent, whatever was said of it before.
 type source struct {
-	r    io.Reader
-	scan scan
+	r     io.Reader
+	eight bool // 8-bit content was agreed on
+	scan  scan
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -80,14 +81,21 @@ func (s *source) Read(p []byte) (int, error) {
 	if bad := s.scan.form.err(); bad != nil {
 		return 0, bad
 	}
+	if s.scan.form.EightBit && !s.eight {
+		return 0, ErrEightBit
+	}
 	return n, err
 }
 
+// room is how much of the message is in memory at once: one octet more than all
+// of it, so that its end is seen at once, and at most most.
+func (p plan) room(most int) int { return int(min(max(p.size, 0), int64(most)-1)) + 1 }
+
 // data writes the text behind DATA, up to and with the final dot, of which the
 // last octets are left in the buffer (RFC 5321 4.5.2).
-func (d *delivery) data(ctx context.Context, _ plan, text *source, may func(context.Context) error) bool {
+func (d *delivery) data(ctx context.Context, p plan, text *source, may func(context.Context) error) bool {
 	w := d.s.wire
-	buf := make([]byte, block)
+	buf := make([]byte, p.room(block))
 	begin := true // of a line
 	for {
 		n, err := io.ReadFull(text, buf)
@@ -96,17 +104,17 @@ func (d *delivery) data(ctx context.Context, _ plan, text *source, may func(cont
 			return false
 		}
 		w.within(d.s.o.Timeouts.Block)
-		for p := buf[:n]; len(p) > 0; {
-			line := p
-			if i := bytes.IndexByte(p, '\n'); i >= 0 {
-				line = p[:i+1]
+		for rest := buf[:n]; len(rest) > 0; {
+			line := rest
+			if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+				line = rest[:i+1]
 			}
 			if begin && line[0] == '.' {
 				w.write(dot)
 			}
 			w.write(line)
 			begin = line[len(line)-1] == '\n'
-			p = p[len(line):]
+			rest = rest[len(line):]
 		}
 		if w.dead != nil {
 			d.broken(AtData, w.dead)
@@ -137,13 +145,15 @@ var dot, lineEnd, final = []byte("."), []byte("\r\n"), []byte(".\r\n")
 // the buffer (RFC 3030 2).
 func (d *delivery) chunks(ctx context.Context, p plan, text *source, may func(context.Context) error) bool {
 	w := d.s.wire
-	in := bufio.NewReaderSize(text, chunk)
+	// The reader's size may be more than is asked of it, never less.
+	size := p.room(chunk)
+	in := bufio.NewReaderSize(text, size)
 	most := 1
 	if p.pipeline {
 		most = window
 	}
 	for waiting := 0; ; {
-		b, err := in.Peek(chunk)
+		b, err := in.Peek(size)
 		if err != nil && err != io.EOF {
 			d.abort(fmt.Errorf("read the message: %w", err))
 			return false

@@ -41,6 +41,7 @@ type Message struct {
 type plan struct {
 	mail     string   // the command
 	rcpt     []string // one each; "" is not sent
+	size     int64    // of the message
 	chunks   bool     // BDAT
 	pipeline bool
 }
@@ -68,7 +69,7 @@ func (s *Session) plan(e *Envelope, f Form) (plan, error) {
 	for _, r := range e.Recipients {
 		international = international || utf8 && !ascii(r.Address.Local)
 	}
-	var p plan
+	p := plan{size: f.Size}
 	_, p.chunks = s.Offers("CHUNKING")
 	_, p.pipeline = s.Offers("PIPELINING")
 	_, notify := s.Offers("DSN")

@@ -53,12 +53,15 @@ func sent(text string, chunked bool) (wrote string, st []Status) {
 	s := &Session{o: Options{Timeouts: Timeouts{}.withDefaults()}, wire: newWire(here)}
 	d := newDelivery(s, plan{rcpt: []string{"RCPT"}})
 	s.wire.until = time.Now().Add(time.Hour)
+	// Text is read octet by octet, so that every place is the end of a buffer; all
+	// of a chunk at once, because no replies come here.
 	p := plan{chunks: chunked}
 	send := d.data
 	if chunked {
+		p.size = int64(len(text))
 		send = d.chunks
 	}
-	if send(context.Background(), p, &source{r: strings.NewReader(text)}, func(context.Context) error { return nil }) {
+	if send(context.Background(), p, &source{r: strings.NewReader(text), eight: true}, func(context.Context) error { return nil }) {
 		s.wire.flush()
 	}
 	s.wire.close()

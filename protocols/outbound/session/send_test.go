@@ -263,7 +263,7 @@ func TestChunkRefused(t *testing.T) {
 
 // may is asked before the peer can have the message, and stops it.
 func TestMayStop(t *testing.T) {
-	stop := errors.New("another node leads")
+	stop := rookery.E("lead", rookery.KindConflict, errors.New("another node leads"))
 	for _, f := range []string{"X", "CHUNKING"} {
 		p := &peer{features: []string{f}}
 		s := dial(t, p, session.Options{})
@@ -275,8 +275,8 @@ func TestMayStop(t *testing.T) {
 		if err != nil || r[0].Outcome != session.Lost || r[0].Doubtful() || !errors.Is(r[0].Err, stop) || s.Usable() || asked != 1 {
 			t.Errorf("%s: %+v, %v, usable %v, asked %d", f, r, err, s.Usable(), asked)
 		}
-		if got := p.got(); len(got) != 0 {
-			t.Errorf("%s: the peer has %q", f, got)
+		if got := p.got(); len(got) != 0 || !rookery.Is(r[0].Err, rookery.KindConflict) {
+			t.Errorf("%s: the peer has %q; %v", f, got, r[0].Err)
 		}
 	}
 }
@@ -332,15 +332,32 @@ func TestUnsendable(t *testing.T) {
 // What is said of a message is not believed: its octets are looked at while they
 // are sent.
 func TestFormThatLies(t *testing.T) {
-	for _, f := range []string{"X", "CHUNKING"} {
-		p := &peer{features: []string{f}}
+	for _, c := range []struct {
+		feature, text string
+		want          error
+	}{
+		{"X", "S: x\r\n\r\na\n.\r\nMAIL FROM:<b@c>\r\n", session.ErrLineEnds},
+		{"CHUNKING", "S: x\r\n\r\na\n.\r\nMAIL FROM:<b@c>\r\n", session.ErrLineEnds},
+		{"X", "S: x\r\n\r\né\r\n", session.ErrEightBit},
+		{"CHUNKING", "S: x\r\n\r\né\r\n", session.ErrEightBit},
+	} {
+		p := &peer{features: []string{c.feature}}
 		m := message(t, plain)
-		m.Open = func() (io.ReadCloser, error) {
-			return io.NopCloser(strings.NewReader("S: x\r\n\r\na\n.\r\nMAIL FROM:<b@c>\r\n")), nil
-		}
+		m.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(c.text)), nil }
 		r, err := dial(t, p, session.Options{}).Send(t.Context(), envelope(t, "a@there.example"), m, nil)
-		if err != nil || r[0].Outcome != session.Lost || r[0].Doubtful() || !errors.Is(r[0].Err, session.ErrLineEnds) || len(p.got()) != 0 {
-			t.Errorf("%s: %+v, %v, %q", f, r, err, p.got())
+		if err != nil || r[0].Outcome != session.Lost || r[0].Doubtful() || !errors.Is(r[0].Err, c.want) || len(p.got()) != 0 {
+			t.Errorf("%s: %+v, %v, %q", c.feature, r, err, p.got())
+		}
+	}
+	m := message(t, plain)
+	for _, size := range []int64{-1, 0, 3, 1<<63 - 1} {
+		m.Form.Size = size
+		for _, f := range []string{"X", "CHUNKING"} {
+			p := &peer{features: []string{f}}
+			r, err := dial(t, p, session.Options{}).Send(t.Context(), envelope(t, "a@there.example"), m, nil)
+			if got := p.got(); err != nil || r[0].Outcome != session.Accepted || len(got) != 1 || got[0] != plain {
+				t.Errorf("%s, a size of %d: %+v, %v, %q", f, size, r, err, got)
+			}
 		}
 	}
 }

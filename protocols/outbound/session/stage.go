@@ -32,7 +32,8 @@ func (s Stage) String() string {
 }
 
 // Error says at which stage a session or a transaction failed. Its kind is
-// KindDenied where the peer answered 5yz, else KindUnavailable.
+// KindDenied where the peer answered 5yz, that of the cause where it has one (as
+// what Send's caller hands in may), else KindUnavailable.
 type Error struct {
 	Stage Stage
 	// Reply is what the peer answered; its Code is 0 where it answered nothing.
@@ -47,7 +48,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // lost is a failure without a reply: the connection ended, or the peer does not
 // speak SMTP.
 func lost(at Stage, err error) error {
-	return &Error{Stage: at, Err: rookery.E("smtp", rookery.KindUnavailable, err)}
+	kind := rookery.KindOf(err)
+	if kind == rookery.KindUnknown {
+		kind = rookery.KindUnavailable
+	}
+	return &Error{Stage: at, Err: rookery.E("smtp", kind, err)}
 }
 
 // refused is a reply that says no, or that does not belong there.

@@ -174,6 +174,13 @@ func (c *converter) leaf(p *message.Part, isMessage bool) error {
 	return encodeQuoted(c.out, bufio.NewReaderSize(content, 32<<10), atEnd)
 }
 
+// legible are the kinds of message/ that are text: fields for programs, which
+// people read too. RFC 6533 lets those of UTF-8 be encoded.
+var legible = map[string]bool{
+	"delivery-status": true, "disposition-notification": true, "global-delivery-status": true,
+	"global-disposition-notification": true, "global-headers": true,
+}
+
 // codingFor is the encoding for a content that is not 7bit: text stays legible
 // unless that costs more than base64.
 func codingFor(p *message.Part, m measures) (string, error) {
@@ -187,7 +194,7 @@ func codingFor(p *message.Part, m measures) (string, error) {
 	default:
 		return "", cannot(ErrStructure, "the encoding %.64q is unknown", p.Encoding)
 	}
-	text := p.Type == "text" || p.Is("message", "delivery-status") || p.Is("message", "disposition-notification")
+	text := p.Type == "text" || p.Type == "message" && legible[p.Subtype]
 	switch {
 	case p.Type == "message" && (p.Subtype == "rfc822" || p.Subtype == "partial" || p.Subtype == "external-body"):
 		return "", cannot(ErrStructure, "a message/%s that cannot be read is not 7 bit (RFC 2046 5.2)", p.Subtype)
