@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +40,7 @@ func newPen(t *testing.T) *pen {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.zone[ours.RecordName(kind.String(), "example.com")], err = ours.Record(private.(crypto.Signer).Public()); err != nil {
+		if p.zone[ours.RecordName(kind.String(), "example.com")], err = ours.Record(private.Public()); err != nil {
 			t.Fatal(err)
 		}
 		p.Keys = append(p.Keys, ours.Key{Selector: kind.String(), Private: private})
