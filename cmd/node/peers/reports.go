@@ -48,7 +48,7 @@ type Report struct {
 	Returned   []rookery.NodeID `cbor:"19,keyasint,omitempty"`
 	// Outbound says what keeps it from sending to other systems that is ours to
 	// mend.
-	Outbound []string `cbor:"21,keyasint,omitempty"`
+	Outbound []string `cbor:"22,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.
