@@ -166,10 +166,10 @@ func (c *Couriers) Troubles() []Trouble { return c.pending.ours(c.o.Clock().Add(
 func ID(x queue.Ref) string { return itemID(x.Item) + "." + strconv.FormatUint(uint64(x.N), 10) }
 
 // Bounce sends rows back to their sender as an administrator wants, with the
-// reason that the sender is told, and counts them. A row that is being sent, or
-// that is held, is left.
+// reason that the sender is told, and counts them; held ones too. A row that is
+// being sent is left.
 func (c *Couriers) Bounce(ctx context.Context, g rookery.GroupID, rows []queue.Ref, reason string) (done int, err error) {
-	given, err := c.begin(ctx, g, rows)
+	given, err := c.begin(ctx, g, rows, true)
 	if err != nil {
 		return 0, err
 	}

@@ -125,9 +125,10 @@ func graceful(parent context.Context, after time.Duration) (context.Context, con
 	return ctx, func() { stop(); cancel() }
 }
 
-// begin asks the log for rows, and gives those that this courier has now.
-func (c *Couriers) begin(ctx context.Context, group rookery.GroupID, refs []queue.Ref) (map[queue.Ref]bool, error) {
-	cmd := &command.BeginAttempts{By: c.o.Self, Rows: refs}
+// begin asks the log for rows, held ones too where an administrator wants them,
+// and gives those that this courier has now.
+func (c *Couriers) begin(ctx context.Context, group rookery.GroupID, refs []queue.Ref, held bool) (map[queue.Ref]bool, error) {
+	cmd := &command.BeginAttempts{By: c.o.Self, Rows: refs, Held: held}
 	seen := map[command.Courier]bool{}
 	for _, x := range refs {
 		l, err := c.load(ctx, group, x)

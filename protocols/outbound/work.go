@@ -44,17 +44,16 @@ func (w *worker) hangUp(ctx context.Context) {
 func (w *worker) carry(ctx context.Context, batch []parcel) {
 	c, group := w.c, batch[0].group
 	if why, down := c.pending.isDown(w.d, c.o.Clock()); down {
-		// What waits behind an attempt that has just failed shares its outcome.
-		for _, p := range batch {
-			w.conclude(ctx, p, c.each(ctx, p, result{heard: why, again: true}))
-		}
-		return
+		batch = w.putOff(ctx, batch, why)
 	}
 	var refs []queue.Ref
 	for _, p := range batch {
 		refs = append(refs, p.refs()...)
 	}
-	given, err := c.begin(ctx, group, refs)
+	if len(refs) == 0 {
+		return
+	}
+	given, err := c.begin(ctx, group, refs, false)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.o.Logger.Warn("outbound: messages wait, since their group does not answer", "group", group, "rows", len(refs), "error", err)
@@ -75,6 +74,34 @@ func (w *worker) carry(ctx context.Context, batch []parcel) {
 		}
 		w.conclude(ctx, p, w.deliver(ctx, p))
 	}
+}
+
+// putOff puts off what waits behind an attempt that has just failed: it shares
+// its outcome. What would end by it is given back, to be tried itself.
+func (w *worker) putOff(ctx context.Context, batch []parcel, why queue.Heard) (old []parcel) {
+	c, set := w.c, w.c.o.Settings()
+	var ends []command.AttemptEnd
+	for _, p := range batch {
+		kept := parcel{group: p.group, item: p.item}
+		for _, r := range c.each(ctx, p, result{heard: why, again: true}) {
+			age := c.o.Clock().Sub(time.Unix(0, r.l.header.Time))
+			if r.l.key == nil || age >= set.Expire || r.late(age, set.Notice) {
+				kept.rows = append(kept.rows, r.l.N)
+				continue
+			}
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Again: int64(set.again(r.l.row.Tries)),
+				Last: queue.SealHeard(r.l.key, r.l.Ref, why)})
+		}
+		if len(kept.rows) > 0 {
+			old = append(old, kept)
+		}
+	}
+	if len(ends) > 0 {
+		c.o.Logger.Info("messages put off: their next hop does not answer", "next_hop", w.hop.String(), "group", batch[0].group,
+			"recipients", len(ends), "reply", why.Text)
+		c.settle(ctx, batch[0].group, ends...)
+	}
+	return old
 }
 
 func (p parcel) refs() []queue.Ref {

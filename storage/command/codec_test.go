@@ -58,7 +58,7 @@ func samples() []Command {
 		&PlaceHold{Hold{HoldOperator, "h", 1, 0, ""}, 7}, &LiftHold{"h"}, &Swept{1, 2, 3},
 		&AuditCall{"u", "n", "v", "a"}, &AuditOutcome{1, "done"},
 		&SetDayKey{7, []byte("k")}, &RewrapDayKeys{[]RewrappedDay{{7, []byte("o"), []byte("n")}}}, &DropDayKeys{7},
-		&BeginAttempts{Courier{"n", 1}, []RowRef{{item, 1}}, []Courier{{"n", 2}}},
+		&BeginAttempts{Courier{"n", 1}, []RowRef{{item, 1}}, []Courier{{"n", 2}}, true},
 		&EndAttempts{Courier{"n", 1}, []AttemptEnd{{RowRef{item, 1}, true, 5, []byte("l"), true, true}}},
 		&SteerRows{RerouteRow, []RowRef{{item, 1}}, "h:25"},
 		&KeyFloor{2}, &RewrapAccounts{[]Rewrapped{{acct, []byte("o"), []byte("n")}}},

@@ -141,6 +141,9 @@ type BeginAttempts struct {
 	By   Courier   `cbor:"1,keyasint"`
 	Rows []RowRef  `cbor:"2,keyasint"`
 	Gone []Courier `cbor:"3,keyasint,omitempty"`
+	// Held gives held rows too, to be sent back; they are held again where that
+	// fails.
+	Held bool `cbor:"4,keyasint,omitempty"`
 }
 
 // EndAttempts records what became of rows that a courier had. What is done ends

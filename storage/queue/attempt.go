@@ -19,7 +19,7 @@ func beginAttempts[W Work](w W, c *command.BeginAttempts) (command.Result, error
 	r := &command.RowsResult{Done: make([]bool, len(c.Rows))}
 	for i, x := range c.Rows {
 		h, row := load(w, x)
-		if row == nil || row.Kind != command.ToRemote || row.Held ||
+		if row == nil || row.Kind != command.ToRemote || row.Held && !c.Held ||
 			row.Taken() && row.By != c.By && !slices.Contains(c.Gone, row.By) {
 			continue
 		}

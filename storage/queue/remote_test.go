@@ -158,6 +158,11 @@ func TestSteering(t *testing.T) {
 	a, held, later := ref(1, 0), ref(2, 0), ref(3, 0)
 	want(t, "due", w.due(t), []Ref{a})
 	want(t, "a held row is given", w.begin(t, one, nil, held), []bool{false})
+	if r, err := beginAttempts(w, &command.BeginAttempts{By: one, Rows: []Ref{held}, Held: true}); err != nil || !r.(*command.RowsResult).Done[0] {
+		t.Errorf("a held row is not given to be sent back: %v", err)
+	}
+	w.ends(t, one, command.AttemptEnd{Row: held})
+	want(t, "due although it is held", w.due(t), []Ref{a})
 	want(t, "released", w.steer(t, command.ReleaseRow, held, a), []bool{true, false})
 	want(t, "made due", w.steer(t, command.RetryRow, later), []bool{true})
 	want(t, "due", w.due(t), []Ref{a, held, later})

@@ -19,7 +19,7 @@ type Outbound struct {
 	// SmarthostTLS is what the smart host has to do: "opportunistic" uses TLS where
 	// it is offered, "verified" wants a certificate for its name, "none" asks for no TLS.
 	SmarthostTLS string `toml:"smarthost_tls" effect:"with the next connection"`
-	// SmarthostUser signs in there, under TLS; empty does not sign in.
+	// SmarthostUser signs in there, under "verified" TLS; empty does not sign in.
 	SmarthostUser string `toml:"smarthost_user" effect:"with the next connection"`
 	// SmarthostPassword is sealed when set and never shown again.
 	SmarthostPassword string `toml:"smarthost_password" secret:"true" effect:"with the next connection"`
@@ -65,11 +65,11 @@ func (o *Outbound) validate(bad report) {
 		bad("outbound.smarthost_tls", "%q is unknown; use opportunistic, verified or none", o.SmarthostTLS)
 	}
 	if (o.SmarthostUser == "") != (o.SmarthostPassword == "") {
-		bad("outbound.smarthost_user, outbound.smarthost_password", "only one of both is set; set the password from a file: "+
-			"rookery config set outbound.smarthost_password @FILE")
+		bad("outbound.smarthost_user, outbound.smarthost_password", "only one of both is set; set both at once: rookery config get > FILE, "+
+			"edit it, rookery config apply FILE")
 	}
-	if o.SmarthostUser != "" && o.SmarthostTLS == "none" {
-		bad("outbound.smarthost_tls", "%q would send the password in clear; use opportunistic or verified", o.SmarthostTLS)
+	if o.SmarthostUser != "" && o.SmarthostTLS != "verified" {
+		bad("outbound.smarthost_tls", "%q would send the password to whoever answers; use verified", o.SmarthostTLS)
 	}
 	for _, r := range o.Routes {
 		if _, _, ok := ParseRoute(r); !ok {
