@@ -158,7 +158,8 @@ func TestSteering(t *testing.T) {
 	a, held, later := ref(1, 0), ref(2, 0), ref(3, 0)
 	want(t, "due", w.due(t), []Ref{a})
 	want(t, "a held row is given", w.begin(t, one, nil, held), []bool{false})
-	if r, err := beginAttempts(w, &command.BeginAttempts{By: one, Rows: []Ref{held}, Held: true}); err != nil || !r.(*command.RowsResult).Done[0] {
+	r, err := beginAttempts(w, &command.BeginAttempts{By: one, Rows: []Ref{held}, Held: true})
+	if err != nil || !r.(*command.RowsResult).Done[0] {
 		t.Errorf("a held row is not given to be sent back: %v", err)
 	}
 	w.ends(t, one, command.AttemptEnd{Row: held})
