@@ -28,7 +28,7 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 			x.Name, t)
 	}
 	if answers {
-		atTheDoor(x.Name, &r, time.Now(), problem)
+		clientsKeptOut(x.Name, &r, time.Now(), problem)
 	}
 	ns.Movable, ns.Serves = p.spare(x.ID), p.serves(x.ID)
 	switch {

@@ -9,9 +9,9 @@ import (
 // certificateWarning is how long before its end a certificate is a problem.
 const certificateWarning = 14 * 24 * time.Hour
 
-// atTheDoor says what keeps clients from a node that is up: it does not listen
+// clientsKeptOut says what keeps clients from a node that is up: it does not listen
 // yet, or its certificate has ended or is about to.
-func atTheDoor(name string, r *peers.Report, now time.Time, problem func(string, ...any)) {
+func clientsKeptOut(name string, r *peers.Report, now time.Time, problem func(string, ...any)) {
 	if r.Closed {
 		problem("node %s does not listen for clients yet: it is starting; its health page and its log say what it waits for", name)
 	}

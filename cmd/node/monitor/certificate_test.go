@@ -24,7 +24,7 @@ func TestWhatKeepsClientsOut(t *testing.T) {
 		{peers.Report{Certificate: now.Add(15 * 24 * time.Hour).Unix()}, ""},
 	} {
 		var said []string
-		atTheDoor("node1", &c.r, now, func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) })
+		clientsKeptOut("node1", &c.r, now, func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) })
 		text := strings.Join(said, "|")
 		if c.want == "" && text != "" || !strings.Contains(text, c.want) || text != "" && !strings.HasPrefix(text, "node node1") {
 			t.Errorf("%+v: %q, want %q", c.r, text, c.want)
