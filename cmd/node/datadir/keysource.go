@@ -78,13 +78,19 @@ func (s KeySource) String() string {
 	return "file"
 }
 
+// Clear removes what a crash in the middle of a Save left. Only who holds the
+// directory's lock may: another's Save may be under way.
+func (s KeySource) Clear() error {
+	if err := keys.ClearKeyFile(s.path); err != nil {
+		return rookery.E("load keyring", rookery.KindUnavailable, err)
+	}
+	return nil
+}
+
 // Load reads the keyring: KindNotFound where there is none, else as
 // keys.LoadKeyring. A file that is not sealed yet opens too, so that a command
 // can be brought in later.
 func (s KeySource) Load(ctx context.Context) (*keys.Keyring, error) {
-	if err := keys.ClearKeyFile(s.path); err != nil {
-		return nil, rookery.E("load keyring", rookery.KindUnavailable, err)
-	}
 	if s.under != nil {
 		return s.loadSealed()
 	}

@@ -26,8 +26,8 @@ type stored struct {
 	lost   error
 }
 
-// Load reads the rings of a data directory, and seals what lies under the
-// tenant's; command gives and takes the tenant keys where it is set. A ring that
+// Load reads the rings of a data directory whose lock the caller holds, and seals
+// what lies under the tenant's; command gives and takes the tenant keys where it is set. A ring that
 // is missing, or that lies under a tenant key that is, is no error yet: the rest
 // of the cluster is asked once it can be.
 func Load(ctx context.Context, dir datadir.Dir, command []string) (s Stored, err error) {
@@ -39,6 +39,9 @@ func Load(ctx context.Context, dir datadir.Dir, command []string) (s Stored, err
 	}
 	// A node serves without the CA's key, also where its file is damaged.
 	s.authority = stored{source: dir.AuthorityKeys(s.tenant.keys)}
+	if err := s.authority.source.Clear(); err != nil {
+		return s, err
+	}
 	if s.authority.keys, s.authority.lost = s.authority.source.Load(ctx); s.authority.lost != nil {
 		s.authority.keys = new(keys.Keyring)
 	}
@@ -56,6 +59,9 @@ func (s *Stored) TenantKeys() *keys.Keyring { return s.tenant.keys }
 
 func load(ctx context.Context, source datadir.KeySource) (s stored, err error) {
 	s.source = source
+	if err := source.Clear(); err != nil {
+		return s, err
+	}
 	s.keys, err = source.Load(ctx)
 	if rookery.Is(err, rookery.KindNotFound) || rookery.Is(err, rookery.KindUnavailable) && source.Sealed() {
 		s.keys, s.lost, err = new(keys.Keyring), err, nil
