@@ -26,11 +26,6 @@ func (c *Couriers) Queued(group rookery.GroupID, rows []queue.Due) {
 	}
 }
 
-// Hurry has due rows looked for now: an operator has made some due.
-func (c *Couriers) Hurry() {
-	c.pending.wake()
-}
-
 // sortAtOnce is how many entries of a group's index one look reads.
 const sortAtOnce = 4096
 

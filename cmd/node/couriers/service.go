@@ -20,7 +20,6 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/daykey"
 	"rookery/storage/mailbox"
-	"rookery/storage/queue"
 )
 
 // Settings are those in force.
@@ -179,6 +178,3 @@ func Limit(set settings.Outbound, groups int) delivery.Limit {
 	n := max(groups, 1)
 	return delivery.Limit{Items: uint64(max(set.QueueMessages/n, 1)), Bytes: max(int64(set.QueueSize)/int64(n), 1)}
 }
-
-// Queued implements part of mailbox.QueueEvents for a group.
-func (s *Service) Queued(g rookery.GroupID, rows []queue.Due) { s.Couriers.Queued(g, rows) }
