@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
@@ -388,7 +389,7 @@ func (c *client) expunge(ctx context.Context, a *account.Account, in rookery.Mai
 func (c *client) append(ctx context.Context, a *account.Account) error {
 	into := testBoxes[c.rng.IntN(len(testBoxes))]
 	sent := c.ledger.begin(attempt{size: someSize(c.rng), to: []int{c.p.number}, box: into, flags: command.Flags(c.rng.IntN(1 << 5))})
-	spool := c.deliver.Spool(delivery.Normalise, 0)
+	spool := c.deliver.Spool(spool.Normalise, 0)
 	defer spool.Close()
 	if _, err := spool.Write(message(sent.id, sent.size)); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"rookery"
 	rlog "rookery/cluster/log"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 )
 
 func TestNoRoomIsTemporary(t *testing.T) {
@@ -18,7 +19,7 @@ func TestNoRoomIsTemporary(t *testing.T) {
 		if err := d.Check(t.Context(), rookery.AccountID{}, 1); !rookery.Is(err, rookery.KindLimit) {
 			t.Errorf("%v: RCPT gets %v", state, err)
 		}
-		spool := delivery.NewSpool(delivery.SpoolOptions{})
+		spool := spool.New(spool.Options{})
 		if err := d.Deliver(t.Context(), delivery.Request{Spool: spool}); !rookery.Is(err, rookery.KindLimit) {
 			t.Errorf("%v: a message gets %v", state, err)
 		}

@@ -22,6 +22,7 @@ import (
 	"rookery/cmd/node/members"
 	"rookery/directory/embedded"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/keys"
@@ -66,7 +67,7 @@ func (c *sim) victims(count int) (all []*victim) {
 
 func (c *sim) sendTo(n *Node, id rookery.AccountID, size int) {
 	c.t.Helper()
-	s := n.deliver.Spool(delivery.Normalise, 0)
+	s := n.deliver.Spool(spool.Normalise, 0)
 	defer s.Close()
 	fmt.Fprintf(s, "Subject: secret of %s\r\n\r\n", id)
 	noise := make([]byte, size)

@@ -9,6 +9,7 @@ import (
 	"testing/iotest"
 
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 )
 
 func TestWithoutBcc(t *testing.T) {
@@ -75,7 +76,7 @@ func TestIsSevenBit(t *testing.T) {
 // A spool gives the same at offsets as from the beginning, in memory and beyond.
 func TestSpoolAtOffsets(t *testing.T) {
 	for _, size := range []int{0, 1, 100, 40 << 10, 200 << 10} {
-		s := delivery.NewSpool(delivery.SpoolOptions{Dir: t.TempDir(), Memory: 32 << 10, Lines: delivery.Normalise})
+		s := spool.New(spool.Options{Dir: t.TempDir(), Memory: 32 << 10, Lines: spool.Normalise})
 		want := []byte(strings.Repeat("0123456789abc\r\n", size/15+1)[:size])
 		if n := len(want); n > 0 && want[n-1] == '\r' {
 			want[n-1] = 'x'

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/listen"
 	"rookery/storage/account"
 	"rookery/storage/body"
@@ -288,7 +289,7 @@ func (d *Deliverer) missed(cmd *command.Deliver, r *command.DeliverResult) {
 // does not exist, KindOverQuota when it is full. An appended message is always
 // filed, however many like it exist. It returns when this node shows it.
 func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery.MailboxID,
-	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	flags command.Flags, keywords []string, date time.Time, spool *spool.Spool) (Filed, error) {
 	began := time.Now()
 	f, err := d.append(ctx, a, into, flags, keywords, date, spool)
 	d.observe("append", err, spool.Size(), began)
@@ -296,7 +297,7 @@ func (d *Deliverer) Append(ctx context.Context, a *account.Account, into rookery
 }
 
 func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery.MailboxID,
-	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	flags command.Flags, keywords []string, date time.Time, spool *spool.Spool) (Filed, error) {
 	var filed Filed
 	if err := d.Room(); err != nil {
 		return filed, err
@@ -310,7 +311,7 @@ func (d *Deliverer) append(ctx context.Context, a *account.Account, into rookery
 
 // appendThere files the message where the account is as far as is known here.
 func (d *Deliverer) appendThere(ctx context.Context, a *account.Account, into rookery.MailboxID,
-	flags command.Flags, keywords []string, date time.Time, spool *Spool) (Filed, error) {
+	flags command.Flags, keywords []string, date time.Time, spool *spool.Spool) (Filed, error) {
 	key, err := a.Key(ctx)
 	if err != nil {
 		return Filed{}, rookery.E("append", rookery.KindUnknown, err)

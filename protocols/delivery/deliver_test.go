@@ -16,6 +16,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/storage/account"
 	"rookery/storage/account/accounttest"
 	"rookery/storage/command"
@@ -47,8 +48,8 @@ func (r *rig) account(group rookery.GroupID) *account.Account {
 	}
 }
 
-func (r *rig) spool(message string) *delivery.Spool {
-	s := r.d.Spool(delivery.Normalise, 0)
+func (r *rig) spool(message string) *spool.Spool {
+	s := r.d.Spool(spool.Normalise, 0)
 	s.Write([]byte(message))
 	if err := s.Finish(); err != nil {
 		r.t.Fatal(err)

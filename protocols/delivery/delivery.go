@@ -1,11 +1,10 @@
 // Package delivery is the one road for a new message: what SMTP has received,
 // what IMAP appends, what is imported or restored. Router says where mail for an
 // address goes; Deliver has a message judged and files it; Append files it. It
-// owns the spool between the wire and the storage, the line-ending policy, the
-// last edits of what users send (Bcc, 7 bit, signatures), the grouping of
+// owns the last edits of what users send (Bcc, 7 bit, signatures), the grouping of
 // recipients by the Raft group of their account, the staging of large bodies within
 // a bound of bytes, and the fan-out to further groups that follows an acknowledged
-// message.
+// message. The message itself lies in a spool.Spool until then.
 //
 // It never speaks a protocol, never decides who may send to whom (policy does),
 // and never reports success before a quorum has the message.
@@ -20,7 +19,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
 	"rookery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 	"rookery/storage/account"
 	"rookery/storage/command"
@@ -84,8 +85,8 @@ type Deliverer struct {
 	times  times
 	stages atomic.Uint64 // numbers the stages of this epoch
 	fanout *fanout
-	spools *Budget // bytes of all spools
-	spare  *Budget // and of those what is in memory beyond each one's first
+	spools *spool.Budget // bytes of all spools
+	spare  *spool.Budget // and of those what is in memory beyond each one's first
 
 	mu      sync.Mutex
 	budgets map[rookery.GroupID]*semaphore.Weighted
@@ -105,11 +106,11 @@ const MaxMessage = 64 << 20
 
 // Spool makes an empty spool with the deliverer's directory. A limit of 0 is
 // the deliverer's own.
-func (d *Deliverer) Spool(lines Lines, limit int64) *Spool {
+func (d *Deliverer) Spool(lines spool.Lines, limit int64) *spool.Spool {
 	if limit <= 0 {
 		limit = d.MaxSize()
 	}
-	return NewSpool(SpoolOptions{Dir: d.o.TempDir, Limit: limit, Lines: lines, Budget: d.spools, Spare: d.spare})
+	return spool.New(spool.Options{Dir: d.o.TempDir, Limit: limit, Lines: lines, Budget: d.spools, Spare: d.spare})
 }
 
 // MaxSize is the largest message accepted, in bytes.
@@ -146,7 +147,7 @@ type Request struct {
 	// lines with CRLF.
 	Trace []byte
 	// Spool holds the finished message. It stays the caller's to close.
-	Spool *Spool
+	Spool *spool.Spool
 	// Tells makes the message a notification of rows in the queue of Group, which
 	// accepts it only where it is the first to tell of them (KindConflict).
 	Tells *command.Tells
@@ -186,8 +187,8 @@ func New(o Options) *Deliverer {
 		o:       o,
 		times:   defaultTimes,
 		fanout:  newFanout(),
-		spools:  NewBudget(maxSpooled),
-		spare:   NewBudget(maxSpare),
+		spools:  spool.NewBudget(maxSpooled),
+		spare:   spool.NewBudget(maxSpare),
 		budgets: make(map[rookery.GroupID]*semaphore.Weighted),
 		marks:   make(map[markKey]time.Time),
 		staging: make(map[command.StageID]bool),

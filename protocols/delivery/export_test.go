@@ -21,7 +21,7 @@ func (d *Deliverer) Marks() int {
 }
 
 // Spooled is how many bytes of spools are taken.
-func (d *Deliverer) Spooled() int64 { return d.spools.used.Load() }
+func (d *Deliverer) Spooled() int64 { return d.spools.Used() }
 
 // WithoutBcc is withoutBcc.
 var WithoutBcc = withoutBcc

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"rookery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -44,7 +45,7 @@ func (d *Deliverer) judge(ctx context.Context, r Request) (head []byte, role str
 // incoming is a message on its way into the first group's log.
 type incoming struct {
 	head  []byte // fields before it
-	spool *Spool
+	spool *spool.Spool
 
 	messageID string // once it is encoded
 }

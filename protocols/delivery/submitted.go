@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"rookery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound/sevenbit"
 )
 
@@ -70,7 +71,7 @@ func (d *Deliverer) edit(ctx context.Context, r *Request) error {
 // message stays.
 func (d *Deliverer) rewrite(r *Request, write func(io.Writer) error) error {
 	// What was taken may grow: the sender has kept to the limit.
-	next := NewSpool(SpoolOptions{Dir: d.o.TempDir, Budget: d.spools, Spare: d.spare})
+	next := spool.New(spool.Options{Dir: d.o.TempDir, Budget: d.spools, Spare: d.spare})
 	err := write(next)
 	if err == nil {
 		err = next.Finish()
@@ -87,7 +88,7 @@ func (d *Deliverer) rewrite(r *Request, write func(io.Writer) error) error {
 }
 
 // reading asks something of a spool's message.
-func reading(s *Spool, ask func(io.Reader) (bool, error)) (bool, error) {
+func reading(s *spool.Spool, ask func(io.Reader) (bool, error)) (bool, error) {
 	m, err := s.Open()
 	if err != nil {
 		return false, err

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/command"
 )
@@ -86,7 +86,7 @@ func (s *session) runAppend(ctx context.Context, a appendArgs) error {
 		l.Refuse(h, err)
 		return err
 	}
-	spool := s.srv.o.Deliver.Spool(delivery.Normalise, 0)
+	spool := s.srv.o.Deliver.Spool(spool.Normalise, 0)
 	defer spool.Close()
 	if err := s.receive(h, spool); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *session) appendTarget(ctx context.Context, a appendArgs, h wire.Literal
 
 // receive spools the literal. When the spool fails, the rest is read all the
 // same: the client is sending it in good faith.
-func (s *session) receive(h wire.Literal, spool *delivery.Spool) error {
+func (s *session) receive(h wire.Literal, spool *spool.Spool) error {
 	s.measure()
 	r := s.lex.OpenLiteral(h)
 	buf := make([]byte, wire.BufferSize)

@@ -13,7 +13,7 @@ import (
 
 	imaplib "github.com/emersion/go-imap/v2"
 
-	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/storage/mailbox"
 )
 
@@ -40,7 +40,7 @@ func TestCorpus(t *testing.T) {
 		if err != nil || len(text) == 0 {
 			return err
 		}
-		spool := s.deliver.Spool(delivery.Normalise, 0)
+		spool := s.deliver.Spool(spool.Normalise, 0)
 		defer spool.Close()
 		spool.Write(text)
 		if spool.Finish() != nil {

@@ -24,6 +24,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/signin"
 	"rookery/storage/account"
 	"rookery/storage/command"
@@ -244,7 +245,7 @@ func (s *stack) file(login, name, text string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	spool := s.deliver.Spool(delivery.Normalise, 0)
+	spool := s.deliver.Spool(spool.Normalise, 0)
 	defer spool.Close()
 	io.WriteString(spool, text)
 	if err := spool.Finish(); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/imap/wire"
 	"rookery/storage/account"
 	"rookery/storage/body"
@@ -66,7 +67,7 @@ type Changer interface {
 	Check(ctx context.Context, size int64) error
 	// Append files a message as delivery.Deliverer.Append does.
 	Append(ctx context.Context, into rookery.MailboxID, flags command.Flags, keywords []string, date time.Time,
-		spool *delivery.Spool) (delivery.Filed, error)
+		spool *spool.Spool) (delivery.Filed, error)
 }
 
 // Mount is a Store whose mailboxes are listed below a name, "/" between.
@@ -119,7 +120,7 @@ func (o *ownStore) Copy(ctx context.Context, c command.Copy) (command.CopyResult
 }
 
 func (o *ownStore) Append(ctx context.Context, into rookery.MailboxID, flags command.Flags, keywords []string, date time.Time,
-	spool *delivery.Spool) (delivery.Filed, error) {
+	spool *spool.Spool) (delivery.Filed, error) {
 	return o.deliver.Append(ctx, o.Account, into, flags, keywords, date, spool)
 }
 
@@ -314,7 +315,7 @@ func (s *session) copyOne(ctx context.Context, to Changer, into rookery.MailboxI
 		return f, false, err
 	}
 	defer rd.Close()
-	spool := s.srv.o.Deliver.Spool(delivery.Normalise, 0)
+	spool := s.srv.o.Deliver.Spool(spool.Normalise, 0)
 	defer spool.Close()
 	if _, err := io.Copy(spool, rd.Section(ctx, message.Section{Len: rd.Size()})); err != nil {
 		return f, false, err

@@ -12,6 +12,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound/dsn"
 	"rookery/storage/command"
 	"rookery/storage/queue"
@@ -118,7 +119,7 @@ func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, d
 	if err != nil {
 		return err
 	}
-	req.Spool = c.o.Filer.Spool(delivery.Normalise, maxNotification)
+	req.Spool = c.o.Filer.Spool(spool.Normalise, maxNotification)
 	defer req.Spool.Close()
 	if _, err := req.Spool.Write(b); err != nil {
 		return err

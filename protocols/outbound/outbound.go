@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound/session"
 	"rookery/storage/body"
 	"rookery/storage/command"
@@ -45,7 +46,7 @@ type Connector interface {
 
 // Filer accepts messages; delivery.Deliverer does.
 type Filer interface {
-	Spool(lines delivery.Lines, limit int64) *delivery.Spool
+	Spool(lines spool.Lines, limit int64) *spool.Spool
 	Deliver(ctx context.Context, r delivery.Request) error
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound"
 	"rookery/protocols/outbound/session"
 	"rookery/storage/account"
@@ -256,7 +257,7 @@ func (r *rig) send(from string, to ...string) {
 
 func (r *rig) request(req delivery.Request, text string) {
 	r.t.Helper()
-	req.Spool = r.d.Spool(delivery.Normalise, 0)
+	req.Spool = r.d.Spool(spool.Normalise, 0)
 	defer req.Spool.Close()
 	req.Spool.Write([]byte(text))
 	if err := req.Spool.Finish(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 )
 
@@ -110,10 +111,10 @@ func (s *session) chunk(size int64, last bool) Reply {
 
 // spool is where a message goes. Other servers must send clean lines, lest both
 // sides disagree where a message ends. Users' programs are forgiven.
-func (s *session) spool() *delivery.Spool {
-	lines := delivery.Refuse
+func (s *session) spool() *spool.Spool {
+	lines := spool.Refuse
 	if s.mode != MX {
-		lines = delivery.Normalise
+		lines = spool.Normalise
 	}
 	return s.server.o.Deliver.Spool(lines, 0)
 }
@@ -131,7 +132,7 @@ func (s *session) refuseMessage(err error) Reply {
 }
 
 // accept has a message that has arrived judged and delivered.
-func (s *session) accept(tx *transaction, spool *delivery.Spool) Reply {
+func (s *session) accept(tx *transaction, spool *spool.Spool) Reply {
 	id := newID()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.server.o.Limits.Commit)
 	defer cancel()

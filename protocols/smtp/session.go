@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 )
@@ -31,7 +32,7 @@ type session struct {
 
 	user    *directory.Entry // signed in
 	tx      *transaction     // after MAIL
-	chunks  *delivery.Spool  // between the chunks of a message
+	chunks  *spool.Spool     // between the chunks of a message
 	unknown int              // recipients refused
 	cause   error            // behind the reply being made, for the log
 }

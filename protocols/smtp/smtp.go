@@ -17,6 +17,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 	"rookery/protocols/signin"
@@ -30,7 +31,7 @@ type Router interface {
 
 // Deliverer takes messages; delivery.Deliverer does.
 type Deliverer interface {
-	Spool(lines delivery.Lines, limit int64) *delivery.Spool
+	Spool(lines spool.Lines, limit int64) *spool.Spool
 	MaxSize() int64
 	Check(ctx context.Context, id rookery.AccountID, size int64) error
 	Deliver(ctx context.Context, r delivery.Request) error

@@ -23,6 +23,7 @@ import (
 	"rookery"
 	"rookery/directory"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 	"rookery/protocols/signin"
 )
@@ -79,8 +80,8 @@ func (*store) Ensure(_ context.Context, owner rookery.Owner, _ int64) (id rooker
 	copy(id[:], owner.Key)
 	return id, nil
 }
-func (st *store) Spool(lines delivery.Lines, limit int64) *delivery.Spool {
-	return delivery.NewSpool(delivery.SpoolOptions{Lines: lines, Limit: st.MaxSize()})
+func (st *store) Spool(lines spool.Lines, limit int64) *spool.Spool {
+	return spool.New(spool.Options{Lines: lines, Limit: st.MaxSize()})
 }
 func (st *store) MaxSize() int64 {
 	if st.limit > 0 {
@@ -433,8 +434,8 @@ func TestLongHeader(t *testing.T) {
 // small keeps little of a message in memory.
 type small struct{ *store }
 
-func (s *small) Spool(lines delivery.Lines, _ int64) *delivery.Spool {
-	return delivery.NewSpool(delivery.SpoolOptions{Lines: lines, Limit: s.MaxSize(), Memory: 32 << 10})
+func (s *small) Spool(lines spool.Lines, _ int64) *spool.Spool {
+	return spool.New(spool.Options{Lines: lines, Limit: s.MaxSize(), Memory: 32 << 10})
 }
 
 func TestTooLarge(t *testing.T) {

@@ -6,14 +6,14 @@ import (
 	"net/netip"
 	"strings"
 
-	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 )
 
 // trace makes the Return-Path and Received fields (RFC 5321 4.4). The recipient
 // is named only where there is just one, so that no copy tells of another. What
 // was repaired in the message is said in a comment.
-func (s *session) trace(tx *transaction, id string, fixes delivery.Fixes) []byte {
+func (s *session) trace(tx *transaction, id string, fixes spool.Fixes) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", tx.from)
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.hello), literal(s.conn.ip))

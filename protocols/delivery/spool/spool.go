@@ -1,4 +1,10 @@
-package delivery
+// Package spool holds one message between the wire and the storage: in memory while
+// it is small, beyond that in a temporary file that is encrypted under a key of its
+// own. It owns the policy of line endings and the budgets of the bytes that all
+// spools take.
+//
+// It never reads what a message says, and never keeps one past Close.
+package spool
 
 import (
 	"crypto/aes"
@@ -18,11 +24,11 @@ import (
 // there is spare memory. What is beyond goes to an encrypted temporary file.
 const (
 	memoryOfEach = 32 << 10
-	MemorySpool  = 256 << 10
+	MostMemory   = 256 << 10
 )
 
-// spoolChunk is the plaintext of one sealed piece of the temporary file.
-const spoolChunk = 32 << 10
+// chunkSize is the plaintext of one sealed piece of the temporary file.
+const chunkSize = 32 << 10
 
 // Budget bounds the bytes that spools hold together, in memory and in files.
 type Budget struct {
@@ -32,6 +38,9 @@ type Budget struct {
 
 // NewBudget makes one of most bytes.
 func NewBudget(most int64) *Budget { return &Budget{most: most} }
+
+// Used is how many bytes of it are taken.
+func (b *Budget) Used() int64 { return b.used.Load() }
 
 // take reports whether n more bytes fit.
 func (b *Budget) take(n int64) bool {
@@ -50,14 +59,14 @@ func (b *Budget) give(n int64) {
 
 // SpoolOptions say where a Spool overflows to, how much it takes, and what it
 // does about line endings.
-type SpoolOptions struct {
+type Options struct {
 	// Dir holds the temporary file; "" is the system's.
 	Dir string
 	// Limit is the largest message in bytes; 0 is no limit.
 	Limit int64
 	// Lines is the line-ending policy.
 	Lines Lines
-	// Memory is how many bytes stay in memory at most; 0 is MemorySpool.
+	// Memory is how many bytes stay in memory at most; 0 is MostMemory.
 	Memory int
 	// Spare is the memory that spools share beyond their first 32 KiB; nil is no
 	// bound.
@@ -72,7 +81,7 @@ type SpoolOptions struct {
 // Finish, then any number of Open; Close forgets everything. A Spool is used by
 // one goroutine at a time.
 type Spool struct {
-	o      SpoolOptions
+	o      Options
 	head   []byte
 	tail   []byte // plaintext of the unfinished chunk of the file
 	file   *os.File
@@ -87,9 +96,9 @@ type Spool struct {
 }
 
 // NewSpool makes an empty Spool. It does no I/O.
-func NewSpool(o SpoolOptions) *Spool {
+func New(o Options) *Spool {
 	if o.Memory <= 0 {
-		o.Memory = MemorySpool
+		o.Memory = MostMemory
 	}
 	return &Spool{o: o}
 }
@@ -143,7 +152,7 @@ func (s *Spool) Open() (io.ReadCloser, error) {
 	if !s.done || s.err != nil {
 		return nil, rookery.E("open spool", rookery.KindInvalid, fmt.Errorf("the message is not complete: %w", s.err))
 	}
-	return &spoolReader{s: s}, nil
+	return &reader{s: s}, nil
 }
 
 // Close forgets the message. It may be called more than once.
@@ -181,10 +190,10 @@ func (s *Spool) store(p []byte) error {
 		p = p[n:]
 	}
 	for len(p) > 0 {
-		n := min(spoolChunk-len(s.tail), len(p))
+		n := min(chunkSize-len(s.tail), len(p))
 		s.tail = append(s.tail, p[:n]...)
 		p = p[n:]
-		if len(s.tail) == spoolChunk {
+		if len(s.tail) == chunkSize {
 			if err := s.seal(); err != nil {
 				return err
 			}
@@ -210,7 +219,7 @@ func (s *Spool) inMemory(n int) int {
 }
 
 // seal writes the unfinished chunk to the file. Only the last chunk of a
-// message is shorter than spoolChunk, so positions follow from chunk numbers.
+// message is shorter than chunkSize, so positions follow from chunk numbers.
 func (s *Spool) seal() error {
 	if s.file == nil {
 		if err := s.overflow(); err != nil {
@@ -220,7 +229,7 @@ func (s *Spool) seal() error {
 	number := s.chunks
 	sealed := s.aead.Seal(nil, chunkNonce(number), s.tail, nil)
 	s.tail = s.tail[:0]
-	if _, err := s.file.WriteAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
+	if _, err := s.file.WriteAt(sealed, number*int64(chunkSize+s.aead.Overhead())); err != nil {
 		return rookery.E("spool message", rookery.KindUnavailable, fmt.Errorf("write the temporary file: %w", err))
 	}
 	s.chunks++
@@ -257,14 +266,14 @@ func chunkNonce(number int64) []byte {
 	return nonce[:]
 }
 
-// spoolReader reads a finished Spool in order.
-type spoolReader struct {
+// reader reads a finished Spool in order.
+type reader struct {
 	s    *Spool
 	off  int64  // of the next byte to give out
 	rest []byte // of the chunk at off, not given out yet
 }
 
-func (r *spoolReader) Read(p []byte) (int, error) {
+func (r *reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -287,14 +296,14 @@ func (r *spoolReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (r *spoolReader) load() (err error) {
+func (r *reader) load() (err error) {
 	r.rest, err = r.s.chunk(r.s.chunkAt(r.off))
 	return err
 }
 
 // chunkAt is the number of the chunk that holds the byte at off, which is beyond
 // the head.
-func (s *Spool) chunkAt(off int64) int64 { return (off - int64(s.o.Memory)) / spoolChunk }
+func (s *Spool) chunkAt(off int64) int64 { return (off - int64(s.o.Memory)) / chunkSize }
 
 // chunk reads a chunk of the file.
 func (s *Spool) chunk(number int64) ([]byte, error) {
@@ -302,9 +311,9 @@ func (s *Spool) chunk(number int64) ([]byte, error) {
 		return nil, errors.New("delivery: read from a closed spool")
 	}
 	beyond := int64(s.o.Memory)
-	plain := min(spoolChunk, s.size-beyond-number*spoolChunk)
+	plain := min(chunkSize, s.size-beyond-number*chunkSize)
 	sealed := make([]byte, plain+int64(s.aead.Overhead()))
-	if _, err := s.file.ReadAt(sealed, number*int64(spoolChunk+s.aead.Overhead())); err != nil {
+	if _, err := s.file.ReadAt(sealed, number*int64(chunkSize+s.aead.Overhead())); err != nil {
 		return nil, rookery.E("read spool", rookery.KindUnavailable, fmt.Errorf("read the temporary file: %w", err))
 	}
 	chunk, err := s.aead.Open(sealed[:0], chunkNonce(number), sealed, nil)
@@ -315,23 +324,23 @@ func (s *Spool) chunk(number int64) ([]byte, error) {
 }
 
 // Close ends the reader.
-func (r *spoolReader) Close() error {
+func (r *reader) Close() error {
 	r.rest = nil
 	return nil
 }
 
 // ReaderAt reads a finished Spool at offsets, for one goroutine, until the Spool is
 // closed. It keeps one piece of the temporary file in memory.
-func (s *Spool) ReaderAt() io.ReaderAt { return &spoolAt{s: s, number: -1} }
+func (s *Spool) ReaderAt() io.ReaderAt { return &readerAt{s: s, number: -1} }
 
-type spoolAt struct {
+type readerAt struct {
 	s      *Spool
 	number int64 // of the chunk that is in memory, -1: none
 	chunk  []byte
 }
 
 // ReadAt implements io.ReaderAt.
-func (a *spoolAt) ReadAt(p []byte, off int64) (n int, err error) {
+func (a *readerAt) ReadAt(p []byte, off int64) (n int, err error) {
 	s := a.s
 	for n < len(p) {
 		at := off + int64(n)
@@ -349,7 +358,7 @@ func (a *spoolAt) ReadAt(p []byte, off int64) (n int, err error) {
 			}
 			a.number = number
 		}
-		n += copy(p[n:], a.chunk[at-int64(s.o.Memory)-a.number*spoolChunk:])
+		n += copy(p[n:], a.chunk[at-int64(s.o.Memory)-a.number*chunkSize:])
 	}
 	return n, nil
 }

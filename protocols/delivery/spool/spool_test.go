@@ -1,4 +1,4 @@
-package delivery
+package spool
 
 import (
 	"bytes"
@@ -39,11 +39,11 @@ func contents(t *testing.T, s *Spool) []byte {
 
 func TestSpoolKeepsEveryByte(t *testing.T) {
 	line := []byte("The quick brown fox jumps over the lazy dog.\r\n")
-	for _, size := range []int{0, 1, MemorySpool / len(line), MemorySpool/len(line) + 1, 5 * MemorySpool / len(line), 1<<20 - 7} {
+	for _, size := range []int{0, 1, MostMemory / len(line), MostMemory/len(line) + 1, 5 * MostMemory / len(line), 1<<20 - 7} {
 		data := bytes.Repeat(line, size/len(line)+1)
-		for _, step := range []int{7919, spoolChunk, len(data)} {
+		for _, step := range []int{7919, chunkSize, len(data)} {
 			dir := t.TempDir()
-			s := NewSpool(SpoolOptions{Dir: dir})
+			s := New(Options{Dir: dir})
 			if err := fill(t, s, data, step); err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func TestSpoolKeepsEveryByte(t *testing.T) {
 }
 
 func TestSpoolFileIsNotReadable(t *testing.T) {
-	s := NewSpool(SpoolOptions{Dir: t.TempDir()})
+	s := New(Options{Dir: t.TempDir()})
 	defer s.Close()
 	if err := fill(t, s, bytes.Repeat([]byte("secret words\r\n"), 100_000), 1<<16); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestSpoolFileIsNotReadable(t *testing.T) {
 }
 
 func TestSpoolLimit(t *testing.T) {
-	s := NewSpool(SpoolOptions{Limit: 10})
+	s := New(Options{Limit: 10})
 	defer s.Close()
 	if _, err := s.Write([]byte("12345678\r\n")); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ var lineCases = []struct{ in, refuse, out, note string }{
 func TestSpoolLines(t *testing.T) {
 	for _, c := range lineCases {
 		for _, step := range []int{1, 2, 3, 100} {
-			s := NewSpool(SpoolOptions{})
+			s := New(Options{})
 			err := fill(t, s, []byte(c.in), step)
 			switch {
 			case c.refuse == "" && err != nil:
@@ -134,7 +134,7 @@ func TestSpoolLines(t *testing.T) {
 			}
 			s.Close()
 
-			s = NewSpool(SpoolOptions{Lines: Normalise})
+			s = New(Options{Lines: Normalise})
 			if err := fill(t, s, []byte(c.in), step); err != nil {
 				t.Fatal(err)
 			}
@@ -155,9 +155,9 @@ func FuzzSpool(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
 		by := int(step) + 1
-		r := NewSpool(SpoolOptions{})
+		r := New(Options{})
 		defer r.Close()
-		n := NewSpool(SpoolOptions{Lines: Normalise})
+		n := New(Options{Lines: Normalise})
 		defer n.Close()
 		if err := fill(t, n, data, by); err != nil {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func FuzzSpool(f *testing.F) {
 		if n.Fixes() == (Fixes{}) {
 			t.Fatalf("%q is refused but not repaired", data)
 		}
-		again := NewSpool(SpoolOptions{})
+		again := New(Options{})
 		defer again.Close()
 		if err := fill(t, again, once, by); err != nil {
 			t.Fatalf("%q was repaired to %q, which is refused: %v", data, once, err)
@@ -184,14 +184,14 @@ func FuzzSpool(f *testing.F) {
 func TestBudget(t *testing.T) {
 	b := NewBudget(100_000)
 	text := bytes.Repeat([]byte("twenty bytes of it\r\n"), 3_000)
-	one := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b, Memory: 1 << 10})
+	one := New(Options{Dir: t.TempDir(), Budget: b, Memory: 1 << 10})
 	if err := fill(t, one, text, 7919); err != nil {
 		t.Fatal(err)
 	}
 	if len(one.Head()) != 1<<10 || !bytes.Equal(contents(t, one), text) {
 		t.Errorf("%d bytes in memory", len(one.Head()))
 	}
-	two := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b})
+	two := New(Options{Dir: t.TempDir(), Budget: b})
 	if err := fill(t, two, text, 7919); !rookery.Is(err, rookery.KindLimit) {
 		t.Errorf("beyond the budget: %v", err)
 	}
@@ -201,7 +201,7 @@ func TestBudget(t *testing.T) {
 	if used := b.used.Load(); used != 0 {
 		t.Errorf("%d bytes are still counted", used)
 	}
-	three := NewSpool(SpoolOptions{Dir: t.TempDir(), Budget: b})
+	three := New(Options{Dir: t.TempDir(), Budget: b})
 	defer three.Close()
 	if err := fill(t, three, text, 7919); err != nil {
 		t.Error(err)
@@ -214,7 +214,7 @@ func TestSpareMemory(t *testing.T) {
 	text := bytes.Repeat([]byte("twenty bytes of it\r\n"), 20_000)
 	var all []*Spool
 	for _, want := range []int{132 << 10, 32 << 10} {
-		s := NewSpool(SpoolOptions{Dir: t.TempDir(), Spare: spare, Memory: 132 << 10})
+		s := New(Options{Dir: t.TempDir(), Spare: spare, Memory: 132 << 10})
 		if err := fill(t, s, text, 7919); err != nil {
 			t.Fatal(err)
 		}
