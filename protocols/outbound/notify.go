@@ -15,7 +15,6 @@ import (
 	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound/dsn"
 	"rookery/storage/command"
-	"rookery/storage/queue"
 )
 
 // succeeds says that the sender is to be told of success, and by us.
@@ -46,7 +45,7 @@ func (c *Couriers) notify(ctx context.Context, p parcel, rows []result, delay bo
 		if m.envelope.From != "" && dsn.ParseNotify(r.l.to.Notify).Wants(action) {
 			wanted = append(wanted, r)
 		} else if !delay {
-			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true})
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true, Last: r.sealed()})
 		}
 	}
 	if len(wanted) == 0 {
@@ -64,7 +63,7 @@ func (c *Couriers) notify(ctx context.Context, p parcel, rows []result, delay bo
 			return nil
 		}
 		for _, r := range wanted {
-			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true})
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Done: true, Last: r.sealed()})
 		}
 		return ends
 	}
@@ -83,9 +82,7 @@ func (c *Couriers) later(rows []result, err error, delay bool) (ends []command.A
 		if r.sent {
 			end.Done = true // not sent twice for the sake of a notification
 		}
-		if r.l.key != nil {
-			end.Last = queue.SealHeard(r.l.key, r.l.Ref, r.heard)
-		}
+		end.Last = r.sealed()
 		ends = append(ends, end)
 	}
 	return ends
@@ -111,6 +108,7 @@ func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, d
 	req := delivery.Request{Group: p.group, Tells: &command.Tells{Delay: delay}}
 	for _, r := range rows {
 		req.Tells.Rows = append(req.Tells.Rows, r.l.Ref)
+		req.Tells.Last = append(req.Tells.Last, r.sealed())
 	}
 	if err := c.address(ctx, sender, &req); err != nil {
 		return err

@@ -144,6 +144,14 @@ type result struct {
 	sent, knows, again, untried bool
 }
 
+// sealed is what was heard, as the log takes it.
+func (r *result) sealed() []byte {
+	if r.l.key == nil {
+		return nil
+	}
+	return queue.SealHeard(r.l.key, r.l.Ref, r.heard)
+}
+
 // each is the same result for all rows of a parcel that have not ended.
 func (c *Couriers) each(ctx context.Context, p parcel, r result) (results []result) {
 	for _, x := range p.refs() {
@@ -179,10 +187,7 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 	var tell []result
 	var ends []command.AttemptEnd
 	for _, r := range results {
-		end := command.AttemptEnd{Row: r.l.Ref}
-		if r.l.key != nil {
-			end.Last = queue.SealHeard(r.l.key, r.l.Ref, r.heard)
-		}
+		end := command.AttemptEnd{Row: r.l.Ref, Last: r.sealed()}
 		if r.sent || r.heard.Local {
 			blamed := r.heard
 			if r.sent {

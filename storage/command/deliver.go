@@ -79,6 +79,9 @@ type Deliver struct {
 	// Tells, where set, makes the message a notification of what became of rows
 	// of this group's queue: it is accepted only where it is the first to tell.
 	Tells *Tells `cbor:"10,keyasint,omitempty"`
+	// Trace, where set, is kept beside what the command did. It never keeps a
+	// message from being accepted.
+	Trace *Trace `cbor:"11,keyasint,omitempty"`
 	// Payload is the encoded body where Staged is nil.
 	Payload []byte `cbor:"-"`
 }

@@ -84,6 +84,9 @@ type Tells struct {
 	Rows []RowRef `cbor:"1,keyasint"`
 	// Delay tells that the rows are late, and leaves them; else they end.
 	Delay bool `cbor:"2,keyasint,omitempty"`
+	// Last is, for each row, what was heard, sealed under its item's day key; or
+	// empty.
+	Last [][]byte `cbor:"3,keyasint,omitempty"`
 }
 
 // ItemResult records that a row of an item is done. With the last row the item
@@ -162,7 +165,8 @@ type AttemptEnd struct {
 	Done bool `cbor:"2,keyasint,omitempty"`
 	// Again is how long after the command the row is due again, nanoseconds.
 	Again int64 `cbor:"3,keyasint,omitempty"`
-	// Last is what was heard, sealed under the item's day key.
+	// Last is what was heard, sealed under the item's day key; none where nobody
+	// was asked.
 	Last []byte `cbor:"4,keyasint,omitempty"`
 	// Hold keeps the row until it is released.
 	Hold bool `cbor:"5,keyasint,omitempty"`

@@ -130,6 +130,8 @@ var table = []Row{
 	system[SetSigningKeys, Done](81, 1),
 	system[SetAuthority, Done](82, 1),
 	system[NoteKit, Done](83, 1),
+
+	mail[DropTrace, PurgeResult](84, 1),
 }
 
 type commandPointer[C any] interface {

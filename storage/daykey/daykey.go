@@ -173,7 +173,7 @@ func (s *Store) Drop(ctx context.Context, group rookery.GroupID) error {
 		return err
 	}
 	for day, d := range days {
-		if keys.Day(day) < yesterday && d.Items == 0 {
+		if keys.Day(day) < yesterday && d.Idle() {
 			s.opened.Remove(place{group, keys.Day(day)})
 			_, _, err := propose.Command(ctx, s.o.Log, group, &command.DropDayKeys{Before: uint32(yesterday)})
 			return err

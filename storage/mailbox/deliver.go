@@ -5,6 +5,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/queue"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 var deliveryPart = part{
@@ -31,8 +32,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		return nil, err
 	}
 	if w.Replaying() { // the queue is never taken back
-		c.Item, c.Tells = nil, nil
+		c.Item, c.Tells, c.Trace = nil, nil, nil
 	}
+	c.Trace = trace.Takes(c.Trace, func(day uint32) bool { return queue.Keyed(w, day) })
 	if c.Until > 0 && w.Time() >= c.Until {
 		return nil, refuse(rookery.KindUnavailable, "the message was too long on its way to this group; if it is still owed it is sent again")
 	}
@@ -68,8 +70,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		w.enqueue(c, id)
 		refs++
 	}
+	var about rookery.EmailID
 	if c.Tells != nil {
-		queue.Told(w, c.Tells)
+		about = queue.Told(w, c.Tells)
 	}
 	if c.Staged != nil {
 		w.takeStage(c.Staged.Stage, refs > 0)
@@ -77,6 +80,9 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if refs > 0 {
 		result.Body = id
 		w.addBody(c, id, refs, w.Time(), pieces)
+		if !w.Replaying() {
+			trace.Accept(w, c, result.Filed, about)
+		}
 	}
 	return result, nil
 }

@@ -6,6 +6,7 @@ import (
 	"rookery/storage/queue"
 	"rookery/storage/state"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 // Machine is one mail group's state machine and the source of its views.
@@ -37,7 +38,7 @@ type (
 func join() *tables.Parts[*work] {
 	return tables.Join("a mail group",
 		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
-		holdPart, gravePart, queue.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
+		holdPart, gravePart, queue.Part[*work](), trace.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
 	)
 }
 

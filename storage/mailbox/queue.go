@@ -63,6 +63,12 @@ type QueueEvents interface {
 // TakesWrap implements queue.Work.
 func (w *work) TakesWrap(wrapped []byte) error { return w.checkFloor(wrapped) }
 
+// NextLine implements trace.Work.
+func (w *work) NextLine() uint32 {
+	w.lines++
+	return w.lines - 1
+}
+
 // enqueue stores what a message owes.
 func (w *work) enqueue(c *command.Deliver, id BodyID) {
 	due := queue.Add(w, c.Item, c.Email, id, c.Size)

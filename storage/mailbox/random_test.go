@@ -676,6 +676,8 @@ func (s *storm) eraseAll() {
 		do[*command.Done](s.fixture, &command.ItemForget{Item: command.ItemID{i, 2}})
 	}
 	do[*command.Done](s.fixture, &command.Abandon{Stage: command.StageID{Node: "n1", Epoch: 1 << 60}, Epoch: true})
+	for do[*command.PurgeResult](s.fixture, &command.DropTrace{Before: s.clock + 1e9, Most: 3}).More {
+	}
 	for i := 0; s.count(newKey(tableGrave)) > 0; i++ {
 		if i > 1000 {
 			s.T.Fatal("the graves never end")

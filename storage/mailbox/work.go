@@ -16,6 +16,7 @@ type work struct {
 	tables.Change
 	m        *Machine
 	payload  LogPiece // where the command's payload lies
+	lines    uint32   // of the trace
 	accounts map[rookery.AccountID]*openAccount
 	order    []*openAccount
 }

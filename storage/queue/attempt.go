@@ -6,6 +6,7 @@ import (
 	"rookery"
 	"rookery/storage/command"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 // beginAttempts gives rows to a courier.
@@ -61,11 +62,13 @@ func endAttempt(w Work, by command.Courier, x *command.AttemptEnd) bool {
 	case row == nil || row.Kind != command.ToRemote:
 		return false
 	case x.Done:
+		remember(w, trace.Ended, h, x.Row, row, x.Last)
 		end(w, h, x.Row, row)
 		return true
 	case row.Taken() && row.By != by, !row.Taken() && row.Held:
 		return false // somebody else has it by now, or stopped it
 	}
+	tried := row.Taken() && !x.Untried // else its next hop is known not to answer
 	unindex(w, h, x.Row, row)
 	row.By, row.Began = command.Courier{}, 0
 	row.Due = w.Time() + x.Again
@@ -75,6 +78,9 @@ func endAttempt(w Work, by command.Courier, x *command.AttemptEnd) bool {
 	}
 	if len(x.Last) > 0 {
 		row.Last = x.Last
+		if tried {
+			remember(w, trace.Tried, h, x.Row, row, x.Last)
+		}
 	}
 	put(w, h, x.Row, row)
 	return true
@@ -85,6 +91,9 @@ func CheckTells(w Work, t *command.Tells) error {
 	if err := checkRows(len(t.Rows)); err != nil {
 		return err
 	}
+	if len(t.Last) > 0 && len(t.Last) != len(t.Rows) {
+		return tables.Refuse(rookery.KindInvalid, "%d rows are told of with %d replies", len(t.Rows), len(t.Last))
+	}
 	for _, x := range t.Rows {
 		if _, row := load(w, x); row == nil || t.Delay && row.Late {
 			return tables.Refuse(rookery.KindConflict, "the sender was told of row %d of item %x before", x.N, x.Item)
@@ -94,19 +103,36 @@ func CheckTells(w Work, t *command.Tells) error {
 }
 
 // Told records that a notification that CheckTells took is accepted: its rows
-// end, or are known to be late.
-func Told(w Work, t *command.Tells) {
-	for _, x := range t.Rows {
+// end, or are known to be late. It gives the message that it is about.
+func Told(w Work, t *command.Tells) (about rookery.EmailID) {
+	for i, x := range t.Rows {
 		h, row := load(w, x)
+		if row != nil {
+			about = h.Email
+		}
 		switch {
 		case row == nil: // named twice
 		case t.Delay:
 			row.Late = true
 			w.Set(rowKey(x), tables.Encode(row))
 		default:
+			var last []byte
+			if len(t.Last) > 0 {
+				last = t.Last[i]
+			}
+			remember(w, trace.Ended, h, x, row, last)
 			end(w, h, x, row)
 		}
 	}
+	return about
+}
+
+// remember writes a line of the trace about a row.
+func remember(w Work, kind trace.Kind, h *Header, x Ref, row *Row, heard []byte) {
+	if len(heard) > command.MaxSealed {
+		heard = nil
+	}
+	trace.Add(w, &trace.Line{Kind: kind, Email: h.Email, Day: h.Day, Row: x, Recipient: row.Recipient, Heard: heard})
 }
 
 // steerRows does what an operator wants.
@@ -131,6 +157,9 @@ func steer(w Work, c *command.SteerRows, x Ref) bool {
 		return false
 	case row.Taken() && c.How != command.HoldRow, c.How == command.ReleaseRow && !row.Held:
 		return false
+	}
+	trace.Add(w, &trace.Line{Kind: trace.Steered, Email: h.Email, Day: h.Day, Row: x, Recipient: row.Recipient, How: c.How})
+	switch {
 	case c.How == command.CancelRow:
 		end(w, h, x, row)
 		return true

@@ -7,6 +7,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/keys"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 // DayKey is the key that seals what items of one day hold of people.
@@ -15,7 +16,12 @@ type DayKey struct {
 	Key []byte `cbor:"1,keyasint"`
 	// Items are those sealed under it.
 	Items uint64 `cbor:"2,keyasint,omitempty"`
+	// Lines are those of the trace that are sealed under it; only read by Days.
+	Lines uint64 `cbor:"-"`
 }
+
+// Idle reports whether nothing is sealed under the key.
+func (d *DayKey) Idle() bool { return d.Items == 0 && d.Lines == 0 }
 
 // Tally is what a group owes to other systems.
 type Tally struct {
@@ -23,6 +29,9 @@ type Tally struct {
 	// Bytes are the sizes of their messages.
 	Bytes int64 `cbor:"2,keyasint,omitempty"`
 }
+
+// Keyed reports whether the group has a key of a day.
+func Keyed(w Work, day uint32) bool { return w.Get(dayKey(day)) != nil }
 
 func dayKey(day uint32) tables.Key { return tables.NewKey(tableDay).U32(day) }
 
@@ -79,7 +88,7 @@ func dropDayKeys[W Work](w W, c *command.DropDayKeys) (command.Result, error) {
 		var d DayKey
 		tables.Must(tables.Decode(v, &d))
 		day := tables.U32At(k, 1)
-		if day < c.Before && d.Items == 0 {
+		if d.Lines = trace.Of(w, day).Lines; day < c.Before && d.Idle() {
 			gone = append(gone, day)
 		}
 		return day < c.Before

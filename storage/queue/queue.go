@@ -35,6 +35,8 @@ type Work interface {
 	Any(tables.Key) bool
 	Scan(k tables.Key, fn func(k, v []byte) (more bool))
 	Time() int64
+	// NextLine numbers lines of the trace.
+	NextLine() uint32
 	// DropBody counts one reference to a body less.
 	DropBody(command.BodyID)
 	// TakesWrap refuses a wrapped key under a tenant key that is given up.

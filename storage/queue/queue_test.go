@@ -23,6 +23,7 @@ type rows struct {
 	wrote   []string // keys, one for each write
 	dropped []command.BodyID
 	floor   uint32 // lowest tenant key version
+	lines   uint32 // of the trace
 }
 
 func (w *rows) Get(k tables.Key) []byte { return w.all[string(k)] }
@@ -61,6 +62,11 @@ func (w *rows) TakesWrap(wrapped []byte) error {
 		return tables.Refuse(rookery.KindConflict, "given up")
 	}
 	return nil
+}
+
+func (w *rows) NextLine() uint32 {
+	w.lines++
+	return w.lines
 }
 
 func (w *rows) DropBody(id command.BodyID) { w.dropped = append(w.dropped, id) }

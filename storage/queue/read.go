@@ -7,6 +7,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 // Open lists the items behind an id, in the order of their ids, at most limit.
@@ -109,10 +110,15 @@ func KeyOf(r state.Reader, day uint32) ([]byte, error) {
 
 // Days are the keys of all days.
 func Days(r state.Reader) (days map[uint32]DayKey, err error) {
+	lines, err := trace.Days(r)
+	if err != nil {
+		return nil, err
+	}
 	days = map[uint32]DayKey{}
 	err = r.Scan(tables.NewKey(tableDay), tables.NewKey(tableDay).End(), func(k, v []byte) (bool, error) {
 		var d DayKey
 		err := tables.Decode(v, &d)
+		d.Lines = lines[tables.U32At(k, 1)].Lines
 		days[tables.U32At(k, 1)] = d
 		return err == nil, err
 	})

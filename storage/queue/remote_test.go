@@ -10,6 +10,7 @@ import (
 	"rookery/storage/command"
 	"rookery/storage/keys"
 	"rookery/storage/tables"
+	"rookery/storage/trace"
 )
 
 var (
@@ -251,6 +252,13 @@ func TestDayKeys(t *testing.T) {
 		t.Errorf("a key under a version given up: %v", err)
 	}
 	w.steer(t, command.CancelRow, ref(1, 0))
+	drop()
+	if _, err := KeyOf(view{rows: w}, today); err != nil {
+		t.Errorf("the trace of the day cannot be read any more: %v", err)
+	}
+	if _, err := tables.Join("a test", trace.Part[*rows]()).Run(w, &command.DropTrace{Before: w.now + 1, Most: 100}); err != nil {
+		t.Fatal(err)
+	}
 	drop()
 	if _, err := KeyOf(view{rows: w}, today); !rookery.Is(err, rookery.KindNotFound) {
 		t.Errorf("the key of a day without items is left: %v", err)
