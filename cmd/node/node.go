@@ -24,7 +24,6 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
 	"rookery/protocols/delivery"
-	"rookery/protocols/dns"
 	"rookery/storage/account"
 	"rookery/storage/daykey"
 	"rookery/storage/system"
@@ -80,7 +79,7 @@ type services struct {
 	upkeep   *objects.Upkeep
 	moves    *moves.Service
 	signing  *signing.Service
-	dns      *dns.Resolver
+	dns      *resolver
 }
 
 // mail is the way of messages and of those who read them.

@@ -22,7 +22,6 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
 	"rookery/protocols/delivery"
-	"rookery/protocols/dns"
 	"rookery/storage/account"
 	"rookery/storage/command"
 	"rookery/storage/daykey"
@@ -77,12 +76,11 @@ func (n *Node) openStores(ctx context.Context) error {
 	return nil
 }
 
-// openSigning makes what signs outgoing mail, and the resolver that says whether
-// its keys are published.
+// openSigning makes the resolver, and what signs outgoing mail.
 func (n *Node) openSigning() {
-	n.dns = dns.New(dns.Options{Servers: func() (dns.Servers, error) { return n.couriers.Resolvers() }, Clock: n.deps.Clock})
+	n.dns = newResolver(n.settings.Outbound(), n.deps.Clock)
 	n.signing = signing.New(signing.Options{
-		Groups: n.groups, Keys: n.system, Sealer: n.rings.Sealer(n.jobs.ctx), Resolver: signing.Resolver{DNS: n.dns},
+		Groups: n.groups, Keys: n.system, Sealer: n.rings.Sealer(n.jobs.ctx), Resolver: signing.Resolver{DNS: n.dns.Resolver},
 		Changed: func() { n.groups.Publish(replicas.TopicSigning) }, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 }
@@ -134,7 +132,8 @@ func (n *Node) openEdge(context.Context) (err error) {
 	n.couriers = couriers.New(couriers.Options{
 		Self: command.Courier{Node: n.id.Node, Epoch: n.id.Epoch}, Hostname: n.cfg.Hostname, Replicas: n.groups, Lives: n.lives,
 		Reports: n.reports, Settings: n.settings, Days: n.days, Bodies: n.objects.Reader.Open, Deliver: n.deliver, Router: n.edge.Router,
-		Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock, Observe: n.metrics.Outbound,
+		Resolver: n.dns.Resolver, Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Observe: n.metrics.Outbound,
 	})
 	n.hears.couriers.Store(n.couriers)
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
@@ -153,6 +152,7 @@ func (n *Node) useSettings(ctx context.Context, set *settings.Cluster) error {
 	n.objects.UseGarbage(&set.Garbage)
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	n.signing.Use(set.Domains)
+	n.dns.use(set.Outbound)
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
 		Queue: n.couriers,
 		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
-			Resolver: signing.Resolver{DNS: n.dns}}),
+			Resolver: signing.Resolver{DNS: n.dns.Resolver}}),
 		Logger: n.deps.Logger,
 	})
 	return n.edge.Start()

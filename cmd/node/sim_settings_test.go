@@ -289,8 +289,13 @@ func changeCases() map[string]changeCase {
 		"outbound.notice":      {value: "1h", holds: sentBy(func(s outbound.Settings) bool { return s.Notice == time.Hour })},
 		"outbound.resolvers": {value: `["127.0.0.9:53"]`,
 			holds: func(_ *sim, x *simNode) bool {
-				all, err := x.couriers.Resolvers()
+				all, err := x.dns.servers()
 				return err == nil && len(all.Addrs) == 1 && all.Addrs[0].String() == "127.0.0.9:53"
+			}},
+		"outbound.trusted_resolvers": {value: `["10.0.0.53"]`, with: [][2]string{{"outbound.resolvers", `["10.0.0.53:53"]`}},
+			holds: func(_ *sim, x *simNode) bool {
+				all, err := x.dns.servers()
+				return err == nil && len(all.Trusted) == 1 && all.Trusted[0].String() == "10.0.0.53"
 			}},
 		"outbound.private_addresses": {value: "true", holds: func(_ *sim, x *simNode) bool { return x.couriers.Self().Private }},
 		"outbound.queue_messages": {value: "8", holds: func(_ *sim, x *simNode) bool {

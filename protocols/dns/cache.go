@@ -52,6 +52,8 @@ type cache struct {
 	lru   *simplelru.LRU[question, kept]
 	bytes int
 	most  int
+	// era counts how often everything was forgotten.
+	era uint64
 }
 
 func newCache(most int) *cache {
@@ -75,18 +77,36 @@ func (c *cache) get(q question, now time.Time) *outcome {
 	return k.outcome
 }
 
-func (c *cache) put(q question, o *outcome, now time.Time) {
+// put keeps an outcome, unless all was forgotten since the era in which it was
+// asked for.
+func (c *cache) put(q question, o *outcome, era uint64, now time.Time) {
 	if o.ttl <= 0 {
 		return
 	}
 	k := kept{outcome: o, bytes: o.size() + len(q.name), until: now.Add(o.ttl)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if era != c.era {
+		return
+	}
 	c.lru.Remove(q)
 	c.lru.Add(q, k)
 	for c.bytes += k.bytes; c.bytes > c.most; {
 		c.lru.RemoveOldest()
 	}
+}
+
+func (c *cache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lru.Purge()
+	c.era++
+}
+
+func (c *cache) now() (era uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.era
 }
 
 func (c *cache) size() (outcomes, bytes int) {

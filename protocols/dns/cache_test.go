@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,12 +184,52 @@ func TestBogusIsNotAskedElsewhere(t *testing.T) {
 	if n := elsewhere.Asked("bogus.example.", "A"); n != 0 {
 		t.Errorf("the server that does not validate was asked %d times", n)
 	}
-	for _, trusted := range []bool{false, true} {
-		r := resolver(t, dns.Options{Servers: dns.Fixed(dns.Servers{Addrs: []netip.AddrPort{elsewhere.Addr()}, Trusted: trusted})})
-		if a, err := r.A(t.Context(), "fine.example"); err != nil || a.Secure != trusted {
+	asked := dns.Servers{Addrs: []netip.AddrPort{elsewhere.Addr()}}
+	r = resolver(t, dns.Options{Servers: func() (dns.Servers, error) { return asked, nil }})
+	for _, trusted := range [][]netip.Addr{nil, {netip.MustParseAddr("192.0.2.1")}, {far}} {
+		asked.Trusted = trusted
+		r.Forget()
+		if a, err := r.A(t.Context(), "fine.example"); err != nil || a.Secure != (trusted != nil && trusted[0] == far) {
 			t.Errorf("trusted %v: secure %v, %v", trusted, a.Secure, err)
 		}
 	}
+}
+
+// After Forget nobody gets what another server said, neither what was kept nor
+// what was on its way.
+func TestForget(t *testing.T) {
+	old, young := dnsserver.Start(t), dnsserver.Start(t)
+	old.Add(t, "kept.example. 300 IN A 192.0.2.1", "late.example. 300 IN A 192.0.2.1")
+	young.Add(t, "kept.example. 300 IN A 192.0.2.2", "late.example. 300 IN A 192.0.2.2")
+	asked, answer := make(chan struct{}), make(chan struct{})
+	old.Handle("late.example.", func(w mdns.ResponseWriter, req *mdns.Msg) {
+		close(asked)
+		<-answer
+		w.WriteMsg(old.Answer(req))
+	})
+	var now atomic.Pointer[dnsserver.Server]
+	now.Store(old)
+	r := resolver(t, dns.Options{Servers: func() (dns.Servers, error) {
+		return dns.Servers{Addrs: []netip.AddrPort{now.Load().Addr()}}, nil
+	}})
+	is := func(name, want string) {
+		t.Helper()
+		if a, err := r.A(t.Context(), name); err != nil || len(a.Records) != 1 || a.Records[0].String() != want {
+			t.Errorf("%s: %+v, %v, want %s", name, a, err, want)
+		}
+	}
+	is("kept.example", "192.0.2.1")
+	var waits sync.WaitGroup
+	waits.Go(func() { is("late.example", "192.0.2.1") })
+	<-asked
+	now.Store(young)
+	is("kept.example", "192.0.2.1")
+	r.Forget()
+	is("kept.example", "192.0.2.2")
+	is("late.example", "192.0.2.2")
+	close(answer)
+	waits.Wait()
+	is("late.example", "192.0.2.2")
 }
 
 // outside is an address of this machine that is not loopback.

@@ -112,6 +112,15 @@ func New(o Options) *Resolver {
 	return r
 }
 
+// Forget drops what is kept, and has nobody wait for the answer to a question that
+// was asked before: for when other servers are to be asked, or other ones believed.
+func (r *Resolver) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cache.forget()
+	clear(r.asked)
+}
+
 // Close ends what is under way, and waits for it. Questions after it fail.
 func (r *Resolver) Close() error {
 	r.mu.Lock()

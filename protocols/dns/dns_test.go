@@ -194,7 +194,7 @@ func TestResolvConf(t *testing.T) {
 	}
 	s, err := dns.ResolvConf(path)()
 	want := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:53")}
-	if err != nil || len(s.Addrs) != 2 || s.Addrs[0] != want[0] || s.Addrs[1] != want[1] || s.Trusted {
+	if err != nil || len(s.Addrs) != 2 || s.Addrs[0] != want[0] || s.Addrs[1] != want[1] || s.Trusted != nil {
 		t.Errorf("read %v, %v", s, err)
 	}
 }

@@ -71,12 +71,15 @@ func (r *Resolver) join(q question) (*flight, error) {
 func (r *Resolver) fly(q question, f *flight) {
 	ctx, cancel := context.WithTimeout(r.life, r.o.Total)
 	defer cancel()
+	era := r.cache.now()
 	f.outcome = r.resolve(ctx, q)
 	if f.outcome.ttl > 0 && r.life.Err() == nil {
-		r.cache.put(q, f.outcome, r.o.Clock())
+		r.cache.put(q, f.outcome, era, r.o.Clock())
 	}
 	r.mu.Lock()
-	delete(r.asked, q)
+	if r.asked[q] == f {
+		delete(r.asked, q)
+	}
 	r.mu.Unlock()
 	close(f.done)
 }

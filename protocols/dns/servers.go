@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	mdns "github.com/miekg/dns"
 )
@@ -15,10 +16,10 @@ const maxServers = 8
 // last first.
 type Servers struct {
 	Addrs []netip.AddrPort
-	// Trusted says that nobody can alter answers on their way from these
-	// servers, and that they validate: their AD bit is believed (RFC 6840 5.8).
-	// A server on loopback is trusted without it.
-	Trusted bool
+	// Trusted are those of Addrs, at any port, that validate and whose answers
+	// nobody can alter on their way: their AD bit is believed (RFC 6840 5.8).
+	// A server on loopback is trusted without being named.
+	Trusted []netip.Addr
 }
 
 // server is one of Servers.
@@ -67,7 +68,7 @@ func (r *Resolver) list() ([]server, error) {
 	last := r.last.Load()
 	first := 0
 	for i, a := range s.Addrs[:min(len(s.Addrs), maxServers)] {
-		list = append(list, server{a, s.Trusted || a.Addr().Unmap().IsLoopback()})
+		list = append(list, server{a, a.Addr().Unmap().IsLoopback() || slices.Contains(s.Trusted, a.Addr())})
 		if last != nil && last.addr == a {
 			first = i
 		}

@@ -51,6 +51,7 @@ type Options struct {
 	Bodies   func(rookery.GroupID, mailbox.Body) body.Source
 	Deliver  *delivery.Deliverer
 	Router   outbound.Router
+	Resolver *dns.Resolver
 	// Groups are the mail groups of the cluster.
 	Groups  func() []rookery.GroupID
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
@@ -62,18 +63,16 @@ type Options struct {
 // Service sends this node's share of the mail for other systems.
 type Service struct {
 	*outbound.Couriers
-	o        Options
-	resolver *dns.Resolver
-	finder   *destination.Finder
-	rows     *replicas.Question[peers.QueueQuery, peers.QueuePage]
-	bounces  *replicas.Question[peers.QueueBounce, peers.Count]
+	o       Options
+	finder  *destination.Finder
+	rows    *replicas.Question[peers.QueueQuery, peers.QueuePage]
+	bounces *replicas.Question[peers.QueueBounce, peers.Count]
 }
 
 // New makes a Service. It does no I/O.
 func New(o Options) *Service {
 	s := &Service{o: o}
-	s.resolver = dns.New(dns.Options{Servers: s.Resolvers, Clock: o.Clock})
-	s.finder = destination.New(s.resolver, s.Self)
+	s.finder = destination.New(o.Resolver, s.Self)
 	s.Couriers = outbound.New(outbound.Options{
 		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
 		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,
@@ -85,31 +84,8 @@ func New(o Options) *Service {
 	return s
 }
 
-// Run sends until ctx ends.
-func (s *Service) Run(ctx context.Context) error {
-	defer s.resolver.Close()
-	return s.Couriers.Run(ctx)
-}
-
 func (s *Service) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return s.o.Dial(ctx, to.String())
-}
-
-// Resolvers are the DNS servers to ask.
-func (s *Service) Resolvers() (dns.Servers, error) {
-	set := s.o.Settings.Outbound()
-	if len(set.Resolvers) == 0 {
-		return dns.ResolvConf("/etc/resolv.conf")()
-	}
-	var all dns.Servers
-	for _, r := range set.Resolvers {
-		a, err := netip.ParseAddrPort(r)
-		if err != nil {
-			return all, err // refused by the settings' check
-		}
-		all.Addrs = append(all.Addrs, a)
-	}
-	return all, nil
 }
 
 // silentFor is how long a node has to be silent until what its couriers have is

@@ -41,6 +41,10 @@ type Outbound struct {
 	// Resolvers are the DNS servers to ask, like "127.0.0.1:53"; none are those of
 	// /etc/resolv.conf.
 	Resolvers []string `toml:"resolvers" effect:"with the next question"`
+	// TrustedResolvers are the addresses of DNS servers that validate answers (DNSSEC)
+	// and that nobody can stand in for on the way, like "10.0.0.53"; those on this
+	// machine always count as such. DANE needs one.
+	TrustedResolvers []string `toml:"trusted_resolvers" effect:"with the next question"`
 	// PrivateAddresses lets mail go to domains whose hosts have addresses of private
 	// networks or of this machine, as in a laboratory.
 	PrivateAddresses bool `toml:"private_addresses"`
@@ -54,7 +58,7 @@ type Outbound struct {
 // DefaultOutbound is what keys that are left out mean.
 func DefaultOutbound() Outbound {
 	return Outbound{SmarthostTLS: "opportunistic", Routes: []string{}, Connections: 20, RetryFirst: "1m", RetryMost: "4h", Expire: "120h",
-		Notice: "4h", Resolvers: []string{}, QueueMessages: 1_000_000, QueueSize: 20 << 30}
+		Notice: "4h", Resolvers: []string{}, TrustedResolvers: []string{}, QueueMessages: 1_000_000, QueueSize: 20 << 30}
 }
 
 func (o *Outbound) validate(bad report) {
@@ -79,6 +83,11 @@ func (o *Outbound) validate(bad report) {
 	for _, r := range o.Resolvers {
 		if _, err := netip.ParseAddrPort(r); err != nil {
 			bad("outbound.resolvers", "%q is no address with a port; write it like 127.0.0.1:53", r)
+		}
+	}
+	for _, r := range o.TrustedResolvers {
+		if _, err := netip.ParseAddr(r); err != nil {
+			bad("outbound.trusted_resolvers", "%q is no address; write it like 10.0.0.53, without a port", r)
 		}
 	}
 	for _, c := range []struct {
