@@ -287,6 +287,9 @@ func changeCases() map[string]changeCase {
 		"outbound.retry_most":  {value: "2h", holds: sentBy(func(s outbound.Settings) bool { return s.Most == 2*time.Hour })},
 		"outbound.expire":      {value: "48h", holds: sentBy(func(s outbound.Settings) bool { return s.Expire == 48*time.Hour })},
 		"outbound.notice":      {value: "1h", holds: sentBy(func(s outbound.Settings) bool { return s.Notice == time.Hour })},
+		"outbound.tls_required": {value: `["Bücher.example"]`, holds: func(_ *sim, x *simNode) bool {
+			return x.couriers.Required("xn--bcher-kva.example") && !x.couriers.Required("example")
+		}},
 		"outbound.resolvers": {value: `["127.0.0.9:53"]`,
 			holds: func(_ *sim, x *simNode) bool {
 				all, err := x.dns.servers()

@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/protocols/outbound/dsn"
 	"rookery/protocols/outbound/session"
+	"rookery/protocols/outbound/tlspolicy"
 	"rookery/storage/body"
 	"rookery/storage/keys"
 	"rookery/storage/queue"
@@ -63,12 +64,15 @@ func well(all []session.Status) bool {
 	return true
 }
 
-// connect makes sure of a connection on which a message may be sent.
+// connect makes sure of a connection on which a message may be sent: to the hop as
+// it is now, under the policy as it is now.
 func (w *worker) connect(ctx context.Context) (err error) {
-	if w.s != nil && w.s.Usable() {
+	if w.s != nil && w.s.Usable() && w.reached.same(w.hop) && w.s.Fits(ctx) {
 		return nil
 	}
+	w.hangUp(ctx)
 	w.s, err = w.c.o.Connect.Open(ctx, w.hop)
+	w.reached = w.hop
 	return err
 }
 
@@ -78,6 +82,11 @@ func (w *worker) connect(ctx context.Context) (err error) {
 func (w *worker) unreachable(ctx context.Context, err error) result {
 	c := w.c
 	h := c.heard(err)
+	var at *HostError
+	var verdict tlspolicy.Verdict
+	if errors.As(err, &at) {
+		verdict = at.TLS
+	}
 	if ctx.Err() != nil {
 		return result{untried: true, heard: h}
 	}
@@ -86,11 +95,11 @@ func (w *worker) unreachable(ctx context.Context, err error) result {
 		if h.Status == "" {
 			h.Status = "5.1.2"
 		}
-		return result{heard: h}
+		return result{heard: h, tls: verdict}
 	}
 	h.Local = h.Local || w.hop.Configured
 	c.pending.reached(w.d, false, c.o.Clock(), h)
-	return result{again: true, heard: h}
+	return result{again: true, heard: h, tls: verdict}
 }
 
 // heard is what an error of a session says.
@@ -103,22 +112,16 @@ func (c *Couriers) heard(err error) queue.Heard {
 	}
 	var at *HostError
 	if errors.As(err, &at) {
-		h.Host, h.Address = at.Peer.Name, at.Peer.Addr.String()
+		h.Host, h.Address, h.TLS = at.Peer.Name, at.Peer.Addr.String(), at.TLS.String()
+		if at.TLS.Failed && h.Code == 0 {
+			h.Status = failedTLS
+		}
 	}
 	return h
 }
 
-// HostError is a Connector's error about one host.
-type HostError struct {
-	Peer session.Peer
-	Err  error
-}
-
-func (e *HostError) Error() string {
-	return fmt.Sprintf("%s (%s): %v", e.Peer.Name, e.Peer.Addr, e.Err)
-}
-
-func (e *HostError) Unwrap() error { return e.Err }
+// failedTLS is the status where TLS is why nothing was sent (RFC 3463 3.8).
+const failedTLS = "4.7.5"
 
 func fromReply(h *queue.Heard, r session.Reply) {
 	if r.Code == 0 {
@@ -130,18 +133,20 @@ func fromReply(h *queue.Heard, r session.Reply) {
 	}
 }
 
-// on adds to what was heard from whom it was.
-func (w *worker) on(h queue.Heard) queue.Heard {
+// on adds to a result from whom it was, and how the connection was protected.
+func (w *worker) on(r result) result {
 	if w.s != nil {
-		h.Host, h.Address, h.TLS = w.s.Peer().Name, w.s.Peer().Addr.String(), w.s.TLS().String()
+		r.tls = w.s.TLS
+		r.heard.Host, r.heard.Address, r.heard.TLS = w.s.Peer().Name, w.s.Peer().Addr.String(), r.tls.String()
 	}
-	return h
+	return r
 }
 
 // notSent is the result where the message cannot be sent as it is, or the session
 // was over before it began.
 func (w *worker) notSent(r result, err error) result {
-	r.heard = w.on(w.c.heard(err))
+	r.heard = w.c.heard(err)
+	r = w.on(r)
 	switch {
 	case errors.Is(err, session.ErrUTF8):
 		r.heard.Status = "5.6.7" // RFC 6531 3.5
@@ -164,7 +169,7 @@ func (w *worker) judge(ctx context.Context, r result, s session.Status) result {
 	if s.Err != nil && r.heard.Code == 0 {
 		r.heard.Text = s.Err.Error()
 	}
-	r.heard = w.on(r.heard)
+	r = w.on(r)
 	_, r.knows = w.s.Offers("DSN")
 	switch {
 	case s.Outcome == session.Accepted:

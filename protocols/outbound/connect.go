@@ -3,16 +3,47 @@ package outbound
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"rookery"
 	"rookery/protocols/outbound/session"
+	"rookery/protocols/outbound/tlspolicy"
 )
+
+// Host is an address of a host to try.
+type Host struct {
+	session.Peer
+	// Policy finds which TLS the host is owed now; nil is opportunistic. Its error
+	// leaves the host out, and a policy comes with it for the verdict.
+	Policy func(ctx context.Context) (tlspolicy.Policy, error)
+}
+
+func (h *Host) policy(ctx context.Context) (tlspolicy.Policy, error) {
+	if h.Policy == nil {
+		return tlspolicy.Policy{}, nil
+	}
+	return h.Policy(ctx)
+}
 
 // Finder finds the hosts of a next hop, in the order in which to try them: at
 // least one. KindNotFound or KindDenied: the domain is not there, or takes no
 // mail; every other error is temporary.
 type Finder interface {
-	Find(ctx context.Context, hop Hop) ([]session.Peer, error)
+	Find(ctx context.Context, hop Hop) ([]Host, error)
+}
+
+// Connection is a session under a policy.
+type Connection struct {
+	*session.Session
+	TLS  tlspolicy.Verdict
+	host Host
+	owed tlspolicy.Policy
+}
+
+// Fits says whether the host is still owed what the connection was made with.
+func (c *Connection) Fits(ctx context.Context) bool {
+	now, err := c.host.policy(ctx)
+	return err == nil && c.owed.Same(&now)
 }
 
 // Hosts is a Connector that tries the hosts of a next hop in turn.
@@ -24,30 +55,31 @@ type Hosts struct {
 	Options session.Options
 }
 
-// maxHosts bounds the hosts that one attempt tries.
+// maxHosts bounds the connections that one attempt tries.
 const maxHosts = 5
 
 // Open implements Connector. Of hosts that all fail, the first one's reply is
 // told, else the last one's failure.
-func (h *Hosts) Open(ctx context.Context, hop Hop) (*session.Session, error) {
-	peers, err := h.Find.Find(ctx, hop)
+func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
+	hosts, err := h.Find.Find(ctx, hop)
 	if err != nil {
 		return nil, err
 	}
 	var told error
-	for _, p := range peers[:min(len(peers), maxHosts)] {
-		o := h.Options
-		o.Hello, o.Auth, o.TLS.Mode = h.Hello, hop.Auth, hop.TLS
-		s, err := session.Open(ctx, p, o)
+	tried := 0
+	for _, p := range hosts {
+		c, err := h.open(ctx, hop, p)
 		if err == nil {
-			return s, nil
+			return c, nil
 		}
-		err = &HostError{p, err}
 		var failed *session.Error
 		if answered := errors.As(told, &failed) && failed.Reply.Code > 0; !answered {
 			told = err
 		}
-		if ctx.Err() != nil {
+		if errors.As(err, &failed) {
+			tried++
+		}
+		if ctx.Err() != nil || tried == maxHosts {
 			break
 		}
 	}
@@ -56,3 +88,36 @@ func (h *Hosts) Open(ctx context.Context, hop Hop) (*session.Session, error) {
 	}
 	return nil, told
 }
+
+func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error) {
+	owed, err := to.policy(ctx)
+	if err != nil {
+		return nil, &HostError{to.Peer, owed.Refusal(err), err}
+	}
+	o := h.Options
+	o.Hello, o.Auth, o.TLS = h.Hello, hop.Auth, owed.TLS
+	s, err := session.Open(ctx, to.Peer, o)
+	if err == nil {
+		return &Connection{s, owed.Verdict(s.TLS()), to, owed}, nil
+	}
+	failed := &HostError{Peer: to.Peer, Err: err}
+	var at *session.Error
+	if errors.As(err, &at) && at.Stage == session.AtStartTLS && owed.Demands() {
+		failed.TLS = owed.Refusal(at.Err)
+	}
+	return nil, failed
+}
+
+// HostError is a Connector's error about one host.
+type HostError struct {
+	Peer session.Peer
+	// TLS is set where TLS is why.
+	TLS tlspolicy.Verdict
+	Err error
+}
+
+func (e *HostError) Error() string {
+	return fmt.Sprintf("%s (%s): %v", e.Peer.Name, e.Peer.Addr, e.Err)
+}
+
+func (e *HostError) Unwrap() error { return e.Err }

@@ -18,7 +18,6 @@ import (
 	"rookery"
 	"rookery/protocols/delivery"
 	"rookery/protocols/delivery/spool"
-	"rookery/protocols/outbound/session"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/keys"
@@ -41,7 +40,7 @@ type Days interface {
 // Connector opens sessions with next hops. The error of a next hop that takes no
 // mail, now or ever, is KindDenied or KindNotFound; every other is temporary.
 type Connector interface {
-	Open(ctx context.Context, hop Hop) (*session.Session, error)
+	Open(ctx context.Context, hop Hop) (*Connection, error)
 }
 
 // Filer accepts messages; delivery.Deliverer does.

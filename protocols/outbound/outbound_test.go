@@ -124,7 +124,7 @@ func TestWrongSmarthostBouncesNobody(t *testing.T) {
 			r := newRig(t, nil)
 			anna := r.user("anna", 2)
 			relay := newSink(t)
-			r.hosts["relay.example:25"] = []session.Peer{{Name: "relay.example", Addr: relay.addr}}
+			r.hosts["relay.example:25"] = []outbound.Host{{Peer: session.Peer{Name: "relay.example", Addr: relay.addr}}}
 			r.set.Smarthost = &outbound.Hop{Name: "relay.example:25", Configured: true}
 			relay.answer(stage, status(554, 5, 7, 1, "who are you"))
 			r.run()
@@ -247,7 +247,7 @@ func TestNothingIsSentThatAnotherHas(t *testing.T) {
 			&command.BeginAttempts{By: other, Gone: []command.Courier{r.o.Self}, Rows: []queue.Ref{x.Ref}})
 		return err
 	}
-	r.o.Connect = connector(func(ctx context.Context, hop outbound.Hop) (*session.Session, error) {
+	r.o.Connect = connector(func(ctx context.Context, hop outbound.Hop) (*outbound.Connection, error) {
 		s, err := (&outbound.Hosts{Find: r, Hello: "mail.example.com"}).Open(ctx, hop)
 		return s, errors.Join(err, steal(ctx))
 	})
@@ -263,9 +263,9 @@ func TestNothingIsSentThatAnotherHas(t *testing.T) {
 	}
 }
 
-type connector func(context.Context, outbound.Hop) (*session.Session, error)
+type connector func(context.Context, outbound.Hop) (*outbound.Connection, error)
 
-func (c connector) Open(ctx context.Context, hop outbound.Hop) (*session.Session, error) {
+func (c connector) Open(ctx context.Context, hop outbound.Hop) (*outbound.Connection, error) {
 	return c(ctx, hop)
 }
 

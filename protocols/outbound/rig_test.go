@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -45,7 +46,10 @@ type received struct {
 	to         []string
 }
 
-func newSink(t *testing.T) *sink {
+func newSink(t *testing.T) *sink { return newTLSSink(t, nil) }
+
+// newTLSSink is a sink that offers STARTTLS.
+func newTLSSink(t *testing.T, config *tls.Config) *sink {
 	s := &sink{answers: map[string]error{}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +57,7 @@ func newSink(t *testing.T) *sink {
 	}
 	server := smtp.NewServer(s)
 	server.Domain, server.EnableDSN, server.EnableSMTPUTF8 = "sink.example", true, true
-	server.ErrorLog = discard{}
+	server.ErrorLog, server.TLSConfig = discard{}, config
 	s.addr = netip.MustParseAddrPort(l.Addr().String())
 	done := make(chan struct{})
 	go func() { server.Serve(l); close(done) }()
@@ -139,7 +143,7 @@ type rig struct {
 	days  *daykey.Store
 	o     outbound.Options
 	c     *outbound.Couriers
-	hosts map[string][]session.Peer // of domains and configured hops
+	hosts map[string][]outbound.Host // of domains and configured hops
 	set   outbound.Settings
 	users map[string]*account.Account
 
@@ -148,7 +152,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T, change func(*rig)) *rig {
-	r := &rig{t: t, hosts: map[string][]session.Peer{}, users: map[string]*account.Account{}, now: time.Now()}
+	r := &rig{t: t, hosts: map[string][]outbound.Host{}, users: map[string]*account.Account{}, now: time.Now()}
 	hear := func(g rookery.GroupID, rows []queue.Due) {
 		if r.d != nil {
 			r.d.Queued(g, rows)
@@ -200,7 +204,7 @@ func (r *rig) run() (stop func()) {
 }
 
 // Find implements outbound.Finder.
-func (r *rig) Find(_ context.Context, hop outbound.Hop) ([]session.Peer, error) {
+func (r *rig) Find(_ context.Context, hop outbound.Hop) ([]outbound.Host, error) {
 	if p, ok := r.hosts[hop.Name]; ok {
 		return p, nil
 	}
@@ -208,7 +212,7 @@ func (r *rig) Find(_ context.Context, hop outbound.Hop) ([]session.Peer, error) 
 }
 
 func (r *rig) at(name string, s *sink) {
-	r.hosts[name] = []session.Peer{{Name: "mx." + name, Addr: s.addr}}
+	r.hosts[name] = []outbound.Host{{Peer: session.Peer{Name: "mx." + name, Addr: s.addr}}}
 }
 
 // Route implements outbound.Router.

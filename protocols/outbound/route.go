@@ -42,6 +42,12 @@ func (h Hop) key() string {
 	return h.Name
 }
 
+// same says that a connection to one is one to the other.
+func (h Hop) same(o Hop) bool {
+	return h.Name == o.Name && h.Configured == o.Configured && h.TLS == o.TLS && (h.Auth == nil) == (o.Auth == nil) &&
+		(h.Auth == nil || *h.Auth == *o.Auth)
+}
+
 // String names the hop to operators.
 func (h Hop) String() string { return h.Name }
 

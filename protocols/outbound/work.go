@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/protocols/outbound/session"
+	"rookery/protocols/outbound/tlspolicy"
 	"rookery/storage/command"
 	"rookery/storage/queue"
 )
@@ -30,7 +30,9 @@ type worker struct {
 	c   *Couriers
 	d   *destination
 	hop Hop // as it was with the last batch
-	s   *session.Session
+	// s is the connection, to reached.
+	s       *Connection
+	reached Hop
 }
 
 func (w *worker) hangUp(ctx context.Context) {
@@ -138,6 +140,8 @@ func (p parcel) untried() []command.AttemptEnd {
 type result struct {
 	l     loaded
 	heard queue.Heard
+	// tls is how the connection was protected, or why there was none.
+	tls tlspolicy.Verdict
 	// sent says that the next hop has the message, knows that it tells of it
 	// (RFC 3461); again that it is tried again; untried that nothing was tried.
 	// None of them: it has failed for good.
@@ -210,7 +214,7 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 				c.notify(ctx, p, []result{r}, true)
 			}
 		default:
-			if r.again {
+			if r.again && r.heard.Status != failedTLS {
 				r.heard.Status = "4.4.7"
 			}
 			tell = append(tell, r)

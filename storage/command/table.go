@@ -132,6 +132,8 @@ var table = []Row{
 	system[NoteKit, Done](83, 1),
 
 	mail[DropTrace, PurgeResult](84, 1),
+
+	system[KeepSTS, Done](85, 1),
 }
 
 type commandPointer[C any] interface {

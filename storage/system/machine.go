@@ -1,8 +1,8 @@
 // Package system is the state machine of the system group: the settings
 // document, the map of accounts to groups, the registry of nodes with the
 // invitations by which they come in, which nodes hold which group, the
-// operators' holds on stored bytes, the keys that sign outgoing mail, and the
-// version gate.
+// operators' holds on stored bytes, the keys that sign outgoing mail, the MTA-STS
+// policies of other domains, and the version gate.
 //
 // It is deterministic: no clock, no randomness, no goroutine, no I/O but
 // through its transaction. It knows no mail and does not read the settings.
@@ -36,6 +36,9 @@ const (
 	tableSigning     byte = 0x29 // domain: record
 	tableAuthority   byte = 0x2a // authority version (4): record
 	tableKit         byte = 0x2b // one row: record
+	tableSTS         byte = 0x2c // domain: record
+	tableSTSAge      byte = 0x2d // time (8) | domain: nothing
+	tableSTSCount    byte = 0x2e // one row: record
 	tableMove        byte = 0x50 // account: record
 	tableAudit       byte = 0x60 // call (8): record
 	tableAuditRange  byte = 0x61 // one row: record
@@ -92,7 +95,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, authorityPart, movePart, auditPart, archivePart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, stsPart, authorityPart, movePart, auditPart, archivePart,
 	)
 }
 

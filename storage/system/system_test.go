@@ -227,6 +227,7 @@ func FuzzApply(f *testing.F) {
 		&command.ConfirmGroup{Group: 2, Voters: ids("n"), Version: 1},
 		&command.FinalizeVersion{Version: 0},
 		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
+		&command.KeepSTS{Domain: "example.com", ID: "1", MX: []string{"mx.example.com"}, MaxAge: 1},
 		&command.SetSigningKeys{Domain: "example.com", Keys: []command.SigningKey{{Selector: "s", Record: "r", Sealed: "k"}}},
 		&command.SetAuthority{Version: 1, Fingerprint: [16]byte{1}, Certificate: []byte("der"), State: command.AuthorityInUse},
 		&command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 1},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,13 +14,14 @@ import (
 	"rookery/protocols/outbound"
 	"rookery/protocols/outbound/destination"
 	"rookery/protocols/outbound/session"
+	"rookery/protocols/outbound/tlspolicy"
 )
 
 // questions bounds the questions to the DNS that one attempt may lead to.
 const questions = 100
 
 // Find implements outbound.Finder.
-func (s *Service) Find(ctx context.Context, hop outbound.Hop) ([]session.Peer, error) {
+func (s *Service) Find(ctx context.Context, hop outbound.Hop) ([]outbound.Host, error) {
 	ctx = dns.WithBudget(ctx, questions)
 	host, port := hop.Name, uint16(25)
 	find := s.finder.Domain
@@ -35,13 +37,42 @@ func (s *Service) Find(ctx context.Context, hop outbound.Hop) ([]session.Peer, e
 	if err != nil {
 		return nil, err
 	}
-	var all []session.Peer
+	var all []outbound.Host
 	for _, h := range d.Hosts {
+		policy := func(ctx context.Context) (tlspolicy.Policy, error) {
+			return s.owed(dns.WithBudget(ctx, questions), hop, d, h, port)
+		}
 		for _, a := range h.Addrs {
-			all = append(all, session.Peer{Name: h.Name, Addr: netip.AddrPortFrom(a, port)})
+			all = append(all, outbound.Host{Peer: session.Peer{Name: h.Name, Addr: netip.AddrPortFrom(a, port)}, Policy: policy})
 		}
 	}
 	return all, nil
+}
+
+// owed is the TLS that a host is owed. Of a configured hop the setting decides,
+// where it says more than "opportunistic".
+func (s *Service) owed(ctx context.Context, hop outbound.Hop, d destination.Destination, h destination.Host, port uint16) (
+	tlspolicy.Policy, error) {
+	if hop.Configured && hop.TLS != session.Opportunistic {
+		p := tlspolicy.Policy{TLS: session.TLSPolicy{Mode: hop.TLS}, Why: "outbound.smarthost_tls wants it"}
+		if hop.TLS == session.Verified {
+			p.Source = tlspolicy.Required
+		}
+		return p, nil
+	}
+	sts, err := s.policies.Domain(ctx, d)
+	if err != nil {
+		return tlspolicy.Policy{Source: tlspolicy.STSEnforce}, err
+	}
+	return s.policies.Host(ctx, d, sts, h, port)
+}
+
+// Required says for which domains verified TLS is required.
+func (s *Service) Required(domain string) bool {
+	return slices.ContainsFunc(s.o.Settings.Outbound().TLSRequired, func(set string) bool {
+		normal, err := rookery.NormalDomain(set)
+		return err == nil && normal == domain
+	})
 }
 
 // Self is what this node is, so that mail does not come back to it.

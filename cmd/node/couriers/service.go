@@ -16,6 +16,7 @@ import (
 	"rookery/protocols/outbound"
 	"rookery/protocols/outbound/destination"
 	"rookery/protocols/outbound/session"
+	"rookery/protocols/outbound/tlspolicy"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/daykey"
@@ -63,16 +64,21 @@ type Options struct {
 // Service sends this node's share of the mail for other systems.
 type Service struct {
 	*outbound.Couriers
-	o       Options
-	finder  *destination.Finder
-	rows    *replicas.Question[peers.QueueQuery, peers.QueuePage]
-	bounces *replicas.Question[peers.QueueBounce, peers.Count]
+	o        Options
+	finder   *destination.Finder
+	policies *tlspolicy.Finder
+	rows     *replicas.Question[peers.QueueQuery, peers.QueuePage]
+	bounces  *replicas.Question[peers.QueueBounce, peers.Count]
 }
 
 // New makes a Service. It does no I/O.
 func New(o Options) *Service {
 	s := &Service{o: o}
 	s.finder = destination.New(o.Resolver, s.Self)
+	s.policies = tlspolicy.New(tlspolicy.Options{
+		Resolver: o.Resolver, Cache: STSCache{o.Replicas}, Required: s.Required, Clock: o.Clock,
+		Private: func() bool { return o.Settings.Outbound().PrivateAddresses },
+	})
 	s.Couriers = outbound.New(outbound.Options{
 		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
 		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,

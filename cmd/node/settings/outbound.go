@@ -38,6 +38,11 @@ type Outbound struct {
 	// Notice is how old a message is when its sender is told that it is late, like
 	// "4h"; "0s" is never.
 	Notice string `toml:"notice"`
+	// TLSRequired are recipient domains, like "partner.example", whose mail goes only
+	// to hosts that show a certificate for their name from a root of this machine, or
+	// one that DANE names; else it waits, and goes back when it expires. What goes to
+	// the smart host or by a route does not ask.
+	TLSRequired []string `toml:"tls_required" effect:"with the next message"`
 	// Resolvers are the DNS servers to ask, like "127.0.0.1:53"; none are those of
 	// /etc/resolv.conf.
 	Resolvers []string `toml:"resolvers" effect:"with the next question"`
@@ -57,8 +62,11 @@ type Outbound struct {
 
 // DefaultOutbound is what keys that are left out mean.
 func DefaultOutbound() Outbound {
-	return Outbound{SmarthostTLS: "opportunistic", Routes: []string{}, Connections: 20, RetryFirst: "1m", RetryMost: "4h", Expire: "120h",
-		Notice: "4h", Resolvers: []string{}, TrustedResolvers: []string{}, QueueMessages: 1_000_000, QueueSize: 20 << 30}
+	return Outbound{
+		SmarthostTLS: "opportunistic", Routes: []string{}, TLSRequired: []string{}, Connections: 20, RetryFirst: "1m",
+		RetryMost: "4h", Expire: "120h", Notice: "4h", Resolvers: []string{}, TrustedResolvers: []string{},
+		QueueMessages: 1_000_000, QueueSize: 20 << 30,
+	}
 }
 
 func (o *Outbound) validate(bad report) {
@@ -78,6 +86,11 @@ func (o *Outbound) validate(bad report) {
 	for _, r := range o.Routes {
 		if _, _, ok := ParseRoute(r); !ok {
 			bad("outbound.routes", "%q is no route; write it like old.example.com=mail.old.example.com:25", r)
+		}
+	}
+	for _, d := range o.TLSRequired {
+		if normal, err := rookery.NormalDomain(d); err != nil || normal[0] == '[' {
+			bad("outbound.tls_required", "%q is no domain; write it like partner.example", d)
 		}
 	}
 	for _, r := range o.Resolvers {

@@ -94,11 +94,12 @@ func printQueue(a *cli.Asking, l *adminapi.QueueList) error {
 		return err
 	}
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tACCEPTED\tFROM\tTO\tNEXT HOP\tTRIES\tNEXT\tLAST")
+	fmt.Fprintln(w, "ID\tSTATE\tACCEPTED\tFROM\tTO\tNEXT HOP\tTRIES\tNEXT\tTLS\tLAST")
 	for i := range l.Entries {
 		e := &l.Entries[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", e.ID, e.State, cli.Stamp(e.Accepted), cli.Dash(cli.Printable(e.From, 60)),
-			cli.Printable(e.To, 60), e.NextHop, e.Attempts, stampOrDash(e.Next), cli.Dash(cli.Printable(lastHeard(e), 80)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.ID, e.State, cli.Stamp(e.Accepted), cli.Dash(cli.Printable(e.From, 60)),
+			cli.Printable(e.To, 60), e.NextHop, e.Attempts, stampOrDash(e.Next),
+			cli.Dash(cli.Printable(lastTLS(e), 40)), cli.Dash(cli.Printable(lastHeard(e), 80)))
 	}
 	if l.More > 0 {
 		fmt.Fprintf(w, "and %d more: raise -limit, or pick some\n", l.More)
@@ -111,6 +112,13 @@ func stampOrDash(t *time.Time) string {
 		return "-"
 	}
 	return cli.Stamp(*t)
+}
+
+func lastTLS(e *adminapi.QueueEntry) string {
+	if e.Last == nil {
+		return ""
+	}
+	return e.Last.TLS
 }
 
 func lastHeard(e *adminapi.QueueEntry) string {

@@ -43,6 +43,9 @@ var english = language{
 			"The recipient, or those who run that server, can change this.",
 		topicContent: "The recipient's server cannot take what is in the message. " +
 			"Send it again in another form, for example as plain text.",
+		topicTLS: "A protected (encrypted) connection to the recipient's server is required, by its own domain or by your " +
+			"administrator, and it could not be made: so the message was not sent. Tell your administrator, and send the " +
+			"message again later.",
 	},
 	help: "If you need help, send this whole message on to <{address}>. The parts below are the report for programs " +
 		"and what is returned of your message.",

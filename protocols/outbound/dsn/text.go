@@ -167,6 +167,7 @@ const (
 	topicUnreachable
 	topicPolicy
 	topicContent
+	topicTLS
 	topicEnd
 )
 
@@ -187,6 +188,8 @@ func topicOf(status string) topic {
 		return topicFull
 	case "2.3", "3.4":
 		return topicLarge
+	case "7.4", "7.5":
+		return topicTLS
 	}
 	switch subject {
 	case "4":

@@ -44,6 +44,9 @@ var vietnamese = language{
 			"Người nhận hoặc người quản trị máy chủ đó có thể thay đổi điều này.",
 		topicContent: "Máy chủ của người nhận không nhận được nội dung trong thư này. " +
 			"Hãy gửi lại dưới dạng khác, ví dụ văn bản thuần.",
+		topicTLS: "Tên miền của người nhận hoặc người quản trị của bạn yêu cầu kết nối được bảo vệ (mã hóa) đến máy chủ của " +
+			"người nhận, nhưng không thiết lập được kết nối đó, vì vậy thư đã không được gửi. Hãy báo cho người quản trị và " +
+			"gửi lại thư sau.",
 	},
 	help: "Nếu cần trợ giúp, hãy chuyển tiếp toàn bộ thư này đến <{address}>. Các phần bên dưới là báo cáo dành cho " +
 		"chương trình và phần thư của bạn được gửi trả lại.",

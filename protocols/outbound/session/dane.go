@@ -19,8 +19,8 @@ const (
 // maxTLSA is how many records are looked at.
 const maxTLSA = 32
 
-// usable says whether a record can name a certificate (RFC 7672 3.1, RFC 6698 2.1).
-func usable(r dns.TLSA) bool {
+// Usable says whether a record can name a certificate (RFC 7672 3.1, RFC 6698 2.1).
+func Usable(r dns.TLSA) bool {
 	if r.Usage != daneTA && r.Usage != daneEE || r.Selector > 1 {
 		return false
 	}
@@ -41,7 +41,7 @@ func usable(r dns.TLSA) bool {
 func verifyDANE(records []dns.TLSA, chain []*x509.Certificate, names []string) (by, why string, err error) {
 	some := false
 	for _, r := range records[:min(len(records), maxTLSA)] {
-		if !usable(r) {
+		if !Usable(r) {
 			continue
 		}
 		some = true

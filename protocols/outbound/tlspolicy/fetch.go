@@ -68,7 +68,7 @@ func (f *Finder) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	failed := errors.Join(err4, err6)
 	tries := 0
 	for _, a := range append(four.Records[:len(four.Records):len(four.Records)], six.Records...) {
-		if !destination.Usable(a, f.o.Private) {
+		if !destination.Usable(a, f.o.Private()) {
 			failed = fmt.Errorf("%s is at %v, which is not public", host, a)
 			continue
 		}

@@ -29,14 +29,18 @@ type STS struct {
 	Mode Mode
 	// MX are names of hosts in A-labels and lower case, or "*." and a name.
 	MX []string
-	// Until is when it ends.
-	Until time.Time
+	// Fetched is when it was fetched, Until when it ends.
+	Fetched, Until time.Time
 }
+
+// old says that half of the policy's time is over.
+func (p *STS) old(now time.Time) bool { return now.Sub(p.Fetched) >= p.Until.Sub(p.Fetched)/2 }
 
 // The bounds of a policy.
 const (
 	maxPolicy = 64 << 10 // octets (RFC 8461 3.3)
 	maxMX     = 100      // names
+	maxNames  = 8 << 10  // octets of all, with one for each besides
 	maxAge    = 31557600 // seconds, a year (RFC 8461 3.2)
 )
 
@@ -86,6 +90,7 @@ func alphanumeric(s string) bool {
 func parse(text string, now time.Time) (STS, error) {
 	fields := map[string]string{}
 	var p STS
+	names := 0
 	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
 		key, value = strings.TrimSpace(key), strings.Trim(value, " \t")
@@ -99,6 +104,9 @@ func parse(text string, now time.Time) (STS, error) {
 			}
 			if len(p.MX) == maxMX {
 				return STS{}, fmt.Errorf("the policy has more than %d mx", maxMX)
+			}
+			if names += len(host) + 1; names > maxNames {
+				return STS{}, fmt.Errorf("the mx of the policy are larger than %d octets", maxNames)
 			}
 			p.MX = append(p.MX, host)
 			continue

@@ -12,7 +12,8 @@ import (
 )
 
 // sts is a domain's policy: the one that is kept, unless its TXT record has
-// another id and the new one can be fetched (RFC 8461 3.3, 5.1). nil is none.
+// another id, or half of its time is over, and it can be fetched (RFC 8461 3.3,
+// 5.1). nil is none.
 func (f *Finder) sts(ctx context.Context, domain string) (*STS, error) {
 	kept, ok, err := f.o.Cache.Get(ctx, domain)
 	if err != nil {
@@ -23,7 +24,7 @@ func (f *Finder) sts(ctx context.Context, domain string) (*STS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if live && (!ok || id != kept.ID) {
+	if live && (!ok || id != kept.ID || kept.old(f.o.Clock())) {
 		if p, fetched := f.renew(ctx, domain, id); fetched {
 			kept, ok = p, true
 		}
@@ -61,7 +62,7 @@ func (f *Finder) renew(ctx context.Context, domain, id string) (STS, bool) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.o.Timeout)
 		defer cancel()
 		// Another may have fetched it since this one looked.
-		if p, ok, err := f.o.Cache.Get(ctx, domain); err == nil && ok && p.ID == id && f.o.Clock().Before(p.Until) {
+		if p, ok, err := f.o.Cache.Get(ctx, domain); err == nil && ok && p.ID == id && !p.old(f.o.Clock()) {
 			return p, nil
 		}
 		text, err := f.fetch(ctx, "mta-sts."+domain)
@@ -72,7 +73,10 @@ func (f *Finder) renew(ctx context.Context, domain, id string) (STS, bool) {
 		if err != nil {
 			return nil, err
 		}
-		p.ID = id
+		p.ID, p.Fetched = id, f.o.Clock()
+		if least := p.Fetched.Add(f.o.Again); p.Until.Before(least) {
+			p.Until = least // else each message would have it fetched, and kept
+		}
 		// A policy that could not be kept is fetched again next time.
 		_ = f.o.Cache.Put(ctx, domain, p)
 		return p, nil

@@ -1,7 +1,8 @@
 // Package tlspolicy finds which TLS a host is owed that takes a domain's mail:
 // by its TLSA records (DANE, RFC 7672), else by the domain's policy (MTA-STS,
-// RFC 8461), else opportunistic. It owns the rules of both, and the fetching of
-// policies.
+// RFC 8461), else by what the administrator wants of the domain, else
+// opportunistic. It owns the rules of all, the fetching of policies, and the words
+// for what came of them.
 //
 // It never downgrades: what DNS or the cache does not know now is an error, and
 // the host is left out for now. It never connects to a host that takes mail, and
@@ -9,11 +10,13 @@
 package tlspolicy
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -55,8 +58,12 @@ type Options struct {
 	// Roots are whom to believe for policy servers and for hosts that a policy
 	// wants verified; nil is the system's.
 	Roots *x509.CertPool
-	// Private allows policy servers at addresses that are not public.
-	Private bool
+	// Private says whether policy servers may have addresses that are not public;
+	// nil: they may not.
+	Private func() bool
+	// Required says for which domains a host has to show a certificate for its
+	// name, whatever the domain says itself; nil: for none.
+	Required func(domain string) bool
 	// Clock tells when policies end; default time.Now.
 	Clock func() time.Time
 }
@@ -82,6 +89,12 @@ func New(o Options) *Finder {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Private == nil {
+		o.Private = func() bool { return false }
+	}
+	if o.Required == nil {
+		o.Required = func(string) bool { return false }
+	}
 	return &Finder{o: o, failed: newFailures()}
 }
 
@@ -95,9 +108,12 @@ const (
 	STSTesting
 	STSEnforce
 	DANE
+	Required // the administrator wants it
 )
 
-func (s Source) String() string { return [...]string{"none", "sts testing", "sts", "dane"}[s] }
+func (s Source) String() string {
+	return [...]string{"none", "sts testing", "sts", "dane", "required"}[s]
+}
 
 // Policy is what one host is owed.
 type Policy struct {
@@ -128,7 +144,8 @@ func (f *Finder) Domain(ctx context.Context, d destination.Destination) (*STS, e
 
 // Host finds what one host of a destination is owed at a port, given what Domain
 // said. An error is temporary: the host is left out for now, never sent to with
-// less than it is owed (RFC 7672 2.1.1).
+// less than it is owed (RFC 7672 2.1.1). The policy that comes with it has the
+// source that failed, for a verdict.
 func (f *Finder) Host(ctx context.Context, d destination.Destination, sts *STS, h destination.Host, port uint16) (Policy, error) {
 	op := "tls policy of " + h.Name
 	if h.Name == "" {
@@ -136,7 +153,11 @@ func (f *Finder) Host(ctx context.Context, d destination.Destination, sts *STS, 
 	}
 	base, records, why, err := f.dane(ctx, d, h, port)
 	if err != nil {
-		return Policy{}, rookery.E(op, rookery.KindUnavailable, err)
+		return Policy{Source: DANE}, rookery.E(op, rookery.KindUnavailable, err)
+	}
+	required := f.o.Required(d.Domain)
+	if required && !slices.ContainsFunc(records, session.Usable) {
+		records = nil // they would ask for TLS alone
 	}
 	if records != nil {
 		names := []string{base}
@@ -150,17 +171,42 @@ func (f *Finder) Host(ctx context.Context, d destination.Destination, sts *STS, 
 			Why: fmt.Sprintf("%d TLSA records at %s", len(records), base),
 		}, nil
 	}
+	if sts == nil && required {
+		return Policy{
+			TLS: session.TLSPolicy{Mode: session.Verified, Roots: f.o.Roots, Names: []string{h.Name}}, Source: Required,
+			Why: "outbound.tls_required names " + d.Domain,
+		}, nil
+	}
 	if sts == nil {
 		return Policy{TLS: session.TLSPolicy{Roots: f.o.Roots}, Why: why + "; no MTA-STS policy"}, nil
 	}
 	p := Policy{TLS: session.TLSPolicy{Roots: f.o.Roots, Names: []string{h.Name}}, Source: STSTesting, Listed: sts.Lists(h.Name)}
 	p.Why = fmt.Sprintf("MTA-STS policy %s (%v) of %s", sts.ID, sts.Mode, d.Domain)
-	if sts.Mode != Enforce {
-		return p, nil
+	switch {
+	case sts.Mode == Enforce && !p.Listed:
+		return Policy{Source: STSEnforce, Why: p.Why}, rookery.E(op, rookery.KindUnavailable, ErrNotListed)
+	case sts.Mode == Enforce:
+		p.TLS.Mode, p.Source = session.Verified, STSEnforce
+	case required:
+		p.TLS.Mode, p.Source = session.Verified, Required
 	}
-	if !p.Listed {
-		return Policy{}, rookery.E(op, rookery.KindUnavailable, ErrNotListed)
-	}
-	p.TLS.Mode, p.Source = session.Verified, STSEnforce
 	return p, nil
+}
+
+// Same says that a connection made under one policy may go on under the other.
+func (p *Policy) Same(o *Policy) bool {
+	if p.Source != o.Source || p.TLS.Mode != o.TLS.Mode || !slices.Equal(p.TLS.Names, o.TLS.Names) || len(p.TLS.TLSA) != len(o.TLS.TLSA) {
+		return false
+	}
+	has := func(all []dns.TLSA, r dns.TLSA) bool {
+		return slices.ContainsFunc(all, func(x dns.TLSA) bool {
+			return x.Usage == r.Usage && x.Selector == r.Selector && x.Matching == r.Matching && bytes.Equal(x.Data, r.Data)
+		})
+	}
+	for i := range p.TLS.TLSA {
+		if !has(o.TLS.TLSA, p.TLS.TLSA[i]) || !has(p.TLS.TLSA, o.TLS.TLSA[i]) {
+			return false
+		}
+	}
+	return true
 }

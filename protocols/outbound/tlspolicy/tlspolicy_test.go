@@ -39,6 +39,8 @@ type world struct {
 	cache  *tlspolicy.Memory
 	asked  atomic.Int64
 
+	required string // the domain that has to have verified TLS
+
 	mu     sync.Mutex
 	now    time.Time
 	handle http.HandlerFunc
@@ -108,7 +110,8 @@ func newWorld(t *testing.T, private bool, names ...string) *world {
 	t.Cleanup(func() { r.Close() })
 	w.hosts = destination.New(r, func() destination.Self { return destination.Self{IPv4: true, IPv6: true, Private: true} })
 	w.finder = tlspolicy.New(tlspolicy.Options{
-		Resolver: r, Cache: w.cache, Roots: pool, Private: private, Clock: w.Now,
+		Resolver: r, Cache: w.cache, Roots: pool, Private: func() bool { return private },
+		Required: func(domain string) bool { return domain == w.required }, Clock: w.Now,
 		Port: netip.MustParseAddrPort(srv.Listener.Addr().String()).Port(),
 	})
 	return w
