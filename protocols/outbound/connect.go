@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/protocols/outbound/session"
 	"rookery/protocols/outbound/tlspolicy"
+	"rookery/protocols/outbound/tlsreport"
 )
 
 // Host is an address of a host to try.
@@ -53,6 +54,9 @@ type Hosts struct {
 	Hello string
 	// Options are the rest of what a session needs: Dial, Source, Timeouts.
 	Options session.Options
+	// Observe hears how each session with a host of a domain fared with TLS; nil:
+	// nobody does.
+	Observe func(domain string, r tlsreport.Result)
 }
 
 // maxHosts bounds the connections that one attempt tries.
@@ -92,13 +96,18 @@ func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
 func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error) {
 	owed, err := to.policy(ctx)
 	if err != nil {
+		h.observe(hop, tlsreport.PolicyFailed(&owed, err))
 		return nil, &HostError{to.Peer, owed.Refusal(err), err}
 	}
 	o := h.Options
 	o.Hello, o.Auth, o.TLS = h.Hello, hop.Auth, owed.TLS
 	s, err := session.Open(ctx, to.Peer, o)
 	if err == nil {
+		h.observe(hop, tlsreport.Opened(&owed, s.TLS()))
 		return &Connection{s, owed.Verdict(s.TLS()), to, owed}, nil
+	}
+	if r, ok := tlsreport.Failed(&owed, err); ok {
+		h.observe(hop, r)
 	}
 	failed := &HostError{Peer: to.Peer, Err: err}
 	var at *session.Error
@@ -106,6 +115,14 @@ func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error)
 		failed.TLS = owed.Refusal(at.Err)
 	}
 	return nil, failed
+}
+
+// observe tells of sessions that domains want to hear of: not those with hosts that
+// somebody has set.
+func (h *Hosts) observe(hop Hop, r tlsreport.Result) {
+	if h.Observe != nil && !hop.Configured {
+		h.Observe(hop.Name, r)
+	}
 }
 
 // HostError is a Connector's error about one host.

@@ -20,6 +20,7 @@ import (
 	"rookery/protocols/outbound"
 	"rookery/protocols/outbound/session"
 	"rookery/protocols/outbound/tlspolicy"
+	"rookery/protocols/outbound/tlsreport"
 )
 
 // certified is a server's configuration, and the TLSA record of its key.
@@ -104,18 +105,30 @@ func TestMailIsKeptForTLS(t *testing.T) {
 		policy *tlspolicy.Policy
 		err    error
 		want   string
+		fared  tlsreport.Result
 	}{
-		"wrong certificate": {config: config, policy: dane(record), want: "dane: no TLS ("},
-		"no TLS":            {policy: dane(record), want: "the peer does not offer STARTTLS"},
+		"wrong certificate": {config: config, policy: dane(record), want: "dane: no TLS (",
+			fared: tlsreport.Result{Policy: "tlsa", Type: "validation-failure"}},
+		"no TLS": {policy: dane(record), want: "the peer does not offer STARTTLS",
+			fared: tlsreport.Result{Policy: "tlsa", Type: "starttls-not-supported"}},
 		"not for the name": {config: config, want: "sts: no TLS (", policy: &tlspolicy.Policy{
-			TLS: session.TLSPolicy{Mode: session.Verified, Names: []string{"mx.other.example"}}, Source: tlspolicy.STSEnforce}},
+			TLS: session.TLSPolicy{Mode: session.Verified, Names: []string{"mx.other.example"}}, Source: tlspolicy.STSEnforce},
+			fared: tlsreport.Result{Policy: "sts", Type: "certificate-host-mismatch"}},
 		"required": {config: config, want: "required: no TLS (",
+			fared:  tlsreport.Result{Policy: "no-policy-found", Type: "certificate-not-trusted"},
 			policy: &tlspolicy.Policy{TLS: session.TLSPolicy{Mode: session.Verified}, Source: tlspolicy.Required}},
 		"bogus": {config: config, policy: &tlspolicy.Policy{Source: tlspolicy.DANE}, want: "SERVFAIL",
-			err: rookery.E("tls policy", rookery.KindUnavailable, unknown)},
+			fared: tlsreport.Result{Policy: "tlsa", Type: "dnssec-invalid"}, err: rookery.E("tls policy", rookery.KindUnavailable, unknown)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, nil)
+			fared := make(chan tlsreport.Result, 100)
+			r := newRig(t, func(r *rig) {
+				r.o.Connect = &outbound.Hosts{Find: r, Hello: "mail.example.com", Observe: func(domain string, x tlsreport.Result) {
+					if domain == "far.example" {
+						fared <- x
+					}
+				}}
+			})
 			anna := r.user("anna", 2)
 			far := newTLSSink(t, c.config)
 			o := &owed{}
@@ -134,6 +147,9 @@ func TestMailIsKeptForTLS(t *testing.T) {
 			}
 			if h := last.Last; h.Status != "4.7.5" || !strings.Contains(h.TLS, c.want) || h.Host != "mx.far.example" {
 				t.Errorf("heard %+v, want %q", h, c.want)
+			}
+			if got := <-fared; got != c.fared {
+				t.Errorf("counted as %+v, want %+v", got, c.fared)
 			}
 			r.pass(6 * 24 * time.Hour)
 			r.eventually("the bounce", time.Minute, func() bool { return r.owed() == 0 && len(r.inbox(anna)) > 0 })

@@ -53,6 +53,7 @@ var rules = []rule{
 		"a notification is composed of what it is handed; who queues and sends it is theirs"},
 	{"rookery/protocols/outbound/dsn", "net", nil, "composing is pure"},
 	{"rookery/protocols/outbound/tlspolicy", "rookery/storage", nil, "a policy is kept by the cache that is handed in"},
+	{"rookery/protocols/outbound/tlsreport", "rookery/storage", nil, "sessions are counted without knowing what was sent in them"},
 	{"rookery/protocols/outbound/destination", "rookery/protocols/outbound/", nil, "where mail goes is found without knowing how it is sent"},
 	{"rookery/protocols/outbound/destination", "rookery/storage", nil, "where mail goes is found without knowing what is sent"},
 	{"rookery/protocols/outbound/session", "rookery/protocols/smtp", nil, "a client and a server of SMTP share RFCs, not code"},

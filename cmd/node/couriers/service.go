@@ -17,6 +17,7 @@ import (
 	"rookery/protocols/outbound/destination"
 	"rookery/protocols/outbound/session"
 	"rookery/protocols/outbound/tlspolicy"
+	"rookery/protocols/outbound/tlsreport"
 	"rookery/storage/body"
 	"rookery/storage/command"
 	"rookery/storage/daykey"
@@ -40,7 +41,8 @@ type Reports interface {
 	Of(id rookery.NodeID) (peers.Report, bool)
 }
 
-// Options are what a Service is made of. All are required but Observe.
+// Options are what a Service is made of. All are required but Observe and
+// ObserveTLS.
 type Options struct {
 	Self     command.Courier
 	Hostname string
@@ -59,11 +61,15 @@ type Options struct {
 	Logger  *slog.Logger
 	Clock   func() time.Time
 	Observe func(outcome string)
+	// ObserveTLS hears how sessions fared: policy and result as RFC 8460 names them.
+	ObserveTLS func(policy, result string)
 }
 
 // Service sends this node's share of the mail for other systems.
 type Service struct {
 	*outbound.Couriers
+	// TLS counts sessions for reports to other domains, on this node.
+	TLS      *tlsreport.Counts
 	o        Options
 	finder   *destination.Finder
 	policies *tlspolicy.Finder
@@ -73,7 +79,7 @@ type Service struct {
 
 // New makes a Service. It does no I/O.
 func New(o Options) *Service {
-	s := &Service{o: o}
+	s := &Service{o: o, TLS: tlsreport.New(o.Clock)}
 	s.finder = destination.New(o.Resolver, s.Self)
 	s.policies = tlspolicy.New(tlspolicy.Options{
 		Resolver: o.Resolver, Cache: STSCache{o.Replicas}, Required: s.Required, Clock: o.Clock,
@@ -83,11 +89,19 @@ func New(o Options) *Service {
 		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
 		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,
 		Postmaster: o.Settings.Postmaster, Logger: o.Logger, Clock: o.Clock, Observe: o.Observe,
-		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}},
+		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}, Observe: s.fared},
 	})
 	s.rows = replicas.NewQuestion(o.Replicas, peers.QueueRows, replicas.AskBarrierWait, s.rowsHere)
 	s.bounces = replicas.NewQuestion(o.Replicas, peers.BounceRows, bounceWait, s.bounceHere)
 	return s
+}
+
+// fared counts how a session with a domain's host fared with TLS.
+func (s *Service) fared(domain string, r tlsreport.Result) {
+	s.TLS.Add(domain, r)
+	if s.o.ObserveTLS != nil {
+		s.o.ObserveTLS(r.Policy, r.Type)
+	}
 }
 
 func (s *Service) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {

@@ -23,6 +23,7 @@ type Metrics struct {
 	deliveryTimes  *prometheus.HistogramVec
 	deliveredBytes *prometheus.CounterVec
 	outbound       *prometheus.CounterVec
+	outboundTLS    *prometheus.CounterVec
 	commits        [2]prometheus.Observer // of the system group, of mail groups
 	commitFailures *prometheus.CounterVec
 	barriers       prometheus.Observer
@@ -65,6 +66,9 @@ func NewMetrics() *Metrics {
 		deliveredBytes: c.counter("delivered_bytes_total", "Bytes of accepted messages.", "road"),
 		outbound: c.counter("outbound_total",
 			"Recipients in other systems that this node has tried: outcome is sent, deferred or failed.", "outcome"),
+		outboundTLS: c.counter("outbound_tls_sessions_total",
+			"Sessions with the hosts of other domains by how they fared with TLS: policy is tlsa, sts or no-policy-found, result is success "+
+				"or a result type of RFC 8460.", "policy", "result"),
 		commits:        [2]prometheus.Observer{commits.WithLabelValues("system"), commits.WithLabelValues("mail")},
 		commitFailures: c.counter("commit_failures_total", "Commands whose commit failed or is in doubt, by kind of error.", "log", "kind"),
 		barriers: c.times("barrier_seconds", "Time a read waits until this node's state has everything acknowledged before.",

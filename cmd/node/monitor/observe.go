@@ -80,6 +80,11 @@ func (m *Metrics) Delivered(road string, err error, size int64, took time.Durati
 // Outbound hears how an attempt at a recipient in another system ended.
 func (m *Metrics) Outbound(outcome string) { m.outbound.WithLabelValues(outcome).Inc() }
 
+// OutboundTLS hears how a session with another system's host fared with TLS.
+func (m *Metrics) OutboundTLS(policy, result string) {
+	m.outboundTLS.WithLabelValues(policy, result).Inc()
+}
+
 // Committed hears how long a command waited for its quorum.
 func (m *Metrics) Committed(id rookery.GroupID, err error, took time.Duration) {
 	at, log := 1, "mail"

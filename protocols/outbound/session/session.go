@@ -105,7 +105,7 @@ func Open(ctx context.Context, peer Peer, o Options) (*Session, error) {
 	why := err
 	o.TLS.Mode = InClear
 	if s, err = open(ctx, peer, o); err == nil {
-		s.tls.Why = "it failed, so the mail goes in clear: " + why.Error()
+		s.tls.Why, s.tls.Cause = "it failed, so the mail goes in clear: "+why.Error(), why
 	}
 	return s, err
 }

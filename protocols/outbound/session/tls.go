@@ -52,9 +52,15 @@ type TLS struct {
 	// By is how the peer's certificate was verified: "name", "DANE-EE", "DANE-TA",
 	// or "" where it was not.
 	By string
-	// Why says why there is no TLS, or why it is not verified.
-	Why string
+	// Why says why there is no TLS, or why it is not verified; Cause is the error
+	// behind it, where there is one.
+	Why   string
+	Cause error
 }
+
+// ErrNoTLS is in the chain where the policy asks for TLS that the peer does not
+// offer.
+var ErrNoTLS = errors.New("the peer does not offer STARTTLS")
 
 func (t TLS) String() string {
 	switch {
@@ -81,9 +87,9 @@ func (s *Session) startTLS(ctx context.Context) error {
 		return nil
 	}
 	if _, ok := s.Offers("STARTTLS"); !ok {
-		s.tls.Why = "the peer does not offer STARTTLS"
+		s.tls.Why = ErrNoTLS.Error()
 		if mode != Opportunistic {
-			return lost(AtStartTLS, errors.New(s.tls.Why))
+			return lost(AtStartTLS, ErrNoTLS)
 		}
 		return nil
 	}
@@ -152,7 +158,7 @@ func (s *Session) config(verdict *TLS) *tls.Config {
 			verdict.By = "name"
 			return nil
 		}
-		verdict.Why = err.Error()
+		verdict.Why, verdict.Cause = err.Error(), err
 		if p.Mode == Opportunistic {
 			return nil
 		}
