@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rookery"
 	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/settings"
 	"rookery/protocols/outbound"
@@ -233,6 +235,11 @@ func smarthost(holds func(outbound.Hop) bool) func(*sim, *simNode) bool {
 	return sentBy(func(s outbound.Settings) bool { return s.Smarthost != nil && holds(*s.Smarthost) })
 }
 
+// relayedFrom reports whether a client at an address may relay.
+func relayedFrom(addr string) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool { return x.edge.Relays.Client(netip.MustParseAddr(addr), nil) != nil }
+}
+
 func changeCases() map[string]changeCase {
 	const ca = "/etc/ssl/certs/ca-certificates.crt"
 	rcpt := []string{"EHLO a.example", "MAIL FROM:<>"}
@@ -307,6 +314,16 @@ func changeCases() map[string]changeCase {
 		"outbound.queue_size": {value: "4000000", holds: func(_ *sim, x *simNode) bool {
 			return couriers.Limit(x.settings.Outbound(), 4).Bytes == 1_000_000
 		}},
+
+		"relay.networks": {value: `["192.0.2.0/24"]`, holds: relayedFrom("192.0.2.7")},
+		"relay.certificates": {value: `["` + strings.Repeat("AB:", 31) + `AB"]`,
+			holds: func(_ *sim, x *simNode) bool { return len(x.settings.Relay().Certificates) == 1 }},
+		"relay.senders": {value: `["app@example.org"]`, with: [][2]string{{"relay.networks", `["192.0.2.0/24"]`}},
+			holds: func(_ *sim, x *simNode) bool {
+				g := x.edge.Relays.Client(netip.MustParseAddr("192.0.2.7"), nil)
+				return g != nil && g.May(rookery.Address{Local: "app", Domain: "example.org"})
+			}},
+		"relay.old_tls": {value: "true", holds: func(_ *sim, x *simNode) bool { return x.settings.Relay().OldTLS }},
 
 		"directories.main.urls": {value: `["ldap://127.0.0.9:389", "ldap://127.0.0.9:390"]`,
 			holds: func(_ *sim, x *simNode) bool { return len(x.people.Stats().Servers) == 2 }},

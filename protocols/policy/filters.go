@@ -25,8 +25,9 @@ type Options struct {
 
 // Chains are the chains of this system, one per direction.
 type Chains struct {
-	// MX judges what other systems bring, Submission what users send.
-	MX, Submission Chain
+	// MX judges what other systems bring, Submission what users send, Relay what
+	// applications and devices do.
+	MX, Submission, Relay Chain
 }
 
 // New makes the chains.
@@ -38,7 +39,9 @@ func New(o Options) Chains {
 	if o.CheckSender != nil {
 		c.Submission = append(c.Submission, ownSender{on: o.CheckSender})
 	}
-	c.Submission = append(c.Submission, completion{hostname: o.Hostname, clock: o.Clock})
+	complete := completion{hostname: o.Hostname, clock: o.Clock}
+	c.Submission = append(c.Submission, complete)
+	c.Relay = Chain{loops{}, wholeHeader{}, grantedSender{}, complete}
 	return c
 }
 

@@ -93,6 +93,8 @@ type Sender struct {
 	Address rookery.Address
 	// User has signed in; nil at port 25.
 	User *directory.Entry
+	// Relay says whom a client that relays may name as sender; nil elsewhere.
+	Relay func(rookery.Address) bool
 }
 
 // Recipient is what RCPT TO says, and where mail for it goes.

@@ -12,7 +12,7 @@ import (
 
 // mechanisms are offered to users over TLS only.
 func (s *session) mechanisms() []string {
-	if s.mode == MX || s.conn.tls == nil {
+	if s.mode == MX || s.mode == Relay || s.conn.tls == nil {
 		return nil
 	}
 	return []string{signin.Plain, signin.Login}
@@ -22,7 +22,7 @@ func (s *session) mechanisms() []string {
 func (s *session) auth(arg string) Reply {
 	mechanism, initial, given := strings.Cut(strings.TrimSpace(arg), " ")
 	switch {
-	case s.mode == MX:
+	case s.mode == MX || s.mode == Relay:
 		return say(502, enhanced{5, 5, 1}, "Sign-in is not offered here; use the submission port")
 	case s.conn.tls == nil:
 		return say(538, enhanced{5, 7, 11}, "Sign-in needs TLS: use STARTTLS first")

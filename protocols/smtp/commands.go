@@ -123,7 +123,7 @@ func (c *conn) hello(arg string, extended bool) Reply {
 func (c *conn) extensions() []string {
 	o := &c.server.o
 	lines := []string{o.Hostname, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"}
-	if c.tls == nil && o.TLS != nil {
+	if c.tls == nil && c.listener.tls() != nil {
 		lines = append(lines, "STARTTLS")
 	}
 	if m := c.session.mechanisms(); len(m) > 0 {
@@ -135,7 +135,7 @@ func (c *conn) extensions() []string {
 
 // startTLS moves the connection under TLS (RFC 3207), where it begins anew.
 func (c *conn) startTLS(string) Reply {
-	if c.tls != nil || c.server.o.TLS == nil {
+	if c.tls != nil || c.listener.tls() == nil {
 		return say(502, enhanced{5, 5, 1}, "STARTTLS is not offered here")
 	}
 	c.send(say(220, enhanced{2, 0, 0}, "Ready to start TLS"))

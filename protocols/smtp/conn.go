@@ -178,7 +178,7 @@ func (c *conn) handshake() error {
 		c.session.end()
 	}
 	c.in, c.session, c.opening = nil, nil, time.Now().Add(c.server.o.Limits.Handshake)
-	t := tls.Server(c.socket, c.server.o.TLS)
+	t := tls.Server(c.socket, c.listener.tls())
 	err := c.wait(c.opening)
 	if err == nil {
 		c.socket.SetWriteDeadline(c.opening)

@@ -137,8 +137,8 @@ func (s *session) accept(tx *transaction, spool *spool.Spool) Reply {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.server.o.Limits.Commit)
 	defer cancel()
 	err := s.server.o.Deliver.Deliver(ctx, delivery.Request{
-		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Submitted: s.user != nil, Return: tx.params.returns,
-		EnvelopeID: tx.params.envelopeID, UTF8: tx.params.utf8,
+		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Submitted: s.user != nil || s.grant != nil,
+		Return: tx.params.returns, EnvelopeID: tx.params.envelopeID, UTF8: tx.params.utf8,
 		Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
 	})
 	var refusal *policy.Refusal

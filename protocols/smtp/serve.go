@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 
@@ -21,6 +22,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 	if mode != MX && s.o.TLS == nil {
 		return rookery.E("serve smtp", rookery.KindInvalid, fmt.Errorf("the %s listener needs a TLS certificate", mode))
 	}
+	if mode == Relay && s.o.Relays == nil {
+		return rookery.E("serve smtp", rookery.KindInvalid, fmt.Errorf("nothing says who may relay"))
+	}
 	l := &listener{ln, s, mode}
 	return s.conns.Serve(ctx, ln, func(nc net.Conn) {
 		c := newConn(ctx, nc, l)
@@ -39,3 +43,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 // finish, and returns when all connections are closed. When ctx ends first the
 // rest is cut and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }
+
+// tls is what its connections are protected with.
+func (l *listener) tls() *tls.Config {
+	if l.mode == Relay {
+		return l.server.o.RelayTLS
+	}
+	return l.server.o.TLS
+}

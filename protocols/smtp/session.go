@@ -15,6 +15,7 @@ import (
 	"rookery/protocols/delivery/spool"
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
+	"rookery/protocols/relay"
 )
 
 // session is one client between EHLO and its end, or STARTTLS.
@@ -31,6 +32,7 @@ type session struct {
 	cancel   context.CancelFunc
 
 	user    *directory.Entry // signed in
+	grant   *relay.Grant     // may relay; looked at again with each MAIL
 	tx      *transaction     // after MAIL
 	chunks  *spool.Spool     // between the chunks of a message
 	unknown int              // recipients refused
@@ -72,8 +74,11 @@ func newSession(c *conn, name string) *session {
 // nothing that is true of it now, so this is when a session begins.
 func (s *session) begin() *Reply {
 	chain := s.server.o.Policy.Submission
-	if s.mode == MX {
+	switch s.mode {
+	case MX:
 		chain = s.server.o.Policy.MX
+	case Relay:
+		chain = s.server.o.Policy.Relay
 	}
 	s.judge = chain.Begin(policy.Connection{Client: s.conn.ip, TLS: s.conn.tls != nil, Session: s.id})
 	refusal := s.verdict(s.judge.OnConnect(s.ctx))
@@ -128,6 +133,10 @@ func (s *session) mail(arg string) Reply {
 	switch {
 	case s.tx != nil:
 		return say(503, enhanced{5, 5, 1}, "A sender is given already; use RSET to start again")
+	case s.mode == Relay:
+		if refusal := s.relaying(); refusal != nil {
+			return *refusal
+		}
 	case s.mode != MX && s.user == nil:
 		return say(530, enhanced{5, 7, 0}, "Sign in first")
 	}
@@ -144,6 +153,9 @@ func (s *session) mail(arg string) Reply {
 	}
 	tx := &transaction{params: params}
 	sender := policy.Sender{User: s.user}
+	if s.grant != nil {
+		sender.Relay = s.grant.May
+	}
 	if path != "" {
 		addr, err := parseAddress(path, params.utf8)
 		if err != nil {
@@ -191,6 +203,9 @@ func (s *session) rcpt(arg string) Reply {
 		if judged := s.verdict(s.judge.OnRecipient(ctx, policy.Recipient{Address: addr, Local: route.To != delivery.Remote})); judged != nil {
 			refusal = judged
 		}
+	}
+	if refusal == nil && s.mode == Relay && s.grant == nil {
+		refusal = noGrant() // whatever judged otherwise
 	}
 	if refusal == nil {
 		refusal = s.add(ctx, route, params)

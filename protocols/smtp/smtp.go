@@ -1,5 +1,5 @@
-// Package smtp receives mail: from other servers (MX), and from users
-// (submission). It owns the SMTP sessions, their limits and deadlines, the
+// Package smtp receives mail: from other servers (MX), from users (submission), and
+// from applications and devices (relay). It owns the SMTP sessions, their limits and deadlines, the
 // trace fields, and the one table from error kinds to replies.
 //
 // It never stores a message nor says where one goes (delivery does both), never
@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"rookery/protocols/delivery/spool"
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
+	"rookery/protocols/relay"
 	"rookery/protocols/signin"
 )
 
@@ -37,6 +39,12 @@ type Deliverer interface {
 	Deliver(ctx context.Context, r delivery.Request) error
 }
 
+// Relays says who may relay; relay.Gate does.
+type Relays interface {
+	// Client gives the grant of a client that has not signed in, nil for none.
+	Client(addr netip.Addr, state *tls.ConnectionState) *relay.Grant
+}
+
 // Mode is what a listener is for.
 type Mode uint8
 
@@ -50,6 +58,9 @@ const (
 	// Submissions is Submission with TLS from the first byte (port 465,
 	// RFC 8314).
 	Submissions
+	// Relay takes mail for everybody from applications and devices that have a
+	// grant, and nothing from others; STARTTLS is offered.
+	Relay
 )
 
 func (m Mode) String() string {
@@ -58,12 +69,14 @@ func (m Mode) String() string {
 		return "submission"
 	case Submissions:
 		return "submissions"
+	case Relay:
+		return "relay"
 	}
 	return "mx"
 }
 
 // Options are what a Server is made of. Router, Deliver and Hostname are
-// required, SignIn and TLS for everything but MX.
+// required, SignIn and TLS for everything but MX, Relays for Relay.
 type Options struct {
 	SignIn  *signin.Authenticator
 	Router  Router
@@ -72,6 +85,10 @@ type Options struct {
 	Policy policy.Chains
 	// TLS is used for STARTTLS and for Submissions.
 	TLS *tls.Config
+	// Relays says who may send through listeners of the mode Relay, and RelayTLS is
+	// used there instead of TLS; nil is TLS.
+	Relays   Relays
+	RelayTLS *tls.Config
 	// Hostname names this server in greetings and trace fields.
 	Hostname string
 	// Postmaster gets what is sent to <Postmaster> without a domain (RFC 5321
@@ -154,6 +171,9 @@ func New(o Options) *Server {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.RelayTLS == nil {
+		o.RelayTLS = o.TLS
 	}
 	if o.Postmaster == nil {
 		o.Postmaster = func() rookery.Address { return rookery.Address{} }

@@ -48,6 +48,8 @@ var rules = []rule{
 	{"rookery/protocols/listen", "rookery/protocols/", nil, "a listener knows no protocol"},
 	{"rookery", "github.com/pires/go-proxyproto", []string{"rookery/protocols/listen", "rookery/test"}, "one place says who the client is"},
 	{"rookery/protocols/policy", "rookery/protocols/", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
+	{"rookery/protocols/relay", "rookery/storage", nil, "a grant is given by rules and rows that are handed in"},
+	{"rookery/protocols/relay", "rookery/protocols/smtp", nil, "the session asks for a grant; it calls no session"},
 	{"rookery/protocols/policy", "rookery/storage", nil, "a verdict knows no protocol and no storage; sessions and delivery ask for it"},
 	{"rookery/protocols/outbound/dsn", "rookery/protocols/", nil,
 		"a notification is composed of what it is handed; who queues and sends it is theirs"},

@@ -111,3 +111,25 @@ func authenticated() (ids []uint16) {
 	}
 	return ids
 }
+
+// relayTLS is what the relay listener offers: it asks for a client certificate,
+// which may be anybody's, and lets old devices use what they know where that is
+// allowed.
+func (c *certificate) relayTLS(old func() bool) *tls.Config {
+	now := c.tlsConfig()
+	now.ClientAuth = tls.RequestClientCert
+	before := now.Clone()
+	before.MinVersion = tls.VersionTLS10
+	for _, suite := range tls.CipherSuites() {
+		before.CipherSuites = append(before.CipherSuites, suite.ID)
+	}
+	before.CipherSuites = append(before.CipherSuites, tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_256_CBC_SHA)
+	pick := now.Clone()
+	pick.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if old() {
+			return before, nil
+		}
+		return now, nil
+	}
+	return pick
+}

@@ -18,6 +18,7 @@ import (
 	"rookery/protocols/listen"
 	"rookery/protocols/policy"
 	"rookery/protocols/pop3"
+	"rookery/protocols/relay"
 	"rookery/protocols/signin"
 	"rookery/protocols/smtp"
 	"rookery/storage/account"
@@ -28,6 +29,7 @@ import (
 type Settings interface {
 	Limits() settings.Limits
 	Postmaster() rookery.Address
+	Relay() settings.Relay
 }
 
 // Observer hears of every command of a client.
@@ -70,6 +72,8 @@ type Edge struct {
 	SignIns *SignIns
 	// Router says where mail for an address goes.
 	Router *delivery.Router
+	// Relays says who may send through the relay listener.
+	Relays *relay.Gate
 
 	o           Options
 	certificate *certificate
@@ -100,9 +104,12 @@ func New(o Options) (*Edge, error) {
 		Clock: o.Clock,
 	})
 	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota}
+	e.Relays = relay.New(relay.Options{
+		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
+	})
 	e.smtp = smtp.New(smtp.Options{
 		SignIn: e.signIn, Deliver: o.Deliver, TLS: cert.tlsConfig(), Hostname: o.Config.Hostname,
-		Router:     e.Router,
+		Router: e.Router, Relays: e.Relays, RelayTLS: cert.relayTLS(func() bool { return o.Settings.Relay().OldTLS }),
 		Postmaster: o.Settings.Postmaster, Recipients: func() int { return o.Settings.Limits().Recipients },
 		Policy: policy.New(policy.Options{Hostname: o.Config.Hostname,
 			CheckSender: func() bool { return o.Settings.Limits().CheckSender }, Clock: o.Clock}),

@@ -35,6 +35,7 @@ func (e *Edge) listen() error {
 		"smtp":        func(ctx context.Context, l net.Listener) error { return e.smtp.Serve(ctx, l, smtp.MX) },
 		"submission":  func(ctx context.Context, l net.Listener) error { return e.smtp.Serve(ctx, l, smtp.Submission) },
 		"submissions": func(ctx context.Context, l net.Listener) error { return e.smtp.Serve(ctx, l, smtp.Submissions) },
+		"relay":       func(ctx context.Context, l net.Listener) error { return e.smtp.Serve(ctx, l, smtp.Relay) },
 		"imap":        func(ctx context.Context, l net.Listener) error { return e.imap.Serve(ctx, l, imap.Mode{}) },
 		"imaps":       func(ctx context.Context, l net.Listener) error { return e.imap.Serve(ctx, l, imap.Mode{TLS: true}) },
 		"pop3":        func(ctx context.Context, l net.Listener) error { return e.pop3.Serve(ctx, l, pop3.STLS) },
@@ -49,7 +50,7 @@ func (e *Edge) listen() error {
 	const busy = "has too many connections; try again later\r\n"
 	smtpBusy := "421 4.7.0 " + cfg.Hostname + " " + busy
 	refusals := map[string]string{
-		"smtp": smtpBusy, "submission": smtpBusy,
+		"smtp": smtpBusy, "submission": smtpBusy, "relay": smtpBusy,
 		"imap": "* BYE [UNAVAILABLE] The server " + busy, "pop3": "-ERR [SYS/TEMP] The server " + busy,
 	}
 	var run []func()

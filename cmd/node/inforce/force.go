@@ -23,6 +23,8 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte
 	s.limits.Store(&limits)
 	outbound := set.Outbound
 	s.outbound.Store(&outbound)
+	relaying := set.Relay
+	s.relay.Store(&relaying)
 	s.postmaster.Store(&postmaster)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,6 +42,9 @@ func (s *Settings) Limits() settings.Limits { return *s.limits.Load() }
 
 // Outbound says how mail goes to other systems, once First has found some.
 func (s *Settings) Outbound() settings.Outbound { return *s.outbound.Load() }
+
+// Relay says who may relay, once First has found some.
+func (s *Settings) Relay() settings.Relay { return *s.relay.Load() }
 
 // Postmaster takes what is for postmaster@ any domain.
 func (s *Settings) Postmaster() rookery.Address { return *s.postmaster.Load() }

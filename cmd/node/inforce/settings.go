@@ -37,6 +37,7 @@ type Settings struct {
 
 	limits     atomic.Pointer[settings.Limits]
 	outbound   atomic.Pointer[settings.Outbound]
+	relay      atomic.Pointer[settings.Relay]
 	postmaster atomic.Pointer[rookery.Address]
 
 	mu      sync.Mutex

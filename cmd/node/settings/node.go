@@ -86,6 +86,9 @@ type Listen struct {
 	Submission []string `toml:"submission"`
 	// Submissions receives mail from users over TLS from the first byte (RFC 8314).
 	Submissions []string `toml:"submissions"`
+	// Relay receives mail from applications and devices that may relay (STARTTLS
+	// offered). Off unless set, such as to :2525.
+	Relay []string `toml:"relay"`
 	// IMAP serves mailboxes; sign-in needs STARTTLS.
 	IMAP []string `toml:"imap"`
 	// IMAPS serves mailboxes over TLS from the first byte.
@@ -222,7 +225,7 @@ type Listener struct {
 // Mail are the listeners of the mail protocols, by name.
 func (l *Listen) Mail() []Listener {
 	return []Listener{
-		{"smtp", l.SMTP}, {"submission", l.Submission}, {"submissions", l.Submissions},
+		{"smtp", l.SMTP}, {"submission", l.Submission}, {"submissions", l.Submissions}, {"relay", l.Relay},
 		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S},
 	}
 }

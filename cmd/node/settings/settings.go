@@ -55,6 +55,8 @@ type Cluster struct {
 	Garbage Garbage `toml:"garbage"`
 	// Outbound says how mail goes to other systems.
 	Outbound Outbound `toml:"outbound"`
+	// Relay says which applications and devices may send mail without being a user.
+	Relay Relay `toml:"relay"`
 	// Directories say who exists. Their names are for operators.
 	Directories map[string]Directory `toml:"directories"`
 }
@@ -174,6 +176,7 @@ func Default() Cluster {
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
 		Outbound:    DefaultOutbound(),
+		Relay:       DefaultRelay(),
 		Directories: map[string]Directory{},
 	}
 }
@@ -271,6 +274,7 @@ func (s *Cluster) checkValues(bad report) {
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
 	s.Outbound.validate(bad)
+	s.Relay.validate(bad)
 	ids := map[string]string{}
 	for _, name := range s.DirectoryNames() {
 		d := s.Directories[name]
