@@ -38,6 +38,7 @@ const (
 type recipient struct {
 	account *account.Account
 	key     *keys.AccountKey
+	address string
 }
 
 // Deliver has a message judged, files it for all its recipients, and returns nil
@@ -180,7 +181,7 @@ func (d *Deliverer) open(ctx context.Context, r Request) ([]groupOf, error) {
 			at[a.Group()] = i
 			groups = append(groups, groupOf{group: a.Group()})
 		}
-		groups[i].recipients = append(groups[i].recipients, recipient{a, key})
+		groups[i].recipients = append(groups[i].recipients, recipient{a, key, rcpt.Address.String()})
 	}
 	if rooms == 0 && full != nil && len(r.Remote) == 0 {
 		return nil, full
@@ -212,9 +213,14 @@ func (d *Deliverer) distance(id rookery.GroupID) int {
 func address(groups []groupOf, role string, few bool, send *outgoing) addressing {
 	return func(cmd *command.Deliver, key keys.MessageKey, x *message.Extract) {
 		several := len(groups) > 1 || len(groups[0].recipients) > 1 || send.remote() || send.r.Tells != nil
-		cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
 		cmd.Tells = send.r.Tells
-		if len(groups) == 1 && !send.remote() {
+		owed := groups[1:]
+		if send.scheduled() {
+			owed, several = groups, true
+		} else {
+			cmd.Deliveries = deliveries(groups[0], cmd.Email, key, x, role, several, few)
+		}
+		if len(owed) == 0 && !send.remote() {
 			return
 		}
 		item := &command.Item{Kind: command.Message}
@@ -223,9 +229,11 @@ func address(groups []groupOf, role string, few bool, send *outgoing) addressing
 		}
 		rand.Read(item.ID[:])
 		send.add(item, cmd.Email, key, x)
-		for _, g := range groups[1:] {
-			item.Rows = append(item.Rows, command.ItemRow{
-				Kind: command.ToGroup, Group: g.group, Deliveries: deliveries(g, cmd.Email, key, x, role, several, few)})
+		for _, g := range owed {
+			if len(g.recipients) > 0 {
+				item.Rows = append(item.Rows, command.ItemRow{Kind: command.ToGroup, Group: g.group,
+					Deliveries: deliveries(g, cmd.Email, key, x, role, several, few), Recipient: send.first(item, g)})
+			}
 		}
 		cmd.Item = item
 	}

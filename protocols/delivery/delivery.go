@@ -139,6 +139,10 @@ type Request struct {
 	// of hidden recipients is taken out, and for Remote it is brought to 7 bit and
 	// signed.
 	Submitted bool
+	// Scheduled is before when nobody gets the message, at most MaxAhead from now;
+	// zero is at once. Sender is its account then. It is signed when it is accepted:
+	// its Date field says when it was written, and nothing of it changes later.
+	Scheduled time.Time
 	// EnvelopeID, Return and UTF8 are ENVID, RET (RFC 3461) and SMTPUTF8 (RFC
 	// 6531) of MAIL.
 	EnvelopeID, Return string

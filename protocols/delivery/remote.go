@@ -41,7 +41,7 @@ func (d *Deliverer) home(ctx context.Context, r *Request, groups []groupOf) (roo
 	switch {
 	case r.Tells != nil:
 		return r.Group, nil
-	case len(r.Remote) == 0:
+	case len(r.Remote) == 0 && r.Scheduled.IsZero():
 		return 0, nil
 	case r.Sender != rookery.AccountID{}:
 		g, err := d.o.Accounts.Group(ctx, r.Sender)
@@ -91,7 +91,7 @@ type outgoing struct {
 // outgoing gets what it takes to owe a message to other systems.
 func (d *Deliverer) outgoing(ctx context.Context, home rookery.GroupID, r *Request) (*outgoing, error) {
 	o := &outgoing{r: r}
-	if !o.remote() {
+	if !o.remote() && !o.scheduled() {
 		return o, nil
 	}
 	if len(r.Remote)+len(r.Recipients) > MaxRecipients {
@@ -110,12 +110,14 @@ func (d *Deliverer) outgoing(ctx context.Context, home rookery.GroupID, r *Reque
 
 func (o *outgoing) remote() bool { return len(o.r.Remote) > 0 }
 
-// add puts the recipients into an item.
+// add puts the recipients in other systems into an item, and what its rows are
+// sealed under.
 func (o *outgoing) add(item *command.Item, email rookery.EmailID, key keys.MessageKey, x *message.Extract) {
-	if !o.remote() {
+	if !o.remote() && !o.scheduled() {
 		return
 	}
 	r := o.r
+	o.schedule(item)
 	item.Day, item.Key, item.Account = uint32(o.day), o.key.WrapMessage(email, key), r.Sender
 	item.MostItems, item.MostBytes = o.limit.Items, o.limit.Bytes
 	item.Envelope = queue.SealEnvelope(o.key, item.ID, &queue.Envelope{

@@ -22,6 +22,8 @@ const (
 	Sending State = "sending" // a courier has it
 	Waiting State = "waiting" // for its next attempt
 	Held    State = "held"    // until somebody releases it
+	// Scheduled is for later, as the sender wants it; who gets it may be here.
+	Scheduled State = "scheduled"
 )
 
 // Entry is one recipient that is owed a message, as operators see it.
@@ -42,6 +44,8 @@ type Entry struct {
 	Attempts uint32 `cbor:"12,keyasint,omitempty"`
 	// Last is what was heard last; its Time is 0 where nothing was tried.
 	Last queue.Heard `cbor:"13,keyasint"`
+	// Others counts the recipients of this cluster beside To, of Scheduled.
+	Others uint32 `cbor:"15,keyasint,omitempty"`
 	// Trouble says why the entry cannot be opened; then names are missing.
 	Trouble string `cbor:"14,keyasint,omitempty"`
 }
@@ -92,7 +96,7 @@ func (c *Couriers) List(ctx context.Context, g rookery.GroupID, after command.It
 			}
 			for n := range uint32(command.MaxDeliveries) {
 				row, ok := rows[n]
-				if !ok || row.Kind != command.ToRemote {
+				if !ok || row.Kind != command.ToRemote && !row.Waits(now) && !row.Held {
 					continue
 				}
 				if !fn(c.entry(ctx, g, queue.Ref{Item: id, N: n}, &h, &row, &set, now)) {
@@ -112,6 +116,8 @@ func (c *Couriers) entry(ctx context.Context, g rookery.GroupID, x queue.Ref, h 
 		e.State, e.Due = Sending, 0
 	case row.Held:
 		e.State, e.Due = Held, 0
+	case row.Waits(now):
+		e.State = Scheduled
 	case row.Due <= now:
 		e.State = Due
 	default:
@@ -138,11 +144,14 @@ func (c *Couriers) name(ctx context.Context, e *Entry, h *queue.Header, row *que
 	if err != nil {
 		return err
 	}
-	e.To = to.Address
+	e.To, e.Others = to.Address, to.Others
 	if len(row.Last) > 0 {
 		if e.Last, err = queue.OpenHeard(key, e.Row, row.Last); err != nil {
 			return err
 		}
+	}
+	if row.Kind != command.ToRemote {
+		return nil
 	}
 	addr, err := rookery.ParseAddress(to.Address)
 	e.NextHop = set.route(row, to, addr).String()

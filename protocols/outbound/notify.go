@@ -182,7 +182,7 @@ func (c *Couriers) compose(m *text, sender rookery.Address, ours bool, rows []re
 			to.Reason = x.heard.Text
 		}
 		if delay {
-			to.WillRetryUntil = time.Unix(0, h.Time).Add(set.Expire)
+			to.WillRetryUntil = x.since().Add(set.Expire)
 		}
 		r.Recipients = append(r.Recipients, to)
 	}

@@ -86,7 +86,7 @@ func (w *worker) putOff(ctx context.Context, batch []parcel, why queue.Heard) (o
 	for _, p := range batch {
 		kept := parcel{group: p.group, item: p.item}
 		for _, r := range c.each(ctx, p, result{heard: why, again: true}) {
-			age := c.o.Clock().Sub(time.Unix(0, r.l.header.Time))
+			age := c.o.Clock().Sub(r.since())
 			if r.l.key == nil || age >= set.Expire || r.late(age, set.Notice) {
 				kept.rows = append(kept.rows, r.l.N)
 				continue
@@ -148,6 +148,9 @@ type result struct {
 	sent, knows, again, untried bool
 }
 
+// since is when the message was there to be sent.
+func (r *result) since() time.Time { return time.Unix(0, r.l.header.Since(&r.l.row)) }
+
 // sealed is what was heard, as the log takes it.
 func (r *result) sealed() []byte {
 	if r.l.key == nil {
@@ -199,7 +202,7 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 			}
 			c.pending.blame(w.d, blamed)
 		}
-		age := now.Sub(time.Unix(0, r.l.header.Time))
+		age := now.Sub(r.since())
 		switch {
 		case r.untried:
 			end.Untried, end.Again, end.Last = true, int64(shortest), nil
@@ -268,7 +271,7 @@ func (c *Couriers) log(p parcel, hop Hop, r result, end command.AttemptEnd) {
 	c.o.Observe(outcome)
 	args := []any{"group", p.group, "item", itemID(p.item), "row", r.l.N, "to", r.l.address, "next_hop", hop.String(), "host", r.heard.Host,
 		"address", r.heard.Address, "stage", r.heard.Stage, "code", r.heard.Code, "reply", r.heard.Text, "tls", r.heard.TLS,
-		"attempt", r.l.row.Tries + 1, "age", c.o.Clock().Sub(time.Unix(0, r.l.header.Time)).Round(time.Millisecond)}
+		"attempt", r.l.row.Tries + 1, "age", c.o.Clock().Sub(r.since()).Round(time.Millisecond)}
 	if outcome == "deferred" {
 		args = append(args, "again", time.Duration(end.Again).Round(time.Second))
 	}

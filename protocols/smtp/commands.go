@@ -129,6 +129,9 @@ func (c *conn) extensions() []string {
 	if m := c.session.mechanisms(); len(m) > 0 {
 		lines = append(lines, "AUTH "+strings.Join(m, " "))
 	}
+	if c.session.mode == Submission || c.session.mode == Submissions {
+		lines = append(lines, c.session.futureRelease())
+	}
 	lines = append(lines, fmt.Sprintf("SIZE %d", o.Deliver.MaxSize()), fmt.Sprintf("LIMITS RCPTMAX=%d", o.recipients()))
 	return lines
 }

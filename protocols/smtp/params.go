@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// mailParams are what MAIL says beside the sender. FUTURERELEASE (RFC 4865) and
-// DELIVERBY (RFC 2852) get a row of mailParameters each, once EHLO offers them.
+// mailParams are what MAIL says beside the sender. DELIVERBY (RFC 2852) gets a row
+// of mailParameters, once EHLO offers it.
 type mailParams struct {
 	size       int64  // as announced (RFC 1870); 0 where it was not
 	utf8       bool   // RFC 6531
 	returns    string // FULL, HDRS or nothing (RFC 3461 4.3)
 	envelopeID string // RFC 3461 4.4
+	holdFor    time.Duration
+	holdUntil  time.Time // RFC 4865 4.3; one of both at most
 }
 
 // rcptParams are what RCPT says beside the recipient (RFC 3461 4.1, 4.2).
@@ -53,6 +56,8 @@ var mailParameters = map[string]parameter[mailParams]{
 		p.envelopeID, err = xtext(v, 100)
 		return err
 	},
+	"HOLDFOR":   holdFor,
+	"HOLDUNTIL": holdUntil,
 	// Who sent it first, as another server says (RFC 4954 5). It is not trusted.
 	"AUTH": func(_ *mailParams, v string, _ bool) error {
 		_, err := xtext(v, 500)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"rookery"
 	"rookery/directory"
@@ -45,7 +46,8 @@ type transaction struct {
 	params     mailParams
 	recipients []delivery.Recipient
 	remote     []delivery.RemoteRecipient
-	sender     rookery.AccountID // of who has signed in, once there is a remote recipient
+	sender     rookery.AccountID // of who has signed in, once it matters
+	scheduled  time.Time         // when it is to go; zero is at once
 }
 
 // count is how many recipients it has.
@@ -151,7 +153,11 @@ func (s *session) mail(arg string) Reply {
 	if most := s.server.o.Deliver.MaxSize(); params.size > most {
 		return say(552, enhanced{5, 3, 4}, fmt.Sprintf("The message is too large: at most %d bytes", most))
 	}
-	tx := &transaction{params: params}
+	at, refusal := s.scheduled(&params)
+	if refusal != nil {
+		return *refusal
+	}
+	tx := &transaction{params: params, scheduled: at}
 	sender := policy.Sender{User: s.user}
 	if s.grant != nil {
 		sender.Relay = s.grant.May
@@ -260,6 +266,11 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 // add adds a recipient to the transaction, if the message can be taken for it.
 func (s *session) add(ctx context.Context, r delivery.Route, p rcptParams) *Reply {
 	tx := s.tx
+	if r.To != delivery.Local || !tx.scheduled.IsZero() {
+		if refusal := s.sending(ctx); refusal != nil {
+			return refusal
+		}
+	}
 	if r.To == delivery.Local {
 		refusal := s.room(ctx, r, tx.params.size)
 		if refusal == nil {
@@ -267,16 +278,22 @@ func (s *session) add(ctx context.Context, r delivery.Route, p rcptParams) *Repl
 		}
 		return refusal
 	}
-	if s.user != nil && tx.sender == (rookery.AccountID{}) {
-		id, err := s.server.o.Router.Account(ctx, *s.user)
-		if err != nil {
-			s.cause = err
-			refusal := doubt(err)
-			return &refusal
-		}
-		tx.sender = id
-	}
 	tx.remote = append(tx.remote, delivery.RemoteRecipient{Address: r.Address, NextHop: r.Host, Notify: p.notify, Original: p.original})
+	return nil
+}
+
+// sending finds the account of who has signed in.
+func (s *session) sending(ctx context.Context) *Reply {
+	if s.user == nil || s.tx.sender != (rookery.AccountID{}) {
+		return nil
+	}
+	id, err := s.server.o.Router.Account(ctx, *s.user)
+	if err != nil {
+		s.cause = err
+		refusal := doubt(err)
+		return &refusal
+	}
+	s.tx.sender = id
 	return nil
 }
 

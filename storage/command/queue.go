@@ -36,7 +36,8 @@ type ItemRow struct {
 	// accepted.
 	Group      rookery.GroupID `cbor:"2,keyasint,omitempty"`
 	Deliveries []Delivery      `cbor:"3,keyasint,omitempty"`
-	// Recipient is who a row ToRemote is for, sealed under the item's day key.
+	// Recipient is who a row ToRemote is for, or a scheduled row ToGroup, sealed
+	// under the item's day key.
 	Recipient []byte `cbor:"4,keyasint,omitempty"`
 }
 
@@ -50,7 +51,8 @@ type Item struct {
 	Kind ItemKind  `cbor:"2,keyasint"`
 	Rows []ItemRow `cbor:"3,keyasint"`
 	// Day is the day whose key seals Key, Envelope and the rows' recipients; 0
-	// where no row is ToRemote. The group has a key of that day.
+	// where no row is ToRemote and it is not scheduled. The group has a key of
+	// that day.
 	Day uint32 `cbor:"4,keyasint,omitempty"`
 	// Key is the message's key, Envelope its sender and what else SMTP said of
 	// the message.
@@ -66,6 +68,12 @@ type Item struct {
 	// where the group has as much of them already; 0 is no bound.
 	MostItems uint64 `cbor:"10,keyasint,omitempty"`
 	MostBytes int64  `cbor:"11,keyasint,omitempty"`
+	// Scheduled is group time, unix nanoseconds, before which no row is due; 0 is
+	// at once. Such an item has a day and an account, whatever its rows are.
+	Scheduled int64 `cbor:"12,keyasint,omitempty"`
+	// MostScheduled refuses a scheduled item (KindLimit) where as many of its
+	// account are not due yet; 0 is no bound.
+	MostScheduled uint32 `cbor:"13,keyasint,omitempty"`
 }
 
 // RowRef names a row: the N-th of an item, counted from 0.
@@ -174,16 +182,17 @@ type AttemptEnd struct {
 	Untried bool `cbor:"6,keyasint,omitempty"`
 }
 
-// Steering is what an operator wants of rows ToRemote.
+// Steering is what an operator wants of rows ToRemote, or of scheduled rows of
+// either kind that are not due yet.
 type Steering uint8
 
 // The ways to steer.
 const (
 	// HoldRow keeps a row from being attempted until it is released.
 	HoldRow Steering = iota + 1
-	// ReleaseRow lets a held row go, at once.
+	// ReleaseRow lets a held or scheduled row go, at once.
 	ReleaseRow
-	// RetryRow makes a row due at once.
+	// RetryRow makes a row due at once, unless it is scheduled for later.
 	RetryRow
 	// RerouteRow sends a row to another next hop, at once; an empty one is what
 	// routing says.

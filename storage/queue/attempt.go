@@ -150,12 +150,25 @@ func steerRows[W Work](w W, c *command.SteerRows) (command.Result, error) {
 	return r, nil
 }
 
+// steerable reports whether a row can be steered so. Of rows for accounts of this
+// cluster only those can that are scheduled and that nobody files yet.
+func steerable(w Work, how command.Steering, row *Row) bool {
+	later := row.Waits(w.Time())
+	switch {
+	case row.Kind == command.ToGroup && (!later && !row.Held || how == command.RerouteRow):
+		return false
+	case how == command.ReleaseRow:
+		return !row.Taken() && (row.Held || later)
+	case how == command.RetryRow && later:
+		return false
+	}
+	return !row.Taken() || how == command.HoldRow
+}
+
 func steer(w Work, c *command.SteerRows, x Ref) bool {
 	h, row := load(w, x)
 	switch {
-	case row == nil || row.Kind != command.ToRemote:
-		return false
-	case row.Taken() && c.How != command.HoldRow, c.How == command.ReleaseRow && !row.Held:
+	case row == nil || !steerable(w, c.How, row):
 		return false
 	}
 	trace.Add(w, &trace.Line{Kind: trace.Steered, Email: h.Email, Day: h.Day, Row: x, Recipient: row.Recipient, How: c.How})
@@ -169,9 +182,9 @@ func steer(w Work, c *command.SteerRows, x Ref) bool {
 	case command.HoldRow:
 		row.Held = true
 	case command.ReleaseRow:
-		row.Held, row.Due = false, w.Time()
+		reschedule(w, row)
 	case command.RerouteRow:
-		row.NextHop, row.Due = c.NextHop, w.Time()
+		row.NextHop, row.Due = c.NextHop, max(w.Time(), row.Scheduled)
 	case command.RetryRow:
 		row.Due = w.Time()
 	}

@@ -24,6 +24,7 @@ const (
 	tableAttempt byte = 0x63 // item n: a courier has the row
 	tableDay     byte = 0x64 // day: its key
 	tableTally   byte = 0x65 // nothing: how much is owed to other systems
+	tableLater   byte = 0x66 // account, time, item: a scheduled item that has not ended
 )
 
 // Work is a command in execution in the machine that has the queue.
@@ -57,9 +58,11 @@ type Header struct {
 	Key      []byte            `cbor:"7,keyasint,omitempty"`
 	Envelope []byte            `cbor:"8,keyasint,omitempty"`
 	Account  rookery.AccountID `cbor:"9,keyasint"`
+	// Scheduled is that of command.Item.
+	Scheduled int64 `cbor:"10,keyasint,omitempty"`
 }
 
-// Row is what an item owes to one receiver. All but the first two fields are of
+// Row is what an item owes to one receiver. All but Due, Held and Scheduled are of
 // rows ToRemote.
 type Row struct {
 	command.ItemRow `cbor:"1,keyasint"`
@@ -78,6 +81,9 @@ type Row struct {
 	NextHop string `cbor:"8,keyasint,omitempty"`
 	// Last is what was heard last, sealed; none where nothing was tried.
 	Last []byte `cbor:"9,keyasint,omitempty"`
+	// Scheduled is when the sender wants it to go, group time in unix nanoseconds:
+	// that of the item, or when it was released before; 0 is at once.
+	Scheduled int64 `cbor:"10,keyasint,omitempty"`
 }
 
 // Taken reports whether a courier has the row.
@@ -132,6 +138,8 @@ func Part[W Work]() tables.Part[W] {
 			{ID: tableAttempt, Name: "row of an item that a courier has", From: tableRow,
 				Key: tables.Exactly(refLength), Check: tables.Length(0)},
 			own(tables.Table{ID: tableDay, Name: "key of a day", Key: tables.Exactly(4), Check: tables.Decodes[DayKey]}),
+			{ID: tableLater, Name: "scheduled item by its account", From: tableItem,
+				Key: tables.Exactly(laterLength), Check: tables.Length(0)},
 			own(tables.Table{ID: tableTally, Name: "what is owed to other systems", Key: tables.Exactly(0), Check: tables.Decodes[Tally]}),
 		},
 		Handlers: []tables.Handler[W]{
@@ -160,6 +168,9 @@ func Check(w Work, c *command.Item) error {
 	for i := range c.Rows {
 		switch x := &c.Rows[i]; x.Kind {
 		case command.ToGroup:
+			if len(x.Recipient) > command.MaxSealed {
+				return tables.Refuse(rookery.KindInvalid, "the recipient of row %d is too long", i)
+			}
 		case command.ToRemote:
 			remote = true
 			if len(x.Recipient) == 0 || len(x.Recipient) > command.MaxSealed || len(x.Deliveries) > 0 {
@@ -169,10 +180,14 @@ func Check(w Work, c *command.Item) error {
 			return tables.Refuse(rookery.KindInvalid, "this version knows no row of kind %d", x.Kind)
 		}
 	}
-	if t := tally(w); remote && (c.MostItems > 0 && t.Items >= c.MostItems || c.MostBytes > 0 && t.Bytes >= c.MostBytes) {
+	if t := tally(w); (remote || c.Scheduled != 0) && (c.MostItems > 0 && t.Items >= c.MostItems || c.MostBytes > 0 && t.Bytes >= c.MostBytes) {
 		return tables.Refuse(rookery.KindLimit, "the queue for other systems is full: %d messages, %d bytes", t.Items, t.Bytes)
 	}
-	if remote != (c.Day != 0) || remote && w.Get(dayKey(c.Day)) == nil {
+	if err := checkSchedule(w, c); err != nil {
+		return err
+	}
+	sealed := remote || c.Scheduled != 0
+	if sealed != (c.Day != 0) || sealed && w.Get(dayKey(c.Day)) == nil {
 		return tables.Refuse(rookery.KindConflict, "the group has no key of day %d for the item", c.Day)
 	}
 	if w.Get(itemKey(c.ID)) != nil {
@@ -188,12 +203,15 @@ const maxDelay = int64(100 * 24 * 3600 * 1e9)
 // at once. The caller counts its reference to the body.
 func Add(w Work, c *command.Item, email rookery.EmailID, body command.BodyID, size int64) []Due {
 	h := Header{Kind: c.Kind, Email: email, Body: body, Size: size, Time: w.Time(), Day: c.Day, Key: c.Key, Envelope: c.Envelope,
-		Account: c.Account}
+		Account: c.Account, Scheduled: c.Scheduled}
 	w.Set(itemKey(c.ID), tables.Encode(&h))
+	if h.Scheduled != 0 {
+		w.Set(laterKey(h.Account, h.Scheduled, c.ID), nil)
+	}
 	count(w, &h, 1)
 	due := make([]Due, 0, len(c.Rows))
 	for i := range c.Rows {
-		x, row := Ref{Item: c.ID, N: uint32(i)}, &Row{ItemRow: c.Rows[i], Due: h.Time}
+		x, row := Ref{Item: c.ID, N: uint32(i)}, &Row{ItemRow: c.Rows[i], Due: max(h.Time, h.Scheduled), Scheduled: h.Scheduled}
 		if row.Kind == command.ToRemote {
 			row.Held = c.Held
 			row.Due += c.Delay
@@ -253,6 +271,9 @@ func end(w Work, h *Header, x Ref, row *Row) {
 		return
 	}
 	w.Delete(itemKey(x.Item))
+	if h.Scheduled != 0 {
+		w.Delete(laterKey(h.Account, h.Scheduled, x.Item))
+	}
 	count(w, h, -1)
 	w.DropBody(h.Body)
 }

@@ -23,7 +23,7 @@ type Envelope struct {
 	MessageID string `cbor:"6,keyasint,omitempty"`
 }
 
-// Recipient is who a row ToRemote is for.
+// Recipient is who a row ToRemote is for, or a scheduled row ToGroup.
 type Recipient struct {
 	Address string `cbor:"1,keyasint"`
 	// NextHop is where the directory says the mailbox is, a host name or
@@ -32,6 +32,8 @@ type Recipient struct {
 	// Notify and Original are NOTIFY and ORCPT (RFC 3461 4.1, 4.2).
 	Notify   []string `cbor:"3,keyasint,omitempty"`
 	Original string   `cbor:"4,keyasint,omitempty"`
+	// Others counts those beside Address, in a scheduled row ToGroup.
+	Others uint32 `cbor:"5,keyasint,omitempty"`
 }
 
 // Heard is what became of an attempt.

@@ -19,7 +19,7 @@ type QueueFilter struct {
 	NextHop string `json:"next_hop,omitempty"`
 	// Reason is a part of what was heard last.
 	Reason string `json:"reason,omitempty"`
-	// State is due, sending, waiting or held.
+	// State is due, sending, waiting, held or scheduled.
 	State string `json:"state,omitempty"`
 	// OlderThan is an age in seconds.
 	OlderThan int64 `json:"older_than_s,omitempty"`
@@ -42,6 +42,8 @@ type QueueEntry struct {
 	Attempts uint32     `json:"attempts"`
 	// Last is the last attempt; none where there was none.
 	Last *QueueAttempt `json:"last"`
+	// Others counts further recipients of this cluster, where it is scheduled.
+	Others uint32 `json:"others,omitempty"`
 	// Trouble says why the entry cannot be opened.
 	Trouble string `json:"trouble,omitempty"`
 }

@@ -24,7 +24,9 @@ the group of who sent the message. The leader of the group tries it, and another
 node takes over where it fails.
 
 An entry is due (a courier takes it next), sending, waiting (for its next attempt
-after a failure) or held. Its id names the message and, behind the dot, the
+after a failure), held, or scheduled: its sender wants it to go later, and NEXT says
+when. What is scheduled is listed also where it is for mailboxes of this cluster;
+cancel takes it back, release sends it now. Its id names the message and, behind the dot, the
 recipient; the part before the dot picks all recipients of the message.`
 
 // Verb is rookery queue.
@@ -52,12 +54,12 @@ func flags(c *cobra.Command) (f *adminapi.QueueFilter, check func() error) {
 	c.Flags().StringVar(&f.Domain, "domain", "", "only to recipients of this domain")
 	c.Flags().StringVar(&f.NextHop, "next-hop", "", "only those that go there next: a domain, or host:port of a configured one")
 	c.Flags().StringVar(&f.Reason, "reason", "", "only where the last reply has this text in it")
-	c.Flags().StringVar(&f.State, "state", "", "only those due, sending, waiting or held")
+	c.Flags().StringVar(&f.State, "state", "", "only those due, sending, waiting, held or scheduled")
 	c.Flags().DurationVar(&older, "older", 0, "only those accepted longer ago, like 4h")
 	return f, func() error {
 		f.OlderThan = int64(older.Seconds())
-		if f.State != "" && !slices.Contains([]string{"due", "sending", "waiting", "held"}, f.State) {
-			return cli.Usagef("-state %s: use due, sending, waiting or held", f.State)
+		if f.State != "" && !slices.Contains([]string{"due", "sending", "waiting", "held", "scheduled"}, f.State) {
+			return cli.Usagef("-state %s: use due, sending, waiting, held or scheduled", f.State)
 		}
 		return nil
 	}
@@ -98,13 +100,20 @@ func printQueue(a *cli.Asking, l *adminapi.QueueList) error {
 	for i := range l.Entries {
 		e := &l.Entries[i]
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", e.ID, e.State, cli.Stamp(e.Accepted), cli.Dash(cli.Printable(e.From, 60)),
-			cli.Printable(e.To, 60), e.NextHop, e.Attempts, stampOrDash(e.Next),
+			recipients(e), cli.Dash(e.NextHop), e.Attempts, stampOrDash(e.Next),
 			cli.Dash(cli.Printable(lastTLS(e), 40)), cli.Dash(cli.Printable(lastHeard(e), 80)))
 	}
 	if l.More > 0 {
 		fmt.Fprintf(w, "and %d more: raise -limit, or pick some\n", l.More)
 	}
 	return w.Flush()
+}
+
+func recipients(e *adminapi.QueueEntry) string {
+	if e.Others > 0 {
+		return fmt.Sprintf("%s and %d more here", cli.Printable(e.To, 60), e.Others)
+	}
+	return cli.Printable(e.To, 60)
 }
 
 func stampOrDash(t *time.Time) string {
@@ -164,7 +173,7 @@ func summaryVerb(a *cli.Asking) *cobra.Command {
 			if s.Ours {
 				last = "ours to mend: " + last
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", s.NextHop, s.State, s.Count, s.Bytes, cli.Stamp(s.Oldest), last)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cli.Dash(s.NextHop), s.State, s.Count, s.Bytes, cli.Stamp(s.Oldest), last)
 		}
 		return w.Flush()
 	}
