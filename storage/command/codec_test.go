@@ -26,7 +26,7 @@ func samples() []Command {
 		&Subscribe{Account: acct, Name: "a", On: true},
 		&Deliver{Email: rookery.EmailID{4}, Deliveries: []Delivery{delivery}, Size: 12, Extract: []byte("x"), Layout: []byte("l"),
 			Item: &Item{item, Message, []ItemRow{{ToGroup, 3, []Delivery{delivery}, nil}, {Kind: ToRemote, Recipient: []byte("r")}}, 7,
-				[]byte("k"), []byte("e"), acct, 8, true, 9, 10},
+				[]byte("k"), []byte("e"), acct, 8, true, 9, 10, 11, 12},
 			FromItem: &item, Tells: &Tells{[]RowRef{{item, 1}}, true, [][]byte{{1}}}, Trace: &Trace{3, [][]byte{{2}}}, Payload: []byte("body")},
 		&Deliver{Staged: &Staged{stage, 2}, Payload: []byte{}},
 		&DropTrace{Before: 3, Most: 4},
