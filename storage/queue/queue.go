@@ -180,13 +180,13 @@ func Check(w Work, c *command.Item) error {
 			return tables.Refuse(rookery.KindInvalid, "this version knows no row of kind %d", x.Kind)
 		}
 	}
-	if t := tally(w); (remote || c.Scheduled != 0) && (c.MostItems > 0 && t.Items >= c.MostItems || c.MostBytes > 0 && t.Bytes >= c.MostBytes) {
+	sealed := remote || c.Scheduled != 0
+	if t := tally(w); sealed && (c.MostItems > 0 && t.Items >= c.MostItems || c.MostBytes > 0 && t.Bytes >= c.MostBytes) {
 		return tables.Refuse(rookery.KindLimit, "the queue for other systems is full: %d messages, %d bytes", t.Items, t.Bytes)
 	}
 	if err := checkSchedule(w, c); err != nil {
 		return err
 	}
-	sealed := remote || c.Scheduled != 0
 	if sealed != (c.Day != 0) || sealed && w.Get(dayKey(c.Day)) == nil {
 		return tables.Refuse(rookery.KindConflict, "the group has no key of day %d for the item", c.Day)
 	}
