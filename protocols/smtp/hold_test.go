@@ -19,7 +19,7 @@ func TestFutureRelease(t *testing.T) {
 	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "235 ")
 	for params, want := range map[string]string{
 		"HOLDFOR=0": "501 5.5.4 ", "HOLDFOR=-1": "501 5.5.4 ", "HOLDFOR=7776001": "501 5.5.4 ", "HOLDFOR=1000000000": "501 5.5.4 ",
-		"HOLDFOR": "501 5.5.4 ",
+		"HOLDFOR":                        "501 5.5.4 ",
 		"HOLDUNTIL=2027-03-01T10:00:01Z": "501 5.5.4 ", "HOLDUNTIL=tomorrow": "501 5.5.4 ",
 		"HOLDFOR=1 HOLDUNTIL=2026-12-02T10:00:00Z": "501 5.5.4 ", "HOLDFOR=7776000": "250 ", "HOLDUNTIL=2027-03-01T17:00:00+07:00": "250 ",
 	} {
