@@ -20,6 +20,7 @@ import (
 	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
+	"rookery/cmd/node/relays"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
@@ -91,6 +92,7 @@ type mail struct {
 	edge      *edge.Edge
 	couriers  *couriers.Service
 	clients   *clients.Service
+	relays    *relays.Credentials
 }
 
 // Open starts a node and returns when it serves. The caller closes it.

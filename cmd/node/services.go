@@ -18,6 +18,7 @@ import (
 	"rookery/cmd/node/moves"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/records"
+	"rookery/cmd/node/relays"
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
@@ -120,11 +121,12 @@ func (n *Node) openMail(context.Context) error {
 
 // openEdge makes the protocols, which serve nobody yet.
 func (n *Node) openEdge(context.Context) (err error) {
+	n.relays = relays.New(n.groups, n.deps.Clock)
 	if n.edge, err = edge.New(edge.Options{
 		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
 		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() },
-		Observer: n.metrics,
-		Logger:   n.deps.Logger, Clock: n.deps.Clock,
+		Observer: n.metrics, Credential: n.relays.Find,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	}); err != nil {
 		return err
 	}
@@ -177,7 +179,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Queue: n.couriers,
+		Queue: n.couriers, Relays: n.relays,
 		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
 			Resolver: signing.Resolver{DNS: n.dns.Resolver}}),
 		Logger: n.deps.Logger,

@@ -22,6 +22,7 @@ import (
 	"rookery/cmd/rookery/dev"
 	"rookery/cmd/rookery/machine"
 	"rookery/cmd/rookery/queue"
+	"rookery/cmd/rookery/relay"
 	"rookery/cmd/rookery/storage"
 )
 
@@ -49,7 +50,7 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
 		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), caVerb(s),
-		accountVerb(s), sessionVerb(s), queue.Verb(s), auditVerb(s), dnsVerb(s),
+		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), auditVerb(s), dnsVerb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()

@@ -12,10 +12,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 
 	"rookery"
+	"rookery/protocols/signin"
 )
 
 // Fingerprint is the SHA-256 of a certificate in DER.
@@ -38,8 +41,26 @@ type Grant struct {
 	// Name is what logs say of the client.
 	Name string
 
-	own     func(domain string) bool // nil: what Senders has alone
+	own     func(domain string) bool // nil: what senders has alone
 	senders []Sender
+
+	credential *Credential // nil where there is none
+	rates      *rates
+	clock      func() time.Time
+}
+
+// Take takes one recipient from what the client may send in this hour, and reports
+// whether it was there.
+func (g *Grant) Take() bool {
+	return g.credential == nil || g.credential.Rate == 0 || g.rates.take(g.credential.Name, g.credential.Rate, g.clock())
+}
+
+// Rate is how many recipients the client may name in an hour; 0 is no bound.
+func (g *Grant) Rate() uint32 {
+	if g.credential == nil {
+		return 0
+	}
+	return g.credential.Rate
 }
 
 // May reports whether the client may name an address as sender, of the envelope or
@@ -51,19 +72,39 @@ func (g *Grant) May(a rookery.Address) bool {
 	return slices.ContainsFunc(g.senders, func(s Sender) bool { return s.matches(a) })
 }
 
-// Options are what a Gate is made of; all are required.
+// Options are what a Gate is made of; Rules and Local are required.
 type Options struct {
 	// Rules are those in force.
 	Rules func() Rules
 	// Local reports whether a domain is this system's.
 	Local func(domain string) bool
+	// Credential gives the one of a name, as it is now; nil: there are none.
+	Credential func(name string) (x Credential, found bool, err error)
+	// Limits bound guessing, apart from those of people.
+	Limits signin.Limits
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Gate gives grants. It is safe for concurrent use.
-type Gate struct{ o Options }
+type Gate struct {
+	o       Options
+	signIns *signin.Authenticator
+	rates   rates
+}
 
 // New makes a Gate. It does no I/O.
-func New(o Options) *Gate { return &Gate{o: o} }
+func New(o Options) *Gate {
+	if o.Credential == nil {
+		o.Credential = func(string) (Credential, bool, error) { return Credential{}, false, nil }
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	g := &Gate{o: o}
+	g.signIns = signin.New(signin.Options{Directory: credentials{g}, Limits: o.Limits, Logger: o.Logger, Clock: o.Clock})
+	return g
+}
 
 // Client gives the grant of a client that has not signed in, by the rules of this
 // moment: nil where it may not relay. state is nil in clear; that its certificate's

@@ -12,7 +12,7 @@ import (
 
 // mechanisms are offered to users over TLS only.
 func (s *session) mechanisms() []string {
-	if s.mode == MX || s.mode == Relay || s.conn.tls == nil {
+	if s.mode == MX || s.conn.tls == nil {
 		return nil
 	}
 	return []string{signin.Plain, signin.Login}
@@ -22,11 +22,11 @@ func (s *session) mechanisms() []string {
 func (s *session) auth(arg string) Reply {
 	mechanism, initial, given := strings.Cut(strings.TrimSpace(arg), " ")
 	switch {
-	case s.mode == MX || s.mode == Relay:
+	case s.mode == MX:
 		return say(502, enhanced{5, 5, 1}, "Sign-in is not offered here; use the submission port")
 	case s.conn.tls == nil:
 		return say(538, enhanced{5, 7, 11}, "Sign-in needs TLS: use STARTTLS first")
-	case s.user != nil:
+	case s.user != nil || s.signed != nil:
 		return say(503, enhanced{5, 5, 1}, "Signed in already")
 	case s.tx != nil:
 		return say(503, enhanced{5, 5, 1}, "Not during a mail transaction")
@@ -62,13 +62,21 @@ func (s *session) challenge(text string) (string, error) {
 func (s *session) signInAsAnother(user string, cause error) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
-	return s.signInFailed(s.server.o.SignIn.Deny(ctx, s.attempt(), user, cause))
+	return s.signInFailed(s.signIns().Deny(ctx, s.attempt(), user, cause))
 }
 
 // signIn checks a password.
 func (s *session) signIn(c signin.Credentials) Reply {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.o.Limits.Lookup)
 	defer cancel()
+	if s.mode == Relay {
+		grant, err := s.server.o.Relays.SignIn(ctx, s.attempt(), c)
+		if err != nil {
+			return s.signInFailed(err)
+		}
+		s.signed = grant
+		return say(235, enhanced{2, 7, 0}, "Signed in")
+	}
 	entry, err := s.server.o.SignIn.Authenticate(ctx, s.attempt(), c)
 	if err != nil {
 		return s.signInFailed(err)
@@ -76,6 +84,14 @@ func (s *session) signIn(c signin.Credentials) Reply {
 	s.user = &entry
 	s.conn.enter(s.id, &entry)
 	return say(235, enhanced{2, 7, 0}, "Signed in")
+}
+
+// signIns is what limits sign-ins here.
+func (s *session) signIns() *signin.Authenticator {
+	if s.mode == Relay {
+		return s.server.o.Relays.SignIns()
+	}
+	return s.server.o.SignIn
 }
 
 func (s *session) attempt() signin.Attempt {
@@ -88,7 +104,7 @@ func (s *session) signInFailed(err error) Reply {
 	if !signin.Failed(err) {
 		return say(454, enhanced{4, 7, 0}, "The directory does not answer, try again later")
 	}
-	if s.conn.failures++; s.conn.failures >= s.server.o.SignIn.Failures() {
+	if s.conn.failures++; s.conn.failures >= s.signIns().Failures() {
 		s.conn.hangUp()
 		return say(421, enhanced{4, 7, 0}, "Too many failed sign-ins, closing the connection")
 	}

@@ -17,6 +17,8 @@ func (s *session) refused(command, from, to string, r Reply) {
 	user := ""
 	if s.user != nil {
 		user = s.user.Login
+	} else if s.grant != nil {
+		user = s.grant.Name
 	}
 	listen.Refusal{
 		Protocol: "smtp", Session: s.id, Client: s.conn.ip, User: user, Command: command, From: from, To: to,

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rookery/protocols/relay"
+	"rookery/protocols/signin"
 )
 
 // relaying is a rig whose networks may relay.
@@ -18,7 +19,11 @@ func relaying(t *testing.T, mode Mode, networks ...string) *rig {
 			rules.Networks = append(rules.Networks, netip.MustParsePrefix(n))
 		}
 		rules.Certificates = []relay.Fingerprint{sha256.Sum256(testTLS().Certificates[0].Certificate[0])}
-		o.Relays = relay.New(relay.Options{Rules: func() relay.Rules { return rules }, Local: (&people{}).Local})
+		sender, _ := relay.ParseSender("scan@example.com")
+		o.Relays = relay.New(relay.Options{Rules: func() relay.Rules { return rules }, Local: (&people{}).Local,
+			Limits: signin.Limits{Delay: -1}, Credential: func(name string) (relay.Credential, bool, error) {
+				return relay.Credential{Name: name, Hash: relay.HashSecret("hush"), Senders: []relay.Sender{sender}, Rate: 2}, name == "scanner", nil
+			}})
 		o.RelayTLS = testTLS().Clone()
 		o.RelayTLS.ClientAuth = tls.RequestClientCert
 	})
@@ -86,7 +91,7 @@ func TestLocalNotationsReachNobodyElsewhere(t *testing.T) {
 func TestWhoMayRelayIsServed(t *testing.T) {
 	r := relaying(t, Relay, "127.0.0.0/8")
 	c := r.dial()
-	if ehlo := c.hello(); strings.Contains(ehlo, "AUTH") || !strings.Contains(ehlo, "STARTTLS") {
+	if ehlo := c.hello(); strings.Contains(ehlo, "250-AUTH") || !strings.Contains(ehlo, "STARTTLS") {
 		t.Errorf("%q", ehlo)
 	}
 	c.do("RCPT TO:<x@elsewhere.example>", "503 ")
@@ -128,4 +133,51 @@ func TestCertificateRelays(t *testing.T) {
 		c.do("MAIL FROM:<anna@example.com>", "250 ")
 		c.do("RCPT TO:<x@elsewhere.example>", "250 ")
 	}
+}
+
+func TestCredentialRelays(t *testing.T) {
+	r := relaying(t, Relay)
+	c := r.dial()
+	c.hello()
+	c.do("AUTH PLAIN "+b64("\x00scanner\x00hush"), "538 5.7.11 ") // not in clear
+	c.do("STARTTLS", "220 ")
+	c.secure()
+	if ehlo := c.do("EHLO me", "250-"); !strings.Contains(ehlo, "AUTH PLAIN LOGIN") {
+		t.Errorf("%q", ehlo)
+	}
+	c.do("MAIL FROM:<scan@example.com>", "550 5.7.1 This host may not relay")
+	c.do("AUTH PLAIN "+b64("\x00scanner\x00guess"), "535 ")
+	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "535 ") // a user is no application
+	c.do("AUTH PLAIN "+b64("\x00scanner\x00hush"), "235 ")
+	c.do("AUTH PLAIN "+b64("\x00scanner\x00hush"), "503 ")
+	c.do("MAIL FROM:<anna@example.com>", "550 5.7.1 This client may not send as")
+	c.do("MAIL FROM:<scan@example.com>", "250 ")
+	c.do("RCPT TO:<nobody@example.com>", "550 5.1.1 ")
+	c.do("RCPT TO:<anna@example.com>", "250 ")
+	c.do("RCPT TO:<x@elsewhere.example>", "250 ")
+	c.do("RCPT TO:<y@elsewhere.example>", "450 4.7.1 More than 2 recipients in an hour")
+	c.do("DATA", "354 ")
+	c.do("From: scan@example.com\r\n\r\nscan\r\n.", "250 ")
+	if got := r.store.taken(); len(got) != 1 || !strings.Contains(got[0], " with ESMTPSA ") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestGuessingEndsTheConnection: failed sign-ins are those of any listener.
+func TestGuessingEndsTheConnection(t *testing.T) {
+	r := relaying(t, Relay)
+	c := r.dial()
+	c.hello()
+	c.do("STARTTLS", "220 ")
+	c.secure()
+	c.do("EHLO me", "250-")
+	for range 100 {
+		c.send("AUTH PLAIN " + b64("\x00scanner\x00guess") + "\r\n")
+		if got := c.reply(); strings.HasPrefix(got, "421 ") {
+			return
+		} else if got[0] != '5' && got[0] != '4' {
+			t.Fatalf("%q", got)
+		}
+	}
+	t.Error("guessing goes on for ever")
 }

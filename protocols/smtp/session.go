@@ -33,6 +33,7 @@ type session struct {
 	cancel   context.CancelFunc
 
 	user    *directory.Entry // signed in
+	signed  *relay.Grant     // by a relay credential
 	grant   *relay.Grant     // may relay; looked at again with each MAIL
 	tx      *transaction     // after MAIL
 	chunks  *spool.Spool     // between the chunks of a message
@@ -212,6 +213,9 @@ func (s *session) rcpt(arg string) Reply {
 	}
 	if refusal == nil && s.mode == Relay && s.grant == nil {
 		refusal = noGrant() // whatever judged otherwise
+	}
+	if refusal == nil && s.grant != nil && !s.grant.Take() {
+		refusal = overRate(s.grant)
 	}
 	if refusal == nil {
 		refusal = s.add(ctx, route, params)

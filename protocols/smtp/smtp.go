@@ -43,6 +43,11 @@ type Deliverer interface {
 type Relays interface {
 	// Client gives the grant of a client that has not signed in, nil for none.
 	Client(addr netip.Addr, state *tls.ConnectionState) *relay.Grant
+	// SignIn gives the grant of a credential, and Renew what it is by now.
+	SignIn(ctx context.Context, at signin.Attempt, c signin.Credentials) (*relay.Grant, error)
+	Renew(*relay.Grant) (*relay.Grant, error)
+	// SignIns is what limits them.
+	SignIns() *signin.Authenticator
 }
 
 // Mode is what a listener is for.

@@ -40,7 +40,7 @@ func (s *session) protocol(tx *transaction) string {
 	if s.conn.tls != nil {
 		p += "S"
 	}
-	if s.user != nil {
+	if s.user != nil || s.signed != nil {
 		p += "A"
 	}
 	return p

@@ -66,6 +66,7 @@ func samples() []Command {
 		&BarAccount{acct},
 		&SetTenantKey{2, [16]byte{1}, true}, &EraseAccounts{[]rookery.AccountID{acct}}, &AccountsErased{[]rookery.AccountID{acct}},
 		&ForgetNode{"n"}, &ForgetMember{"n"},
+		&AddRelay{"app", [32]byte{1}, []string{"@a.b"}, 5}, &RemoveRelay{"app"},
 		&KeepSTS{"a.b", "1", 2, []string{"mx.a.b"}, 3},
 		&SetSettingsKey{2, [16]byte{1}}, &SetSigningKeys{"a.b", 2, []SigningKey{{"s", 1, 2, 3, 4, "v=DKIM1", "sealed:1:x"}}},
 		&SetAuthority{2, [16]byte{1}, []byte("der"), AuthorityInUse}, &NoteKit{1, 2, 3, 4},

@@ -134,6 +134,8 @@ var table = []Row{
 	mail[DropTrace, PurgeResult](84, 1),
 
 	system[KeepSTS, Done](85, 1),
+	system[AddRelay, Done](86, 1),
+	system[RemoveRelay, Done](87, 1),
 }
 
 type commandPointer[C any] interface {

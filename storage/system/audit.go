@@ -24,13 +24,8 @@ var auditPart = part{
 	},
 }
 
-var auditRows = tables.Records[Audit]{Table: tableAudit, What: "audit", Named: func(x *Audit, k []byte) error {
-	if len(k) != 8 {
-		return tables.Damaged("audit")
-	}
-	x.Call = tables.U64At(k, 0)
-	return nil
-}}
+var auditRows = tables.Records[Audit]{Table: tableAudit, What: "audit",
+	Named: sized("audit", 8, 8, func(x *Audit, k []byte) { x.Call = tables.U64At(k, 0) })}
 
 var auditRanges = tables.Records[auditRange]{Table: tableAuditRange, What: "range of the audit"}
 

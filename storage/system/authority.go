@@ -25,13 +25,7 @@ var authorityPart = part{
 }
 
 var authorityRows = tables.Records[Authority]{Table: tableAuthority, What: "certificate authorities",
-	Named: func(x *Authority, k []byte) error {
-		if len(k) != 4 {
-			return tables.Damaged("certificate authorities")
-		}
-		x.Version = tables.U32At(k, 0)
-		return nil
-	}}
+	Named: sized("certificate authorities", 4, 4, func(x *Authority, k []byte) { x.Version = tables.U32At(k, 0) })}
 
 var kitRows = tables.Records[Kit]{Table: tableKit, What: "recovery kit"}
 

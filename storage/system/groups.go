@@ -24,13 +24,8 @@ var groupPart = part{
 	},
 }
 
-var groupRows = tables.Records[GroupPlacement]{Table: tableGroup, What: "placement", Named: func(x *GroupPlacement, k []byte) error {
-	if len(k) != 4 {
-		return tables.Damaged("placement")
-	}
-	x.Group = rookery.GroupID(tables.U32At(k, 0))
-	return nil
-}}
+var groupRows = tables.Records[GroupPlacement]{Table: tableGroup, What: "placement",
+	Named: sized("placement", 4, 4, func(x *GroupPlacement, k []byte) { x.Group = rookery.GroupID(tables.U32At(k, 0)) })}
 
 // GroupPlacement says which nodes shall hold a group.
 type GroupPlacement struct {

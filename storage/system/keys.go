@@ -25,21 +25,11 @@ var keyPart = part{
 	},
 }
 
-var tenantRows = tables.Records[TenantKey]{Table: tableTenant, What: "tenant keys", Named: func(x *TenantKey, k []byte) error {
-	if len(k) != 4 {
-		return tables.Damaged("tenant keys")
-	}
-	x.Version = tables.U32At(k, 0)
-	return nil
-}}
+var tenantRows = tables.Records[TenantKey]{Table: tableTenant, What: "tenant keys",
+	Named: sized("tenant keys", 4, 4, func(x *TenantKey, k []byte) { x.Version = tables.U32At(k, 0) })}
 
-var erasureRows = tables.Records[Erasure]{Table: tableErasure, What: "erasures", Named: func(x *Erasure, k []byte) error {
-	if len(k) != 16 {
-		return tables.Damaged("erasures")
-	}
-	x.Account = rookery.AccountID(k)
-	return nil
-}}
+var erasureRows = tables.Records[Erasure]{Table: tableErasure, What: "erasures",
+	Named: sized("erasures", 16, 16, func(x *Erasure, k []byte) { x.Account = rookery.AccountID(k) })}
 
 // MaxErasures bounds the accounts that are being erased.
 const MaxErasures = 10_000

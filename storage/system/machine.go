@@ -39,6 +39,7 @@ const (
 	tableSTS         byte = 0x2c // domain: record
 	tableSTSAge      byte = 0x2d // time (8) | domain: nothing
 	tableSTSCount    byte = 0x2e // one row: record
+	tableRelay       byte = 0x30 // name: record
 	tableMove        byte = 0x50 // account: record
 	tableAudit       byte = 0x60 // call (8): record
 	tableAuditRange  byte = 0x61 // one row: record
@@ -95,7 +96,7 @@ type work struct {
 func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
-		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, stsPart, authorityPart, movePart, auditPart, archivePart,
+		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, stsPart, relayPart, authorityPart, movePart, auditPart, archivePart,
 	)
 }
 
@@ -131,6 +132,18 @@ func (m *Machine) read(fn func(state.Reader) error) error {
 	s := m.group.Read()
 	defer s.Close()
 	return fn(s)
+}
+
+// sized names records after their keys, which have at least and at most so many
+// bytes.
+func sized[T any](what string, least, most int, name func(*T, []byte)) func(*T, []byte) error {
+	return func(x *T, k []byte) error {
+		if len(k) < least || len(k) > most {
+			return tables.Damaged(what)
+		}
+		name(x, k)
+		return nil
+	}
 }
 
 func list[T any](m *Machine, rows tables.Records[T]) (all []T, err error) {

@@ -25,13 +25,8 @@ var movePart = part{
 	},
 }
 
-var moveRows = tables.Records[AccountMove]{Table: tableMove, What: "moves", Named: func(x *AccountMove, k []byte) error {
-	if len(k) != 16 {
-		return tables.Damaged("moves")
-	}
-	x.Account = rookery.AccountID(k)
-	return nil
-}}
+var moveRows = tables.Records[AccountMove]{Table: tableMove, What: "moves",
+	Named: sized("moves", 16, 16, func(x *AccountMove, k []byte) { x.Account = rookery.AccountID(k) })}
 
 // MoveState is where a move is, as the whole cluster has agreed.
 type MoveState uint8

@@ -19,13 +19,8 @@ var recoveryPart = part{
 	},
 }
 
-var recoveryRows = tables.Records[Recovery]{Table: tableRecovery, What: "recoveries", Named: func(x *Recovery, k []byte) error {
-	if len(k) != 8 {
-		return tables.Damaged("recoveries")
-	}
-	x.Generation = tables.U64At(k, 0)
-	return nil
-}}
+var recoveryRows = tables.Records[Recovery]{Table: tableRecovery, What: "recoveries",
+	Named: sized("recoveries", 8, 8, func(x *Recovery, k []byte) { x.Generation = tables.U64At(k, 0) })}
 
 // Recovery is one generation of the cluster that began after a lost majority.
 type Recovery struct {

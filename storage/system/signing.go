@@ -23,13 +23,8 @@ const MaxSigningDomains = 10_000
 // maxDomain bounds a domain in bytes (RFC 5321 4.5.3.1.2).
 const maxDomain = 255
 
-var signingRows = tables.Records[SigningKeys]{Table: tableSigning, What: "DKIM keys", Named: func(x *SigningKeys, k []byte) error {
-	if len(k) == 0 || len(k) > maxDomain {
-		return tables.Damaged("DKIM keys")
-	}
-	x.Domain = string(k)
-	return nil
-}}
+var signingRows = tables.Records[SigningKeys]{Table: tableSigning, What: "DKIM keys",
+	Named: sized("DKIM keys", 1, maxDomain, func(x *SigningKeys, k []byte) { x.Domain = string(k) })}
 
 // SigningKeys are the DKIM keys of a domain.
 type SigningKeys struct {

@@ -229,6 +229,8 @@ func FuzzApply(f *testing.F) {
 		&command.SetSettingsKey{Version: 2, Fingerprint: [16]byte{1}},
 		&command.KeepSTS{Domain: "example.com", ID: "1", MX: []string{"mx.example.com"}, MaxAge: 1},
 		&command.SetSigningKeys{Domain: "example.com", Keys: []command.SigningKey{{Selector: "s", Record: "r", Sealed: "k"}}},
+		&command.AddRelay{Name: "a", Hash: [32]byte{1}, Senders: []string{"@x"}, Rate: 1},
+		&command.RemoveRelay{Name: "a"},
 		&command.SetAuthority{Version: 1, Fingerprint: [16]byte{1}, Certificate: []byte("der"), State: command.AuthorityInUse},
 		&command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 1},
 	} {
@@ -244,7 +246,8 @@ func FuzzApply(f *testing.F) {
 		_, err4 := x.m.Groups()
 		_, err5 := x.m.Gate()
 		_, err6 := x.m.SigningKeys()
-		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+		_, err7 := x.m.RelayCredentials()
+		if err := errors.Join(err7, err1, err2, err3, err4, err5, err6); err != nil {
 			t.Fatal(err)
 		}
 	})

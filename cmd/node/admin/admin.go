@@ -105,6 +105,7 @@ type Options struct {
 	Moves     Moves
 	Clients   Clients
 	Queue     Queue
+	Relays    Relays
 	Records   Records
 	Logger    *slog.Logger
 }
@@ -145,6 +146,7 @@ func (a *Server) routes(t *routes) {
 	a.sessionRoutes(t)
 	a.recoverRoutes(t)
 	a.queueRoutes(t)
+	a.relayRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
 }

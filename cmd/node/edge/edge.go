@@ -56,8 +56,10 @@ type Options struct {
 	Directory Directory
 	Accounts  *account.Store
 	Deliver   *delivery.Deliverer
-	Replicas  *replicas.Replicas
-	Peers     *peers.Peers
+	// Credential gives the relay credential of a name.
+	Credential func(name string) (relay.Credential, bool, error)
+	Replicas   *replicas.Replicas
+	Peers      *peers.Peers
 	// Alive says which nodes live, Full that no mail group is to run here.
 	Alive    func(rookery.NodeID) bool
 	Full     func() bool
@@ -106,6 +108,7 @@ func New(o Options) (*Edge, error) {
 	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
+		Credential: o.Credential, Logger: o.Logger, Clock: o.Clock,
 	})
 	e.smtp = smtp.New(smtp.Options{
 		SignIn: e.signIn, Deliver: o.Deliver, TLS: cert.tlsConfig(), Hostname: o.Config.Hostname,

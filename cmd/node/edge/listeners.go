@@ -94,6 +94,7 @@ func (e *Edge) Drain(ctx context.Context) error {
 		l.Close()
 	}
 	e.signIn.EndDelays()
+	e.Relays.SignIns().EndDelays()
 	errs := make([]error, 3)
 	var wg sync.WaitGroup
 	wg.Go(func() { errs[0] = e.smtp.Shutdown(ctx) })
