@@ -37,8 +37,8 @@ chaos: ## break three nodes, then five, in every way for CHAOS_TIME (default 30m
 	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 90m -v -run TestKill$$ ./test/chaos
 	ROOKERY_CHAOS=30 $(GO) test -count=1 -timeout 90m -v -run TestKillNodes ./test/chaos
 
-interop: deps ## the whole corpus through real clients, slapd and the S3 server; the object store also on MinIO
-	@test/run ./test/interop
+interop: deps ## the whole corpus through real clients, slapd and the S3 server; mail with Postfix and Exim; the object store also on MinIO
+	@ROOKERY_INTEROP=1 test/run ./test/interop
 	@test/minio ./storage/blob/s3 ./storage/pack ./test/quirk ./test/interop
 
 format: ## keep a data directory of today's on-disk format as test/upgrade/testdata/NAME.tar.zst (NAME=2026-11)

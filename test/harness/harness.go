@@ -80,9 +80,14 @@ func StartCluster(t testing.TB, dir string, nodes int) *Dev {
 // bucket of its own.
 func StartClusterOn(t testing.TB, dir string, nodes int, endpoint string) *Dev {
 	t.Helper()
+	return StartClusterWith(t, dir, nodes, fmt.Sprintf("[store]\nkind = \"s3\"\nendpoint = %q\nbucket = %q\naccess_key = \"testuser\"\n"+
+		"secret_key = \"secretsecret\"\n", endpoint, Bucket(t, endpoint)))
+}
+
+// StartClusterWith is StartCluster with settings.
+func StartClusterWith(t testing.TB, dir string, nodes int, text string) *Dev {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "settings.toml")
-	text := fmt.Sprintf("[store]\nkind = \"s3\"\nendpoint = %q\nbucket = %q\naccess_key = \"testuser\"\nsecret_key = "+
-		"\"secretsecret\"\n", endpoint, Bucket(t, endpoint))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
