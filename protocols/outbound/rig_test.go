@@ -205,6 +205,8 @@ func (r *rig) run() (stop func()) {
 
 // Find implements outbound.Finder.
 func (r *rig) Find(_ context.Context, hop outbound.Hop) ([]outbound.Host, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if p, ok := r.hosts[hop.Name]; ok {
 		return p, nil
 	}
@@ -213,6 +215,13 @@ func (r *rig) Find(_ context.Context, hop outbound.Hop) ([]outbound.Host, error)
 
 func (r *rig) at(name string, s *sink) {
 	r.hosts[name] = []outbound.Host{{Peer: session.Peer{Name: "mx." + name, Addr: s.addr}}}
+}
+
+// rehost is at while couriers run.
+func (r *rig) rehost(name string, s *sink) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at(name, s)
 }
 
 // Route implements outbound.Router.

@@ -389,6 +389,13 @@ func TestRecords(t *testing.T) {
 	}
 	w := newWorld(t, true, "mta-sts.example.org")
 	w.dns.Add(t, zone...)
+	for i := range 250 {
+		w.dns.Add(t, fmt.Sprintf(`_mta-sts.example.org. 0 IN TXT "%d %s"`, i, strings.Repeat("x", 200)))
+	}
+	if p, err := w.first(t, "example.org"); err != nil || p.Source != tlspolicy.None {
+		t.Errorf("giant TXT: %+v, %v", p, err)
+	}
+	w.dns.Remove("_mta-sts.example.org.")
 	w.dns.Add(t, `_mta-sts.example.org. 0 IN TXT "v=STSv1; id=1"`, `_mta-sts.example.org. 0 IN TXT "v=STSv1; id=2"`)
 	if p, err := w.first(t, "example.org"); err != nil || p.Source != tlspolicy.None {
 		t.Errorf("two records: %+v, %v", p, err)
