@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"rookery"
 	"rookery/protocols/outbound/session"
@@ -36,15 +37,26 @@ type Finder interface {
 // Connection is a session under a policy.
 type Connection struct {
 	*session.Session
-	TLS  tlspolicy.Verdict
-	host Host
-	owed tlspolicy.Policy
+	TLS   tlspolicy.Verdict
+	host  Host
+	owed  tlspolicy.Policy
+	clock func() time.Time
+	asked time.Time // when it was last asked what is owed
 }
+
+// policyFor is how long a connection is used without asking again what its host
+// is owed.
+const policyFor = 5 * time.Second
 
 // Fits says whether the host is still owed what the connection was made with.
 func (c *Connection) Fits(ctx context.Context) bool {
-	now, err := c.host.policy(ctx)
-	return err == nil && c.owed.Same(&now)
+	now := c.clock()
+	if age := now.Sub(c.asked); age >= 0 && age < policyFor {
+		return true
+	}
+	owed, err := c.host.policy(ctx)
+	c.asked = now
+	return err == nil && c.owed.Same(&owed)
 }
 
 // Hosts is a Connector that tries the hosts of a next hop in turn.
@@ -57,6 +69,8 @@ type Hosts struct {
 	// Observe hears how each session with a host of a domain fared with TLS; nil:
 	// nobody does.
 	Observe func(domain string, r tlsreport.Result)
+	// Clock tells how long a connection is used; nil is time.Now.
+	Clock func() time.Time
 }
 
 // maxHosts bounds the connections that one attempt tries.
@@ -94,6 +108,11 @@ func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
 }
 
 func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error) {
+	clock := h.Clock
+	if clock == nil {
+		clock = time.Now
+	}
+	asked := clock()
 	owed, err := to.policy(ctx)
 	if err != nil {
 		h.observe(hop, tlsreport.PolicyFailed(&owed, err))
@@ -104,7 +123,7 @@ func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error)
 	s, err := session.Open(ctx, to.Peer, o)
 	if err == nil {
 		h.observe(hop, tlsreport.Opened(&owed, s.TLS()))
-		return &Connection{s, owed.Verdict(s.TLS()), to, owed}, nil
+		return &Connection{s, owed.Verdict(s.TLS()), to, owed, clock, asked}, nil
 	}
 	if r, ok := tlsreport.Failed(&owed, err); ok {
 		h.observe(hop, r)

@@ -170,7 +170,8 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 	r.o = outbound.Options{Self: command.Courier{Node: "n1", Epoch: 1}, Hostname: "mail.example.com", Groups: r.groups, Machine: r.n.Machine,
 		Leader: func(rookery.GroupID) bool { return true }, Gone: func(command.Courier) bool { return false }, Log: r.n, Days: r.days,
 		Bodies: r.n.Bodies.Open, Settings: func() outbound.Settings { return r.set }, Filer: r.d, Router: r,
-		Connect: &outbound.Hosts{Find: r, Hello: "mail.example.com"}, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		Connect: &outbound.Hosts{Find: r, Hello: "mail.example.com", Clock: r.clock}, Clock: r.clock,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(r)
 	}

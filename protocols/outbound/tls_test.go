@@ -78,6 +78,7 @@ func TestConnectionsKeepToTheirPolicy(t *testing.T) {
 	far.arrives = func() error {
 		if n++; change[n] != nil {
 			change[n]()
+			r.pass(5 * time.Second) // until it is asked again
 		}
 		return nil
 	}

@@ -89,7 +89,7 @@ func New(o Options) *Service {
 		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
 		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,
 		Postmaster: o.Settings.Postmaster, Logger: o.Logger, Clock: o.Clock, Observe: o.Observe,
-		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}, Observe: s.fared},
+		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}, Observe: s.fared, Clock: o.Clock},
 	})
 	s.rows = replicas.NewQuestion(o.Replicas, peers.QueueRows, replicas.AskBarrierWait, s.rowsHere)
 	s.bounces = replicas.NewQuestion(o.Replicas, peers.BounceRows, bounceWait, s.bounceHere)

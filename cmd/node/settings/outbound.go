@@ -42,7 +42,7 @@ type Outbound struct {
 	// to hosts that show a certificate for their name from a root of this machine, or
 	// one that DANE names; else it waits, and goes back when it expires. What goes to
 	// the smart host or by a route does not ask.
-	TLSRequired []string `toml:"tls_required" effect:"with the next message"`
+	TLSRequired []string `toml:"tls_required" effect:"within 5 seconds"`
 	// Resolvers are the DNS servers to ask, like "127.0.0.1:53"; none are those of
 	// /etc/resolv.conf.
 	Resolvers []string `toml:"resolvers" effect:"with the next question"`
