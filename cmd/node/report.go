@@ -28,7 +28,7 @@ func (n *Node) report() peers.Report {
 		}
 	}
 	if c := n.hears.couriers.Load(); c != nil {
-		r.Outbound = c.Report()
+		r.Outbound, r.Unusual = c.Report(), c.Unusual()
 	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {

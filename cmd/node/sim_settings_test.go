@@ -19,6 +19,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/protocols/outbound"
 	"rookery/protocols/outbound/session"
+	"rookery/storage/command"
 )
 
 // changeCase is a value of a key that is not its test's default, and how one
@@ -235,6 +236,11 @@ func smarthost(holds func(outbound.Hop) bool) func(*sim, *simNode) bool {
 	return sentBy(func(s outbound.Settings) bool { return s.Smarthost != nil && holds(*s.Smarthost) })
 }
 
+// mayBeSent looks at what an account may send with an address of a domain.
+func mayBeSent(domain string, rate command.Rate) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool { return x.settings.Submission().Rate(domain) == rate }
+}
+
 // relayedFrom reports whether a client at an address may relay.
 func relayedFrom(addr string) func(*sim, *simNode) bool {
 	return func(_ *sim, x *simNode) bool { return x.edge.Relays.Client(netip.MustParseAddr(addr), nil) != nil }
@@ -314,6 +320,11 @@ func changeCases() map[string]changeCase {
 		"outbound.queue_size": {value: "4000000", holds: func(_ *sim, x *simNode) bool {
 			return couriers.Limit(x.settings.Outbound(), 4).Bytes == 1_000_000
 		}},
+
+		"submission.recipients_an_hour": {value: "77", holds: mayBeSent("example.test", command.Rate{Most: 77, Surprise: 100})},
+		"submission.recipients_of": {value: `["Bücher.example=5"]`,
+			holds: mayBeSent("xn--bcher-kva.example", command.Rate{Most: 5, Surprise: 100})},
+		"submission.surprise": {value: "0", holds: mayBeSent("example.test", command.Rate{Most: 1000})},
 
 		"relay.networks": {value: `["192.0.2.0/24"]`, holds: relayedFrom("192.0.2.7")},
 		"relay.certificates": {value: `["` + strings.Repeat("AB:", 31) + `AB"]`,

@@ -106,6 +106,7 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts, send), reached)
 		if err == nil {
 			d.missed(cmd, res)
+			d.unusual(r, res)
 		}
 		return err
 	})
@@ -266,6 +267,9 @@ func threads(x *message.Extract, key *keys.AccountKey, few bool) [][8]byte {
 
 // reached reports a message that nobody got.
 func reached(cmd *command.Deliver, r *command.DeliverResult) error {
+	if r.Again != 0 {
+		return rookery.E("deliver", rookery.KindLimit, &RateError{Again: time.Unix(0, r.Again)})
+	}
 	if cmd.Item != nil || cmd.FromItem != nil || cmd.Tells != nil {
 		return nil
 	}

@@ -55,6 +55,9 @@ type Options struct {
 	// QueueLimit bounds what one group owes to other systems, asked for with
 	// each message; nil is no bound.
 	QueueLimit func() Limit
+	// Rate bounds what an account sends to other systems with an address of a
+	// domain, asked for with each message; nil is no bound.
+	Rate func(domain string) command.Rate
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
 	// the node's starts: a later one is greater, as in state.Header.
 	Node  rookery.NodeID

@@ -86,11 +86,12 @@ type outgoing struct {
 	day   keys.Day
 	key   *keys.DayKey
 	limit Limit
+	rates func(domain string) command.Rate
 }
 
 // outgoing gets what it takes to owe a message to other systems.
 func (d *Deliverer) outgoing(ctx context.Context, home rookery.GroupID, r *Request) (*outgoing, error) {
-	o := &outgoing{r: r}
+	o := &outgoing{r: r, rates: d.o.Rate}
 	if !o.remote() && !o.scheduled() {
 		return o, nil
 	}
@@ -118,6 +119,9 @@ func (o *outgoing) add(item *command.Item, email rookery.EmailID, key keys.Messa
 	}
 	r := o.r
 	o.schedule(item)
+	if o.remote() {
+		o.rate(item)
+	}
 	item.Day, item.Key, item.Account = uint32(o.day), o.key.WrapMessage(email, key), r.Sender
 	item.MostItems, item.MostBytes = o.limit.Items, o.limit.Bytes
 	item.Envelope = queue.SealEnvelope(o.key, item.ID, &queue.Envelope{

@@ -46,8 +46,20 @@ type Entry struct {
 	Last queue.Heard `cbor:"13,keyasint"`
 	// Others counts the recipients of this cluster beside To, of Scheduled.
 	Others uint32 `cbor:"15,keyasint,omitempty"`
+	// Unusual says that it is held because its sender, Account, sends far more than
+	// it does.
+	Unusual bool              `cbor:"16,keyasint,omitempty"`
+	Account rookery.AccountID `cbor:"17,keyasint"`
 	// Trouble says why the entry cannot be opened; then names are missing.
 	Trouble string `cbor:"14,keyasint,omitempty"`
+}
+
+// Why says why an entry is held that no administrator has held; "" else.
+func (e *Entry) Why() string {
+	if e.Unusual {
+		return "unusual: its sender sends far more than it does"
+	}
+	return ""
 }
 
 // Filter picks entries; what is empty picks all. Text is compared without regard
@@ -57,7 +69,7 @@ type Filter struct {
 	Recipient string `cbor:"2,keyasint,omitempty"` // whole address
 	Domain    string `cbor:"3,keyasint,omitempty"` // of the recipient
 	NextHop   string `cbor:"4,keyasint,omitempty"` // whole
-	Reason    string `cbor:"5,keyasint,omitempty"` // part of what was heard last
+	Reason    string `cbor:"5,keyasint,omitempty"` // part of why it is held, or of what was heard last
 	State     State  `cbor:"6,keyasint,omitempty"` //
 	Older     int64  `cbor:"7,keyasint,omitempty"` // age in seconds, at least
 	Item      string `cbor:"8,keyasint,omitempty"` // id of a message, or of it and a recipient
@@ -72,7 +84,7 @@ func (f *Filter) Matches(e *Entry, now time.Time) bool {
 		}
 	}
 	id := ID(e.Row)
-	return (f.Reason == "" || strings.Contains(strings.ToLower(e.Last.Text), strings.ToLower(f.Reason))) &&
+	return (f.Reason == "" || strings.Contains(strings.ToLower(e.Why()+" "+e.Last.Text), strings.ToLower(f.Reason))) &&
 		(f.State == "" || f.State == e.State) && (f.Older == 0 || now.Sub(time.Unix(0, e.Accepted)) >= time.Duration(f.Older)*time.Second) &&
 		(f.Item == "" || f.Item == id || strings.HasPrefix(id, f.Item+"."))
 }
@@ -110,7 +122,8 @@ func (c *Couriers) List(ctx context.Context, g rookery.GroupID, after command.It
 
 func (c *Couriers) entry(ctx context.Context, g rookery.GroupID, x queue.Ref, h *queue.Header, row *queue.Row, set *Settings,
 	now int64) Entry {
-	e := Entry{Row: x, Group: g, Kind: h.Kind, Size: h.Size, Accepted: h.Time, Attempts: row.Tries, Due: row.Due}
+	e := Entry{Row: x, Group: g, Kind: h.Kind, Size: h.Size, Accepted: h.Time, Attempts: row.Tries, Due: row.Due,
+		Unusual: row.Held && row.Unusual, Account: h.Account}
 	switch {
 	case row.Taken():
 		e.State, e.Due = Sending, 0

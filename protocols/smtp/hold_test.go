@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/protocols/delivery"
 )
 
 // Who has signed in says when a message is to go, within 90 days (RFC 4865).
@@ -42,5 +43,22 @@ func TestFutureRelease(t *testing.T) {
 		if !got.Scheduled.Equal(want) || (got.Sender == rookery.AccountID{}) == !want.IsZero() {
 			t.Errorf("%s: scheduled for %v by %v, want %v by the account of who signed in", params, got.Scheduled, got.Sender, want)
 		}
+	}
+}
+
+// Who has sent too much is told when it goes again.
+func TestRateIsAnswered(t *testing.T) {
+	at := time.Date(2026, 12, 1, 11, 0, 0, 0, time.UTC)
+	r := newRig(t, Submissions, func(o *Options) {
+		o.Deliver.(*store).fail = rookery.E("deliver", rookery.KindLimit, &delivery.RateError{Again: at})
+	})
+	c := r.dialTLS()
+	c.hello()
+	c.do("AUTH PLAIN "+b64("\x00anna\x00secret"), "235 ")
+	c.do("MAIL FROM:<anna@example.com>", "250 ")
+	c.do("RCPT TO:<x@far.example>", "250 ")
+	c.do("DATA", "354 ")
+	if got := c.do("From: anna@example.com\r\n\r\nhello\r\n.", "450 4.7.1 "); !strings.Contains(got, "2026-12-01T11:00:00Z") {
+		t.Errorf("%q", got)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"rookery"
+	"rookery/protocols/delivery"
 	"rookery/protocols/policy"
 	"rookery/protocols/signin"
 )
@@ -102,6 +104,10 @@ func answer(err error) Reply {
 // doubt is answer for errors of our own parts: whatever they say, the client's
 // message was not at fault, unless there is no room for it.
 func doubt(err error) Reply {
+	if late := (*delivery.RateError)(nil); errors.As(err, &late) {
+		return say(450, enhanced{4, 7, 1}, "You have sent to as many recipients elsewhere as you may in an hour; it goes again at "+
+			late.Again.UTC().Format(time.RFC3339))
+	}
 	a := answer(err)
 	if a.Code >= 500 && !rookery.Is(err, rookery.KindTooLarge) {
 		a = answer(rookery.E("doubt", rookery.KindUnavailable, err))

@@ -108,6 +108,9 @@ func (c *Deliver) Touches() Touch {
 	for i := range c.Deliveries {
 		ids[i] = c.Deliveries[i].Account
 	}
+	if c.Item != nil && c.Item.Rate != nil {
+		ids = append(ids, c.Item.Account)
+	}
 	return touch(ids...)
 }
 

@@ -74,7 +74,30 @@ type Item struct {
 	// MostScheduled refuses a scheduled item (KindLimit) where as many of its
 	// account are not due yet; 0 is no bound.
 	MostScheduled uint32 `cbor:"13,keyasint,omitempty"`
+	// Rate bounds what its account sends to other systems; nil is no bound. The
+	// account is one of the group.
+	Rate *Rate `cbor:"14,keyasint,omitempty"`
+	// Unusual is set by the machine: rows ToRemote are held, since the account
+	// sends far more than it does.
+	Unusual bool `cbor:"-"`
 }
+
+// Rate bounds what an account sends to other systems. 0 is no bound.
+type Rate struct {
+	// Most is the most recipients in an hour.
+	Most uint32 `cbor:"1,keyasint,omitempty"`
+	// Surprise is how many more recipients in an hour than is usual for the account
+	// are unusual: what it sends is then held.
+	Surprise uint32 `cbor:"2,keyasint,omitempty"`
+}
+
+// LetSend lets an account send again whose mail to other systems was unusual.
+type LetSend struct {
+	Account rookery.AccountID `cbor:"1,keyasint"`
+}
+
+// Touches implements Command.
+func (c *LetSend) Touches() Touch { return touch(c.Account) }
 
 // RowRef names a row: the N-th of an item, counted from 0.
 type RowRef struct {

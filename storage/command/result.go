@@ -52,6 +52,11 @@ type DeliverResult struct {
 	Filed []Filed `cbor:"1,keyasint,omitempty"`
 	// Body is the body's id; 0 where nothing refers to it.
 	Body BodyID `cbor:"2,keyasint,omitempty"`
+	// Again, where set, says that nothing was done: the item's account may send
+	// to other systems again then, group time in unix nanoseconds.
+	Again int64 `cbor:"3,keyasint,omitempty"`
+	// Unusual says that what the item owes to other systems is held.
+	Unusual bool `cbor:"4,keyasint,omitempty"`
 }
 
 // StoreResult answers StoreFlags.

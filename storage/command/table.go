@@ -136,6 +136,8 @@ var table = []Row{
 	system[KeepSTS, Done](85, 1),
 	system[AddRelay, Done](86, 1),
 	system[RemoveRelay, Done](87, 1),
+
+	mail[LetSend, Done](88, 1),
 }
 
 type commandPointer[C any] interface {

@@ -55,6 +55,10 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	sender, again, err := w.sending(c.Item)
+	if err != nil || again != 0 {
+		return &command.DeliverResult{Again: again}, err
+	}
 	// Nothing is refused from here on but single deliveries.
 	id := BodyID(w.Index())
 	result := &command.DeliverResult{Filed: make([]command.Filed, len(c.Deliveries))}
@@ -67,6 +71,7 @@ func (w *work) deliver(c *command.Deliver) (command.Result, error) {
 		}
 	}
 	if c.Item != nil {
+		result.Unusual = w.sends(c.Item, sender)
 		w.enqueue(c, id)
 		refs++
 	}

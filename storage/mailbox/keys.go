@@ -28,7 +28,9 @@ const (
 	tableName      byte = 0x20 // account name: mailbox
 	tableSubscribe byte = 0x21 // account name
 	tableExpunged  byte = 0x22 // account modseq uid
+	tableHabit     byte = 0x23 // account
 	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
+	tableUnusual   byte = 0x25 // account: what it sends to other systems is held
 	tablePack      byte = 0x27 // pack
 	tableHold      byte = 0x30 // kind name: interval
 	tablePackRules byte = 0x31 // one row: window, life of names

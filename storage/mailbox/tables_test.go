@@ -28,6 +28,13 @@ func full(t *testing.T) (*fixture, rookery.AccountID, *command.MoveOutResult) {
 			c.Deliveries[0].Threads = [][8]byte{{1}}
 		})
 	}
+	do[*command.DayKeyResult](f, &command.SetDayKey{Day: 1, Key: under(3, 9)})
+	f.deliver(a, 9, func(c *command.Deliver) {
+		c.Item = &command.Item{ID: command.ItemID{9}, Kind: command.Message, Day: 1, Account: a, Rate: &command.Rate{Surprise: 1}}
+		for n := range 2 {
+			c.Item.Rows = append(c.Item.Rows, command.ItemRow{Kind: command.ToRemote, Recipient: []byte{byte(n + 1)}})
+		}
+	})
 	do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "x"})
 	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "x"})
 	f.purge(0)

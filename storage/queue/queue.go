@@ -84,6 +84,8 @@ type Row struct {
 	// Scheduled is when the sender wants it to go, group time in unix nanoseconds:
 	// that of the item, or when it was released before; 0 is at once.
 	Scheduled int64 `cbor:"10,keyasint,omitempty"`
+	// Unusual says that it is held because its sender sends far more than it does.
+	Unusual bool `cbor:"11,keyasint,omitempty"`
 }
 
 // Taken reports whether a courier has the row.
@@ -213,7 +215,7 @@ func Add(w Work, c *command.Item, email rookery.EmailID, body command.BodyID, si
 	for i := range c.Rows {
 		x, row := Ref{Item: c.ID, N: uint32(i)}, &Row{ItemRow: c.Rows[i], Due: max(h.Time, h.Scheduled), Scheduled: h.Scheduled}
 		if row.Kind == command.ToRemote {
-			row.Held = c.Held
+			row.Held, row.Unusual = c.Held || c.Unusual, c.Unusual
 			row.Due += c.Delay
 		}
 		put(w, &h, x, row)

@@ -55,7 +55,7 @@ func waiting(w Work, account rookery.AccountID, most uint32) (n uint32) {
 
 // reschedule lets a row go at once.
 func reschedule(w Work, row *Row) {
-	row.Held, row.Due = false, w.Time()
+	row.Held, row.Unusual, row.Due = false, false, w.Time()
 	if row.Waits(w.Time()) {
 		row.Scheduled = w.Time()
 	}

@@ -17,7 +17,7 @@ type QueueFilter struct {
 	// Domain is the recipient's.
 	Domain  string `json:"domain,omitempty"`
 	NextHop string `json:"next_hop,omitempty"`
-	// Reason is a part of what was heard last.
+	// Reason is a part of why it is held, or of what was heard last.
 	Reason string `json:"reason,omitempty"`
 	// State is due, sending, waiting, held or scheduled.
 	State string `json:"state,omitempty"`
@@ -42,6 +42,8 @@ type QueueEntry struct {
 	Attempts uint32     `json:"attempts"`
 	// Last is the last attempt; none where there was none.
 	Last *QueueAttempt `json:"last"`
+	// Why says why it is held, where no administrator has held it.
+	Why string `json:"why,omitempty"`
 	// Others counts further recipients of this cluster, where it is scheduled.
 	Others uint32 `json:"others,omitempty"`
 	// Trouble says why the entry cannot be opened.

@@ -86,7 +86,7 @@ func queueEntry(e *outbound.Entry) adminapi.QueueEntry {
 	x := adminapi.QueueEntry{
 		ID: outbound.ID(e.Row), State: string(e.State), Notification: e.Kind == command.Notification, From: e.From, To: e.To,
 		MessageID: e.MessageID, NextHop: e.NextHop, Size: e.Size, Accepted: time.Unix(0, e.Accepted).UTC(), Attempts: e.Attempts,
-		Trouble: e.Trouble, Others: e.Others,
+		Trouble: e.Trouble, Others: e.Others, Why: e.Why(),
 	}
 	if e.Due > 0 {
 		due := time.Unix(0, e.Due).UTC()

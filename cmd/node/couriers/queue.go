@@ -86,6 +86,11 @@ func (s *Service) rowsHere(ctx context.Context, _ *mailbox.Machine, g rookery.Gr
 // steer does with what a filter picks what an operator wants, and counts what was
 // done and what was left: it is being sent, or has ended.
 func (s *Service) steer(ctx context.Context, f outbound.Filter, how command.Steering, nextHop string) (done, left int, err error) {
+	if how == command.ReleaseRow {
+		if err := s.letSend(ctx, f); err != nil {
+			return 0, 0, err
+		}
+	}
 	return s.onRows(ctx, f, func(ctx context.Context, g rookery.GroupID, rows []queue.Ref) (int, error) {
 		r, _, err := propose.As[*command.RowsResult](ctx, s.o.Replicas, g, &command.SteerRows{How: how, Rows: rows, NextHop: nextHop})
 		if err != nil {

@@ -55,6 +55,8 @@ type Options struct {
 	Deliver  *delivery.Deliverer
 	Router   outbound.Router
 	Resolver *dns.Resolver
+	// Placement is the group of an account.
+	Placement func(context.Context, rookery.AccountID) (rookery.GroupID, error)
 	// Groups are the mail groups of the cluster.
 	Groups  func() []rookery.GroupID
 	Dial    func(ctx context.Context, address string) (net.Conn, error)

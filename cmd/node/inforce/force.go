@@ -23,6 +23,8 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte
 	s.limits.Store(&limits)
 	outbound := set.Outbound
 	s.outbound.Store(&outbound)
+	submission := set.Submission
+	s.submission.Store(&submission)
 	relaying := set.Relay
 	s.relay.Store(&relaying)
 	s.postmaster.Store(&postmaster)
@@ -42,6 +44,9 @@ func (s *Settings) Limits() settings.Limits { return *s.limits.Load() }
 
 // Outbound says how mail goes to other systems, once First has found some.
 func (s *Settings) Outbound() settings.Outbound { return *s.outbound.Load() }
+
+// Submission bounds what users send, once First has found some.
+func (s *Settings) Submission() *settings.Submission { return s.submission.Load() }
 
 // Relay says who may relay, once First has found some.
 func (s *Settings) Relay() settings.Relay { return *s.relay.Load() }

@@ -27,6 +27,10 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 		problem("node %s: mail to other systems waits for %s; no message is lost: mend the route or the setting, then rookery queue retry -all",
 			x.Name, t)
 	}
+	for _, id := range r.Unusual {
+		problem("account %s sends far more to other systems than is usual for it, and what it sends there is held; look at it: "+
+			"rookery queue list -reason unusual; then rookery queue release -sender ADDRESS, or cancel", id)
+	}
 	if answers {
 		clientsKeptOut(x.Name, &r, time.Now(), problem)
 	}

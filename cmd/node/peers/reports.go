@@ -49,6 +49,9 @@ type Report struct {
 	// Outbound says what keeps it from sending to other systems that is ours to
 	// mend.
 	Outbound []string `cbor:"22,keyasint,omitempty"`
+	// Unusual are the accounts of groups that it leads whose mail to other systems is
+	// held, at most 20.
+	Unusual []string `cbor:"23,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.

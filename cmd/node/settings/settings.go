@@ -55,6 +55,8 @@ type Cluster struct {
 	Garbage Garbage `toml:"garbage"`
 	// Outbound says how mail goes to other systems.
 	Outbound Outbound `toml:"outbound"`
+	// Submission bounds what users send to other systems.
+	Submission Submission `toml:"submission"`
 	// Relay says which applications and devices may send mail without being a user.
 	Relay Relay `toml:"relay"`
 	// Directories say who exists. Their names are for operators.
@@ -176,6 +178,7 @@ func Default() Cluster {
 		Store:       Store{Kind: "dir"},
 		Garbage:     DefaultGarbage(),
 		Outbound:    DefaultOutbound(),
+		Submission:  DefaultSubmission(),
 		Relay:       DefaultRelay(),
 		Directories: map[string]Directory{},
 	}
@@ -274,6 +277,7 @@ func (s *Cluster) checkValues(bad report) {
 	s.Store.validate(bad)
 	s.Garbage.validate(bad)
 	s.Outbound.validate(bad)
+	s.Submission.validate(bad)
 	s.Relay.validate(bad)
 	ids := map[string]string{}
 	for _, name := range s.DirectoryNames() {
