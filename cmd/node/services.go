@@ -135,7 +135,8 @@ func (n *Node) openEdge(context.Context) (err error) {
 	n.couriers = couriers.New(couriers.Options{
 		Self: command.Courier{Node: n.id.Node, Epoch: n.id.Epoch}, Hostname: n.cfg.Hostname, Replicas: n.groups, Lives: n.lives,
 		Reports: n.reports, Settings: n.settings, Days: n.days, Bodies: n.objects.Reader.Open, Deliver: n.deliver, Router: n.edge.Router,
-		Resolver: n.dns.Resolver, Placement: n.accounts.Group, Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Resolver: n.dns.Resolver, Placement: n.accounts.Group,
+		Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Observe: n.metrics.Outbound, ObserveTLS: n.metrics.OutboundTLS,
 	})
 	n.hears.couriers.Store(n.couriers)

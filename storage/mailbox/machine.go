@@ -38,7 +38,8 @@ type (
 func join() *tables.Parts[*work] {
 	return tables.Join("a mail group",
 		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
-		holdPart, habitPart, gravePart, queue.Part[*work](), trace.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
+		holdPart, habitPart,
+		gravePart, queue.Part[*work](), trace.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
 	)
 }
 
