@@ -77,7 +77,7 @@ type Hosts struct {
 const maxHosts = 5
 
 // Open implements Connector. Of hosts that all fail, the first one's reply is
-// told, else the last one's failure.
+// told, or that its TLS failed; else the last one's failure.
 func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
 	hosts, err := h.Find.Find(ctx, hop)
 	if err != nil {
@@ -90,11 +90,10 @@ func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
 		if err == nil {
 			return c, nil
 		}
-		var failed *session.Error
-		if answered := errors.As(told, &failed) && failed.Reply.Code > 0; !answered {
+		if !telling(told) {
 			told = err
 		}
-		if errors.As(err, &failed) {
+		if errors.As(err, new(*session.Error)) {
 			tried++
 		}
 		if ctx.Err() != nil || tried == maxHosts {
@@ -105,6 +104,13 @@ func (h *Hosts) Open(ctx context.Context, hop Hop) (*Connection, error) {
 		told = rookery.E("connect", rookery.KindUnavailable, errors.New("the next hop has no host"))
 	}
 	return nil, told
+}
+
+// telling says that an error has a reply in it, or that TLS is why.
+func telling(err error) bool {
+	var failed *session.Error
+	var host *HostError
+	return errors.As(err, &failed) && failed.Reply.Code > 0 || errors.As(err, &host) && host.TLS.Failed
 }
 
 func (h *Hosts) open(ctx context.Context, hop Hop, to Host) (*Connection, error) {

@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"math/big"
+	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -164,5 +166,35 @@ func TestMailIsKeptForTLS(t *testing.T) {
 				t.Error("the message went out")
 			}
 		})
+	}
+}
+
+// A host that is left out for its TLS is passed over for the next one; where none
+// is left, TLS is the reason that is told.
+func TestHostsAreLeftOutForTLS(t *testing.T) {
+	r := newRig(t, nil)
+	far := newSink(t)
+	unlisted := func(context.Context) (tlspolicy.Policy, error) {
+		return tlspolicy.Policy{Source: tlspolicy.STSEnforce}, rookery.E("tls policy", rookery.KindUnavailable, tlspolicy.ErrNotListed)
+	}
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	out := outbound.Host{Peer: session.Peer{Name: "mx1.far.example", Addr: far.addr}, Policy: unlisted}
+	dead := outbound.Host{Peer: session.Peer{Name: "mx2.far.example", Addr: netip.MustParseAddrPort(gone.Addr().String())}}
+	good := outbound.Host{Peer: session.Peer{Name: "mx3.far.example", Addr: far.addr}}
+	r.hosts["far.example"] = []outbound.Host{out, out, out, out, out, out, good}
+	c, err := r.o.Connect.Open(t.Context(), outbound.Hop{Name: "far.example"})
+	if err != nil || c.Peer().Name != "mx3.far.example" || c.TLS.Policy != "none" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	c.Close()
+	r.hosts["far.example"] = []outbound.Host{out, dead}
+	_, err = r.o.Connect.Open(t.Context(), outbound.Hop{Name: "far.example"})
+	var at *outbound.HostError
+	if !errors.As(err, &at) || at.Peer.Name != "mx1.far.example" || !at.TLS.Failed || !errors.Is(err, tlspolicy.ErrNotListed) {
+		t.Errorf("%v", err)
 	}
 }
