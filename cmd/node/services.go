@@ -126,7 +126,7 @@ func (n *Node) openEdge(context.Context) (err error) {
 	if n.edge, err = edge.New(edge.Options{
 		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
 		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() },
-		Observer: n.metrics, Credential: n.relays.Find,
+		Observer: n.metrics, Credential: n.relays.Find, SRSKeys: n.srsKeys,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	}); err != nil {
 		return err
@@ -187,4 +187,14 @@ func (n *Node) serve(ctx context.Context) error {
 		Logger: n.deps.Logger,
 	})
 	return n.edge.Start()
+}
+
+// srsKeys are those of rewritten senders. Without any, mail for forwards is told to
+// come again.
+func (n *Node) srsKeys() [][]byte {
+	keys, err := keyring.SRSKeys(n.rings.Settings.Keys)
+	if err != nil {
+		n.deps.Logger.Warn("there are no keys for senders of forwarded mail", "error", err)
+	}
+	return keys
 }

@@ -21,6 +21,10 @@ type RemoteRecipient struct {
 	// Notify and Original are NOTIFY and ORCPT of RCPT (RFC 3461).
 	Notify   []string
 	Original string
+	// Forwarded says that a mailbox here forwards to it, with From as the reverse path
+	// instead of the message's.
+	Forwarded bool
+	From      string
 }
 
 // Days gives the keys of days; daykey.Store does.
@@ -130,6 +134,7 @@ func (o *outgoing) add(item *command.Item, email rookery.EmailID, key keys.Messa
 		to := &r.Remote[i]
 		ref := queue.Ref{Item: item.ID, N: uint32(len(item.Rows))}
 		item.Rows = append(item.Rows, command.ItemRow{Kind: command.ToRemote, Recipient: queue.SealRecipient(o.key, ref, &queue.Recipient{
-			Address: to.Address.String(), NextHop: to.NextHop, Notify: to.Notify, Original: to.Original})})
+			Address: to.Address.String(), NextHop: to.NextHop, Notify: to.Notify, Original: to.Original,
+			Forwarded: to.Forwarded, From: to.From})})
 	}
 }

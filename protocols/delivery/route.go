@@ -24,6 +24,9 @@ const (
 	// Forward is the addresses that the directory entry forwards to, without a
 	// copy here.
 	Forward
+	// Bounce is the sender of a message that was forwarded, in another system: only
+	// the null sender writes there.
+	Bounce
 )
 
 // Route is the answer for one address.
@@ -34,6 +37,10 @@ type Route struct {
 	Account rookery.AccountID
 	// Host is the next hop, of Relay only.
 	Host string
+	// Forward is where mail goes besides (Local), or instead (Forward); nil nowhere.
+	Forward *Forwarding
+	// By is the mailbox that forwards here, of routes that Expand gives.
+	By rookery.Address
 }
 
 // ErrDirectory is in an error's chain when the directory could not say where
@@ -55,6 +62,9 @@ type Router struct {
 	// DefaultQuota is the quota in bytes of entries that have none; 0, or nil,
 	// is no limit.
 	DefaultQuota func() int64
+	// SRSKeys are those under which senders of forwarded mail are rewritten, the one
+	// in use first; nil: none are, and nothing is forwarded to other systems.
+	SRSKeys func() [][]byte
 }
 
 // Route says where mail for an address goes; an account is minted on first
@@ -65,6 +75,9 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 	if !r.Directory.Local(addr.Domain) {
 		route.To = Remote
 		return route, nil
+	}
+	if back, ok, err := r.bounced(ctx, addr); ok {
+		return back, err
 	}
 	entry, err := r.Directory.Recipient(ctx, addr)
 	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && r.Postmaster != nil {
@@ -81,9 +94,10 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		route.To, route.Host = Relay, entry.Host
 		return route, nil
 	case entry.ForwardOnly:
-		route.To = Forward
+		route.To, route.Forward = Forward, r.forwarding(&entry)
 		return route, nil
 	}
+	route.Forward = r.forwarding(&entry)
 	route.Account, err = r.Account(ctx, entry)
 	return route, err
 }

@@ -281,6 +281,9 @@ func returnPath(ctx context.Context, r *body.Reader) (int64, error) {
 // are given back as failed.
 func envelope(first loaded, e queue.Envelope, rows []result) (out session.Envelope, good, bad []result) {
 	out = session.Envelope{UTF8: e.UTF8, Return: dsn.ParseReturn(e.Return), ID: e.EnvelopeID}
+	if first.to.Forwarded {
+		e.From = first.to.From
+	}
 	if e.From != "" {
 		from, err := rookery.ParseAddress(e.From)
 		if err != nil {
@@ -293,6 +296,11 @@ func envelope(first loaded, e queue.Envelope, rows []result) (out session.Envelo
 	}
 	for _, r := range rows {
 		if r.again || r.l.key == nil {
+			bad = append(bad, r)
+			continue
+		}
+		if r.l.to.Forwarded != first.to.Forwarded || r.l.to.From != first.to.From {
+			r.untried = true // it has another sender, and so a transaction of its own
 			bad = append(bad, r)
 			continue
 		}

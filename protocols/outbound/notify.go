@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -137,17 +136,18 @@ const maxNotification = 4 << 20
 // address finds where a sender gets mail.
 func (c *Couriers) address(ctx context.Context, sender rookery.Address, req *delivery.Request) error {
 	route, err := c.o.Router.Route(ctx, sender)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case route.To == delivery.Local:
-		req.Recipients = []delivery.Recipient{{Address: sender, Account: route.Account}}
-	case route.To == delivery.Forward:
-		return rookery.E("notify sender", rookery.KindUnavailable, errors.New("the mailbox is forwarded and forwarding is not available yet"))
-	default:
-		req.Remote = []delivery.RemoteRecipient{{Address: sender, NextHop: route.Host, Notify: []string{"NEVER"}}}
 	}
-	return nil
+	all, err := delivery.Expand(ctx, c.o.Router, route)
+	for _, x := range all {
+		if x.To == delivery.Local {
+			req.Recipients = append(req.Recipients, delivery.Recipient{Address: x.Address, Account: x.Account})
+		} else {
+			req.Remote = append(req.Remote, delivery.RemoteRecipient{Address: x.Address, NextHop: x.Host, Notify: []string{"NEVER"}})
+		}
+	}
+	return err
 }
 
 // notificationID is the same whenever the same rows are told of.

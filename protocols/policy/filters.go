@@ -45,24 +45,6 @@ func New(o Options) Chains {
 	return c
 }
 
-// maxReceived is how many Received fields a message may bring (RFC 5321 6.3
-// wants at least 100).
-const maxReceived = 100
-
-// loops refuses what goes round.
-type loops struct{ Base }
-
-// Begin implements Filter.
-func (f loops) Begin(Connection) Transaction { return f }
-
-// OnMessage implements Transaction.
-func (loops) OnMessage(_ context.Context, m *Message) Verdict {
-	if m.Header().Received > maxReceived {
-		return refuse(554, 5, 4, 6, "The message goes round in a loop: it has too many Received fields")
-	}
-	return Verdict{}
-}
-
 // noRelaying takes recipients of this system only.
 type noRelaying struct{ Base }
 

@@ -12,6 +12,8 @@ import (
 type Header struct {
 	// Received counts the Received fields.
 	Received int
+	// DeliveredTo are the Delivered-To fields.
+	DeliveredTo []string
 	// Date and MessageID say that the fields are there.
 	Date, MessageID bool
 	// From are the addresses of all From fields; FromBroken says that one of
@@ -42,6 +44,8 @@ func readHeader(b []byte, size int64) Header {
 		switch strings.ToLower(string(bytes.TrimRight(name[:min(len(name), 20)], " \t"))) {
 		case "received":
 			h.Received++
+		case "delivered-to":
+			h.DeliveredTo = append(h.DeliveredTo, strings.TrimSpace(string(value)))
 		case "date":
 			h.Date = true
 		case "message-id":

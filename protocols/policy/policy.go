@@ -102,6 +102,9 @@ type Recipient struct {
 	Address rookery.Address
 	// Local says that the address is in a domain of this system.
 	Local bool
+	// Forward is what Delivered-To says of a message that the recipient's mailbox has
+	// forwarded before; empty where it forwards nothing.
+	Forward string
 }
 
 // Content is a whole message; delivery.Spool is one. Head is its beginning, all

@@ -47,6 +47,7 @@ type transaction struct {
 	params     mailParams
 	recipients []delivery.Recipient
 	remote     []delivery.RemoteRecipient
+	forwards   []string          // the marks of mailboxes that forward it
 	sender     rookery.AccountID // of who has signed in, once it matters
 	scheduled  time.Time         // when it is to go; zero is at once
 }
@@ -207,8 +208,8 @@ func (s *session) rcpt(arg string) Reply {
 	if err == nil {
 		// Also where no road of ours goes: that mail may not be sent there
 		// counts for more than that it cannot.
-		if judged := s.verdict(s.judge.OnRecipient(ctx, policy.Recipient{Address: addr, Local: route.To != delivery.Remote})); judged != nil {
-			refusal = judged
+		if r := s.verdict(s.judge.OnRecipient(ctx, recipientOf(route, addr))); r != nil {
+			refusal = r
 		}
 	}
 	if refusal == nil && s.mode == Relay && s.grant == nil {
@@ -261,14 +262,20 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 		r := doubt(err)
 		return &r
 	}
-	if r.To == delivery.Forward {
-		return refuse(451, enhanced{4, 3, 2}, "The mailbox is forwarded and forwarding is not available yet")
+	switch {
+	case r.To == delivery.Forward && r.Forward == nil:
+		return refuse(451, enhanced{4, 3, 5}, "The mailbox is forwarded, and the directory does not say where to")
+	case r.To == delivery.Bounce && s.tx.from != "":
+		return refuse(550, enhanced{5, 7, 1}, "The address takes bounces only, which have the null sender")
 	}
 	return nil
 }
 
 // add adds a recipient to the transaction, if the message can be taken for it.
 func (s *session) add(ctx context.Context, r delivery.Route, p rcptParams) *Reply {
+	if r.Forward != nil {
+		return s.forward(ctx, r, p)
+	}
 	tx := s.tx
 	if r.To != delivery.Local || !tx.scheduled.IsZero() {
 		if refusal := s.sending(ctx); refusal != nil {

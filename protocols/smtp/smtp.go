@@ -29,6 +29,8 @@ import (
 type Router interface {
 	Route(ctx context.Context, addr rookery.Address) (delivery.Route, error)
 	Account(ctx context.Context, e directory.Entry) (rookery.AccountID, error)
+	// Sender is the reverse path of what a mailbox forwards to another system.
+	Sender(from string, by rookery.Address) (string, error)
 }
 
 // Deliverer takes messages; delivery.Deliverer does.

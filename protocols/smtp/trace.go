@@ -16,6 +16,9 @@ import (
 func (s *session) trace(tx *transaction, id string, fixes spool.Fixes) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", tx.from)
+	for _, m := range tx.forwards {
+		fmt.Fprintf(&b, "Delivered-To: %s\r\n", m)
+	}
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.hello), literal(s.conn.ip))
 	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), s.cipher(), id)
 	if note := fixes.String(); note != "" {

@@ -34,6 +34,9 @@ type Recipient struct {
 	Original string   `cbor:"4,keyasint,omitempty"`
 	// Others counts those beside Address, in a scheduled row ToGroup.
 	Others uint32 `cbor:"5,keyasint,omitempty"`
+	// Forwarded says that From is the reverse path, not the envelope's.
+	Forwarded bool   `cbor:"6,keyasint,omitempty"`
+	From      string `cbor:"7,keyasint,omitempty"`
 }
 
 // Heard is what became of an attempt.

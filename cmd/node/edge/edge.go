@@ -56,6 +56,8 @@ type Options struct {
 	Directory Directory
 	Accounts  *account.Store
 	Deliver   *delivery.Deliverer
+	// SRSKeys are those under which senders of forwarded mail are rewritten.
+	SRSKeys func() [][]byte
 	// Credential gives the relay credential of a name.
 	Credential func(name string) (relay.Credential, bool, error)
 	Replicas   *replicas.Replicas
@@ -105,7 +107,8 @@ func New(o Options) (*Edge, error) {
 		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger,
 		Clock: o.Clock,
 	})
-	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota}
+	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota,
+		SRSKeys: o.SRSKeys}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
 		Credential: o.Credential, Logger: o.Logger, Clock: o.Clock,
