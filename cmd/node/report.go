@@ -29,6 +29,9 @@ func (n *Node) report() peers.Report {
 	}
 	if c := n.hears.couriers.Load(); c != nil {
 		r.Outbound, r.Unusual = c.Report(), c.Unusual()
+		if at := c.Braked(); !at.IsZero() {
+			r.Braked = at.Unix()
+		}
 	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {

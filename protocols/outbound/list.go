@@ -50,14 +50,19 @@ type Entry struct {
 	// it does.
 	Unusual bool              `cbor:"16,keyasint,omitempty"`
 	Account rookery.AccountID `cbor:"17,keyasint"`
+	// Braked says that it is held instead of going back.
+	Braked bool `cbor:"18,keyasint,omitempty"`
 	// Trouble says why the entry cannot be opened; then names are missing.
 	Trouble string `cbor:"14,keyasint,omitempty"`
 }
 
 // Why says why an entry is held that no administrator has held; "" else.
 func (e *Entry) Why() string {
-	if e.Unusual {
+	switch {
+	case e.Unusual:
 		return "unusual: its sender sends far more than it does"
+	case e.Braked:
+		return "brake: it failed together with too many others"
 	}
 	return ""
 }
@@ -123,7 +128,7 @@ func (c *Couriers) List(ctx context.Context, g rookery.GroupID, after command.It
 func (c *Couriers) entry(ctx context.Context, g rookery.GroupID, x queue.Ref, h *queue.Header, row *queue.Row, set *Settings,
 	now int64) Entry {
 	e := Entry{Row: x, Group: g, Kind: h.Kind, Size: h.Size, Accepted: h.Time, Attempts: row.Tries, Due: row.Due,
-		Unusual: row.Held && row.Unusual, Account: h.Account}
+		Unusual: row.Held && row.Unusual, Braked: row.Held && row.Braked, Account: h.Account}
 	switch {
 	case row.Taken():
 		e.State, e.Due = Sending, 0

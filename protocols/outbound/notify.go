@@ -52,7 +52,7 @@ func (c *Couriers) notify(ctx context.Context, p parcel, rows []result, delay bo
 	}
 	err = c.file(ctx, p, m, wanted, delay)
 	switch {
-	case err == nil, rookery.Is(err, rookery.KindConflict):
+	case err == nil, rookery.Is(err, rookery.KindConflict) && c.toldBefore(ctx, p, wanted, delay):
 		c.pending.forgetRows(p.group, wanted, delay)
 		return ends
 	case rookery.Is(err, rookery.KindDenied), rookery.Is(err, rookery.KindNotFound), rookery.Is(err, rookery.KindInvalid):
@@ -67,6 +67,19 @@ func (c *Couriers) notify(ctx context.Context, p parcel, rows []result, delay bo
 		return ends
 	}
 	return append(ends, c.later(wanted, err, delay)...)
+}
+
+// toldBefore reports whether the sender was told of one of the rows: a conflict may
+// have another reason, such as a key of a day that is gone. Where this replica does
+// not know yet, the rows are tried again, and found to have ended.
+func (c *Couriers) toldBefore(ctx context.Context, p parcel, rows []result, delay bool) bool {
+	for _, r := range rows {
+		l, err := c.load(ctx, p.group, r.l.Ref)
+		if rookery.Is(err, rookery.KindNotFound) || err == nil && delay && l.row.Late {
+			return true
+		}
+	}
+	return false
 }
 
 // later has the sender told at another attempt: the message is not lost, and the
@@ -98,7 +111,7 @@ func action(r result, delay bool) dsn.Action {
 }
 
 // file composes a notification and has it accepted. KindConflict: the sender was
-// told before.
+// told before, or something else keeps it from being accepted now (see toldBefore).
 func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, delay bool) error {
 	sender, err := rookery.ParseAddress(m.envelope.From)
 	if err != nil {

@@ -93,6 +93,7 @@ type Options struct {
 type Couriers struct {
 	o       Options
 	pending *pending
+	brake   brake
 	wg      sync.WaitGroup
 
 	mu       sync.Mutex

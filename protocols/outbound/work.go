@@ -203,6 +203,9 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 			c.pending.blame(w.d, blamed)
 		}
 		age := now.Sub(r.since())
+		if r.sent {
+			c.brake.note(now, r.l.address, false)
+		}
 		switch {
 		case r.untried:
 			end.Untried, end.Again, end.Last = true, int64(shortest), nil
@@ -220,8 +223,11 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 			if r.again && r.heard.Status != failedTLS {
 				r.heard.Status = "4.4.7"
 			}
-			tell = append(tell, r)
-			continue
+			if !c.braked(r, now) {
+				tell = append(tell, r)
+				continue
+			}
+			end.Hold, end.Last = true, r.sealed()
 		}
 		ends = append(ends, end)
 		c.log(p, hop, r, end)

@@ -72,7 +72,7 @@ func endAttempt(w Work, by command.Courier, x *command.AttemptEnd) bool {
 	unindex(w, h, x.Row, row)
 	row.By, row.Began = command.Courier{}, 0
 	row.Due = w.Time() + x.Again
-	row.Held = row.Held || x.Hold
+	row.Held, row.Braked = row.Held || x.Hold, row.Braked || x.Hold
 	if !x.Untried {
 		row.Tries++
 	}

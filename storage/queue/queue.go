@@ -86,6 +86,8 @@ type Row struct {
 	Scheduled int64 `cbor:"10,keyasint,omitempty"`
 	// Unusual says that it is held because its sender sends far more than it does.
 	Unusual bool `cbor:"11,keyasint,omitempty"`
+	// Braked says that a courier has held it once, instead of sending it back.
+	Braked bool `cbor:"12,keyasint,omitempty"`
 }
 
 // Taken reports whether a courier has the row.

@@ -27,6 +27,11 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 		problem("node %s: mail to other systems waits for %s; no message is lost: mend the route or the setting, then rookery queue retry -all",
 			x.Name, t)
 	}
+	if r.Braked > 0 {
+		problem("node %s: so many messages to other systems failed until %s that they are held, and do not go back to their senders: find "+
+			"out why with rookery queue list -reason brake; then rookery queue release -reason brake tries them once more, and bounce "+
+			"-reason brake sends them back", x.Name, time.Unix(r.Braked, 0).UTC().Format(time.RFC3339))
+	}
 	for _, id := range r.Unusual {
 		problem("account %s sends far more to other systems than is usual for it, and what it sends there is held; look at it: "+
 			"rookery queue list -reason unusual; then rookery queue release -sender ADDRESS, or cancel", id)

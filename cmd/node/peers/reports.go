@@ -52,6 +52,9 @@ type Report struct {
 	// Unusual are the accounts of groups that it leads whose mail to other systems is
 	// held, at most 20.
 	Unusual []string `cbor:"23,keyasint,omitempty"`
+	// Braked is when it last held messages instead of sending them back, unix
+	// seconds; 0 where that is a day ago.
+	Braked int64 `cbor:"24,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.

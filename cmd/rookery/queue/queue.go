@@ -53,7 +53,7 @@ func flags(c *cobra.Command) (f *adminapi.QueueFilter, check func() error) {
 	c.Flags().StringVar(&f.Recipient, "recipient", "", "only to this address")
 	c.Flags().StringVar(&f.Domain, "domain", "", "only to recipients of this domain")
 	c.Flags().StringVar(&f.NextHop, "next-hop", "", "only those that go there next: a domain, or host:port of a configured one")
-	c.Flags().StringVar(&f.Reason, "reason", "", "only where the last reply has this text in it, or why it is held: unusual")
+	c.Flags().StringVar(&f.Reason, "reason", "", "only where the last reply has this text in it, or why it is held: unusual or brake")
 	c.Flags().StringVar(&f.State, "state", "", "only those due, sending, waiting, held or scheduled")
 	c.Flags().DurationVar(&older, "older", 0, "only those accepted longer ago, like 4h")
 	return f, func() error {
