@@ -21,6 +21,7 @@ func (n *Node) startJobs() {
 	n.jobs.run("keys", n.keys.Run)
 	n.jobs.run("moves of accounts", n.moves.Run)
 	n.jobs.run("keys that sign mail", n.signing.Run)
+	n.jobs.run("trace", n.trace.Run)
 	n.jobs.run("object store", n.objects.Run)
 }
 

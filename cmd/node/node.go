@@ -24,6 +24,7 @@ import (
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
+	"rookery/cmd/node/trace"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/daykey"
@@ -91,6 +92,8 @@ type mail struct {
 	questions questions
 	edge      *edge.Edge
 	couriers  *couriers.Service
+	recent    *trace.Recent
+	trace     *trace.Service
 	clients   *clients.Service
 	relays    *relays.Credentials
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node/admin"
@@ -22,6 +23,7 @@ import (
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
+	"rookery/cmd/node/trace"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/command"
@@ -104,8 +106,8 @@ func (n *Node) openMail(context.Context) error {
 		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.deliver = delivery.New(delivery.Options{
-		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Node: n.id.Node,
-		Epoch: n.id.Epoch, Days: n.days, Signer: n.signing, ReadBody: n.objects.Reader.ReadChecked,
+		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Name: n.cfg.Name,
+		Node: n.id.Node, Epoch: n.id.Epoch, Days: n.days, Signer: n.signing, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room:       func() error { return roomOn(n.groups.Log().Disk()) },
@@ -122,12 +124,13 @@ func (n *Node) openMail(context.Context) error {
 
 // openEdge makes the protocols, which serve nobody yet.
 func (n *Node) openEdge(context.Context) (err error) {
+	n.recent = trace.NewRecent(filepath.Join(n.cfg.DataDir, "recent"), n.deps.Clock)
 	n.relays = relays.New(n.groups, n.deps.Clock)
 	if n.edge, err = edge.New(edge.Options{
 		Config: n.cfg, Self: n.id.Node, Settings: n.settings, Listen: n.deps.Network.Listen, Directory: n.people, Accounts: n.accounts,
 		Deliver: n.deliver, Replicas: n.groups, Peers: n.peers, Alive: n.lives.Alive, Full: func() bool { return n.host.Full() },
 		Observer: n.metrics, Credential: n.relays.Find, SRSKeys: n.srsKeys,
-		Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Logger: n.recent.Logger(n.deps.Logger), Clock: n.deps.Clock,
 	}); err != nil {
 		return err
 	}
@@ -140,6 +143,10 @@ func (n *Node) openEdge(context.Context) (err error) {
 		Observe: n.metrics.Outbound, ObserveTLS: n.metrics.OutboundTLS,
 	})
 	n.hears.couriers.Store(n.couriers)
+	n.trace = trace.New(trace.Options{
+		Replicas: n.groups, Peers: n.peers, Days: n.days, Recent: n.recent, Groups: n.registry.MailGroups,
+		Now: func(id rookery.GroupID) (time.Time, error) { return n.groups.JobTime(n.clocks, id) }, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
 	n.host = n.registry.Host(members.Works{
 		Packers: n.objects, Sessions: n.edge,
@@ -181,7 +188,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Queue: n.couriers, Relays: n.relays,
+		Queue: n.couriers, Relays: n.relays, Trace: n.trace,
 		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
 			Resolver: signing.Resolver{DNS: n.dns.Resolver}}),
 		Logger: n.deps.Logger,

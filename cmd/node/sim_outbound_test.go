@@ -210,5 +210,39 @@ func TestSimMailToOtherSystems(t *testing.T) {
 				t.Errorf("%s has %d notifications of %d messages, and of %d that may have been accepted", login(i), got, refused[i], unsure[i])
 			}
 		}
+		c.traced(n)
 	})
+}
+
+// traced asks each machine what became of every message for elsewhere.
+func (c *sim) traced(n int) {
+	c.t.Helper()
+	for _, x := range c.nodes {
+		got, err := x.trace.Trace(c.t.Context(), adminapi.TraceFilter{Recipient: "@far.example", Limit: 1000})
+		if err != nil || len(got.Silent) > 0 {
+			c.t.Fatalf("%v, silent: %v", err, got.Silent)
+		}
+		if len(got.Messages) < n/2 || len(got.Messages) > n {
+			c.t.Errorf("the trace has %d of %d messages", len(got.Messages), n)
+		}
+		for i := range got.Messages {
+			m := &got.Messages[i]
+			times := map[string]int{}
+			for j, e := range m.Events {
+				times[e.Event]++
+				if j > 0 && e.Time.Before(m.Events[j-1].Time) {
+					c.t.Errorf("%s: %s comes before what came before it", m.ID, e.Event)
+				}
+				if a := e.Attempt; e.Event == "sent" && (a == nil || a.Addr != elsewhereAt || a.Code != 250 || !strings.HasPrefix(e.To, "good")) {
+					c.t.Errorf("%s: sent to %s: %+v", m.ID, e.To, e.Attempt)
+				}
+				if e.Event == "accepted" && (!strings.HasPrefix(e.User, "user") || e.Node == "" || e.Client == "" || e.Protocol != "ESMTPSA") {
+					c.t.Errorf("%s: %+v", m.ID, e)
+				}
+			}
+			if times["accepted"] != 1 || times["sent"] != 1 || times["failed"] != 1 || times["told"] != 1 || len(m.To) != 2 {
+				c.t.Errorf("%s for %v: %v", m.ID, m.To, times)
+			}
+		}
+	}
 }

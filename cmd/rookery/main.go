@@ -24,6 +24,7 @@ import (
 	"rookery/cmd/rookery/queue"
 	"rookery/cmd/rookery/relay"
 	"rookery/cmd/rookery/storage"
+	"rookery/cmd/rookery/trace"
 )
 
 // ranError is of a verb that was called rightly.
@@ -50,7 +51,7 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
 		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), caVerb(s),
-		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), auditVerb(s), dnsVerb(s),
+		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), trace.Verb(s), auditVerb(s), dnsVerb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()

@@ -103,7 +103,8 @@ func (d *Deliverer) deliver(ctx context.Context, r Request, began time.Time) err
 		m := incoming{head: r.Trace, spool: r.Spool}
 		defer func() { messageID = m.messageID }()
 		var res *command.DeliverResult
-		cmd, res, index, err = d.file(ctx, groups[0].group, &m, address(groups, role, len(r.Recipients) > fewAccounts, send), reached)
+		to := d.traced(ctx, address(groups, role, len(r.Recipients) > fewAccounts, send), groups[0].group, &r, role)
+		cmd, res, index, err = d.file(ctx, groups[0].group, &m, to, reached)
 		if err == nil {
 			d.missed(cmd, res)
 			d.unusual(r, res)

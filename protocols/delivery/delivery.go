@@ -58,6 +58,8 @@ type Options struct {
 	// Rate bounds what an account sends to other systems with an address of a
 	// domain, asked for with each message; nil is no bound.
 	Rate func(domain string) command.Rate
+	// Name is what operators call this node.
+	Name string
 	// Node and Epoch name this life of this node in stage ids. Epoch counts
 	// the node's starts: a later one is greater, as in state.Header.
 	Node  rookery.NodeID
@@ -162,10 +164,21 @@ type Request struct {
 	// Judge says whether the message may go on and what is added to it; nil
 	// lets everything go.
 	Judge policy.Transaction
-	// Session and ID name the session and the message in the log line.
+	// Session and ID name the session and the message in the log and in the trace.
 	Session, ID string
+	// Source is who gave us the message; zero where that is ourselves.
+	Source Source
 
 	rewritten bool // Spool is the deliverer's own
+}
+
+// Source is who gave us a message, as the trace remembers it.
+type Source struct {
+	// Client is an address, Hello what it called itself, User who had signed in.
+	Client, Hello, User string
+	// Protocol is the "with" keyword of the Received field (RFC 5321 4.4), TLS the
+	// version and cipher; "" without.
+	Protocol, TLS string
 }
 
 // Filed is where an appended message lies.

@@ -140,6 +140,7 @@ func (s *session) accept(tx *transaction, spool *spool.Spool) Reply {
 		From: tx.from, Recipients: tx.recipients, Remote: tx.remote, Sender: tx.sender, Submitted: s.user != nil || s.grant != nil,
 		Return: tx.params.returns, EnvelopeID: tx.params.envelopeID, UTF8: tx.params.utf8, Scheduled: tx.scheduled,
 		Trace: s.trace(tx, id, spool.Fixes()), Spool: spool, Judge: s.judge, Session: s.id, ID: id,
+		Source: s.source(tx),
 	})
 	var refusal *policy.Refusal
 	switch {

@@ -283,7 +283,7 @@ func TestUTF8(t *testing.T) {
 
 func TestTLSVersionIsNamed(t *testing.T) {
 	s := &session{conn: &conn{tls: &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}}
-	if got := s.cipher(); got != " (TLS1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)" {
+	if got := inBrackets(s.cipher()); got != " (TLS1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)" {
 		t.Fatal(got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"rookery/protocols/delivery"
 	"rookery/protocols/delivery/spool"
 	"rookery/protocols/policy"
 )
@@ -20,7 +21,7 @@ func (s *session) trace(tx *transaction, id string, fixes spool.Fixes) []byte {
 		fmt.Fprintf(&b, "Delivered-To: %s\r\n", m)
 	}
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.hello), literal(s.conn.ip))
-	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), s.cipher(), id)
+	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), inBrackets(s.cipher()), id)
 	if note := fixes.String(); note != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", note)
 	}
@@ -29,6 +30,15 @@ func (s *session) trace(tx *transaction, id string, fixes spool.Fixes) []byte {
 	}
 	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.server.o.Clock().Format(policy.DateFormat))
 	return []byte(b.String())
+}
+
+// source is who gives us the message, for the trace.
+func (s *session) source(tx *transaction) delivery.Source {
+	x := delivery.Source{Client: s.conn.ip, Hello: clean(s.hello), Protocol: s.protocol(tx), TLS: s.cipher()}
+	if s.user != nil {
+		x.User = s.user.Login
+	}
+	return x
 }
 
 // protocol is the "with" keyword of RFC 3848 and RFC 6531 4.3.
@@ -49,11 +59,19 @@ func (s *session) protocol(tx *transaction) string {
 	return p
 }
 
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+// cipher is the TLS version and the cipher; "" without TLS.
 func (s *session) cipher() string {
 	if s.conn.tls == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%s %s)", strings.ReplaceAll(tls.VersionName(s.conn.tls.Version), " ", ""),
+	return fmt.Sprintf("%s %s", strings.ReplaceAll(tls.VersionName(s.conn.tls.Version), " ", ""),
 		tls.CipherSuiteName(s.conn.tls.CipherSuite))
 }
 

@@ -106,6 +106,7 @@ type Options struct {
 	Clients   Clients
 	Queue     Queue
 	Relays    Relays
+	Trace     Tracer
 	Records   Records
 	Logger    *slog.Logger
 }
@@ -147,6 +148,7 @@ func (a *Server) routes(t *routes) {
 	a.recoverRoutes(t)
 	a.queueRoutes(t)
 	a.relayRoutes(t)
+	a.traceRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
 }

@@ -49,6 +49,8 @@ var (
 	QueueRows = GroupCall[QueueQuery, QueuePage]{"queue"}
 	// BounceRows has some of it sent back to its senders, and gives how much.
 	BounceRows = GroupCall[QueueBounce, Count]{"bounce"}
+	// TraceLines asks for a page of what the group remembers of messages.
+	TraceLines = GroupCall[TraceQuery, TracePage]{"trace"}
 	// Session carries a client's session to a node that serves its account.
 	Session = Tunnel[proxy.Session]{"session"}
 )
@@ -70,6 +72,8 @@ var (
 	ClientSessions = Call[SessionFilter, Sessions]{"sessions"}
 	// EndSessions ends some, and gives how many.
 	EndSessions = Call[SessionFilter, Count]{"endsessions"}
+	// RecentLines asks for what a node has refused, and for sign-ins.
+	RecentLines = Call[RecentQuery, Recents]{"recent"}
 	// EraseProgress asks the leader of the system group how far the erasure of
 	// accounts is.
 	EraseProgress = Call[Nothing, Text]{"eraseprogress"}
