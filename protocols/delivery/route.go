@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net/netip"
 
 	"rookery"
 	"rookery/directory"
@@ -56,9 +56,12 @@ type Ensurer interface {
 type Router struct {
 	Directory directory.Directory
 	Accounts  Ensurer
-	// Postmaster gets the mail for postmaster@ each local domain where the
-	// directory has no such address (RFC 5321 4.5.1); zero, or nil, refuses it.
+	// Postmaster gets the mail for postmaster@ and abuse@ each local domain (RFC 5321
+	// 4.5.1, RFC 2142 4) where the directory has no such address, and at address
+	// literals of our own; zero, or nil, has it come again: ErrNoPostmaster.
 	Postmaster func() rookery.Address
+	// Own reports whether an address is one of this node's; nil: none is.
+	Own func(netip.Addr) bool
 	// DefaultQuota is the quota in bytes of entries that have none; 0, or nil,
 	// is no limit.
 	DefaultQuota func() int64
@@ -72,7 +75,11 @@ type Router struct {
 // Every other error is of our own parts and temporary.
 func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error) {
 	route := Route{Address: addr}
-	if !r.Directory.Local(addr.Domain) {
+	if r.ownLiteral(addr.Domain) {
+		if !forPostmaster(addr) {
+			return route, rookery.E("route", rookery.KindNotFound, errors.New("at an address literal only the postmaster gets mail"))
+		}
+	} else if !r.Directory.Local(addr.Domain) {
 		route.To = Remote
 		return route, nil
 	}
@@ -80,9 +87,9 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		return back, err
 	}
 	entry, err := r.Directory.Recipient(ctx, addr)
-	if rookery.Is(err, rookery.KindNotFound) && strings.EqualFold(addr.Local, "postmaster") && r.Postmaster != nil {
-		if p := r.Postmaster(); p != (rookery.Address{}) {
-			entry, err = r.Directory.Recipient(ctx, p)
+	if rookery.Is(err, rookery.KindNotFound) && forPostmaster(addr) {
+		if entry, err = r.postmaster(ctx); errors.Is(err, ErrNoPostmaster) {
+			return route, err
 		}
 	}
 	switch {

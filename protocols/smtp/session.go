@@ -253,6 +253,9 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 		return &r
 	case errors.Is(err, directory.ErrOverBudget):
 		return refuse(451, enhanced{4, 7, 0}, "Too many unknown recipients; try again later")
+	case errors.Is(err, delivery.ErrNoPostmaster):
+		s.cause = err
+		return refuse(450, enhanced{4, 3, 5}, "Nobody gets mail for postmaster and abuse here yet; try again later")
 	case errors.Is(err, delivery.ErrDirectory):
 		s.cause = err
 		r := lookup(err)

@@ -108,7 +108,7 @@ func New(o Options) (*Edge, error) {
 		Clock: o.Clock,
 	})
 	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, DefaultQuota: quota,
-		SRSKeys: o.SRSKeys}
+		SRSKeys: o.SRSKeys, Own: own}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
 		Credential: o.Credential, Logger: o.Logger, Clock: o.Clock,

@@ -36,8 +36,9 @@ var outboundSource string
 type Cluster struct {
 	// Domains are the mail domains this cluster receives for.
 	Domains []string `toml:"domains"`
-	// Postmaster is the address that receives mail for postmaster@ each
-	// domain (RFC 5321 4.5.1). Empty: only where the directory knows it.
+	// Postmaster is the address that receives mail for postmaster@ and abuse@ each
+	// domain (RFC 5321 4.5.1) where the directory has no such address. Empty: that
+	// mail is told to come again.
 	Postmaster string `toml:"postmaster"`
 	// Replication is on how many nodes each mail group lives, 1, 3 or 5; fewer
 	// where there are not so many nodes.

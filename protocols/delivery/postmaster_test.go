@@ -1,0 +1,42 @@
+package delivery_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"rookery"
+	"rookery/protocols/delivery"
+)
+
+// TestPostmasterIsAlwaysTaken: at each domain and at our own address, now or later,
+// and never "no such user".
+func TestPostmasterIsAlwaysTaken(t *testing.T) {
+	var set rookery.Address
+	r := forwardingRouter(map[string]string{"boss": ""})
+	r.Postmaster = func() rookery.Address { return set }
+	r.Own = func(a netip.Addr) bool { return a.String() == "192.0.2.1" || a.String() == "2001:db8::1" }
+	all := []string{"postmaster@example.com", "Abuse@example.com", "abuse+x@example.com", "PostMaster@[192.0.2.1]",
+		"postmaster@[IPv6:2001:db8::1]", "abuse@[IPv6:::ffff:192.0.2.1]"}
+	for _, p := range []string{"", "gone@example.com", "boss@example.com"} {
+		if set = (rookery.Address{}); p != "" {
+			set = addressOf(t, p)
+		}
+		for _, to := range all {
+			route, err := r.Route(t.Context(), addressOf(t, to))
+			if p != "boss@example.com" {
+				if !errors.Is(err, delivery.ErrNoPostmaster) || !rookery.Is(err, rookery.KindUnavailable) {
+					t.Errorf("%s with postmaster %q: %v", to, p, err)
+				}
+			} else if err != nil || route.To != delivery.Local || route.Account == (rookery.AccountID{}) {
+				t.Errorf("%s: %+v %v", to, route, err)
+			}
+		}
+	}
+	if _, err := r.Route(t.Context(), addressOf(t, "anna@[192.0.2.1]")); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("another at our address: %v", err)
+	}
+	if route, err := r.Route(t.Context(), addressOf(t, "postmaster@[192.0.2.2]")); err != nil || route.To != delivery.Remote {
+		t.Errorf("at another's address: %+v %v", route, err)
+	}
+}
