@@ -29,6 +29,7 @@ func (n *Node) report() peers.Report {
 	}
 	if c := n.hears.couriers.Load(); c != nil {
 		r.Outbound, r.Unusual = c.Report(), c.Unusual()
+		r.Filling = c.Filling()
 		if at := c.Braked(); !at.IsZero() {
 			r.Braked = at.Unix()
 		}

@@ -55,6 +55,8 @@ type Report struct {
 	// Braked is when it last held messages instead of sending them back, unix
 	// seconds; 0 where that is a day ago.
 	Braked int64 `cbor:"24,keyasint,omitempty"`
+	// Filling are the queues of groups that it leads that are nearly full.
+	Filling []Filling `cbor:"25,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.
@@ -64,6 +66,16 @@ type Report struct {
 	// Heard when it did, by the clock that no setting moves.
 	Ahead time.Duration `cbor:"-"`
 	Heard time.Time     `cbor:"-"`
+}
+
+// Filling is how full the queue of a group for other systems is: what is owed,
+// and the group's share of the cluster's bounds.
+type Filling struct {
+	Group     rookery.GroupID `cbor:"1,keyasint"`
+	Items     uint64          `cbor:"2,keyasint,omitempty"`
+	Bytes     int64           `cbor:"3,keyasint,omitempty"`
+	MostItems uint64          `cbor:"4,keyasint,omitempty"`
+	MostBytes int64           `cbor:"5,keyasint,omitempty"`
 }
 
 // Packing is how the packing of a group fares on the node that leads it.
