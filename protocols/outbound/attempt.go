@@ -206,20 +206,11 @@ func (c *Couriers) open(ctx context.Context, group rookery.GroupID, l loaded) (*
 	if t.envelope, err = queue.OpenEnvelope(l.key, l.Item, l.header.Envelope); err != nil {
 		return nil, err
 	}
-	key, err := l.key.UnwrapMessage(l.header.Email, l.header.Key)
-	if err != nil {
-		return nil, err
-	}
-	r, err := c.reader(ctx, group, l, key)
+	r, start, err := c.message(ctx, group, l)
 	if err != nil {
 		return nil, err
 	}
 	t.close = r.Close
-	start, err := returnPath(ctx, r)
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
 	size := r.Size() - start
 	whole := func() io.Reader { return io.NewSectionReader(at{ctx, r}, start, size) }
 	if size <= inMemory {
@@ -238,7 +229,24 @@ func (c *Couriers) open(ctx context.Context, group rookery.GroupID, l loaded) (*
 	return t, nil
 }
 
-func (c *Couriers) reader(ctx context.Context, group rookery.GroupID, l loaded, key keys.MessageKey) (*body.Reader, error) {
+// message reads the message of a row, which is sent from start on. The caller
+// closes it.
+func (c *Couriers) message(ctx context.Context, group rookery.GroupID, l loaded) (r *body.Reader, start int64, err error) {
+	key, err := l.key.UnwrapMessage(l.header.Email, l.header.Key)
+	if err != nil {
+		return nil, 0, err
+	}
+	if r, err = c.reader(group, l, key); err != nil {
+		return nil, 0, err
+	}
+	if start, err = returnPath(ctx, r); err != nil {
+		r.Close()
+		return nil, 0, err
+	}
+	return r, start, nil
+}
+
+func (c *Couriers) reader(group rookery.GroupID, l loaded, key keys.MessageKey) (*body.Reader, error) {
 	m := c.o.Machine(group)
 	if m == nil {
 		return nil, rookery.E("read message", rookery.KindUnavailable, errLeft)

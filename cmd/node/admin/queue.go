@@ -17,6 +17,7 @@ import (
 type Queue interface {
 	List(ctx context.Context, f adminapi.QueueFilter, limit int) (adminapi.QueueList, error)
 	Summary(ctx context.Context, f adminapi.QueueFilter) ([]adminapi.QueueSum, error)
+	Content(ctx context.Context, o adminapi.ContentOrder, event func(any) error) error
 	Steer(ctx context.Context, verb string, o adminapi.QueueOrder) (adminapi.QueueDone, error)
 }
 
@@ -44,6 +45,9 @@ func (a *Server) queueRoutes(t *routes) {
 			return
 		}
 		reply(w, sums)
+	})
+	t.changes("POST /v1/queue/content", "queue show -content", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, a.o.Queue.Content)
 	})
 	for _, verb := range []string{"hold", "release", "retry", "reroute", "cancel", "bounce"} {
 		t.changes("POST /v1/queue/"+verb, "queue "+verb, func(w http.ResponseWriter, r *http.Request) { a.steerQueue(w, r, verb) })

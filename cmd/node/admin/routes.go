@@ -52,7 +52,8 @@ func (t *routes) reads(pattern string, h http.HandlerFunc) {
 	t.mux.HandleFunc(pattern, h)
 }
 
-// changes declares a route that changes something.
+// changes declares a route that changes something, or shows what only its sender
+// and its receivers are to read.
 func (t *routes) changes(pattern, verb string, h http.HandlerFunc) {
 	t.changesWhen("", pattern, verb, h)
 }

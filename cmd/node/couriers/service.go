@@ -76,6 +76,7 @@ type Service struct {
 	finder   *destination.Finder
 	policies *tlspolicy.Finder
 	rows     *replicas.Question[peers.QueueQuery, peers.QueuePage]
+	content  *replicas.Question[peers.QueueText, peers.QueuePart]
 	bounces  *replicas.Question[peers.QueueBounce, peers.Count]
 }
 
@@ -94,6 +95,7 @@ func New(o Options) *Service {
 		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}, Observe: s.fared, Clock: o.Clock},
 	})
 	s.rows = replicas.NewQuestion(o.Replicas, peers.QueueRows, replicas.AskBarrierWait, s.rowsHere)
+	s.content = replicas.NewQuestion(o.Replicas, peers.QueueContent, bounceWait, s.contentHere)
 	s.bounces = replicas.NewQuestion(o.Replicas, peers.BounceRows, bounceWait, s.bounceHere)
 	return s
 }

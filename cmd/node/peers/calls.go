@@ -49,6 +49,8 @@ var (
 	QueueRows = GroupCall[QueueQuery, QueuePage]{"queue"}
 	// BounceRows has some of it sent back to its senders, and gives how much.
 	BounceRows = GroupCall[QueueBounce, Count]{"bounce"}
+	// QueueContent asks for a part of a message that the group owes.
+	QueueContent = GroupCall[QueueText, QueuePart]{"queuecontent"}
 	// TraceLines asks for a page of what the group remembers of messages.
 	TraceLines = GroupCall[TraceQuery, TracePage]{"trace"}
 	// Session carries a client's session to a node that serves its account.

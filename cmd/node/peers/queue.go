@@ -20,6 +20,18 @@ type QueuePage struct {
 	More    bool             `cbor:"3,keyasint,omitempty"`
 }
 
+// QueueText asks for what the message of a row has from an offset on.
+type QueueText struct {
+	Row  queue.Ref `cbor:"1,keyasint"`
+	From int64     `cbor:"2,keyasint,omitempty"`
+}
+
+// QueuePart is a part of a message of Size bytes.
+type QueuePart struct {
+	Text []byte `cbor:"1,keyasint,omitempty"`
+	Size int64  `cbor:"2,keyasint,omitempty"`
+}
+
 // QueueBounce names rows of a group's queue that an administrator sends back.
 type QueueBounce struct {
 	Rows   []queue.Ref `cbor:"1,keyasint,omitempty"`

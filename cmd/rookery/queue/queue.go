@@ -4,7 +4,6 @@
 package queue
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,35 +179,6 @@ func summaryVerb(a *cli.Asking) *cobra.Command {
 		return w.Flush()
 	}
 	return v
-}
-
-func showVerb(a *cli.Asking) *cobra.Command {
-	return &cobra.Command{
-		Use: "show ID", Short: "show all that is known of a message in the queue", Args: cobra.ExactArgs(1),
-		Long:        "Shows the entries of a message, or one of them, with the last attempt of each.",
-		Example:     "  rookery queue show 6ebd7e2147def54082131c7180a4f3e5",
-		Annotations: cli.Exits("3 there is no such entry", "5 a group does not answer"),
-		RunE: func(c *cobra.Command, args []string) error {
-			l, err := a.Admin().Queue(c.Context(), adminapi.QueueFilter{ID: args[0]}, 1000)
-			if err != nil {
-				return err
-			}
-			if len(l.Entries) == 0 {
-				return rookery.E("show queue", rookery.KindNotFound, fmt.Errorf("no entry has the id %s; it may have been sent", args[0]))
-			}
-			if a.JSON {
-				return a.Print(l.Entries)
-			}
-			for i := range l.Entries {
-				b, err := json.MarshalIndent(&l.Entries[i], "", "  ")
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(a.Out, "%s\n", b)
-			}
-			return nil
-		},
-	}
 }
 
 func orderVerb(a *cli.Asking, verb, short, done string) *cobra.Command {
