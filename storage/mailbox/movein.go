@@ -91,7 +91,7 @@ func (w *work) importRows(c *command.Import) (command.Result, error) {
 		}
 	}
 	for i := range c.Rows {
-		if r := &c.Rows[i]; len(r.Key) < 2 || w.m.parts.CheckArrival(r.Key, r.Value, r.Gone) != nil {
+		if r := &c.Rows[i]; len(r.Key) < 1 || w.m.parts.CheckArrival(r.Key, r.Value, r.Gone) != nil {
 			return nil, refuse(rookery.KindInvalid, "a row of an account with the key %.64x is malformed", r.Key)
 		}
 	}

@@ -1,10 +1,13 @@
 package mailbox
 
 import (
+	"slices"
 	"testing"
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/habit"
+	"rookery/storage/tables"
 )
 
 const oneMove = command.MoveID(7)
@@ -228,5 +231,18 @@ func TestEachKnowsOlderMarks(t *testing.T) {
 	}
 	if n := f.tables()[tableFiledFor]; n > 0 {
 		t.Errorf("%d marks left", n)
+	}
+}
+
+// What an account sends to other systems goes with it, though its row has no key
+// but the account's: an account that is held for it stays so.
+func TestHabitMoves(t *testing.T) {
+	f := openFixture(t)
+	a := accountID(9)
+	do[*command.ImportBegun](f, &command.ImportBegin{Account: a, Move: oneMove, Turn: 5, From: 3})
+	row := command.ImportRow{Key: []byte{tableHabit}, Value: tables.Encode(&habit.Record{Hour: 1, Sent: 9, Held: true})}
+	do[*command.ImportResult](f, &command.Import{Account: a, Move: oneMove, Turn: 5, Rows: []command.ImportRow{row}})
+	if ids, err := f.m.Unusual(9); err != nil || !slices.Equal(ids, []rookery.AccountID{a}) {
+		t.Errorf("unusual are %v, %v", ids, err)
 	}
 }
