@@ -104,6 +104,7 @@ func (n *Node) openMail(context.Context) error {
 	n.keys = n.rings.Work(keyring.Work{
 		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Signing: n.signing, Accounts: n.accounts,
 		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Cancel: func(ctx context.Context, who []rookery.AccountID) (int, error) { return n.couriers.CancelOf(ctx, who) },
 	})
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Name: n.cfg.Name,

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +79,8 @@ type Filter struct {
 	State     State  `cbor:"6,keyasint,omitempty"` //
 	Older     int64  `cbor:"7,keyasint,omitempty"` // age in seconds, at least
 	Item      string `cbor:"8,keyasint,omitempty"` // id of a message, or of it and a recipient
+	// Accounts are those who sent it.
+	Accounts []rookery.AccountID `cbor:"9,keyasint,omitempty"`
 }
 
 // Matches reports whether a filter picks an entry.
@@ -87,6 +90,9 @@ func (f *Filter) Matches(e *Entry, now time.Time) bool {
 		if x[0] != "" && !strings.EqualFold(x[0], x[1]) {
 			return false
 		}
+	}
+	if len(f.Accounts) > 0 && !slices.Contains(f.Accounts, e.Account) {
+		return false
 	}
 	id := ID(e.Row)
 	return (f.Reason == "" || strings.Contains(strings.ToLower(e.Why()+" "+e.Last.Text), strings.ToLower(f.Reason))) &&

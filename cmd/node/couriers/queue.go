@@ -106,6 +106,23 @@ func (s *Service) steer(ctx context.Context, f outbound.Filter, how command.Stee
 	})
 }
 
+// CancelOf takes what accounts have scheduled, and what is held of theirs, out of
+// the queues of all groups, for they may have been in another when they sent it, and
+// counts it. Nobody is told. What is due, and what is being sent, goes on.
+func (s *Service) CancelOf(ctx context.Context, accounts []rookery.AccountID) (done int, err error) {
+	if len(accounts) == 0 {
+		return 0, nil
+	}
+	for _, state := range []outbound.State{outbound.Scheduled, outbound.Held} {
+		n, _, err := s.steer(ctx, outbound.Filter{Accounts: accounts, State: state}, command.CancelRow, "")
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
 // bounce sends what a filter picks back to its senders, with a reason.
 func (s *Service) bounce(ctx context.Context, f outbound.Filter, reason string) (done, left int, err error) {
 	return s.onRows(ctx, f, func(ctx context.Context, g rookery.GroupID, rows []queue.Ref) (int, error) {

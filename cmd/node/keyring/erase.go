@@ -80,7 +80,8 @@ func (s *Service) erase(ctx context.Context) error {
 }
 
 // barAll erases accounts in their groups, waits until these hold nothing of
-// them, and records it.
+// them, cancels in all groups what they wanted to go later and what is held of
+// theirs, and records it.
 func (s *Service) barAll(ctx context.Context) ([]system.Erasure, error) {
 	all, err := s.system.Erasures()
 	if err != nil {
@@ -107,6 +108,11 @@ func (s *Service) barAll(ctx context.Context) ([]system.Erasure, error) {
 	for len(barred) > 0 {
 		some := barred[:min(len(barred), command.MaxErase)]
 		barred = barred[len(some):]
+		n, err := s.o.Cancel(ctx, some) // they send no more by now
+		if err != nil {
+			return nil, err
+		}
+		s.o.Logger.Info("mail of erased accounts that was scheduled or held is cancelled", "accounts", len(some), "recipients", n)
 		if _, err := s.replicas.ProposeSystem(ctx, &command.AccountsErased{Accounts: some}); err != nil {
 			return nil, err
 		}

@@ -58,8 +58,11 @@ type Work struct {
 	Accounts  *account.Store
 	Days      *daykey.Store
 	Directory Directory
-	Logger    *slog.Logger
-	Clock     func() time.Time
+	// Cancel takes what accounts have scheduled, and what is held of theirs, out of
+	// the queues of all groups, and counts it.
+	Cancel func(ctx context.Context, accounts []rookery.AccountID) (int, error)
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Service rotates and destroys keys, wraps those of accounts anew, and erases
