@@ -57,7 +57,7 @@ func timed(s *side, before []string, cmd string) (map[string]float64, error) {
 
 func fillBig(s *side, n int) error {
 	if s.fill != nil {
-		return s.fill(bigUser, n, message(2<<10, 1))
+		return s.fill(bigUser, n, message(2<<10, 1, sender))
 	}
 	const lanes = 20
 	var g errgroup.Group
@@ -69,7 +69,7 @@ func fillBig(s *side, n int) error {
 			}
 			defer c.close()
 			for i := range n / lanes {
-				if err := c.append_("INBOX", message(2<<10, lane*1000000+i)); err != nil {
+				if err := c.append_("INBOX", message(2<<10, lane*1000000+i, sender)); err != nil {
 					return err
 				}
 			}

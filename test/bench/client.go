@@ -212,12 +212,15 @@ func empty(s *side, user int) error {
 	return err
 }
 
+// sender is who messages are from, but for mail to other systems.
+const sender = "sender@example.net"
+
 // message is a plain text message of about the size, each with its own text.
-func message(size, serial int) []byte {
+func message(size, serial int, from string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: Sender <sender@example.net>\r\nTo: someone@example.test\r\nSubject: message %d of the load\r\n"+
+	fmt.Fprintf(&b, "From: Sender <%s>\r\nTo: someone@example.test\r\nSubject: message %d of the load\r\n"+
 		"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <%d.%d@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n",
-		serial, serial, time.Now().UnixNano())
+		from, serial, serial, time.Now().UnixNano())
 	x := uint32(serial)*2654435761 + 1
 	for b.Len() < size-2 {
 		var word [8]byte

@@ -36,6 +36,9 @@ func (c *cluster) order(what string, k int) error {
 // metrics is where a node answers monitoring that was configured.
 func (c *cluster) metrics(k int) string { return fmt.Sprintf("127.0.0.1:%d", c.base+100*k+10) }
 
+// relay is where a node that was configured takes mail of clients that may relay.
+func (c *cluster) relay(k int) string { return fmt.Sprintf("127.0.0.1:%d", c.base+100*k+11) }
+
 // configure runs all nodes from now on with metrics, with a log of their own,
 // DIR/nodeN.log, and with other facts in their files: lines of TOML by their keys.
 func (c *cluster) configure(facts map[string]string) error {
@@ -45,6 +48,7 @@ func (c *cluster) configure(facts map[string]string) error {
 	}
 	for k := range c.size {
 		lines["metrics"] = fmt.Sprintf("[%q]", c.metrics(k))
+		lines["relay"] = fmt.Sprintf("[%q]", c.relay(k))
 		if err := c.order("kill", k); err != nil {
 			return err
 		}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // deliver: S sessions, spread over the nodes, send as fast as each is answered,
@@ -36,7 +39,7 @@ func deliverOnce(s *side, size, sessions, each int) (map[string]float64, error) 
 	if err := clear.Wait(); err != nil {
 		return nil, err
 	}
-	before, begin := cpu(s.roots()), time.Now()
+	before, begin := process.CPU(s.roots()), time.Now()
 	var send errgroup.Group
 	for i := range sessions {
 		send.Go(func() error { return sendMany(s, i+1, size, each) })
@@ -55,7 +58,7 @@ func deliverOnce(s *side, size, sessions, each int) (map[string]float64, error) 
 		return nil, err
 	}
 	n, took := float64(sessions*each), time.Since(begin)
-	return map[string]float64{"rate": n / took.Seconds(), "cpu": float64((cpu(s.roots()) - before).Milliseconds()) / n}, nil
+	return map[string]float64{"rate": n / took.Seconds(), "cpu": float64((process.CPU(s.roots()) - before).Milliseconds()) / n}, nil
 }
 
 func waitFor(ctx context.Context, s *side, user, n int) error {
@@ -78,7 +81,15 @@ func waitFor(ctx context.Context, s *side, user, n int) error {
 }
 
 func sendMany(s *side, user, size, n int) error {
-	conn, err := net.Dial("tcp", s.at(user).smtp)
+	return sendAll(s.at(user).smtp, n, size, func(k int) (from, to string) { return sender, s.address(user) })
+}
+
+// serials number messages.
+var serials atomic.Int64
+
+// sendAll sends messages one after the other on one connection.
+func sendAll(door string, n, size int, envelope func(k int) (from, to string)) error {
+	conn, err := net.Dial("tcp", door)
 	if err != nil {
 		return err
 	}
@@ -111,13 +122,13 @@ func sendMany(s *side, user, size, n int) error {
 	if err := step('2', []byte("EHLO load.example.test\r\n")); err != nil {
 		return err
 	}
-	rcpt := []byte("RCPT TO:<" + s.address(user) + ">\r\n")
 	for i := range n {
-		body := append(message(size, user*100000+i), ".\r\n"...)
+		from, to := envelope(i)
+		body := append(message(size, int(serials.Add(1)), from), ".\r\n"...)
 		for _, c := range []struct {
 			want byte
 			out  []byte
-		}{{'2', []byte("MAIL FROM:<sender@example.net>\r\n")}, {'2', rcpt}, {'3', []byte("DATA\r\n")}, {'2', body}} {
+		}{{'2', []byte("MAIL FROM:<" + from + ">\r\n")}, {'2', []byte("RCPT TO:<" + to + ">\r\n")}, {'3', []byte("DATA\r\n")}, {'2', body}} {
 			if err := step(c.want, c.out); err != nil {
 				return err
 			}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // idle: memory per IMAP connection over TLS that has a mailbox of 1,000
@@ -34,7 +36,7 @@ func (b *bench) idle() error {
 			c.close()
 		}
 		time.Sleep(5 * time.Second)
-		before := pss(s.roots())
+		before := process.Memory(s.roots())
 		open := make([]*client, conns)
 		defer func() {
 			for _, c := range open {
@@ -66,7 +68,7 @@ func (b *bench) idle() error {
 			return nil, err
 		}
 		time.Sleep(10 * time.Second)
-		return map[string]float64{"kib": float64(pss(s.roots())-before) / 1024 / conns}, nil
+		return map[string]float64{"kib": float64(process.Memory(s.roots())-before) / 1024 / conns}, nil
 	}, []unit{{"kib", "memory", "KiB per connection", true}})
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rookery/test/bench/process"
 	"rookery/test/harness"
 	"rookery/test/quirk"
 )
@@ -90,7 +91,7 @@ func (b *bench) imageOnce(s *side, store *quirk.Proxy) error {
 	row("mail through the others before / meanwhile", "%.0f / %.0f per s", figures["before"], figures["during"])
 	row("longest wait for a 250 / a STATUS at the others meanwhile", "%.0f / %.0f ms", figures["mailgap"], figures["readgap"])
 	row("most memory of the node / of another", "%.0f / %.0f MiB", mib(seen[gone].memory), mib(max(seen[0].memory, seen[1].memory)))
-	row("disk of the node, most and in the end", "%.0f / %.0f MiB", mib(seen[gone].disk), mib(used(s.cluster.file(gone, ""))))
+	row("disk of the node, most and in the end", "%.0f / %.0f MiB", mib(seen[gone].disk), mib(process.Used(s.cluster.file(gone, ""))))
 	row("disk of another, most", "%.0f MiB", mib(max(seen[0].disk, seen[1].disk)))
 	b.more += out.String()
 	return err
@@ -150,7 +151,7 @@ type taken struct{ memory, disk int64 }
 func (c *cluster) watchSizes() *sizes {
 	w := &sizes{c: c, done: make(chan struct{}), most: make([]taken, c.size)}
 	if pids, err := c.pids(); err == nil {
-		forgetPeaks(pids)
+		process.ForgetPeaks(pids)
 	}
 	w.work.Go(func() {
 		tick := time.NewTicker(500 * time.Millisecond)
@@ -170,9 +171,9 @@ func (c *cluster) watchSizes() *sizes {
 func (w *sizes) look() {
 	pids, err := w.c.pids()
 	for k := range w.most {
-		w.most[k].disk = max(w.most[k].disk, used(w.c.file(k, "")))
+		w.most[k].disk = max(w.most[k].disk, process.Used(w.c.file(k, "")))
 		if err == nil && k < len(pids) {
-			w.most[k].memory = max(w.most[k].memory, peak(pids[k:k+1]))
+			w.most[k].memory = max(w.most[k].memory, process.Peak(pids[k:k+1]))
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rookery/test/bench/world"
 )
 
 func main() {
@@ -23,8 +25,8 @@ func main() {
 		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
 		before = flag.String("before", "", "an earlier binary to measure beside, in turn, one node each: the last column")
 		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest",
-			"which loads to run; catchup and move too, with three nodes; compress, store and image need none of the servers, but store "+
-				"and image an S3 server in ROOKERY_TEST_S3")
+			"which loads to run; catchup and move too, with three nodes; outbound alone, as root; compress, "+
+				"store and image need none of the servers, but store and image an S3 server in ROOKERY_TEST_S3")
 		runs     = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away     = flag.Int("away", 100000, "messages that come in while a node is away (catchup, image)")
 		unpacked = flag.Int("unpacked", 0, "of these, how many come in while the object store is away too (image)")
@@ -37,10 +39,13 @@ func main() {
 		out      = flag.String("out", "", "also write the table to this file, as Markdown")
 	)
 	flag.Parse()
+	if *only == "outbound" && !world.Inside() {
+		log.Fatal(world.Enter())
+	}
 	b := &bench{binary: *binary, unpacked: *unpacked, runs: *runs, big: *big, away: *away, moved: *moved, copies: *copies,
 		sync: *sync, span: *span, table: &table{}}
 	defer b.stop()
-	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "", "image", "").Replace(*only), ",") != ""
+	servers := strings.Trim(strings.NewReplacer("compress", "", "store", "", "image", "", "outbound", "").Replace(*only), ",") != ""
 	if servers {
 		if err := b.start(*binary, *nodes, *before, *peers); err != nil {
 			b.stop()
@@ -48,7 +53,7 @@ func main() {
 		}
 	}
 	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle,
-		"rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress}
+		"rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress, "outbound": func() error { return b.outbound(*nodes) }}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // mixed: clients that sign in, look around, read, file and delete one message,
@@ -26,7 +28,7 @@ func (b *bench) mixed() error {
 
 func mixedOnce(s *side, clients int, span time.Duration) (map[string]float64, error) {
 	var commands atomic.Int64
-	before, begin := cpu(s.roots()), time.Now()
+	before, begin := process.CPU(s.roots()), time.Now()
 	var g errgroup.Group
 	for i := range clients {
 		g.Go(func() error {
@@ -44,7 +46,7 @@ func mixedOnce(s *side, clients int, span time.Duration) (map[string]float64, er
 		return nil, err
 	}
 	n, took := float64(commands.Load()), time.Since(begin)
-	return map[string]float64{"rate": n / took.Seconds(), "cpu": float64((cpu(s.roots()) - before).Milliseconds()) / n}, nil
+	return map[string]float64{"rate": n / took.Seconds(), "cpu": float64((process.CPU(s.roots()) - before).Milliseconds()) / n}, nil
 }
 
 // mixedSession is one session; it gives how many commands were answered.
@@ -66,7 +68,7 @@ func mixedSession(s *side, user, serial int) (int, error) {
 		}
 		done++
 	}
-	if err := c.append_("INBOX", message(4<<10, serial)); err != nil {
+	if err := c.append_("INBOX", message(4<<10, serial, sender)); err != nil {
 		return done, err
 	}
 	for _, cmd := range []string{`STORE 1 +FLAGS (\Deleted)`, "EXPUNGE", "LOGOUT"} {
@@ -93,7 +95,7 @@ func prepare(s *side, n, messages, size int) error {
 			}
 			defer c.close()
 			for k := range messages {
-				if err := c.append_("INBOX", message(size, k)); err != nil {
+				if err := c.append_("INBOX", message(size, k, sender)); err != nil {
 					return err
 				}
 			}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // mover owns the account that moves; beside shares nothing with it but the
@@ -63,8 +65,8 @@ func moveOnce(s *side, n, copies int) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	peakBefore := peak(pids)
-	forgetPeaks(pids)
+	peakBefore := process.Peak(pids)
+	process.ForgetPeaks(pids)
 	entries, size, err := c.logged()
 	if err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func moveOnce(s *side, n, copies int) (map[string]float64, error) {
 	return map[string]float64{"s": took.Seconds(), "rate": float64(n) / took.Seconds(), "rows": rows, "frozen": frozen,
 		"longbefore": was.mail, "long": is.mail, "readbefore": was.read, "read": is.read, "otherbefore": wasOther.mail, "other": isOther.mail,
 		"log": (sizeNow - size) / (1 << 20), "entry": (sizeNow - size) / (entriesNow - entries) / 1024,
-		"memorybefore": float64(peakBefore) / (1 << 20), "memory": float64(peak(pids)) / (1 << 20)}, err
+		"memorybefore": float64(peakBefore) / (1 << 20), "memory": float64(process.Peak(pids)) / (1 << 20)}, err
 }
 
 // fillMoved delivers n messages to the account, through all nodes, and copies

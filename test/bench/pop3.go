@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // pop3: download of mailboxes of 1,000 messages of 4.7 KiB, leaving them there.
@@ -19,7 +21,7 @@ func (b *bench) pop3() error {
 	}
 	for _, conns := range []int{1, 10} {
 		b.each(fmt.Sprintf("POP3 download over TLS, %d connections", conns), func(s *side) (map[string]float64, error) {
-			before, begin := cpu(s.roots()), time.Now()
+			before, begin := process.CPU(s.roots()), time.Now()
 			var g errgroup.Group
 			for i := range conns {
 				g.Go(func() error { return download(s, i+1, each) })
@@ -28,7 +30,7 @@ func (b *bench) pop3() error {
 				return nil, err
 			}
 			n := float64(conns * each)
-			return map[string]float64{"rate": n / time.Since(begin).Seconds(), "cpu": float64((cpu(s.roots()) - before).Milliseconds()) / n}, nil
+			return map[string]float64{"rate": n / time.Since(begin).Seconds(), "cpu": float64((process.CPU(s.roots()) - before).Milliseconds()) / n}, nil
 		}, []unit{{"rate", "messages", "per s", false}, {"cpu", "server CPU", "ms per message", true}})
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"rookery/test/bench/process"
 )
 
 // rest: the CPU that a server takes while nothing happens, and with 1,000 IMAP
@@ -66,13 +68,13 @@ func resting(s *side, span time.Duration) (map[string]float64, error) {
 	}
 	before := make([]time.Duration, len(roots))
 	for i := range roots {
-		before[i] = cpu(roots[i])
+		before[i] = process.CPU(roots[i])
 	}
 	begin := time.Now()
 	time.Sleep(span)
 	var sum, most float64
 	for i := range roots {
-		x := 100 * float64(cpu(roots[i])-before[i]) / float64(time.Since(begin))
+		x := 100 * float64(process.CPU(roots[i])-before[i]) / float64(time.Since(begin))
 		sum, most = sum+x, max(most, x)
 	}
 	return map[string]float64{"mean": sum / float64(len(roots)), "most": most}, nil

@@ -1,4 +1,6 @@
-package main
+// Package process measures the processes of servers under test: CPU time, memory, disk.
+// It starts and stops none.
+package process
 
 import (
 	"fmt"
@@ -55,8 +57,8 @@ func statFields(path string) []string {
 	return strings.Fields(string(b)[i+1:])
 }
 
-// cpu is the CPU time that the trees have used, with that of reaped children.
-func cpu(roots []int) time.Duration {
+// CPU is the CPU time that the trees have used, with that of reaped children.
+func CPU(roots []int) time.Duration {
 	var ticks int64
 	for _, pid := range tree(roots) {
 		f := statFields(fmt.Sprintf("/proc/%d/stat", pid))
@@ -71,8 +73,8 @@ func cpu(roots []int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// pss is the proportional memory of the trees in bytes.
-func pss(roots []int) int64 {
+// Memory is the proportional memory of the trees in bytes.
+func Memory(roots []int) int64 {
 	var sum int64
 	for _, pid := range tree(roots) {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -89,15 +91,15 @@ func pss(roots []int) int64 {
 	return sum
 }
 
-// forgetPeaks begins the count of peak anew.
-func forgetPeaks(pids []int) {
+// ForgetPeaks begins the count of peak anew.
+func ForgetPeaks(pids []int) {
 	for _, pid := range pids {
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) // else it is since the start
 	}
 }
 
-// peak is the largest resident memory of any of the processes, in bytes.
-func peak(pids []int) (most int64) {
+// Peak is the largest resident memory of any of the processes, in bytes.
+func Peak(pids []int) (most int64) {
 	for _, pid := range pids {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // none of one that has ended
 		for line := range strings.Lines(string(b)) {
@@ -110,8 +112,8 @@ func peak(pids []int) (most int64) {
 	return most
 }
 
-// used is what the files below a directory take on the disk, in bytes.
-func used(dir string) (sum int64) {
+// Used is what the files below a directory take on the disk, in bytes.
+func Used(dir string) (sum int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // it went meanwhile
