@@ -53,7 +53,8 @@ func main() {
 		}
 	}
 	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle,
-		"rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress, "outbound": func() error { return b.outbound(*nodes) }}
+		"rest": b.rest, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress,
+		"outbound": func() error { return b.outbound(*nodes) }}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]
 		if !ok {

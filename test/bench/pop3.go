@@ -30,7 +30,8 @@ func (b *bench) pop3() error {
 				return nil, err
 			}
 			n := float64(conns * each)
-			return map[string]float64{"rate": n / time.Since(begin).Seconds(), "cpu": float64((process.CPU(s.roots()) - before).Milliseconds()) / n}, nil
+			took := time.Since(begin)
+			return map[string]float64{"rate": n / took.Seconds(), "cpu": float64((process.CPU(s.roots()) - before).Milliseconds()) / n}, nil
 		}, []unit{{"rate", "messages", "per s", false}, {"cpu", "server CPU", "ms per message", true}})
 	}
 	return nil
