@@ -22,6 +22,7 @@ import (
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/relays"
 	"rookery/cmd/node/replicas"
+	"rookery/cmd/node/senders"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
 	"rookery/cmd/node/trace"
@@ -92,6 +93,7 @@ type mail struct {
 	questions questions
 	edge      *edge.Edge
 	couriers  *couriers.Service
+	senders   *senders.Senders
 	recent    *trace.Recent
 	trace     *trace.Service
 	clients   *clients.Service

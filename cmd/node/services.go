@@ -21,6 +21,7 @@ import (
 	"rookery/cmd/node/records"
 	"rookery/cmd/node/relays"
 	"rookery/cmd/node/replicas"
+	"rookery/cmd/node/senders"
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
 	"rookery/cmd/node/trace"
@@ -106,12 +107,14 @@ func (n *Node) openMail(context.Context) error {
 		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Cancel: func(ctx context.Context, who []rookery.AccountID) (int, error) { return n.couriers.CancelOf(ctx, who) },
 	})
+	n.senders = senders.New(n.system, func(ctx context.Context) error { return n.groups.Barrier(ctx, rookery.SystemGroup) }, n.people)
 	n.deliver = delivery.New(delivery.Options{
 		Accounts: n.accounts, Log: n.groups, Machine: n.groups.Machine, Groups: n.registry.MailGroups, Name: n.cfg.Name,
 		Node: n.id.Node, Epoch: n.id.Epoch, Days: n.days, Signer: n.signing, ReadBody: n.objects.Reader.ReadChecked,
 		TempDir: filepath.Join(n.cfg.DataDir, "tmp"), MaxSize: n.settings.MessageSize, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Leader: n.groups.Leads, OpenItems: n.openItems, Observe: n.metrics.Delivered,
 		Room:       func() error { return roomOn(n.groups.Log().Disk()) },
+		Disabled:   n.senders.Disabled,
 		QueueLimit: func() delivery.Limit { return couriers.Limit(n.settings.Outbound(), len(n.registry.MailGroups())) },
 		Rate:       func(domain string) command.Rate { return n.settings.Submission().Rate(domain) },
 	})
@@ -139,6 +142,7 @@ func (n *Node) openEdge(context.Context) (err error) {
 	n.couriers = couriers.New(couriers.Options{
 		Self: command.Courier{Node: n.id.Node, Epoch: n.id.Epoch}, Hostname: n.cfg.Hostname, Replicas: n.groups, Lives: n.lives,
 		Reports: n.reports, Settings: n.settings, Days: n.days, Bodies: n.objects.Reader.Open, Deliver: n.deliver, Router: n.edge.Router,
+		Senders:  n.senders,
 		Resolver: n.dns.Resolver, Placement: n.accounts.Group,
 		Groups: n.registry.MailGroups, Dial: dialTCP(n.deps.Network), Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Observe: n.metrics.Outbound, ObserveTLS: n.metrics.OutboundTLS,

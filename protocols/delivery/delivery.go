@@ -58,6 +58,9 @@ type Options struct {
 	// Rate bounds what an account sends to other systems with an address of a
 	// domain, asked for with each message; nil is no bound.
 	Rate func(domain string) command.Rate
+	// Disabled reports whether an account is known as disabled, or is gone; nil:
+	// none is.
+	Disabled func(ctx context.Context, account rookery.AccountID) bool
 	// Name is what operators call this node.
 	Name string
 	// Node and Epoch name this life of this node in stage ids. Epoch counts

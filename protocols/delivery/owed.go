@@ -169,6 +169,9 @@ func (d *Deliverer) attempt(ctx context.Context, l lane, x queue.Ref) error {
 	if err != nil || !d.mine(l.home, o.Row.Due) {
 		return err
 	}
+	if stopped, err := d.stop(ctx, l.home, &o); stopped || err != nil {
+		return err
+	}
 	return d.fan(ctx, l.home, o, asOf.Add(d.times.fan))
 }
 

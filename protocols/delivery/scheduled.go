@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"context"
 	"time"
 
+	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/mailbox"
 	"rookery/storage/queue"
 )
 
@@ -30,4 +33,15 @@ func (o *outgoing) first(item *command.Item, g groupOf) []byte {
 	}
 	ref := queue.Ref{Item: item.ID, N: uint32(len(item.Rows))}
 	return queue.SealRecipient(o.key, ref, &queue.Recipient{Address: g.recipients[0].address, Others: uint32(len(g.recipients) - 1)})
+}
+
+// stop has a scheduled row held that is due now, where its sender's account is
+// disabled: until an operator releases it.
+func (d *Deliverer) stop(ctx context.Context, home rookery.GroupID, o *mailbox.Owed) (stopped bool, err error) {
+	if d.o.Disabled == nil || o.Header.Scheduled == 0 || !o.Row.MayStop(o.Row.Due) || !d.o.Disabled(ctx, o.Header.Account) {
+		return false, nil
+	}
+	d.o.Logger.Warn("scheduled mail is held: its sender's account is disabled or gone", "group", home, "account", o.Header.Account)
+	_, _, err = d.apply(ctx, home, &command.SteerRows{How: command.StopRow, Rows: []queue.Ref{o.Ref}})
+	return true, err
 }

@@ -53,6 +53,9 @@ type Entry struct {
 	Account rookery.AccountID `cbor:"17,keyasint"`
 	// Braked says that it is held instead of going back.
 	Braked bool `cbor:"18,keyasint,omitempty"`
+	// Stopped says that it is held because its sender's account was disabled or gone
+	// when it was time for it.
+	Stopped bool `cbor:"19,keyasint,omitempty"`
 	// Trouble says why the entry cannot be opened; then names are missing.
 	Trouble string `cbor:"14,keyasint,omitempty"`
 }
@@ -64,6 +67,8 @@ func (e *Entry) Why() string {
 		return "unusual: its sender sends far more than it does"
 	case e.Braked:
 		return "brake: it failed together with too many others"
+	case e.Stopped:
+		return "disabled: its sender's account was disabled or gone when it was time"
 	}
 	return ""
 }
@@ -134,7 +139,8 @@ func (c *Couriers) List(ctx context.Context, g rookery.GroupID, after command.It
 func (c *Couriers) entry(ctx context.Context, g rookery.GroupID, x queue.Ref, h *queue.Header, row *queue.Row, set *Settings,
 	now int64) Entry {
 	e := Entry{Row: x, Group: g, Kind: h.Kind, Size: h.Size, Accepted: h.Time, Attempts: row.Tries, Due: row.Due,
-		Unusual: row.Held && row.Unusual, Braked: row.Held && row.Braked, Account: h.Account}
+		Unusual: row.Held && row.Unusual, Braked: row.Held && row.Braked, Stopped: row.Held && row.Stopped,
+		Account: h.Account}
 	switch {
 	case row.Taken():
 		e.State, e.Due = Sending, 0

@@ -14,6 +14,7 @@ import (
 	"rookery/protocols/delivery/spool"
 	"rookery/protocols/outbound/dsn"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 )
 
 // succeeds says that the sender is to be told of success, and by us.
@@ -117,6 +118,9 @@ func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, d
 	if err != nil {
 		return rookery.E("notify sender", rookery.KindInvalid, err)
 	}
+	if sender, err = c.today(ctx, &rows[0].l.header, sender); err != nil {
+		return err
+	}
 	req := delivery.Request{Group: p.group, Tells: &command.Tells{Delay: delay}}
 	for _, r := range rows {
 		req.Tells.Rows = append(req.Tells.Rows, r.l.Ref)
@@ -145,6 +149,19 @@ func (c *Couriers) file(ctx context.Context, p parcel, m *text, rows []result, d
 
 // maxNotification bounds a notification in bytes.
 const maxNotification = 4 << 20
+
+// today is where the sender of an item gets mail by now: the account that sent it
+// decides, while there is one, not the address that it had then.
+func (c *Couriers) today(ctx context.Context, h *queue.Header, was rookery.Address) (rookery.Address, error) {
+	if c.o.Senders == nil || h.Account == (rookery.AccountID{}) {
+		return was, nil
+	}
+	a, err := c.o.Senders.Address(ctx, h.Account, was)
+	if rookery.Is(err, rookery.KindNotFound) {
+		return was, nil
+	}
+	return a, err
+}
 
 // address finds where a sender gets mail.
 func (c *Couriers) address(ctx context.Context, sender rookery.Address, req *delivery.Request) error {

@@ -54,8 +54,17 @@ type Router interface {
 	Route(ctx context.Context, addr rookery.Address) (delivery.Route, error)
 }
 
-// Options are what Couriers are made of. All but Logger, Clock and Observe are
-// required.
+// Senders knows how the accounts stand that have sent what is owed.
+type Senders interface {
+	// Disabled reports whether an account is known as disabled, or is gone.
+	Disabled(ctx context.Context, account rookery.AccountID) bool
+	// Address is where an account gets mail today that has sent as an address.
+	// KindNotFound: there is no such account any more, or it has no owner.
+	Address(ctx context.Context, account rookery.AccountID, was rookery.Address) (rookery.Address, error)
+}
+
+// Options are what Couriers are made of. All but Senders, Logger, Clock and
+// Observe are required.
 type Options struct {
 	// Self is this life of this node.
 	Self command.Courier
@@ -78,6 +87,8 @@ type Options struct {
 	// Filer and Router bring notifications to senders.
 	Filer  Filer
 	Router Router
+	// Senders; nil knows of no account.
+	Senders Senders
 	// Postmaster is the address that notifications come from; zero is
 	// postmaster at Hostname.
 	Postmaster func() rookery.Address

@@ -126,9 +126,11 @@ func graceful(parent context.Context, after time.Duration) (context.Context, con
 }
 
 // begin asks the log for rows, held ones too where an administrator wants them,
-// and gives those that this courier has now.
+// and gives those that this courier has now. What was scheduled by accounts that are
+// disabled by now is held instead.
 func (c *Couriers) begin(ctx context.Context, group rookery.GroupID, refs []queue.Ref, held bool) (map[queue.Ref]bool, error) {
-	cmd := &command.BeginAttempts{By: c.o.Self, Rows: refs, Held: held}
+	cmd := &command.BeginAttempts{By: c.o.Self, Held: held}
+	stop := stops{c: c, asked: map[rookery.AccountID]bool{}}
 	seen := map[command.Courier]bool{}
 	for _, x := range refs {
 		l, err := c.load(ctx, group, x)
@@ -136,16 +138,25 @@ func (c *Couriers) begin(ctx context.Context, group rookery.GroupID, refs []queu
 			seen[l.row.By] = true
 			cmd.Gone = append(cmd.Gone, l.row.By)
 		}
+		if err != nil || held || !stop.wants(ctx, &l) {
+			cmd.Rows = append(cmd.Rows, x)
+		}
+	}
+	if err := stop.propose(ctx, group); err != nil {
+		return nil, err
+	}
+	if len(cmd.Rows) == 0 {
+		return nil, nil
 	}
 	r, index, err := propose.As[*command.RowsResult](ctx, c.o.Log, group, cmd)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Done) != len(refs) {
-		return nil, rookery.E("begin attempts", rookery.KindDamaged, fmt.Errorf("%d rows have %d results", len(refs), len(r.Done)))
+	if len(r.Done) != len(cmd.Rows) {
+		return nil, rookery.E("begin attempts", rookery.KindDamaged, fmt.Errorf("%d rows have %d results", len(cmd.Rows), len(r.Done)))
 	}
 	given := map[queue.Ref]bool{}
-	for i, x := range refs {
+	for i, x := range cmd.Rows {
 		given[x] = r.Done[i]
 	}
 	// What is read of them from here on is not from before.

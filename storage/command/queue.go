@@ -222,6 +222,9 @@ const (
 	RerouteRow
 	// CancelRow ends a row, and nobody is told.
 	CancelRow
+	// StopRow holds a scheduled row that is due and that nobody has, since its
+	// sender's account is disabled or gone; once, so that a release lets it go.
+	StopRow
 )
 
 // SteerRows steers rows. Rows that a courier has are left, except that they may

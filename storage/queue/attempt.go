@@ -140,7 +140,7 @@ func steerRows[W Work](w W, c *command.SteerRows) (command.Result, error) {
 	if err := checkRows(len(c.Rows)); err != nil {
 		return nil, err
 	}
-	if c.How < command.HoldRow || c.How > command.CancelRow || len(c.NextHop) > 300 {
+	if c.How < command.HoldRow || c.How > command.StopRow || len(c.NextHop) > 300 {
 		return nil, tables.Refuse(rookery.KindInvalid, "this version does not know how to steer rows by %d", c.How)
 	}
 	r := &command.RowsResult{Done: make([]bool, len(c.Rows))}
@@ -155,6 +155,8 @@ func steerRows[W Work](w W, c *command.SteerRows) (command.Result, error) {
 func steerable(w Work, how command.Steering, row *Row) bool {
 	later := row.Waits(w.Time())
 	switch {
+	case how == command.StopRow:
+		return row.MayStop(w.Time()) && !row.Held && !row.Taken()
 	case row.Kind == command.ToGroup && (!later && !row.Held || how == command.RerouteRow):
 		return false
 	case how == command.ReleaseRow:
@@ -181,6 +183,8 @@ func steer(w Work, c *command.SteerRows, x Ref) bool {
 	switch c.How {
 	case command.HoldRow:
 		row.Held = true
+	case command.StopRow:
+		row.Held, row.Stopped = true, true
 	case command.ReleaseRow:
 		reschedule(w, row)
 	case command.RerouteRow:

@@ -62,8 +62,8 @@ type Header struct {
 	Scheduled int64 `cbor:"10,keyasint,omitempty"`
 }
 
-// Row is what an item owes to one receiver. All but Due, Held and Scheduled are of
-// rows ToRemote.
+// Row is what an item owes to one receiver. All but Due, Held, Scheduled and
+// Stopped are of rows ToRemote.
 type Row struct {
 	command.ItemRow `cbor:"1,keyasint"`
 	// Due is group time, unix nanoseconds.
@@ -88,6 +88,9 @@ type Row struct {
 	Unusual bool `cbor:"11,keyasint,omitempty"`
 	// Braked says that a courier has held it once, instead of sending it back.
 	Braked bool `cbor:"12,keyasint,omitempty"`
+	// Stopped says that it was held once when it was time for it, since its sender's
+	// account was disabled or gone.
+	Stopped bool `cbor:"13,keyasint,omitempty"`
 }
 
 // Taken reports whether a courier has the row.

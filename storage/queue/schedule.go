@@ -20,6 +20,13 @@ func laterOf(account rookery.AccountID) tables.Key {
 // then its sender may still cancel it.
 func (r *Row) Waits(now int64) bool { return r.Scheduled > now }
 
+// MayStop reports whether a row is to be stopped where its sender's account is
+// disabled: it was scheduled, it is time for it now, group time, and it was neither
+// stopped nor tried before.
+func (r *Row) MayStop(now int64) bool {
+	return r.Scheduled != 0 && !r.Waits(now) && !r.Stopped && r.Tries == 0
+}
+
 // Since is when the message of a row was there to be sent, unix nanoseconds: its
 // age counts from then.
 func (h *Header) Since(r *Row) int64 { return max(h.Time, r.Scheduled) }

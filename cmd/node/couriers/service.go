@@ -54,6 +54,7 @@ type Options struct {
 	Bodies   func(rookery.GroupID, mailbox.Body) body.Source
 	Deliver  *delivery.Deliverer
 	Router   outbound.Router
+	Senders  outbound.Senders
 	Resolver *dns.Resolver
 	// Placement is the group of an account.
 	Placement func(context.Context, rookery.AccountID) (rookery.GroupID, error)
@@ -90,7 +91,7 @@ func New(o Options) *Service {
 	})
 	s.Couriers = outbound.New(outbound.Options{
 		Self: o.Self, Hostname: o.Hostname, Groups: o.Replicas.Here, Machine: o.Replicas.Machine, Leader: o.Replicas.Leads, Gone: s.gone,
-		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router,
+		Log: o.Replicas, Days: o.Days, Bodies: o.Bodies, Settings: s.Settings, Filer: o.Deliver, Router: o.Router, Senders: o.Senders,
 		Postmaster: o.Settings.Postmaster, Logger: o.Logger, Clock: o.Clock, Observe: o.Observe,
 		Connect: &outbound.Hosts{Find: s, Hello: o.Hostname, Options: session.Options{Dial: s.dial}, Observe: s.fared, Clock: o.Clock},
 	})
