@@ -300,6 +300,10 @@ func changeCases() map[string]changeCase {
 		"outbound.retry_most":  {value: "2h", holds: sentBy(func(s outbound.Settings) bool { return s.Most == 2*time.Hour })},
 		"outbound.expire":      {value: "48h", holds: sentBy(func(s outbound.Settings) bool { return s.Expire == 48*time.Hour })},
 		"outbound.notice":      {value: "1h", holds: sentBy(func(s outbound.Settings) bool { return s.Notice == time.Hour })},
+		"outbound.retries": {value: `["Bücher.example=30s/10m/48h/1h"]`, holds: sentBy(func(s outbound.Settings) bool {
+			return s.Schedules["xn--bcher-kva.example"] == outbound.Schedule{First: 30 * time.Second, Most: 10 * time.Minute,
+				Expire: 48 * time.Hour, Notice: time.Hour} && s.First == time.Minute
+		})},
 		"outbound.tls_required": {value: `["Bücher.example"]`, holds: func(_ *sim, x *simNode) bool {
 			return x.couriers.Required("xn--bcher-kva.example") && !x.couriers.Required("example")
 		}},

@@ -212,7 +212,7 @@ func (c *Couriers) compose(m *text, sender rookery.Address, ours bool, rows []re
 			to.Reason = x.heard.Text
 		}
 		if delay {
-			to.WillRetryUntil = x.since().Add(set.Expire)
+			to.WillRetryUntil = x.since().Add(set.schedule(x.l.address).Expire)
 		}
 		r.Recipients = append(r.Recipients, to)
 	}

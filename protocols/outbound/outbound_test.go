@@ -116,6 +116,29 @@ func TestDeferredThenExpired(t *testing.T) {
 	}
 }
 
+// A domain with a schedule of its own goes by that, and no other does.
+func TestSchedulesOfDomains(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.set.Schedules = map[string]outbound.Schedule{"quick.example": {First: time.Minute, Most: time.Minute, Expire: 20 * time.Minute}}
+	})
+	anna := r.user("anna", 2)
+	far := newSink(t)
+	for _, domain := range []string{"quick.example", "far.example"} {
+		r.at(domain, far)
+		far.answer("x@"+domain, status(451, 4, 2, 1, "not now"))
+	}
+	r.run()
+	r.send("anna@example.com", "x@quick.example")
+	r.send("anna@example.com", "x@far.example")
+	r.eventually("the bounce", time.Minute, func() bool { return len(r.inbox(anna)) > 0 })
+	if all := r.inbox(anna); len(all) != 1 || !strings.Contains(all[0], "Action: failed") || !strings.Contains(all[0], "x@quick.example") {
+		t.Errorf("%d notifications: %s", len(all), all[0])
+	}
+	if got := r.owed(); got != 1 {
+		t.Errorf("%d messages wait, not that for the other domain alone", got)
+	}
+}
+
 // A configured next hop that refuses us bounces nobody: not with its banner, not
 // with MAIL.
 func TestWrongSmarthostBouncesNobody(t *testing.T) {

@@ -18,7 +18,18 @@ type Settings struct {
 	Routes map[string]Hop
 	// Connections bounds those to one destination.
 	Connections int
+	// Schedule is that of mail for domains that Schedules does not name.
 	Schedule
+	// Schedules are those of recipient domains, in lower case as A-labels.
+	Schedules map[string]Schedule
+}
+
+// schedule is that of a recipient.
+func (s *Settings) schedule(to rookery.Address) Schedule {
+	if of, ok := s.Schedules[to.Domain]; ok {
+		return of
+	}
+	return s.Schedule
 }
 
 // Hop is where a message goes next.

@@ -86,12 +86,12 @@ func (w *worker) putOff(ctx context.Context, batch []parcel, why queue.Heard) (o
 	for _, p := range batch {
 		kept := parcel{group: p.group, item: p.item}
 		for _, r := range c.each(ctx, p, result{heard: why, again: true}) {
-			age := c.o.Clock().Sub(r.since())
-			if r.l.key == nil || age >= set.Expire || r.late(age, set.Notice) {
+			age, when := c.o.Clock().Sub(r.since()), set.schedule(r.l.address)
+			if r.l.key == nil || age >= when.Expire || r.late(age, when.Notice) {
 				kept.rows = append(kept.rows, r.l.N)
 				continue
 			}
-			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Again: int64(set.again(r.l.row.Tries)),
+			ends = append(ends, command.AttemptEnd{Row: r.l.Ref, Again: int64(when.again(r.l.row.Tries)),
 				Last: queue.SealHeard(r.l.key, r.l.Ref, why)})
 		}
 		if len(kept.rows) > 0 {
@@ -202,7 +202,7 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 			}
 			c.pending.blame(w.d, blamed)
 		}
-		age := now.Sub(r.since())
+		age, when := now.Sub(r.since()), set.schedule(r.l.address)
 		if r.sent {
 			c.brake.note(now, r.l.address, false)
 		}
@@ -214,9 +214,9 @@ func (w *worker) conclude(ctx context.Context, p parcel, results []result) {
 			continue
 		case r.sent:
 			end.Done = true
-		case r.again && (r.l.key == nil || age < set.Expire):
-			end.Again = int64(set.again(r.l.row.Tries))
-			if r.late(age, set.Notice) {
+		case r.again && (r.l.key == nil || age < when.Expire):
+			end.Again = int64(when.again(r.l.row.Tries))
+			if r.late(age, when.Notice) {
 				c.notify(ctx, p, []result{r}, true)
 			}
 		default:

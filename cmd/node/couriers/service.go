@@ -154,8 +154,13 @@ func (s *Service) Settings() outbound.Settings {
 	out := outbound.Settings{
 		Connections: set.Connections,
 		Routes:      map[string]outbound.Hop{},
-		Schedule: outbound.Schedule{First: settings.Span(set.RetryFirst), Most: settings.Span(set.RetryMost), Expire: settings.Span(set.Expire),
-			Notice: settings.Span(set.Notice)},
+		Schedule:    outbound.Schedule(set.Retry()),
+		Schedules:   map[string]outbound.Schedule{},
+	}
+	for _, r := range set.Retries {
+		if domain, when, ok := settings.ParseRetries(r); ok {
+			out.Schedules[domain] = outbound.Schedule(when)
+		}
 	}
 	for _, r := range set.Routes {
 		if domain, hop, ok := settings.ParseRoute(r); ok {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"rookery"
 )
@@ -38,6 +37,9 @@ type Outbound struct {
 	// Notice is how old a message is when its sender is told that it is late, like
 	// "4h"; "0s" is never.
 	Notice string `toml:"notice"`
+	// Retries are other schedules of recipient domains, like
+	// "example.org=30s/10m/48h/1h": retry_first, retry_most, expire and notice.
+	Retries []string `toml:"retries"`
 	// TLSRequired are recipient domains, like "partner.example", whose mail goes only
 	// to hosts that show a certificate for their name from a root of this machine, or
 	// one that DANE names; else it waits, and goes back when it expires. What goes to
@@ -64,7 +66,7 @@ type Outbound struct {
 func DefaultOutbound() Outbound {
 	return Outbound{
 		SmarthostTLS: "opportunistic", Routes: []string{}, TLSRequired: []string{}, Connections: 20, RetryFirst: "1m",
-		RetryMost: "4h", Expire: "120h", Notice: "4h", Resolvers: []string{}, TrustedResolvers: []string{},
+		RetryMost: "4h", Expire: "120h", Notice: "4h", Retries: []string{}, Resolvers: []string{}, TrustedResolvers: []string{},
 		QueueMessages: 1_000_000, QueueSize: 20 << 30,
 	}
 }
@@ -86,6 +88,12 @@ func (o *Outbound) validate(bad report) {
 	for _, r := range o.Routes {
 		if _, _, ok := ParseRoute(r); !ok {
 			bad("outbound.routes", "%q is no route; write it like old.example.com=mail.old.example.com:25", r)
+		}
+	}
+	for _, r := range o.Retries {
+		if _, _, ok := ParseRetries(r); !ok {
+			bad("outbound.retries", "%q is no schedule of a domain; write it like example.org=30s/10m/48h/1h: the first wait and the longest "+
+				"(1s or more), expire (1m or more) and notice (0s is never), each at most 2160h", r)
 		}
 	}
 	for _, d := range o.TLSRequired {
@@ -115,15 +123,12 @@ func (o *Outbound) validate(bad report) {
 			bad(c.key, "%d is out of range; set it between %d and %d", c.val, c.min, c.max)
 		}
 	}
-	for _, c := range []struct {
-		key, val string
-		min      time.Duration
-	}{
-		{"outbound.retry_first", o.RetryFirst, time.Second}, {"outbound.retry_most", o.RetryMost, time.Second},
-		{"outbound.expire", o.Expire, time.Minute}, {"outbound.notice", o.Notice, 0},
+	for i, c := range [...]struct{ key, val string }{
+		{"outbound.retry_first", o.RetryFirst}, {"outbound.retry_most", o.RetryMost}, {"outbound.expire", o.Expire},
+		{"outbound.notice", o.Notice},
 	} {
-		if d, err := time.ParseDuration(c.val); err != nil || d < c.min || d > 90*24*time.Hour {
-			bad(c.key, "%q is not between %v and 2160h; write it like 4h", c.val, c.min)
+		if !waits(i, c.val) {
+			bad(c.key, "%q is not between %v and 2160h; write it like 4h", c.val, leastWaits[i])
 		}
 	}
 }
