@@ -14,6 +14,7 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 )
 
 const long = `Says of each message who gave it to us, what was decided, where it was filed, who took
@@ -174,7 +175,7 @@ func places(e *adminapi.TraceEvent) string {
 		fmt.Fprintf(&b, "\n%27s%d more", "in ", more)
 	}
 	if e.Missed > 0 {
-		fmt.Fprintf(&b, "\n%27s%d accounts, which could not take it", "not in ", e.Missed)
+		fmt.Fprintf(&b, "\n%27s%s, which could not take it", "not in ", plural.Of(int(e.Missed), "account"))
 	}
 	return b.String()
 }
