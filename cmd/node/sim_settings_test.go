@@ -253,6 +253,7 @@ func changeCases() map[string]changeCase {
 		"domains": {value: `["example.test", "second.test"]`,
 			holds: smtpSays("550 5.1.1", append(rcpt, "RCPT TO:<nobody@second.test>")...)},
 		"postmaster":    {value: login(1), holds: smtpSays("250 ", append(rcpt, "RCPT TO:<Postmaster>")...)},
+		"catch_all":     {value: `["example.test=` + login(1) + `"]`, holds: smtpSays("250 ", append(rcpt, "RCPT TO:<nobody-at-all@example.test>")...)},
 		"replication":   {value: "5", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().Replication == 5 }},
 		"replace_after": {value: "15m", holds: func(_ *sim, x *simNode) bool { return x.registry.Policy().DeadAfter == 15*time.Minute }},
 

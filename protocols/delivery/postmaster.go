@@ -37,6 +37,26 @@ func (r *Router) postmaster(ctx context.Context) (directory.Entry, error) {
 	return entry, err
 }
 
+// errNoCatchAll is told to come again: somebody is to get it, and does not for now.
+var errNoCatchAll = errors.New("the address that catches what is for nobody in the domain is not in the directory; mend the setting catch_all")
+
+// caught is the entry that gets what is for nobody in a domain; the error is none
+// where there is one, else what it was.
+func (r *Router) caught(ctx context.Context, addr rookery.Address, none error) (directory.Entry, error) {
+	if r.CatchAll == nil {
+		return directory.Entry{}, none
+	}
+	to := r.CatchAll(addr.Domain)
+	if to == (rookery.Address{}) {
+		return directory.Entry{}, none
+	}
+	entry, err := r.Directory.Recipient(ctx, to)
+	if rookery.Is(err, rookery.KindNotFound) {
+		err = rookery.E("route", rookery.KindUnavailable, errNoCatchAll)
+	}
+	return entry, err
+}
+
 // ownLiteral reports whether a domain is an address literal (RFC 5321 4.1.3) of this
 // node.
 func (r *Router) ownLiteral(domain string) bool {

@@ -40,3 +40,36 @@ func TestPostmasterIsAlwaysTaken(t *testing.T) {
 		t.Errorf("at another's address: %+v %v", route, err)
 	}
 }
+
+// What is for nobody goes to who catches it, in the domains that have one; where that
+// one is not there it comes again.
+func TestCatchAll(t *testing.T) {
+	r := forwardingRouter(map[string]string{"boss": "", "anna": ""})
+	catcher := "boss@example.com"
+	r.CatchAll = func(domain string) rookery.Address {
+		if domain != "example.com" {
+			return rookery.Address{}
+		}
+		return addressOf(t, catcher)
+	}
+	boss, err := r.Route(t.Context(), addressOf(t, "boss@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	anna, err := r.Route(t.Context(), addressOf(t, "anna@example.com"))
+	if err != nil || anna.Account == boss.Account {
+		t.Fatalf("%+v %v", anna, err)
+	}
+	to := addressOf(t, "nobody@example.com")
+	if route, err := r.Route(t.Context(), to); err != nil || route.To != delivery.Local || route.Account != boss.Account || route.Address != to {
+		t.Errorf("%+v %v", route, err)
+	}
+	catcher = "gone@example.com"
+	if _, err := r.Route(t.Context(), to); err == nil || rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("without the one who catches it: %v", err)
+	}
+	r.CatchAll = func(string) rookery.Address { return rookery.Address{} }
+	if _, err := r.Route(t.Context(), to); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("without a catch-all: %v", err)
+	}
+}

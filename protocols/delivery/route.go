@@ -60,6 +60,8 @@ type Router struct {
 	// 4.5.1, RFC 2142 4) where the directory has no such address, and at address
 	// literals of our own; zero, or nil, has it come again: ErrNoPostmaster.
 	Postmaster func() rookery.Address
+	// CatchAll gets what is for nobody in a local domain; zero, or nil, refuses it.
+	CatchAll func(domain string) rookery.Address
 	// Own reports whether an address is one of this node's; nil: none is.
 	Own func(netip.Addr) bool
 	// DefaultQuota is the quota in bytes of entries that have none; 0, or nil,
@@ -91,6 +93,9 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 		if entry, err = r.postmaster(ctx); errors.Is(err, ErrNoPostmaster) {
 			return route, err
 		}
+	}
+	if rookery.Is(err, rookery.KindNotFound) {
+		entry, err = r.caught(ctx, addr, err)
 	}
 	switch {
 	case rookery.Is(err, rookery.KindNotFound):

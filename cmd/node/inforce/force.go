@@ -28,6 +28,12 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte
 	relaying := set.Relay
 	s.relay.Store(&relaying)
 	s.postmaster.Store(&postmaster)
+	catchAll := map[string]rookery.Address{}
+	for _, x := range set.CatchAll {
+		domain, to, _ := settings.ParseCatchAll(x) // checked by Validate
+		catchAll[domain] = to
+	}
+	s.catchAll.Store(&catchAll)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version, s.over, s.stored, s.why = version, over, 0, nil
@@ -53,6 +59,9 @@ func (s *Settings) Relay() settings.Relay { return *s.relay.Load() }
 
 // Postmaster takes what is for postmaster@ any domain.
 func (s *Settings) Postmaster() rookery.Address { return *s.postmaster.Load() }
+
+// CatchAll gets what is for nobody in a domain; zero: nobody does.
+func (s *Settings) CatchAll(domain string) rookery.Address { return (*s.catchAll.Load())[domain] }
 
 // MessageSize is the largest message that is accepted, in bytes.
 func (s *Settings) MessageSize() int64 { return int64(s.Limits().MessageSize) }

@@ -40,6 +40,7 @@ type Settings struct {
 	submission atomic.Pointer[settings.Submission]
 	relay      atomic.Pointer[settings.Relay]
 	postmaster atomic.Pointer[rookery.Address]
+	catchAll   atomic.Pointer[map[string]rookery.Address] // by domain
 
 	mu      sync.Mutex
 	version uint64 // in force

@@ -40,6 +40,9 @@ type Cluster struct {
 	// domain (RFC 5321 4.5.1) where the directory has no such address. Empty: that
 	// mail is told to come again.
 	Postmaster string `toml:"postmaster"`
+	// CatchAll are addresses that get what is for nobody in a domain, like
+	// "example.com=info@example.com"; a domain without one refuses it.
+	CatchAll []string `toml:"catch_all"`
 	// Replication is on how many nodes each mail group lives, 1, 3 or 5; fewer
 	// where there are not so many nodes.
 	Replication int `toml:"replication" effect:"at once; replicas are built and given up in the background"`
@@ -266,6 +269,11 @@ func (s *Cluster) checkValues(bad report) {
 	if s.Postmaster != "" {
 		if _, err := rookery.ParseAddress(s.Postmaster); err != nil {
 			bad("postmaster", "%v; write it like admin@example.com", err)
+		}
+	}
+	for _, x := range s.CatchAll {
+		if domain, _, ok := ParseCatchAll(x); !ok || !s.isLocal(domain) {
+			bad("catch_all", "%q is no address for one of the domains; write it like example.com=info@example.com", x)
 		}
 	}
 	if s.Replication != 1 && s.Replication != 3 && s.Replication != 5 {
