@@ -32,6 +32,9 @@ func TestSimLostAnswerIsAppliedOnce(t *testing.T) {
 		if far == leader {
 			far = c.nodes[1]
 		}
+		if _, _, err := far.days.Today(c.t.Context(), group); err != nil { // what asks for it is another command
+			t.Fatal(err)
+		}
 		im := c.login(far, 0)
 		defer im.conn.Close()
 		im.do("SELECT INBOX")

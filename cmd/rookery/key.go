@@ -94,7 +94,7 @@ func (k keyCall) status(ctx context.Context) error {
 
 func (k keyCall) table(st adminapi.KeyStatus) error {
 	w := tabwriter.NewWriter(k.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "TENANT KEY\tSTATE\tSINCE\tACCOUNTS\tFINGERPRINT\n")
+	fmt.Fprint(w, "TENANT KEY\tSTATE\tSINCE\tACCOUNTS\tDAYS\tFINGERPRINT\n")
 	for _, v := range st.Versions {
 		since := "the beginning"
 		switch {
@@ -103,7 +103,7 @@ func (k keyCall) table(st adminapi.KeyStatus) error {
 		case v.Since != nil:
 			since = v.Since.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", v.Version, v.State, since, v.Accounts, cli.Dash(v.Fingerprint))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%s\n", v.Version, v.State, since, v.Accounts, v.Days, cli.Dash(v.Fingerprint))
 	}
 	fmt.Fprint(w, "\nNODE\tSOURCE\tUSES\tHOLDS\tSEALS FILES UNDER\n")
 	for _, n := range st.Nodes {

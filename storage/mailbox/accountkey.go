@@ -103,16 +103,29 @@ func (w *work) keyChanged(id rookery.AccountID) {
 	}
 }
 
-// KeyCensus counts a group's accounts, and the days of its queue, by the tenant
-// key version that wraps their keys.
+// KeyCensus counts a group's accounts, and its days, by the tenant key version that
+// wraps their keys.
 type KeyCensus struct {
-	Under map[uint32]int
+	Under map[uint32]int // accounts
+	Days  map[uint32]int
+}
+
+// UpTo counts both under a version and older ones.
+func (c *KeyCensus) UpTo(version uint32) (n int) {
+	for _, under := range []map[uint32]int{c.Under, c.Days} {
+		for v, count := range under {
+			if v <= version {
+				n += count
+			}
+		}
+	}
+	return n
 }
 
 // KeyCensus counts as of now. An account on its way counts where its row is,
 // in both groups for a moment.
 func (m *Machine) KeyCensus() (c KeyCensus, err error) {
-	c.Under = map[uint32]int{}
+	c.Under, c.Days = map[uint32]int{}, map[uint32]int{}
 	err = m.read(func(r state.Reader) error {
 		err := r.Scan(newKey(tableAccount), newKey(tableAccount).End(), func(k, v []byte) (bool, error) {
 			return true, c.count(rookery.AccountID(k[1:17]), v)
@@ -133,7 +146,7 @@ func (m *Machine) KeyCensus() (c KeyCensus, err error) {
 		}
 		days, err := queue.Days(r)
 		for _, d := range days {
-			c.Under[keys.WrappedUnder(d.Key)]++
+			c.Days[keys.WrappedUnder(d.Key)]++
 		}
 		return err
 	})

@@ -35,6 +35,8 @@ type KeyVersion struct {
 	Destroyed   *time.Time `json:"destroyed,omitempty"`
 	// Accounts are those whose keys it wraps.
 	Accounts int `json:"accounts"`
+	// Days are the days whose keys it wraps, in all groups.
+	Days int `json:"days"`
 }
 
 // KeyNode is what a node holds.

@@ -133,16 +133,10 @@ func (s *Service) nothingUnder(ctx context.Context, top uint32) error {
 		if err != nil {
 			return err
 		}
-		left := 0
-		for v, count := range c.Under {
-			if v <= top {
-				left += count
-			}
-		}
-		if left > 0 {
+		if left := c.UpTo(top); left > 0 {
 			return rookery.E(op, rookery.KindConflict,
-				fmt.Errorf("%s of group %d %s still wrapped under version %d or older: its leader rewraps them; how far it is "+
-					"shows in rookery key status", plural.Of(left, "account"), g.Group, plural.Verb(left, "is", "are"), top))
+				fmt.Errorf("%s of accounts and days in group %d %s still wrapped under version %d or older: its leader rewraps them; how far it is "+
+					"shows in rookery key status", plural.Of(left, "key"), g.Group, plural.Verb(left, "is", "are"), top))
 		}
 	}
 	return nil
@@ -154,12 +148,8 @@ func (s *Service) censusHere(ctx context.Context, m *mailbox.Machine, id rookery
 	if err := s.replicas.Barrier(ctx, id); err != nil {
 		return c, err
 	}
-	if c, err = m.KeyCensus(); err == nil {
-		for v := range c.Under {
-			if v < s.tenant.Keys.Current() {
-				s.rewrapSoon(id)
-			}
-		}
+	if c, err = m.KeyCensus(); err == nil && c.UpTo(s.tenant.Keys.Current()-1) > 0 {
+		s.rewrapSoon(id)
 	}
 	return c, err
 }

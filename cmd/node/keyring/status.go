@@ -85,8 +85,8 @@ func judgeHeld(name string, h, ours peers.HeldKeys, records []system.TenantKey, 
 }
 
 // censusAll counts over all groups.
-func (s *Service) censusAll(ctx context.Context, problem func(string, ...any)) (under map[uint32]int) {
-	under = map[uint32]int{}
+func (s *Service) censusAll(ctx context.Context, problem func(string, ...any)) (sum mailbox.KeyCensus) {
+	sum.Under, sum.Days = map[uint32]int{}, map[uint32]int{}
 	groups, err := s.system.Groups()
 	if err != nil {
 		problem("groups: %v", err)
@@ -107,13 +107,16 @@ func (s *Service) censusAll(ctx context.Context, problem func(string, ...any)) (
 			continue
 		}
 		for v, count := range counts[i].Under {
-			under[v] += count
+			sum.Under[v] += count
+		}
+		for v, count := range counts[i].Days {
+			sum.Days[v] += count
 		}
 	}
-	return under
+	return sum
 }
 
-func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldKeys, under map[uint32]int,
+func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldKeys, under mailbox.KeyCensus,
 	use uint32) []adminapi.KeyVersion {
 	all := map[uint32]*adminapi.KeyVersion{}
 	at := func(v uint32) *adminapi.KeyVersion {
@@ -127,8 +130,11 @@ func keyVersions(records []system.TenantKey, held map[rookery.NodeID]peers.HeldK
 			at(v).Fingerprint = print.String()
 		}
 	}
-	for v, count := range under {
+	for v, count := range under.Under {
 		at(v).Accounts = count
+	}
+	for v, count := range under.Days {
+		at(v).Days = count
 	}
 	stamp := func(ns int64) *time.Time {
 		if ns == 0 {
