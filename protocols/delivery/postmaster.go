@@ -38,7 +38,7 @@ func (r *Router) postmaster(ctx context.Context) (directory.Entry, error) {
 }
 
 // errNoCatchAll is told to come again: somebody is to get it, and does not for now.
-var errNoCatchAll = errors.New("the address that catches what is for nobody in the domain is not in the directory; mend the setting catch_all")
+var errNoCatchAll = errors.New("the address that gets what is for nobody in the domain is not in the directory: mend catch_all")
 
 // caught is the entry that gets what is for nobody in a domain; the error is none
 // where there is one, else what it was.

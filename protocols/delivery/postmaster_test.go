@@ -61,7 +61,8 @@ func TestCatchAll(t *testing.T) {
 		t.Fatalf("%+v %v", anna, err)
 	}
 	to := addressOf(t, "nobody@example.com")
-	if route, err := r.Route(t.Context(), to); err != nil || route.To != delivery.Local || route.Account != boss.Account || route.Address != to {
+	route, err := r.Route(t.Context(), to)
+	if err != nil || route.To != delivery.Local || route.Account != boss.Account || route.Address != to {
 		t.Errorf("%+v %v", route, err)
 	}
 	catcher = "gone@example.com"

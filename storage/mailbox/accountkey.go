@@ -110,18 +110,6 @@ type KeyCensus struct {
 	Days  map[uint32]int
 }
 
-// UpTo counts both under a version and older ones.
-func (c *KeyCensus) UpTo(version uint32) (n int) {
-	for _, under := range []map[uint32]int{c.Under, c.Days} {
-		for v, count := range under {
-			if v <= version {
-				n += count
-			}
-		}
-	}
-	return n
-}
-
 // KeyCensus counts as of now. An account on its way counts where its row is,
 // in both groups for a moment.
 func (m *Machine) KeyCensus() (c KeyCensus, err error) {

@@ -108,7 +108,8 @@ func New(o Options) (*Edge, error) {
 		Directory: o.Directory, Accounts: o.Accounts, Nodes: e.handover, DefaultQuota: quota, SignedIn: e.SignIns.saw, Logger: o.Logger,
 		Clock: o.Clock,
 	})
-	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster, CatchAll: o.Settings.CatchAll, DefaultQuota: quota,
+	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster,
+		CatchAll: o.Settings.CatchAll, DefaultQuota: quota,
 		SRSKeys: o.SRSKeys, Own: own}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,

@@ -133,7 +133,7 @@ func (s *Service) nothingUnder(ctx context.Context, top uint32) error {
 		if err != nil {
 			return err
 		}
-		if left := c.UpTo(top); left > 0 {
+		if left := upTo(&c, top); left > 0 {
 			return rookery.E(op, rookery.KindConflict,
 				fmt.Errorf("%s of accounts and days in group %d %s still wrapped under version %d or older: its leader rewraps them; how far it is "+
 					"shows in rookery key status", plural.Of(left, "key"), g.Group, plural.Verb(left, "is", "are"), top))
@@ -142,13 +142,25 @@ func (s *Service) nothingUnder(ctx context.Context, top uint32) error {
 	return nil
 }
 
+// upTo counts what is wrapped under a version and older ones.
+func upTo(c *mailbox.KeyCensus, version uint32) (n int) {
+	for _, under := range []map[uint32]int{c.Under, c.Days} {
+		for v, count := range under {
+			if v <= version {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
 // censusHere counts a group's accounts by tenant key version, as of now.
 func (s *Service) censusHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID,
 	_ peers.Nothing) (c mailbox.KeyCensus, err error) {
 	if err := s.replicas.Barrier(ctx, id); err != nil {
 		return c, err
 	}
-	if c, err = m.KeyCensus(); err == nil && c.UpTo(s.tenant.Keys.Current()-1) > 0 {
+	if c, err = m.KeyCensus(); err == nil && upTo(&c, s.tenant.Keys.Current()-1) > 0 {
 		s.rewrapSoon(id)
 	}
 	return c, err
