@@ -37,7 +37,7 @@ func TestKeyFloorKeepsOldWrapsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(KeyCensus{Under: map[uint32]int{2: 1, 3: 1}}, c); d != "" {
+	if d := cmp.Diff(KeyCensus{Under: map[uint32]int{2: 1, 3: 1}, Days: map[uint32]int{}}, c); d != "" {
 		t.Error(d)
 	}
 }
