@@ -109,7 +109,24 @@ func (p *patient) synced(f *patientFile, err error) error {
 
 // Create implements vfs.FS.
 func (p *patient) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(p.PathBase(name), "marker.") {
+		if err := p.settle(p.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	return p.open(name, func() (vfs.File, error) { return p.FS.Create(name, c) })
+}
+
+// settle syncs the names in a directory before a marker joins them. The database
+// makes the file that a marker points to and the marker itself without a sync in
+// between; a file system that does not keep the order of names could have the
+// marker alone after a power cut, and then nothing opens.
+func (p *patient) settle(dir string) error {
+	d, err := p.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // ReuseForWrite implements vfs.FS. A first attempt may have renamed the file.
