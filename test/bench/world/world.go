@@ -48,7 +48,7 @@ func Enter() error {
 	if err != nil {
 		return err
 	}
-	script := `ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"`
+	script := `ip link set lo up && ip address add 10.9.9.1/32 dev lo && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"`
 	args := append([]string{"unshare", "--net", "--mount", "sh", "-c", script, "sh", resolv, self}, os.Args[1:]...)
 	return syscall.Exec(unshare, args, append(os.Environ(), insideMark+"=1"))
 }
