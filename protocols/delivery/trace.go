@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"time"
 
 	"rookery"
 	"rookery/storage/command"
@@ -35,6 +36,9 @@ func (d *Deliverer) facts(r *Request, role string, cmd *command.Deliver, x *mess
 	}
 	if role != "" {
 		f.Verdict = "filed as " + role
+	}
+	if !r.Scheduled.IsZero() {
+		f.Verdict = "scheduled for " + r.Scheduled.UTC().Format(time.RFC3339)
 	}
 	for i := range r.Recipients {
 		f.To = append(f.To, r.Recipients[i].Address.String())

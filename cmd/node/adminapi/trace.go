@@ -50,13 +50,19 @@ type TracedMessage struct {
 type TraceEvent struct {
 	Time  time.Time `json:"time"`
 	Group uint32    `json:"group"`
-	// Event is accepted, filed, sent, deferred, failed, told, or what an operator
-	// did: hold, release, retry, reroute, cancel.
+	// Event is accepted, filed, sent, deferred, failed, told, disabled (scheduled mail
+	// is held, since its sender's account is disabled or gone), or what an operator or
+	// an erasure did: hold, release, retry, reroute, cancel.
 	Event string `json:"event"`
 	// To is the recipient in another system.
 	To string `json:"to,omitempty"`
 	// Who gave us the message, where it was accepted.
-	Node, Client, Hello, User, Protocol, Session string `json:",omitempty"`
+	Node     string `json:"node,omitempty"`
+	Client   string `json:"client,omitempty"`
+	Hello    string `json:"hello,omitempty"`
+	User     string `json:"user,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	Session  string `json:"session,omitempty"`
 	// Places are where copies were filed.
 	Places []TracePlace `json:"places,omitempty"`
 	// MorePlaces are not listed; Missed are accounts that did not get theirs.

@@ -169,7 +169,7 @@ func when(l *adminapi.RecentLine) string {
 func stamp(at int64) time.Time { return time.Unix(0, at).UTC() }
 
 var steered = map[command.Steering]string{command.HoldRow: "hold", command.ReleaseRow: "release", command.RetryRow: "retry",
-	command.RerouteRow: "reroute", command.CancelRow: "cancel", command.StopRow: "hold"}
+	command.RerouteRow: "reroute", command.CancelRow: "cancel", command.StopRow: "disabled"}
 
 // event is a line as operators see it.
 func event(x *peers.TraceLine) adminapi.TraceEvent {

@@ -136,8 +136,10 @@ func said(e *adminapi.TraceEvent) string {
 	case "sent", "deferred", "failed":
 		fmt.Fprintf(&b, "%s: %s", e.Event, cli.Printable(e.To, 120))
 		attempt(&b, e.Attempt)
+	case "disabled":
+		fmt.Fprintf(&b, "held: %s, since the sender's account is disabled or gone", cli.Printable(e.To, 120))
 	default:
-		fmt.Fprintf(&b, "an operator: %s %s", e.Event, cli.Printable(e.To, 120))
+		fmt.Fprintf(&b, "by order: %s %s", e.Event, cli.Printable(e.To, 120))
 	}
 	if e.Trouble != "" {
 		fmt.Fprintf(&b, " (%s)", e.Trouble)

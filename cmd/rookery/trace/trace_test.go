@@ -23,6 +23,7 @@ func TestText(t *testing.T) {
 				{Time: at, Event: "filed", Places: []adminapi.TracePlace{{Account: "5f", UID: 3}}},
 				{Time: at, Event: "deferred", To: "bob@example.org", Attempt: &adminapi.QueueAttempt{Host: "mx.example.org", Addr: "192.0.2.9:25",
 					Code: 451, Reply: "later\x1b[2J", TLS: "dane: TLS1.3"}},
+				{Time: at, Event: "disabled", To: "bob@example.org"},
 				{Time: at, Event: "release", To: "bob@example.org"},
 				{Time: at, Event: "failed", To: "bob@example.org", Attempt: &adminapi.QueueAttempt{Addr: "192.0.2.9:25", Reply: "no answer"}},
 				{Time: at, Event: "told", To: "anna@example.com", Notification: "n1"},
@@ -37,7 +38,8 @@ func TestText(t *testing.T) {
 		"2026-12-01 08:00:00.000  accepted by node1 from 192.0.2.1 (pc), signed in as anna, ESMTPSA TLS1.3 X\n",
 		"in INBOX of account 4f, UID 7\n", "in 2 more\n", "not in 1 account, which could not take it\n",
 		"filed in another group\n", "in a mailbox that is gone of account 5f, UID 3\n",
-		"deferred: bob@example.org at mx.example.org (192.0.2.9:25), dane: TLS1.3: 451 later", "an operator: release bob@example.org\n",
+		"deferred: bob@example.org at mx.example.org (192.0.2.9:25), dane: TLS1.3: 451 later", "by order: release bob@example.org\n",
+		"held: bob@example.org, since the sender's account is disabled or gone\n",
 		"failed: bob@example.org at 192.0.2.9:25: no answer\n", "the sender anna@example.com was told by message n1\n", "and 3 more messages",
 		"node2  refused  from=x@example.net  code=550  why=no such user\n",
 	} {
