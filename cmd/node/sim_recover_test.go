@@ -40,10 +40,11 @@ func (c *sim) filesOf(x *simNode) map[string]string {
 	}
 	for _, path := range tails {
 		b, err := os.ReadFile(path)
-		if err != nil {
+		if err == nil {
+			files[filepath.Base(path)] = string(b)
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			c.t.Fatal(err)
 		}
-		files[filepath.Base(path)] = string(b)
 	}
 	for _, name := range recoveryFiles {
 		b, err := os.ReadFile(filepath.Join(x.cfg.DataDir, name))
@@ -89,8 +90,14 @@ func (c *sim) applyUntil(x *simNode, p datadir.RecoveryPlan, change int64, step 
 	var left *machineDisk
 	var d *disk
 	power := func() {
-		if left == nil {
-			left = &machineDisk{d.left(survivors(c.rng), c.rng), c.filesOf(x)}
+		// The log's own goroutine changes the disk too, and the recovery goes on
+		// meanwhile: both are of one moment where the files stayed the same.
+		for left == nil {
+			files := c.filesOf(x)
+			mem := d.left(survivors(c.rng), c.rng)
+			if maps.Equal(files, c.filesOf(x)) {
+				left = &machineDisk{mem, files}
+			}
 		}
 	}
 	d = newDisk(x.mem, change, power)
