@@ -198,6 +198,9 @@ func (s *session) rcpt(arg string) Reply {
 		return *refusal
 	}
 	addr, err := s.recipient(path)
+	if errors.Is(err, delivery.ErrNoPostmaster) {
+		return *s.routed(delivery.Route{}, err)
+	}
 	if err != nil {
 		return say(501, enhanced{5, 1, 3}, "Bad recipient address: "+reason(err))
 	}
@@ -237,12 +240,16 @@ func (s *session) asking(ctx context.Context) context.Context {
 }
 
 // recipient reads the path of RCPT: Postmaster stands without a domain too (RFC
-// 5321 4.1.1.3).
+// 5321 4.1.1.3); delivery.ErrNoPostmaster where that is nobody.
 func (s *session) recipient(path string) (rookery.Address, error) {
-	if p := s.server.o.Postmaster(); strings.EqualFold(path, "postmaster") && p != (rookery.Address{}) {
-		return p, nil
+	if !strings.EqualFold(path, "postmaster") {
+		return parseAddress(path, s.tx.params.utf8)
 	}
-	return parseAddress(path, s.tx.params.utf8)
+	p := s.server.o.Postmaster()
+	if p == (rookery.Address{}) {
+		return p, delivery.ErrNoPostmaster
+	}
+	return p, nil
 }
 
 // routed answers for a recipient that mail cannot be brought to.
