@@ -115,11 +115,18 @@ func (r *Router) Sender(from string, by rookery.Address) (string, error) {
 	if err != nil {
 		return "", rookery.E("forward", rookery.KindUnavailable, err)
 	}
-	to, err := w.Forward(a, time.Now())
+	to, err := w.Forward(a, r.now())
 	if err != nil {
 		return "", nil
 	}
 	return to.String(), nil
+}
+
+func (r *Router) now() time.Time {
+	if r.Clock == nil {
+		return time.Now()
+	}
+	return r.Clock()
 }
 
 // bounced is the route of a sender that we have rewritten; ok is false for any
@@ -133,7 +140,7 @@ func (r *Router) bounced(ctx context.Context, addr rookery.Address) (route Route
 	if err != nil {
 		return route, false, nil
 	}
-	to, err := w.Reverse(addr, time.Now())
+	to, err := w.Reverse(addr, r.now())
 	switch {
 	case errors.Is(err, srs.ErrNone):
 		return route, false, nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rookery"
 	"rookery/directory"
@@ -122,6 +123,11 @@ func TestSendersOfForwardedMailFindTheirWayBack(t *testing.T) {
 	back, err := r.Route(t.Context(), addressOf(t, strings.ToLower(got)))
 	if err != nil || back.To != delivery.Bounce || back.Address.String() != "x@elsewhere.example" {
 		t.Errorf("%+v %v", back, err)
+	}
+	late := forwardingRouter(nil)
+	late.Clock = func() time.Time { return time.Now().AddDate(0, 0, 30) }
+	if _, err := late.Route(t.Context(), addressOf(t, got)); !rookery.Is(err, rookery.KindNotFound) {
+		t.Errorf("a month later: %v", err)
 	}
 	forged := strings.Replace(got, "=elsewhere.example=", "=victim.example=", 1)
 	if _, err := r.Route(t.Context(), addressOf(t, forged)); !rookery.Is(err, rookery.KindNotFound) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"rookery"
 	"rookery/directory"
@@ -70,6 +71,8 @@ type Router struct {
 	// SRSKeys are those under which senders of forwarded mail are rewritten, the one
 	// in use first; nil: none are, and nothing is forwarded to other systems.
 	SRSKeys func() [][]byte
+	// Clock dates rewritten senders; nil is time.Now.
+	Clock func() time.Time
 }
 
 // Route says where mail for an address goes; an account is minted on first

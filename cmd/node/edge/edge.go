@@ -110,7 +110,7 @@ func New(o Options) (*Edge, error) {
 	})
 	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster,
 		CatchAll: o.Settings.CatchAll, DefaultQuota: quota,
-		SRSKeys: o.SRSKeys, Own: own}
+		SRSKeys: o.SRSKeys, Own: own, Clock: o.Clock}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
 		Credential: o.Credential, Logger: o.Logger, Clock: o.Clock,
