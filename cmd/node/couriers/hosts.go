@@ -82,20 +82,7 @@ func (s *Service) Self() destination.Self {
 	if err != nil {
 		self.IPv4 = true
 	}
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		ip, ok := netip.AddrFromSlice(n.IP)
-		if ip = ip.Unmap(); !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
-			continue
-		}
-		self.Addrs = append(self.Addrs, ip)
-		self.IPv4 = self.IPv4 || ip.Is4()
-		// An address of its own network only reaches nobody outside.
-		self.IPv6 = self.IPv6 || ip.Is6() && ip.IsGlobalUnicast() && !ip.IsPrivate()
-	}
+	own(&self, addrs)
 	if nodes, err := s.o.Replicas.System().Nodes(); err == nil {
 		for _, n := range nodes {
 			host, _, err := net.SplitHostPort(n.Address)
@@ -110,4 +97,26 @@ func (s *Service) Self() destination.Self {
 		}
 	}
 	return self
+}
+
+// own notes the addresses of this host, and from which families it can send. One
+// with loopback addresses alone reaches what runs on it, which has such addresses.
+func own(self *destination.Self, addrs []net.Addr) {
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, ok := netip.AddrFromSlice(n.IP)
+		if ip = ip.Unmap(); !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+			continue
+		}
+		self.Addrs = append(self.Addrs, ip)
+		self.IPv4 = self.IPv4 || ip.Is4()
+		// An address of its own network only reaches nobody outside.
+		self.IPv6 = self.IPv6 || ip.Is6() && ip.IsGlobalUnicast() && !ip.IsPrivate()
+	}
+	if len(self.Addrs) == 0 && self.Private {
+		self.IPv4 = true
+	}
 }
