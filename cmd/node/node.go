@@ -176,19 +176,28 @@ func (n *Node) Close(ctx context.Context) error {
 		note("resolver", n.dns.Close())
 	}
 	if n.groups != nil {
-		err := n.unlessFull(ctx, func() error { return n.groups.Close(ctx) })
+		err := n.unlessFull(ctx, func() error { return n.groups.StopAll(ctx) })
 		note("groups", err)
 		if errors.Is(err, errDiskFull) {
 			return errors.Join(errs...)
 		}
 	}
+	// The groups hand their leaderships over through the transport, and what it
+	// serves reads the state.
 	if n.peers != nil {
 		note("transport", n.peers.Close(ctx))
+	}
+	note("health and metrics", n.monitor.Close())
+	if n.groups != nil {
+		err := n.unlessFull(ctx, n.groups.Close)
+		note("state and log", err)
+		if errors.Is(err, errDiskFull) {
+			return errors.Join(errs...)
+		}
 	}
 	if n.objects != nil {
 		note("object store", n.objects.Close())
 	}
-	note("health and metrics", n.monitor.Close())
 	if n.lock != nil {
 		note("data directory", n.lock.Close())
 	}

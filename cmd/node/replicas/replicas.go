@@ -95,7 +95,7 @@ func Open(ctx context.Context, o Options) (r *Replicas, err error) {
 	r.committed, r.waited, r.proposer.check, r.proposer.away = o.Committed, o.Waited, r.Proposable, r.away
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, r.Close(ctx))
+			err = errors.Join(err, r.StopAll(ctx), r.Close())
 			r = nil
 		}
 	}()
@@ -215,12 +215,18 @@ func (r *Replicas) Leads(id rookery.GroupID) bool {
 	return group != nil && group.IsLeader()
 }
 
-// Close stops all groups, then closes the state and the log.
-func (r *Replicas) Close(ctx context.Context) error {
-	var errs []error
-	if r.raft != nil {
-		errs = append(errs, r.raft.Close(ctx))
+// StopAll stops all groups: nothing is applied any more, and reads go on.
+func (r *Replicas) StopAll(ctx context.Context) error {
+	if r.raft == nil {
+		return nil
 	}
+	return r.raft.Close(ctx)
+}
+
+// Close closes the state and the log after StopAll. Whoever still reads then ends the
+// process: what answers other nodes, and what is asked for figures, stops before.
+func (r *Replicas) Close() error {
+	var errs []error
 	if r.state != nil {
 		errs = append(errs, r.state.Close())
 	}
