@@ -2,9 +2,9 @@ package node
 
 import (
 	"bufio"
-	"encoding/base64"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,15 +17,17 @@ import (
 // what is for people whose names begin with bad.
 type elsewhere struct {
 	mu    sync.Mutex
-	times map[string]int // how often each message came, by its subject
-	// closed ends every connection with 421.
-	closed bool
+	times map[string][]time.Time // when each message came, by its subject
+	// how it behaves: "elsewhere away" ends every connection with 421, "refused for
+	// now" is 451 to every recipient, "dies after the dot" takes a message and ends
+	// the connection without a reply; else it takes mail.
+	how string
 }
 
 const elsewhereAt = "10.0.9.9:25"
 
 func (c *sim) elsewhere() *elsewhere {
-	e := &elsewhere{times: map[string]int{}}
+	e := &elsewhere{times: map[string][]time.Time{}}
 	l := c.net.Listen(elsewhereAt)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -44,10 +46,7 @@ func (c *sim) elsewhere() *elsewhere {
 func (e *elsewhere) serve(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(10 * time.Minute))
 	in := bufio.NewReader(conn)
-	e.mu.Lock()
-	closed := e.closed
-	e.mu.Unlock()
-	if closed {
+	if e.behaves("elsewhere away") {
 		fmt.Fprint(conn, "421 4.3.2 closed\r\n")
 		return
 	}
@@ -64,6 +63,8 @@ func (e *elsewhere) serve(conn net.Conn) {
 			reply = "250-elsewhere.example\r\n250 PIPELINING"
 		case verb == "MAIL":
 			taken = 0
+		case verb == "RCPT" && e.behaves("refused for now"):
+			reply = "451 4.7.1 come again"
 		case verb == "RCPT" && strings.Contains(line, "<bad"):
 			reply = "550 5.1.1 no such user"
 		case verb == "RCPT":
@@ -77,8 +78,11 @@ func (e *elsewhere) serve(conn net.Conn) {
 				return
 			}
 			e.mu.Lock()
-			e.times[subject]++
+			e.times[subject] = append(e.times[subject], time.Now())
 			e.mu.Unlock()
+			if e.behaves("dies after the dot") {
+				return
+			}
 		case verb == "QUIT":
 			fmt.Fprint(conn, "221 2.0.0 bye\r\n")
 			return
@@ -100,28 +104,23 @@ func readSubject(in *bufio.Reader) (subject string, err error) {
 	}
 }
 
-func (e *elsewhere) close(closed bool) {
+func (e *elsewhere) behave(how string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.closed = closed
+	e.how = how
 }
 
-func (e *elsewhere) came(subject string) int {
+func (e *elsewhere) behaves(how string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.times[subject]
+	return e.how == how
 }
 
-// submit has a person send a message; it reports whether it was accepted.
-func (c *sim) submit(x *simNode, person int, subject string, to ...string) bool {
-	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + login(person) + "\x00secret"))
-	lines := []string{"EHLO a.example", "AUTH PLAIN " + plain, "MAIL FROM:<" + login(person) + ">"}
-	for _, a := range to {
-		lines = append(lines, "RCPT TO:<"+a+">")
-	}
-	lines = append(lines, "DATA", "From: "+login(person)+"\r\nSubject: "+subject+"\r\n\r\nhi\r\n.")
-	all := c.converse(x, 465, lines...)
-	return len(all) == len(lines)+1 && strings.HasPrefix(all[len(all)-1], "250 ")
+// copies are when a message came.
+func (e *elsewhere) copies(subject string) []time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.times[subject])
 }
 
 // queued counts what is owed to other systems.
@@ -154,7 +153,7 @@ func TestSimMailToOtherSystems(t *testing.T) {
 			person := n % len(refused)
 			subject := fmt.Sprintf("message %d", n)
 			n++
-			if c.submit(x, person, subject, fmt.Sprintf("good%d@far.example", n), fmt.Sprintf("bad%d@far.example", n)) {
+			if c.submitted(x, person, subject, fmt.Sprintf("good%d@far.example", n), fmt.Sprintf("bad%d@far.example", n)) == "250" {
 				accepted[subject] = person
 				refused[person]++
 			} else {
@@ -168,7 +167,9 @@ func TestSimMailToOtherSystems(t *testing.T) {
 					send(x)
 				}
 			}
-			far.close(round == 1) // and the other system is away for a while
+			if round == 1 { // and the other system is away for a while
+				far.behave("elsewhere away")
+			}
 			c.powerCut(dies)
 			for range 2 {
 				for _, x := range c.nodes {
@@ -178,14 +179,14 @@ func TestSimMailToOtherSystems(t *testing.T) {
 				}
 			}
 			time.Sleep(20 * time.Second)
-			far.close(false)
+			far.behave("")
 			c.on(dies)
 			c.catchesUp(dies)
 		}
 		c.until(30*time.Minute, "the queue is empty", func() bool { return c.nodes[0].queued(c) == 0 })
 		doubles := 0
 		for subject := range accepted {
-			switch times := far.came(subject); {
+			switch times := len(far.copies(subject)); {
 			case times == 0:
 				t.Errorf("%s was accepted and has not arrived", subject)
 			case times > 1:

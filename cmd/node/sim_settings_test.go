@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -114,7 +115,9 @@ func (c *sim) put(key string, set settings.Cluster) {
 // converse is a session of lines with a port of a node: what it answers to each.
 func (c *sim) converse(x *simNode, port int, lines ...string) (answers []string) {
 	c.t.Helper()
-	conn, err := c.net.Dialer(simClient+":0")(c.t.Context(), fmt.Sprintf("%s:%d", x.host, port))
+	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+	defer cancel()
+	conn, err := c.net.Dialer(simClient+":0")(ctx, fmt.Sprintf("%s:%d", x.host, port))
 	if err != nil {
 		return []string{err.Error()}
 	}
