@@ -33,6 +33,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 60s)
 chaos: ## break three nodes, then five, in every way for CHAOS_TIME (default 30m); ROOKERY_SEED repeats a run
 	CHAOS_TIME=$${CHAOS_TIME:-30m} $(GO) test -count=1 -timeout 0 -v -run TestStorm ./test/chaos
 	CHAOS_TIME=$${CHAOS_TIME:-30m} CHAOS_NODES=5 $(GO) test -count=1 -timeout 0 -v -run TestStorm ./test/chaos
+	ROOKERY_QUEUE=10000 $(GO) test -count=1 -timeout 60m -v -run TestSimQueueInAStorm ./cmd/node
 	ROOKERY_KILLS=50 $(GO) test -count=1 -timeout 60m -v -run TestFailover ./test/chaos
 	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 90m -v -run TestKill$$ ./test/chaos
 	ROOKERY_CHAOS=30 $(GO) test -count=1 -timeout 90m -v -run TestKillNodes ./test/chaos

@@ -22,6 +22,8 @@ type elsewhere struct {
 	// now" is 451 to every recipient, "dies after the dot" takes a message and ends
 	// the connection without a reply; else it takes mail.
 	how string
+	// silent counts the messages it took without a reply.
+	silent int
 }
 
 const elsewhereAt = "10.0.9.9:25"
@@ -79,8 +81,12 @@ func (e *elsewhere) serve(conn net.Conn) {
 			}
 			e.mu.Lock()
 			e.times[subject] = append(e.times[subject], time.Now())
+			died := e.how == "dies after the dot"
+			if died {
+				e.silent++
+			}
 			e.mu.Unlock()
-			if e.behaves("dies after the dot") {
+			if died {
 				return
 			}
 		case verb == "QUIT":

@@ -218,7 +218,8 @@ func (s *queueStorm) judgeElsewhere() {
 			s.t.Errorf("%d messages were refused with %s", times, code)
 		}
 	}
-	s.t.Logf("%d of %d accepted (%v) in %d rounds; %d doubles elsewhere", accepted, len(s.sent), s.answered, len(s.broken), doubles)
+	s.t.Logf("%d of %d accepted (%v) in %d rounds; %d doubles elsewhere, which took %d without a reply", accepted, len(s.sent),
+		s.answered, len(s.broken), doubles, s.far.silent)
 	if accepted < len(s.sent)/2 {
 		s.t.Errorf("%d of %d messages were accepted: the test proves little", accepted, len(s.sent))
 	}
