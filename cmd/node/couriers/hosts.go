@@ -82,26 +82,6 @@ func (s *Service) Self() destination.Self {
 	if err != nil {
 		self.IPv4 = true
 	}
-	own(&self, addrs)
-	if nodes, err := s.o.Replicas.System().Nodes(); err == nil {
-		for _, n := range nodes {
-			host, _, err := net.SplitHostPort(n.Address)
-			if err != nil {
-				continue
-			}
-			if ip, err := netip.ParseAddr(host); err == nil {
-				self.Addrs = append(self.Addrs, ip.Unmap())
-			} else {
-				self.Names = append(self.Names, strings.ToLower(host))
-			}
-		}
-	}
-	return self
-}
-
-// own notes the addresses of this host, and from which families it can send. One
-// with loopback addresses alone reaches what runs on it, which has such addresses.
-func own(self *destination.Self, addrs []net.Addr) {
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
 		if !ok {
@@ -116,7 +96,18 @@ func own(self *destination.Self, addrs []net.Addr) {
 		// An address of its own network only reaches nobody outside.
 		self.IPv6 = self.IPv6 || ip.Is6() && ip.IsGlobalUnicast() && !ip.IsPrivate()
 	}
-	if len(self.Addrs) == 0 && self.Private {
-		self.IPv4 = true
+	if nodes, err := s.o.Replicas.System().Nodes(); err == nil {
+		for _, n := range nodes {
+			host, _, err := net.SplitHostPort(n.Address)
+			if err != nil {
+				continue
+			}
+			if ip, err := netip.ParseAddr(host); err == nil {
+				self.Addrs = append(self.Addrs, ip.Unmap())
+			} else {
+				self.Names = append(self.Names, strings.ToLower(host))
+			}
+		}
 	}
+	return self
 }
