@@ -109,6 +109,10 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	awaitLine(t, imap, "* BYE The session was ended by an administrator")
 	end(adminapi.SessionFilter{Account: login(0), Protocol: "pop3"}, 1)
 	awaitLine(t, pop, "-ERR")
+	until(t, "one session is left", func() bool { // one that ends is listed until its connection is closed
+		l, err := admin.Sessions(t.Context(), adminapi.SessionFilter{Account: login(0)})
+		return err == nil && len(l.Sessions) == 1
+	})
 	end(adminapi.SessionFilter{Account: id.String(), Node: cfg.Name}, 1)
 	if _, err := bufio.NewReader(raw).ReadByte(); err != nil { // 421, under TLS
 		t.Errorf("the submission is cut without a word: %v", err)
