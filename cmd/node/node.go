@@ -185,7 +185,11 @@ func (n *Node) Close(ctx context.Context) error {
 	// The groups hand their leaderships over through the transport, and what it
 	// serves reads the state.
 	if n.peers != nil {
-		note("transport", n.peers.Close(ctx))
+		err := n.unlessFull(ctx, func() error { return n.peers.Close(ctx) })
+		note("transport", err)
+		if errors.Is(err, errDiskFull) {
+			return errors.Join(errs...)
+		}
 	}
 	note("health and metrics", n.monitor.Close())
 	if n.groups != nil {

@@ -99,7 +99,7 @@ type Options struct {
 	// Hostname names this server in greetings and trace fields.
 	Hostname string
 	// Postmaster gets what is sent to <Postmaster> without a domain (RFC 5321
-	// 4.1.1.3); zero, or nil, refuses it.
+	// 4.1.1.3); zero, or nil, has it come again (450).
 	Postmaster func() rookery.Address
 	// Recipients is how many recipients a message may have, asked for with each
 	// of them; nil, and anything above, is 1,000.
