@@ -5,6 +5,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/tables"
 )
 
@@ -138,6 +139,9 @@ func (w *work) setPack(p *Pack) { w.Set(packKey(p.ID), tables.Encode(p)) }
 
 // shrinkPack takes a body that is gone, or lies elsewhere now, off a pack.
 func (w *work) shrinkPack(id command.PackID, n int64) {
+	if w.Replaying() {
+		return // packs are the group's
+	}
 	p, err := w.pack(id)
 	must(err)
 	p.Live -= n
@@ -153,11 +157,11 @@ func (w *work) packed(c *command.Packed) (command.Result, error) {
 	if w.Get(packKey(c.Pack)) != nil {
 		return nil, refuse(rookery.KindExists, "pack %q exists already", c.Pack)
 	}
-	if r := w.packRules(); r.NameLife > 0 {
+	if r := holds.RulesOf(w); r.NameLife > 0 {
 		if _, ok := c.Pack.Time(); !ok {
 			return nil, refuse(rookery.KindInvalid, "pack %.128q is not named by time", c.Pack)
 		}
-		if r.expired(c.Pack, w.Time()) {
+		if r.Expired(c.Pack, w.Time()) {
 			return nil, refuse(rookery.KindConflict,
 				"the name of pack %q has expired, and its object may be gone; pack the bodies again under a new one", c.Pack)
 		}
@@ -216,7 +220,7 @@ func (w *work) packDeleted(c *command.PackDeleted) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "pack %q is live", c.Pack)
 	}
 	if p.State == PackDead {
-		why, err := keeper(w.Tx, p, w.Time())
+		why, err := holds.Keeper(w.Tx, p.life(), w.Time())
 		must(err)
 		if why != "" {
 			return nil, refuse(rookery.KindConflict, "pack %q is kept by %s", c.Pack, why)
@@ -236,7 +240,7 @@ func (w *work) packForget(c *command.PackForget) (command.Result, error) {
 		return nil, refuse(rookery.KindConflict, "pack %q is %s, not deleted", c.Pack, p.State)
 	}
 	if _, ok := c.Pack.Time(); ok {
-		if r := w.packRules(); r.NameLife > 0 && !r.expired(c.Pack, w.Time()) {
+		if r := holds.RulesOf(w); r.NameLife > 0 && !r.Expired(c.Pack, w.Time()) {
 			// A late Packed of this name would find no record and be taken.
 			return nil, refuse(rookery.KindConflict, "pack %q is remembered until its name expires", c.Pack)
 		}

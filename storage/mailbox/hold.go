@@ -5,205 +5,30 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
 
-var holdPart = part{
-	Tables: []tables.Table{
-		{ID: tableHold, Name: "hold",
-			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
-			Key: tables.Size{Min: 1 + 1, Max: 1 + command.MaxHoldName}, Check: tables.Decodes[holdRecord]},
-		{ID: tablePackRules, Name: "rules for packs",
-			Owner: tables.OfGroup, Travels: tables.Stays, Archived: tables.InArchive, Restored: tables.Newest, Erased: tables.Kept,
-			Key: tables.Exactly(0), Check: tables.Decodes[PackRules]},
-	},
-	Handlers: handlers{
-		tables.On((*work).hold),
-		tables.On((*work).release),
-		tables.On((*work).restoreWindow),
-		tables.On((*work).namePacks),
-	},
-}
-
-// What keeps dead packs: holds of operators, restore points and pins, and the
-// restore window. One rule, applied by the machine itself: a pack is deleted only
-// where nothing meets its life, from the arrival of its oldest body to its death, both
-// included.
-
-// MaxHolds bounds the holds of a group, of all kinds together.
-const MaxHolds = 1000
-
 var errNoNames = errors.New("the group has not agreed yet on how long a pack's name is good for; its leader sees to it within " +
 	"minutes: try again")
 
-// Bounds of the life of pack names, nanoseconds.
-const (
-	minNameLife = int64(60e9) // a minute: less than a slow upload takes refuses everything
-	maxNameLife = int64(30 * 24 * 3600e9)
-)
-
-// Hold is what keeps dead packs.
-type Hold struct {
-	Kind command.HoldKind
-	Name string
-	// From and To are the interval, see command.Hold; Placed is when, all unix
-	// nanoseconds of group time.
-	From, To, Placed int64
-	Reason           string
-}
-
-// covers reports whether the hold keeps a dead pack. What is not understood
-// keeps everything.
-func (h *Hold) covers(p *Pack) bool {
-	if h.Kind < command.HoldOperator || h.Kind > command.HoldPin || p.Dead == 0 {
-		return true
-	}
-	return h.From <= p.Dead && (h.To == 0 || h.To >= p.Arrived)
-}
-
-type holdRecord struct {
-	From   int64  `cbor:"1,keyasint,omitempty"`
-	To     int64  `cbor:"2,keyasint,omitempty"`
-	Reason string `cbor:"3,keyasint,omitempty"`
-	Placed int64  `cbor:"4,keyasint,omitempty"`
-}
-
-// PackRules are what the group has agreed on about packs, in nanoseconds of
-// group time; 0 is that there is no such rule yet.
-type PackRules struct {
-	// Window is for how long dead packs stay.
-	Window int64 `cbor:"1,keyasint,omitempty"`
-	// NameLife is how long a pack's name is good for.
-	NameLife int64 `cbor:"2,keyasint,omitempty"`
-}
-
-// expired reports whether a pack of this name can never be added any more.
-// Names without a time never expire: nobody may delete what they name.
-func (r *PackRules) expired(id command.PackID, now int64) bool {
-	t, ok := id.Time()
-	return ok && r.NameLife > 0 && now-t > r.NameLife
-}
-
-func holdKey(kind command.HoldKind, name string) key {
-	return append(newKey(tableHold), byte(kind)).Str(name)
-}
-
-func decodeHold(k, v []byte) (Hold, error) {
-	var r holdRecord
-	err := tables.Decode(v, &r)
-	return Hold{command.HoldKind(k[1]), string(k[2:]), r.From, r.To, r.Placed, r.Reason}, err
-}
-
-func (w *work) hold(c *command.Hold) (command.Result, error) {
-	switch {
-	case c.Kind < command.HoldOperator || c.Kind > command.HoldPin:
-		return nil, refuse(rookery.KindInvalid, "hold kind %d is unknown", c.Kind)
-	case len(c.Name) == 0 || len(c.Name) > command.MaxHoldName || len(c.Reason) > command.MaxHoldReason:
-		return nil, refuse(rookery.KindInvalid, "a hold needs a name of 1 to %d bytes and a reason of at most %d",
-			command.MaxHoldName, command.MaxHoldReason)
-	case c.From < 0 || c.To < 0 || c.To > 0 && c.To < c.From:
-		return nil, refuse(rookery.KindInvalid, "the hold ends before it begins")
-	}
-	k := holdKey(c.Kind, c.Name)
-	if v := w.Get(k); v != nil {
-		h, err := decodeHold(k, v)
-		must(err)
-		if h.From != c.From || h.To != c.To {
-			return nil, refuse(rookery.KindExists, "%s %q exists already with another interval", c.Kind, c.Name)
-		}
-		return &command.Done{}, nil
-	}
-	n := 0
-	w.Scan(newKey(tableHold), func(_, _ []byte) bool { n++; return true })
-	if n >= MaxHolds {
-		return nil, refuse(rookery.KindLimit, "the group has %d holds, at most that many; release some", n)
-	}
-	w.Set(k, tables.Encode(&holdRecord{c.From, c.To, c.Reason, w.Time()}))
-	return &command.Done{}, nil
-}
-
-func (w *work) release(c *command.Release) (command.Result, error) {
-	if len(c.Name) == 0 || len(c.Name) > command.MaxHoldName {
-		return nil, refuse(rookery.KindInvalid, "a hold has a name of 1 to %d bytes", command.MaxHoldName)
-	}
-	w.Delete(holdKey(c.Kind, c.Name))
-	return &command.Done{}, nil
-}
-
-func (w *work) restoreWindow(c *command.RestoreWindow) (command.Result, error) {
-	if c.Span < 0 {
-		return nil, refuse(rookery.KindInvalid, "a restore window of %d ns", c.Span)
-	}
-	r := w.packRules()
-	r.Window = c.Span
-	w.setPackRules(r)
-	return &command.Done{}, nil
-}
-
-func (w *work) namePacks(c *command.NamePacks) (command.Result, error) {
-	if c.Life < minNameLife || c.Life > maxNameLife {
-		return nil, refuse(rookery.KindInvalid, "pack names that are good for %d ns; %d to %d are possible", c.Life, minNameLife, maxNameLife)
-	}
-	r := w.packRules()
-	if r.NameLife == 0 { // once: what has expired must not be good again
-		r.NameLife = c.Life
-		w.setPackRules(r)
-	}
-	return &command.Done{}, nil
-}
-
-func (w *work) packRules() *PackRules {
-	r, err := readPackRules(w.Tx)
-	must(err)
-	return &r
-}
-
-func (w *work) setPackRules(r *PackRules) { w.Set(newKey(tablePackRules), tables.Encode(r)) }
-
-func readPackRules(r state.Reader) (rules PackRules, err error) {
-	v, err := r.Get(newKey(tablePackRules))
-	if err == nil && v != nil {
-		err = tables.Decode(v, &rules)
-	}
-	return rules, err
-}
-
-// keeper says what keeps a dead pack at a time; "" is nothing.
-func keeper(r state.Reader, p *Pack, now int64) (why string, err error) {
-	rules, err := readPackRules(r)
-	if err != nil {
-		return "", err
-	}
-	if rules.Window > 0 && now-p.Dead < rules.Window {
-		return "the restore window", nil
-	}
-	err = r.Scan(newKey(tableHold), newKey(tableHold).End(), func(k, v []byte) (bool, error) {
-		h, err := decodeHold(k, v)
-		if err == nil && h.covers(p) {
-			why = h.Kind.String() + " " + h.Name
-		}
-		return why == "", err
-	})
-	return why, err
-}
+// life is what holds are compared with.
+func (p *Pack) life() holds.Life { return holds.Life{Arrived: p.Arrived, Dead: p.Dead} }
 
 // Holds lists what keeps the group's packs, by kind and name.
-func (m *Machine) Holds() (holds []Hold, err error) {
+func (m *Machine) Holds() (list []holds.Hold, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableHold), newKey(tableHold).End(), func(k, v []byte) (bool, error) {
-			h, err := decodeHold(k, v)
-			holds = append(holds, h)
-			return true, err
-		})
+		list, err = holds.List(r)
+		return err
 	})
-	return holds, err
+	return list, err
 }
 
 // PackRules are those in force.
-func (m *Machine) PackRules() (rules PackRules, err error) {
+func (m *Machine) PackRules() (rules holds.Rules, err error) {
 	err = m.read(func(r state.Reader) error {
-		rules, err = readPackRules(r)
+		rules, err = holds.ReadRules(r)
 		return err
 	})
 	return rules, err
@@ -214,7 +39,7 @@ func (m *Machine) PackRules() (rules PackRules, err error) {
 // too.
 func (m *Machine) Keeper(p Pack, now int64) (why string, err error) {
 	err = m.read(func(r state.Reader) error {
-		why, err = keeper(r, &p, now)
+		why, err = holds.Keeper(r, p.life(), now)
 		return err
 	})
 	return why, err
@@ -229,7 +54,7 @@ func (m *Machine) Time() int64 { return m.group.Time() }
 func (m *Machine) Strangers(ids []command.PackID) (strangers []command.PackID, err error) {
 	now := m.group.Time() // before the view: names only get older
 	err = m.read(func(r state.Reader) error {
-		rules, err := readPackRules(r)
+		rules, err := holds.ReadRules(r)
 		if err != nil {
 			return err
 		}
@@ -241,7 +66,7 @@ func (m *Machine) Strangers(ids []command.PackID) (strangers []command.PackID, e
 			if err != nil {
 				return err
 			}
-			if v == nil && rules.expired(id, now) {
+			if v == nil && rules.Expired(id, now) {
 				strangers = append(strangers, id)
 			}
 		}
@@ -283,7 +108,7 @@ func (m *Machine) PackTotals(grace int64) (t PackTotals, err error) {
 				t.Dead++
 				t.DeadBytes += p.Size
 				if now-p.Dead > grace {
-					why, err := keeper(r, &p, now)
+					why, err := holds.Keeper(r, p.life(), now)
 					if err != nil {
 						return false, err
 					}

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/uidset"
 )
 
@@ -126,25 +127,25 @@ func TestRestorePointsReachBehindThePacking(t *testing.T) {
 
 // A hold that this version does not understand keeps every pack.
 func TestUnknownHoldKeepsEverything(t *testing.T) {
-	h := Hold{Kind: 77, From: 10, To: 11}
-	if !h.covers(&Pack{State: PackDead, Arrived: 100, Dead: 200}) {
+	h := holds.Hold{Kind: 77, From: 10, To: 11}
+	if !h.Covers((&Pack{State: PackDead, Arrived: 100, Dead: 200}).life()) {
 		t.Error("an unknown kind keeps nothing")
 	}
 	h.Kind = command.HoldPin
-	if h.covers(&Pack{State: PackDead, Arrived: 100, Dead: 200}) || !h.covers(&Pack{State: PackDead, Arrived: 100}) {
+	if h.Covers((&Pack{State: PackDead, Arrived: 100, Dead: 200}).life()) || !h.Covers((&Pack{State: PackDead, Arrived: 100}).life()) {
 		t.Error("a pin of another time keeps the pack, or a pack without a time of death goes")
 	}
 }
 
 func TestHoldsAreBounded(t *testing.T) {
 	f := openFixture(t)
-	for i := range MaxHolds {
+	for i := range holds.MaxHolds {
 		do[*command.Done](f, &command.Hold{Kind: command.HoldRestore, Name: fmt.Sprint(i), From: 1, To: 1})
 	}
 	f.refused(rookery.KindLimit, &command.Hold{Kind: command.HoldPin, Name: "x"})
 	do[*command.Done](f, &command.Hold{Kind: command.HoldRestore, Name: "5", From: 1, To: 1})
-	if holds, err := f.m.Holds(); err != nil || len(holds) != MaxHolds {
-		t.Errorf("%d holds, %v", len(holds), err)
+	if list, err := f.m.Holds(); err != nil || len(list) != holds.MaxHolds {
+		t.Errorf("%d list, %v", len(list), err)
 	}
 }
 
@@ -181,7 +182,7 @@ type packStorm struct {
 	at      map[BodyID]command.PackID
 	arrived map[BodyID]int64
 	lay     map[command.PackID]map[BodyID]int64 // when a body was last in it
-	holds   map[string]Hold                     // by kind and name
+	holds   map[string]holds.Hold               // by kind and name
 	window  int64
 	objects map[command.PackID]bool // every pack that ever was: whether its object is still there
 	ids     []command.PackID        // those that may have a record
@@ -200,7 +201,8 @@ func TestRandomPackLives(t *testing.T) {
 	t.Logf("seed %d: repeat with -seed=%d", seed, seed)
 	s := &packStorm{fixture: openFixture(t), rng: rand.New(rand.NewPCG(seed, 2)), bodies: map[BodyID]rookery.UID{},
 		at:      map[BodyID]command.PackID{},
-		arrived: map[BodyID]int64{}, lay: map[command.PackID]map[BodyID]int64{}, holds: map[string]Hold{}, objects: map[command.PackID]bool{}}
+		arrived: map[BodyID]int64{}, lay: map[command.PackID]map[BodyID]int64{}, holds: map[string]holds.Hold{},
+		objects: map[command.PackID]bool{}}
 	do[*command.AccountResult](s.fixture, &command.CreateAccount{Account: accountID(1), Key: []byte("k"), Roles: command.DefaultRoles()})
 	do[*command.Done](s.fixture, &command.NamePacks{Life: int64(time.Minute)})
 	for step := range *stepsFlag {
@@ -364,7 +366,7 @@ func (s *packStorm) delete(id command.PackID, live bool) {
 }
 
 func (s *packStorm) holdSome() {
-	h := Hold{Kind: command.HoldKind(1 + s.rng.IntN(3)), Name: fmt.Sprint(s.rng.IntN(3)), From: s.clock + s.rng.Int64N(400e6) - 200e6}
+	h := holds.Hold{Kind: command.HoldKind(1 + s.rng.IntN(3)), Name: fmt.Sprint(s.rng.IntN(3)), From: s.clock + s.rng.Int64N(400e6) - 200e6}
 	switch s.rng.IntN(3) {
 	case 0:
 		h.To = h.From

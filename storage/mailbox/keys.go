@@ -7,7 +7,8 @@ import (
 )
 
 // The tables. Keys are the table byte and big-endian parts, so that ranges
-// are accounts, mailboxes and times. 0x60 to 0x6f are package queue's.
+// are accounts, mailboxes and times. 0x30 and 0x31 are package
+// holds', 0x60 to 0x6f package queue's.
 const (
 	tableAccount   byte = 0x10 // account
 	tableMailbox   byte = 0x11 // account mailbox: name, role, keywords
@@ -32,8 +33,6 @@ const (
 	tableGrave     byte = 0x24 // account mailbox: rows still to be removed
 	tableUnusual   byte = 0x25 // account: what it sends to other systems is held
 	tablePack      byte = 0x27 // pack
-	tableHold      byte = 0x30 // kind name: interval
-	tablePackRules byte = 0x31 // one row: window, life of names
 
 	tableKeyFloor byte = 0x40 // nothing: the lowest tenant key version taken
 	tableBarred   byte = 0x41 // account: never to be created again
@@ -43,6 +42,7 @@ const (
 	tableMark     byte = 0x52 // account, cleared or set, row: the index of the change
 	tableFiledFor byte = 0x53 // account item: what became of its delivery
 	tableFiledBy  byte = 0x54 // item account
+	tableRestore  byte = 0x55 // account job
 )
 
 type key = tables.Key

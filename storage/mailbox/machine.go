@@ -3,6 +3,7 @@ package mailbox
 import (
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/queue"
 	"rookery/storage/state"
 	"rookery/storage/tables"
@@ -38,8 +39,9 @@ type (
 func join() *tables.Parts[*work] {
 	return tables.Join("a mail group",
 		accountPart, folderPart, messagePart, deliveryPart, expungedPart, stagePart, bodyPart,
-		holdPart, habitPart,
+		holds.Part[*work](), habitPart,
 		gravePart, queue.Part[*work](), trace.Part[*work](), filedPart, keyPart, leavingPart, arrivalPart, jumpPart, archivePart,
+		restorePart,
 	)
 }
 

@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/storage/blob"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/mailbox"
 )
 
@@ -18,7 +19,7 @@ type Source interface {
 	Unpacked(from command.BodyID, limit int) ([]mailbox.Body, error)
 	Packs(after command.PackID, limit int) ([]mailbox.Pack, error)
 	Body(id command.BodyID) (mailbox.Body, error)
-	PackRules() (mailbox.PackRules, error)
+	PackRules() (holds.Rules, error)
 }
 
 // Options are what a Packer works with. Group, Source, Log, Store and Propose

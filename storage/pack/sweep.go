@@ -6,6 +6,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/mailbox"
 )
 
@@ -59,7 +60,7 @@ func (p *Packer) sweep(ctx context.Context) {
 // rules has the group agree on how long names are good for, once. Before that
 // nothing is rewritten: a late Packed could bring a body back into a pack that
 // is gone.
-func (p *Packer) rules(ctx context.Context) (mailbox.PackRules, error) {
+func (p *Packer) rules(ctx context.Context) (holds.Rules, error) {
 	rules, err := p.o.Source.PackRules()
 	if err != nil || rules.NameLife > 0 {
 		return rules, err
@@ -73,7 +74,7 @@ func (p *Packer) rules(ctx context.Context) (mailbox.PackRules, error) {
 }
 
 // advance takes one pack as far as it may go.
-func (p *Packer) advance(ctx context.Context, k mailbox.Pack, rules mailbox.PackRules) error {
+func (p *Packer) advance(ctx context.Context, k mailbox.Pack, rules holds.Rules) error {
 	switch {
 	case k.State == mailbox.PackLive && k.LiveBodies > 0:
 		return nil

@@ -11,17 +11,18 @@ import (
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/node/peers"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/mailbox"
 )
 
-func (s *Service) holdsHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) ([]mailbox.Hold, error) {
+func (s *Service) holdsHere(ctx context.Context, m *mailbox.Machine, id rookery.GroupID, _ peers.Nothing) ([]holds.Hold, error) {
 	if err := s.o.Replicas.Barrier(ctx, id); err != nil {
 		return nil, err
 	}
 	return m.Holds()
 }
 
-func (s *Service) holdsOf(ctx context.Context, id rookery.GroupID) ([]mailbox.Hold, error) {
+func (s *Service) holdsOf(ctx context.Context, id rookery.GroupID) ([]holds.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, holdWait)
 	defer cancel()
 	return s.holds.Ask(ctx, id, peers.Nothing{})
@@ -42,7 +43,7 @@ func (s *Service) Holds(ctx context.Context) (l adminapi.HoldList, err error) {
 	}
 	l.Unasked = []rookery.GroupID{}
 	found := map[string]*adminapi.HoldStatus{}
-	note := func(kind command.HoldKind, h mailbox.Hold) *adminapi.HoldStatus {
+	note := func(kind command.HoldKind, h holds.Hold) *adminapi.HoldStatus {
 		key := fmt.Sprintf("%d %s", kind, h.Name)
 		s := found[key]
 		if s == nil {
@@ -58,20 +59,20 @@ func (s *Service) Holds(ctx context.Context) (l adminapi.HoldList, err error) {
 		return s
 	}
 	for _, h := range operators {
-		note(command.HoldOperator, mailbox.Hold{Name: h.Name, From: h.From, To: h.To, Placed: h.Placed, Reason: h.Reason})
+		note(command.HoldOperator, holds.Hold{Name: h.Name, From: h.From, To: h.To, Placed: h.Placed, Reason: h.Reason})
 	}
 	for _, id := range ids {
-		holds, err := s.holdsOf(ctx, id)
+		list, err := s.holdsOf(ctx, id)
 		if err != nil {
 			l.Unasked = append(l.Unasked, id)
 			continue
 		}
-		for _, h := range holds {
+		for _, h := range list {
 			s := note(h.Kind, h)
 			s.Groups = append(s.Groups, id)
 		}
 		for _, h := range operators {
-			if s := note(command.HoldOperator, mailbox.Hold{Name: h.Name}); !slices.Contains(s.Groups, id) {
+			if s := note(command.HoldOperator, holds.Hold{Name: h.Name}); !slices.Contains(s.Groups, id) {
 				s.Missing = append(s.Missing, id)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/storage/blob"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/mailbox"
 	"rookery/storage/pack"
 	"rookery/storage/pack/read"
@@ -71,7 +72,7 @@ type Service struct {
 	budget    *pack.Budget             // of rewriting
 	totals    sync.Map                 // of summed by rookery.GroupID
 	strangers *replicas.Question[[]command.PackID, []command.PackID]
-	holds     *replicas.Question[peers.Nothing, []mailbox.Hold]
+	holds     *replicas.Question[peers.Nothing, []holds.Hold]
 }
 
 // Open opens the store and the cache, and answers other nodes about the groups

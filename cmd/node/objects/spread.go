@@ -7,6 +7,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/mailbox"
 	"rookery/storage/system"
 )
@@ -19,7 +20,7 @@ func (s *Service) holdsMissing(m *mailbox.Machine) (missing []system.Hold, err e
 	}
 	have, err := m.Holds()
 	for _, h := range want {
-		if !slices.ContainsFunc(have, func(x mailbox.Hold) bool { return x.Kind == command.HoldOperator && x.Name == h.Name }) {
+		if !slices.ContainsFunc(have, func(x holds.Hold) bool { return x.Kind == command.HoldOperator && x.Name == h.Name }) {
 			missing = append(missing, h)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"rookery/protocols/proxy"
 	"rookery/storage/account"
 	"rookery/storage/command"
+	"rookery/storage/holds"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
 )
@@ -42,7 +43,7 @@ var (
 	// Strangers asks which of these packs the group does not know.
 	Strangers = GroupCall[[]command.PackID, []command.PackID]{"strangers"}
 	// Holds asks for the holds on the group's packs.
-	Holds = GroupCall[Nothing, []mailbox.Hold]{"holds"}
+	Holds = GroupCall[Nothing, []holds.Hold]{"holds"}
 	// CheckPacks streams what a check of the group's packs finds, as JSON.
 	CheckPacks = Stream[GroupCheck]{"check"}
 	// QueueRows asks for a page of what the group owes to other systems.
