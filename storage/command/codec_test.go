@@ -78,6 +78,12 @@ func samples() []Command {
 			[]ImportRow{{[]byte("k"), []byte("v"), false}, {[]byte("l"), nil, true}}},
 		&ImportBody{Account: acct, Move: 9, Turn: 4, Email: rookery.EmailID{4}, Record: []byte("r"), Size: 3, Extract: []byte("x"),
 			Layout: []byte("l"), Arrived: 8, Payload: []byte("body")},
+		&BeginRestore{Account: acct, Job: RestoreID{1}, Spec: []byte("s"), By: "root"},
+		&Restore{Account: acct, Job: RestoreID{1}, Source: 2, Target: 3, NoQuota: true, Payload: []byte("p"), Messages: []RestoredMessage{
+			{SourceUID: 5, Email: rookery.EmailID{1}, Thread: rookery.ThreadID{2}, Tokens: [][8]byte{{3}}, Key: []byte("k"), Flags: FlagSeen,
+				Keywords: []string{"$A"}, Size: 9, Date: 10, Saved: 11, UIDL: "u",
+				Body: &RestoredBody{ID: 4, Encoded: 5, Layout: []byte("l"), Extract: []byte("x"), Arrived: 6, Pack: "p", Off: 7}}}},
+		&EndRestore{Account: acct, Job: RestoreID{1}, Outcome: RestoreFailed, Text: "t"},
 		&ImportBody{Staged: &Staged{stage, 2}, Record: []byte("r"), Payload: []byte{}},
 		&ImportSeal{acct, 9, 4, []byte("r"), 5, [16]byte{1}}, &Activate{acct, 9}, &ImportDrop{acct, 9, 2},
 	}
@@ -127,6 +133,7 @@ func TestEveryResultRoundTrips(t *testing.T) {
 		&BeginMove{}:     &BegunMove{Move: 9},
 		&MoveOut{}:       &MoveOutResult{},
 		&ImportBegin{}:   &ImportBegun{},
+		&Restore{}:       &RestoreResult{Filed: 2, Skipped: 1},
 		&Import{}:        &ImportResult{Lacking: []rookery.EmailID{{1}}},
 
 		&RewrapAccounts{}: &RewrapResult{3},

@@ -138,6 +138,10 @@ var table = []Row{
 	system[RemoveRelay, Done](87, 1),
 
 	mail[LetSend, Done](88, 1),
+
+	mail[BeginRestore, Done](89, 1),
+	mail[Restore, RestoreResult](90, 1),
+	mail[EndRestore, Done](91, 1),
 }
 
 type commandPointer[C any] interface {

@@ -22,7 +22,9 @@ func (v *View) Email(id rookery.EmailID) (Email, error) {
 		return Email{}, err
 	}
 	extract, err := v.extracts.get(v.snap, bodyKey(tableExtract, e.body), key{tableExtract}, key{tableExtract + 1})
-	return Email{ID: id, Thread: e.thread, Size: e.size, Key: e.key, Extract: extract, Body: e.body, Group: v.Group()}, err
+	return Email{
+		ID: id, Thread: e.thread, Size: e.size, Tokens: e.tokens, Key: e.key, Extract: extract, Body: e.body, Group: v.Group(),
+	}, err
 }
 
 // Group is the group that the view is of: BodyIDs are its own.

@@ -64,31 +64,41 @@ func (w *work) thread(a rookery.AccountID, id rookery.EmailID, tokens [][8]byte)
 	if len(tokens) > MaxTokens {
 		tokens = tokens[:MaxTokens]
 	}
-	distinct := make([][8]byte, 0, len(tokens))
-	records := make([][]byte, 0, len(tokens))
-	thread, found := rookery.ThreadID(id), false
-	for _, t := range tokens {
-		if slices.Contains(distinct, t) {
-			continue
-		}
-		v := w.Get(tokenKey(a, t))
-		if len(v) > 16 && !found {
+	thread := rookery.ThreadID(id)
+	distinct, records := w.tokens(a, tokens)
+	for _, v := range records {
+		if len(v) > 16 {
 			copy(thread[:], v)
-			found = true
+			break
 		}
-		distinct = append(distinct, t)
-		records = append(records, v)
 	}
-	for i, t := range distinct {
-		refs := uint64(0)
-		owner := thread
+	w.bind(a, thread, distinct, records)
+	return thread, distinct
+}
+
+// tokens reads where tokens lead, each once.
+func (w *work) tokens(a rookery.AccountID, tokens [][8]byte) (distinct [][8]byte, records [][]byte) {
+	distinct = make([][8]byte, 0, len(tokens))
+	records = make([][]byte, 0, len(tokens))
+	for _, t := range tokens {
+		if !slices.Contains(distinct, t) {
+			distinct, records = append(distinct, t), append(records, w.Get(tokenKey(a, t)))
+		}
+	}
+	return distinct, records
+}
+
+// bind lets the tokens of a message lead to its conversation, those that lead
+// nowhere yet.
+func (w *work) bind(a rookery.AccountID, thread rookery.ThreadID, tokens [][8]byte, records [][]byte) {
+	for i, t := range tokens {
+		refs, owner := uint64(0), thread
 		if v := records[i]; len(v) > 16 {
 			refs, _ = binary.Uvarint(v[16:])
 			copy(owner[:], v)
 		}
 		w.Set(tokenKey(a, t), binary.AppendUvarint(append(make([]byte, 0, 18), owner[:]...), refs+1))
 	}
-	return thread, distinct
 }
 
 func (w *work) unrefToken(a rookery.AccountID, t [8]byte) {

@@ -138,6 +138,8 @@ type Email struct {
 	Thread rookery.ThreadID
 	// Size is the message's size in bytes as the client sees it.
 	Size int64
+	// Tokens lead later messages to the conversation.
+	Tokens [][8]byte
 	// Key is the message key, wrapped by the account's key.
 	Key []byte
 	// Extract is the sealed extract.

@@ -42,6 +42,9 @@ func (w *work) moveOut(c *command.MoveOut) (command.Result, error) {
 		if w.Get(accountKey(tableAccount, c.Account)) == nil {
 			return nil, missing(w.Tx, c.Account)
 		}
+		if w.restoring(c.Account) {
+			return nil, refuse(rookery.KindConflict, "account %s is being restored: move it when that has ended", c.Account)
+		}
 		w.Clear(accountKey(tableMark, c.Account)) // of a move that is over
 		rec = &moving{State: MoveCopying, Move: c.Move, Group: c.To}
 	case rec.State > MoveFrozen:

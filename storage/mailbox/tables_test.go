@@ -38,6 +38,8 @@ func full(t *testing.T) (*fixture, rookery.AccountID, *command.MoveOutResult) {
 	do[*command.MailboxResult](f, &command.CreateMailbox{Account: a, Name: "x"})
 	do[*command.Done](f, &command.DeleteMailbox{Account: a, Name: "x"})
 	f.purge(0)
+	do[*command.Done](f, &command.BeginRestore{Account: a, Job: command.RestoreID{1}})
+	do[*command.Done](f, &command.EndRestore{Account: a, Job: command.RestoreID{1}, Outcome: command.RestoreDone})
 	out := do[*command.MoveOutResult](f, &command.MoveOut{Account: a, Move: oneMove, To: 3})
 	do[*command.ExpungeResult](f, &command.Expunge{Account: a, Mailbox: Inbox, UIDs: uidset.New(1), Force: true})
 	return f, a, out

@@ -217,12 +217,15 @@ func (s *Store) putPosition(b *pebble.Batch, prefix [prefixLen]byte, p position)
 	op := b.SetDeferred(prefixLen+1, 1+3*8)
 	copy(op.Key, prefix[:])
 	op.Key[prefixLen] = tableApplied
-	v := op.Value[:0]
+	p.append(op.Value[:0])
+	return op.Finish()
+}
+
+func (p *position) append(v []byte) []byte {
 	v = append(v, positionVersion)
 	v = binary.BigEndian.AppendUint64(v, uint64(p.index))
 	v = binary.BigEndian.AppendUint64(v, p.term)
-	binary.BigEndian.AppendUint64(v, uint64(p.time))
-	return op.Finish()
+	return binary.BigEndian.AppendUint64(v, uint64(p.time))
 }
 
 func decodePosition(v []byte) (p position, err error) {

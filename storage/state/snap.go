@@ -49,6 +49,12 @@ func (s *Snap) Applied() (index rookery.LogIndex, term uint64, err error) {
 	return p.index, p.term, err
 }
 
+// Time is group time as of the last entry in the view, unix nanoseconds.
+func (s *Snap) Time() (int64, error) {
+	p, err := s.position()
+	return p.time, err
+}
+
 // Get is Reader's.
 func (s *Snap) Get(key []byte) ([]byte, error) {
 	if err := checkKey(key); err != nil {
