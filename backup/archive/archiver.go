@@ -1,0 +1,232 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"rookery"
+	"rookery/backup/sealed"
+	rlog "rookery/cluster/log"
+	"rookery/storage/blob"
+	"rookery/storage/command"
+	"rookery/storage/mailbox"
+	"rookery/storage/state"
+)
+
+// Options are what an Archiver is made of. All but Bodies, Logger and Clock are
+// required.
+type Options struct {
+	// Cluster is the cluster's id.
+	Cluster string
+	Group   rookery.GroupID
+	// State is the group's state on this node.
+	State *state.Group
+	// Bodies tells where a body lies. nil: the group has none.
+	Bodies func(mailbox.BodyID) (mailbox.Body, error)
+	// Read hands on committed entries, from this node's log or another's.
+	// KindNotFound: nobody has them.
+	Read func(ctx context.Context, r rlog.Range, each func(rlog.Entry) error) error
+	// ReadLog fills p with bytes of a log entry's data from off.
+	ReadLog func(ctx context.Context, index rookery.LogIndex, term uint64, p []byte, off int64) error
+	Store   blob.Store
+	Keys    sealed.Keys
+	// Propose has the group agree on a command, and returns when it is applied here.
+	Propose func(ctx context.Context, c command.Command) error
+	Logger  *slog.Logger
+	// Clock measures how old entries are on this node; it is never compared with
+	// group time.
+	Clock func() time.Time
+}
+
+// Settled is how long an entry waits for its body to be packed before it is
+// archived, Every how far apart segments are at least, and Idle how long what
+// concerns no account may wait.
+const (
+	Settled = 5 * time.Second
+	Every   = 4 * time.Second
+	Idle    = time.Minute
+)
+
+// maxSegment bounds what is put into one segment, before compression.
+const maxSegment = 8 << 20
+
+// Archiver archives one group while this node leads it. It is for one goroutine. If
+// another node archives the same group at the same time, both write what is true:
+// readers take each entry once.
+type Archiver struct {
+	o     Options
+	marks []mark // when which entries had been applied here, the oldest first
+	last  time.Time
+	state Position
+}
+
+type mark struct {
+	at    time.Time
+	index rookery.LogIndex
+}
+
+// Position is how far a group's archive is.
+type Position struct {
+	Group rookery.GroupID
+	// Upto is the last entry that the archive has, Time its group time, unix
+	// nanoseconds: that of an entry archived by this Archiver, or of the image.
+	Upto rookery.LogIndex
+	Time int64
+	// Pending counts the entries that wait, Since is the group time of the oldest.
+	Pending uint64
+	Since   int64
+	// Image is the newest image; zero where there is none.
+	Image ImageInfo
+	// Gap is that of the newest image.
+	Gap *Gap
+	// Segments and Bytes count what this Archiver has written.
+	Segments uint64
+	Bytes    int64
+}
+
+// New makes an Archiver. It does no I/O.
+func New(o Options) *Archiver {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return &Archiver{o: o, state: Position{Group: o.Group}}
+}
+
+// Position is how far it was after the last Step.
+func (a *Archiver) Position() Position { return a.state }
+
+// Step archives what is old enough, and makes an image where there is none or where
+// due says so; now also archives what is young. It returns when the archive has it.
+// To be called about every second.
+func (a *Archiver) Step(ctx context.Context, now bool, due func(last ImageInfo) (reason string)) error {
+	snap := a.o.State.Read()
+	defer func() { snap.Close() }()
+	upto, on, err := snap.Archived()
+	if err != nil {
+		return err
+	}
+	if !on {
+		if err := a.o.Propose(ctx, &command.Archived{}); err != nil {
+			return err
+		}
+		snap.Close()
+		snap = a.o.State.Read()
+		if upto, on, err = snap.Archived(); err != nil || !on {
+			return err
+		}
+	}
+	if err := a.find(ctx); err != nil {
+		return err
+	}
+	applied, _, err := snap.Applied()
+	if err != nil {
+		return err
+	}
+	reason := due(a.state.Image)
+	if a.state.Image.Index == 0 {
+		reason = "there is none"
+	}
+	if reason != "" {
+		if upto, err = a.image(ctx, snap, upto, reason, nil); err != nil {
+			return err
+		}
+	}
+	a.state.Upto = upto
+	return a.segments(ctx, snap, upto, a.settled(applied, now), now)
+}
+
+// find learns which image is the newest, once.
+func (a *Archiver) find(ctx context.Context) error {
+	if a.state.Image.Index != 0 {
+		return nil
+	}
+	all, err := Images(ctx, a.o.Store, a.o.Group)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	a.state.Image = all[len(all)-1]
+	a.state.Time = max(a.state.Time, a.state.Image.Time)
+	return nil
+}
+
+// settled is the last entry that was applied here for long enough.
+func (a *Archiver) settled(applied rookery.LogIndex, now bool) rookery.LogIndex {
+	if now {
+		return applied
+	}
+	at := a.o.Clock()
+	if n := len(a.marks); n == 0 || a.marks[n-1].index < applied {
+		a.marks = append(a.marks, mark{at, applied})
+	}
+	var upto rookery.LogIndex
+	for len(a.marks) > 0 && at.Sub(a.marks[0].at) >= Settled {
+		upto = a.marks[0].index
+		if len(a.marks) == 1 {
+			break // it stays: what comes is told from it
+		}
+		a.marks = a.marks[1:]
+	}
+	return upto
+}
+
+// segments writes what was decided on the entries from behind upto to last.
+func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last rookery.LogIndex, now bool) error {
+	a.state.Pending, a.state.Since = 0, 0
+	err := snap.Verdicts(upto+1, last+1, func(v state.Verdict) bool {
+		if a.state.Pending++; a.state.Since == 0 {
+			a.state.Since = v.Time
+		}
+		return true
+	})
+	if err != nil || a.state.Pending == 0 || !now && a.o.Clock().Sub(a.last) < Every {
+		return err
+	}
+	for upto < last {
+		s := &segment{a: a, info: SegmentInfo{Group: a.o.Group, First: upto + 1, Last: last}}
+		err := s.collect(ctx, snap)
+		if rookery.Is(err, rookery.KindNotFound) {
+			return a.gap(ctx, snap, upto, err)
+		}
+		if err != nil {
+			return err
+		}
+		if s.idle() && !now && a.o.Clock().Sub(a.last) < Idle {
+			return nil
+		}
+		if err := s.write(ctx); err != nil {
+			return err
+		}
+		upto = s.info.Last
+		if err := a.o.Propose(ctx, &command.Archived{Upto: upto}); err != nil {
+			return err
+		}
+		a.state.Upto, a.state.Pending, a.last = upto, 0, a.o.Clock()
+		a.state.Time = max(a.state.Time, s.info.To)
+	}
+	return nil
+}
+
+// gap goes on behind what nobody has any more, with an image.
+func (a *Archiver) gap(ctx context.Context, snap *state.Snap, upto rookery.LogIndex, why error) error {
+	a.o.Logger.Error("a part of the log was gone before it was archived: that span of time cannot be restored", "group", a.o.Group,
+		"from", time.Unix(0, a.state.Time).UTC(), "error", why)
+	_, err := a.image(ctx, snap, upto, "a gap", &Gap{From: a.state.Time, Reason: why.Error()})
+	return err
+}
+
+// put stores an object.
+func (a *Archiver) put(ctx context.Context, name string, object []byte) error {
+	if err := a.o.Store.Put(ctx, name, bytes.NewReader(object), int64(len(object)), blob.PutOptions{}); err != nil {
+		return rookery.E("write "+name, 0, err)
+	}
+	a.state.Bytes += int64(len(object))
+	return nil
+}
+
+func (p *Position) String() string { return fmt.Sprintf("group %d up to entry %d", p.Group, p.Upto) }

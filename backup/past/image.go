@@ -1,0 +1,78 @@
+package past
+
+import (
+	"bytes"
+	"context"
+
+	"rookery/backup/archive"
+	"rookery/backup/sealed"
+)
+
+// imageReader reads rows of an image by key, mostly in order.
+type imageReader struct {
+	ctx   context.Context
+	a     *Archive
+	info  archive.ImageInfo
+	words *archive.ImageWords
+	part  *sealed.Reader
+	at    int // number of part
+	// frame is the last one read, which many neighbours are in.
+	frame []byte
+	is    archive.FrameAt
+}
+
+func (a *Archive) image(ctx context.Context, info archive.ImageInfo, words *archive.ImageWords) *imageReader {
+	return &imageReader{ctx: ctx, a: a, info: info, words: words, is: archive.FrameAt{Part: -1}}
+}
+
+// read calls fn for the rows from <= key < to, rising.
+func (r *imageReader) read(from, to []byte, fn func(k, v []byte) error) error {
+	for _, at := range r.words.Frames(from, to) {
+		b, err := r.load(at)
+		if err != nil {
+			return err
+		}
+		if err := archive.Rows(b, func(k, v []byte) error {
+			if bytes.Compare(k, from) < 0 || bytes.Compare(k, to) >= 0 {
+				return nil
+			}
+			return fn(k, v)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *imageReader) load(at archive.FrameAt) ([]byte, error) {
+	if r.is == at {
+		return r.frame, nil
+	}
+	if r.part == nil || r.at != at.Part {
+		part, err := r.a.Open(r.ctx, sealed.ImagePart, r.info.Part(at.Part), r.words.Parts[at.Part].Size)
+		if err != nil {
+			return nil, err
+		}
+		r.part, r.at = part, at.Part
+	}
+	b, err := r.part.Frame(r.ctx, at.Frame)
+	if err != nil {
+		return nil, err
+	}
+	r.frame, r.is = b, at
+	return b, nil
+}
+
+// chunk reads a part of a body that lay in the log when the image was made; nil where
+// the image has none of that place.
+func (r *imageReader) chunk(p piece) ([]byte, error) {
+	for n := range r.words.Parts {
+		for _, c := range r.words.Parts[n].Chunks {
+			if c.Index == p.index && c.Off == p.off && c.Len == p.len {
+				b, err := r.load(archive.FrameAt{Part: n, Frame: c.Frame})
+				return b, err
+			}
+		}
+	}
+	return nil, nil
+}
