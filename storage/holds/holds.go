@@ -68,9 +68,9 @@ type Hold struct {
 	Reason           string
 }
 
-// Covers reports whether the hold keeps a dead pack. What is not understood
+// covers reports whether the hold keeps a dead pack. What is not understood
 // keeps everything.
-func (h *Hold) Covers(l Life) bool {
+func (h *Hold) covers(l Life) bool {
 	if h.Kind < command.HoldOperator || h.Kind > command.HoldPin || l.Dead == 0 {
 		return true
 	}
@@ -199,7 +199,7 @@ func Keeper(r state.Reader, l Life, now int64) (why string, err error) {
 	}
 	err = r.Scan(tables.NewKey(tableHold), tables.NewKey(tableHold).End(), func(k, v []byte) (bool, error) {
 		h, err := decodeHold(k, v)
-		if err == nil && h.Covers(l) {
+		if err == nil && h.covers(l) {
 			why = h.Kind.String() + " " + h.Name
 		}
 		return why == "", err

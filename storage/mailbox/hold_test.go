@@ -125,30 +125,6 @@ func TestRestorePointsReachBehindThePacking(t *testing.T) {
 	do[*command.Done](f, &command.PackDeleted{Pack: moved})
 }
 
-// A hold that this version does not understand keeps every pack.
-func TestUnknownHoldKeepsEverything(t *testing.T) {
-	h := holds.Hold{Kind: 77, From: 10, To: 11}
-	if !h.Covers((&Pack{State: PackDead, Arrived: 100, Dead: 200}).life()) {
-		t.Error("an unknown kind keeps nothing")
-	}
-	h.Kind = command.HoldPin
-	if h.Covers((&Pack{State: PackDead, Arrived: 100, Dead: 200}).life()) || !h.Covers((&Pack{State: PackDead, Arrived: 100}).life()) {
-		t.Error("a pin of another time keeps the pack, or a pack without a time of death goes")
-	}
-}
-
-func TestHoldsAreBounded(t *testing.T) {
-	f := openFixture(t)
-	for i := range holds.MaxHolds {
-		do[*command.Done](f, &command.Hold{Kind: command.HoldRestore, Name: fmt.Sprint(i), From: 1, To: 1})
-	}
-	f.refused(rookery.KindLimit, &command.Hold{Kind: command.HoldPin, Name: "x"})
-	do[*command.Done](f, &command.Hold{Kind: command.HoldRestore, Name: "5", From: 1, To: 1})
-	if list, err := f.m.Holds(); err != nil || len(list) != holds.MaxHolds {
-		t.Errorf("%d list, %v", len(list), err)
-	}
-}
-
 func TestExpiredNamesAreRefused(t *testing.T) {
 	f := openFixture(t)
 	late := packName(f.clock, 1)

@@ -71,6 +71,8 @@ func checkRestore(c *command.Restore) error {
 		case m.Email == rookery.EmailID{} || m.Size < 0 || m.Size > maxSize || len(m.Key) > maxKey || len(m.Tokens) > MaxTokens ||
 			!validUIDL(m.UIDL):
 			return refuse(rookery.KindInvalid, "message %d of a restore is malformed", m.SourceUID)
+		case m.Body != nil && m.Body.Pack == "" && c.Staged == nil && len(c.Payload) == 0:
+			return refuse(rookery.KindInvalid, "the body of message %d is in no pack and was not brought along", m.SourceUID)
 		}
 		if err := checkKeywords(m.Keywords); err != nil {
 			return err
@@ -120,12 +122,12 @@ func (w *work) mayRestore(c *command.Restore, a *openAccount, x *openBox, all []
 // mayRevive refuses a body whose pack does not have it any more.
 func (w *work) mayRevive(b *command.RestoredBody) error {
 	if x := w.bodyAt(b.ID); x != nil {
-		if !bytes.Equal(x.Layout, b.Layout) {
+		if !bytes.Equal(x.Layout, b.Layout) || x.Encoded != b.Encoded || x.Arrived != b.Arrived {
 			return refuse(rookery.KindConflict, "body %d is another one by now", b.ID)
 		}
 		return nil
 	}
-	if b.ID >= BodyID(w.Index()) || b.Encoded <= 0 || b.Off < 0 || len(b.Pack) > command.MaxPackID {
+	if b.ID == 0 || b.ID >= BodyID(w.Index()) || b.Encoded <= 0 || b.Off < 0 || len(b.Pack) > command.MaxPackID {
 		return refuse(rookery.KindInvalid, "body %d of a restore is malformed", b.ID)
 	}
 	if w.Replaying() {

@@ -137,14 +137,31 @@ func (w *work) endRestore(c *command.EndRestore) (command.Result, error) {
 	return &command.Done{}, nil
 }
 
-// Restores lists the restores of all accounts of the group, those that have ended too.
-func (m *Machine) Restores() (all []RestoreJob, err error) {
+// Restores lists the restores of the group's accounts behind one, those that have ended
+// too, in the order of accounts: all of an account or none, and no further account once
+// there are limit.
+func (m *Machine) Restores(after rookery.AccountID, limit int) (all []RestoreJob, err error) {
 	err = m.read(func(r state.Reader) error {
-		return r.Scan(newKey(tableRestore), newKey(tableRestore).End(), func(k, v []byte) (bool, error) {
-			j, err := decodeRestore(k, v)
-			all = append(all, j)
-			return true, err
-		})
+		all, err = readRestores(r, accountKey(tableRestore, after).End(), newKey(tableRestore).End(), limit)
+		return err
+	})
+	return all, err
+}
+
+// Restores lists those of the account.
+func (v *View) Restores() ([]RestoreJob, error) {
+	k := accountKey(tableRestore, v.account.ID)
+	return readRestores(v.snap, k, k.End(), keptRestores)
+}
+
+func readRestores(r state.Reader, from, to []byte, limit int) (all []RestoreJob, err error) {
+	err = r.Scan(from, to, func(k, v []byte) (bool, error) {
+		j, err := decodeRestore(k, v)
+		if n := len(all); err != nil || n >= limit && (n == 0 || all[n-1].Account != j.Account) {
+			return false, err
+		}
+		all = append(all, j)
+		return true, nil
 	})
 	return all, err
 }

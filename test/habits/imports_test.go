@@ -142,6 +142,8 @@ var rules = []rule{
 	{"rookery/storage/mailbox", "math/rand", nil, "a state machine has no randomness"},
 	{"rookery/storage/queue", "rookery/storage/mailbox", nil, "the queue is a part of the mail group's machine and knows no account"},
 	{"rookery/storage/queue", "time", nil, "a state machine has no clock of its own"},
+	{"rookery/storage/holds", "rookery/storage/mailbox", nil, "holds are a part of the mail group's machine and know no account"},
+	{"rookery/storage/holds", "time", nil, "a state machine has no clock of its own"},
 	{"rookery/storage/habit", "time", nil, "a state machine has no clock of its own"},
 	{"rookery/storage/system", "math/rand", nil, "a state machine has no randomness"},
 }
