@@ -20,8 +20,10 @@ func (h *history) step() {
 	switch n := h.rng.IntN(100); {
 	case n < 24:
 		h.deliver(a, id)
-	case n < 58:
+	case n < 52:
 		h.propose(a, h.change(a, id))
+	case n < 58:
+		h.restoreOn(a, id)
 	case n < 63:
 		h.bodies(a)
 	case n < 67:
@@ -33,7 +35,9 @@ func (h *history) step() {
 	case n < 81:
 		h.archive(a, rookery.LogIndex(len(a.log)-h.rng.IntN(min(len(a.log)-int(a.read), 20)+1)))
 	default:
-		h.moveOn(id)
+		for range 1 + h.rng.IntN(3) {
+			h.moveOn(id)
+		}
 	}
 }
 

@@ -54,6 +54,7 @@ func wrongReaders() []archiveReader {
 		"misses purges":          misses(func(c command.Command) bool { _, is := c.(*command.PurgeExpunged); return is }),
 		"misses jumps":           misses(func(c command.Command) bool { _, is := c.(*command.Jump); return is }),
 		"misses forgotten items": misses(func(c command.Command) bool { _, is := c.(*command.ItemForget); return is }),
+		"misses restores":        misses(func(c command.Command) bool { _, is := c.(*command.Restore); return is }),
 		"misses arriving rows":   misses(func(c command.Command) bool { _, is := c.(*command.Import); return is }),
 	}
 	var readers []archiveReader
@@ -107,7 +108,8 @@ func TestAnAccountsReplayIsTheGroups(t *testing.T) {
 	for _, r := range wrong {
 		t.Errorf("a reader that %s is not noticed", r.name)
 	}
-	for _, o := range []string{"executed", "refused", "duplicate", "fenced", "forgotten", "accounts moved", "accounts stayed"} {
+	for _, o := range []string{"executed", "refused", "duplicate", "fenced", "forgotten", "accounts moved", "accounts stayed",
+		"messages restored", "packs that live again"} {
 		if outcomes[o] == 0 {
 			t.Errorf("nothing was %s in any history: the test proves less than it says", o)
 		}
@@ -143,6 +145,9 @@ type history struct {
 	move    command.MoveID
 	scratch rookery.GroupID
 	seen    map[string]int
+
+	restores map[rookery.AccountID]*restoring
+	revived  map[revived]bool
 }
 
 // archived is a group with its archive: entries by index, verdicts.
@@ -164,7 +169,8 @@ func newHistory(t *testing.T, seed uint64) *history {
 		t.Fatal(err)
 	}
 	h := &history{t: t, rng: rand.New(rand.NewPCG(seed, 2)), store: store, where: map[rookery.AccountID]int{}, clock: 1_700_000_000e9,
-		epoch: 1, term: 1, moves: map[rookery.AccountID]*oneMoveOf{}, scratch: 1000, seen: map[string]int{}}
+		epoch: 1, term: 1, moves: map[rookery.AccountID]*oneMoveOf{}, scratch: 1000, seen: map[string]int{},
+		restores: map[rookery.AccountID]*restoring{}, revived: map[revived]bool{}}
 	for _, id := range []rookery.GroupID{2, 3} {
 		a := &archived{id: id, verdicts: map[rookery.LogIndex]state.Verdict{}}
 		a.g, a.m = h.group(id)
@@ -273,6 +279,8 @@ func (h *history) feed(a *archived, id rookery.AccountID, r archiveReader) (feed
 			staged = c.Staged
 		case *command.ImportBody:
 			staged = c.Staged
+		case *command.Restore:
+			staged = c.Staged
 		}
 		for p := uint32(0); staged != nil && p < staged.Parts; p++ {
 			take[chunks[fmt.Sprint(staged.Stage, p)]] = true
@@ -343,6 +351,9 @@ func (h *history) rows(g *state.Group, m *Machine, id rookery.AccountID) map[str
 		b, err := decodeBody(e.body, v)
 		must(err)
 		b.refs, b.Pack = 0, nil
+		if h.revived[revived{m.group.ID(), id, e.body}] {
+			b.Log = nil
+		}
 		extract, err := s.Get(bodyKey(tableExtract, e.body))
 		rows[fmt.Sprintf("body %d", e.body)] = fmt.Sprintf("%x %x", b.encode(), extract)
 		return true, err
