@@ -223,6 +223,13 @@ func attributesBy(field string, want any) func(*sim, *simNode) bool {
 	}
 }
 
+// backupBy sees a field of the backup's settings in force.
+func backupBy(field string, want any) func(*sim, *simNode) bool {
+	return func(_ *sim, x *simNode) bool {
+		return reflect.ValueOf(x.settings.Backup()).FieldByName(field).Interface() == want
+	}
+}
+
 func storeBy(field, want string) func(*sim, *simNode) bool {
 	return func(_ *sim, x *simNode) bool {
 		return reflect.ValueOf(x.objects.Store.Settings()).FieldByName(field).String() == want
@@ -278,6 +285,22 @@ func changeCases() map[string]changeCase {
 		"store.access_key": {value: "me", holds: storeBy("AccessKey", "me")},
 		"store.secret_key": {value: "hush", holds: storeBy("SecretKey", "hush")},
 		"store.ca_file":    {value: ca, holds: storeBy("CAFile", ca)},
+
+		"backup.kind":       {value: "dir", holds: backupBy("Kind", "dir")},
+		"backup.path":       {value: "elsewhere", holds: backupBy("Path", "elsewhere")},
+		"backup.bucket":     {value: "other", holds: backupBy("Bucket", "other")},
+		"backup.endpoint":   {value: "https://s3.example.test", holds: backupBy("Endpoint", "https://s3.example.test")},
+		"backup.region":     {value: "here", holds: backupBy("Region", "here")},
+		"backup.access_key": {value: "me", holds: backupBy("AccessKey", "me")},
+		"backup.secret_key": {value: "hush", holds: backupBy("SecretKey", "hush")},
+		"backup.ca_file":    {value: ca, holds: backupBy("CAFile", ca)},
+		"backup.window":     {value: "7", holds: backupBy("Window", settings.Days(7))},
+		"backup.nightly":    {value: "04:00", holds: backupBy("Nightly", "04:00")},
+		"backup.time_zone":  {value: "Europe/Berlin", holds: backupBy("TimeZone", "Europe/Berlin")},
+		"backup.daily":      {value: "3", holds: backupBy("Daily", 3)},
+		"backup.weekly":     {value: "3", holds: backupBy("Weekly", 3)},
+		"backup.monthly":    {value: "3", holds: backupBy("Monthly", 3)},
+		"backup.yearly":     {value: "3", holds: backupBy("Yearly", 3)},
 
 		"garbage.repack_below":        {value: "50", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().Below == 50 }},
 		"garbage.repack_after":        {value: "48h", holds: func(_ *sim, x *simNode) bool { return x.objects.Repack().After == 48*time.Hour }},

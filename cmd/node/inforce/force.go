@@ -23,6 +23,8 @@ func (s *Settings) putInForce(set *settings.Cluster, version uint64, over []byte
 	s.limits.Store(&limits)
 	outbound := set.Outbound
 	s.outbound.Store(&outbound)
+	backup := set.Backup
+	s.backup.Store(&backup)
 	submission := set.Submission
 	s.submission.Store(&submission)
 	relaying := set.Relay
@@ -50,6 +52,9 @@ func (s *Settings) Limits() settings.Limits { return *s.limits.Load() }
 
 // Outbound says how mail goes to other systems, once First has found some.
 func (s *Settings) Outbound() settings.Outbound { return *s.outbound.Load() }
+
+// Backup says where the archive is kept, once First has found some.
+func (s *Settings) Backup() settings.Backup { return *s.backup.Load() }
 
 // Submission bounds what users send, once First has found some.
 func (s *Settings) Submission() *settings.Submission { return s.submission.Load() }

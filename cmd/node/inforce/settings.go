@@ -37,6 +37,7 @@ type Settings struct {
 
 	limits     atomic.Pointer[settings.Limits]
 	outbound   atomic.Pointer[settings.Outbound]
+	backup     atomic.Pointer[settings.Backup]
 	submission atomic.Pointer[settings.Submission]
 	relay      atomic.Pointer[settings.Relay]
 	postmaster atomic.Pointer[rookery.Address]

@@ -30,6 +30,9 @@ func (s *Cluster) eachTagged(tag string, fn func(key string, value *string) erro
 	if err := taggedOf("store", tag, reflect.ValueOf(&s.Store).Elem(), fn); err != nil {
 		return err
 	}
+	if err := taggedOf("backup", tag, reflect.ValueOf(&s.Backup).Elem(), fn); err != nil {
+		return err
+	}
 	if err := taggedOf("outbound", tag, reflect.ValueOf(&s.Outbound).Elem(), fn); err != nil {
 		return err
 	}

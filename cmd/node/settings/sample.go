@@ -88,6 +88,7 @@ func settingsDocs() map[string]string {
 	docs := fieldDocs(settingsSource)
 	maps.Copy(docs, fieldDocs(attributesSource))
 	maps.Copy(docs, fieldDocs(outboundSource))
+	maps.Copy(docs, fieldDocs(backupSource))
 	maps.Copy(docs, fieldDocs(submissionSource))
 	maps.Copy(docs, fieldDocs(relaySource))
 	return docs

@@ -31,6 +31,9 @@ var attributesSource string
 //go:embed outbound.go
 var outboundSource string
 
+//go:embed backup.go
+var backupSource string
+
 // Cluster are the settings of a cluster: the same on every node, kept in the
 // system group, versioned, with their secrets sealed under the settings key.
 type Cluster struct {
@@ -55,6 +58,9 @@ type Cluster struct {
 	// Store is where message bodies live. Keys, endpoint and CA change at once;
 	// another bucket or path when a node starts: copy the objects there before.
 	Store Store `toml:"store"`
+	// Backup says where the archive is kept from which any mailbox can be brought
+	// back, and for how long. It lies apart from the store.
+	Backup Backup `toml:"backup"`
 	// Garbage says how stored bytes that nothing needs any more are cleared away.
 	Garbage Garbage `toml:"garbage"`
 	// Outbound says how mail goes to other systems.
@@ -180,6 +186,7 @@ func Default() Cluster {
 			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
 		},
 		Store:       Store{Kind: "dir"},
+		Backup:      DefaultBackup(),
 		Garbage:     DefaultGarbage(),
 		Outbound:    DefaultOutbound(),
 		Submission:  DefaultSubmission(),
@@ -284,6 +291,7 @@ func (s *Cluster) checkValues(bad report) {
 	}
 	s.Limits.validate(bad)
 	s.Store.validate(bad)
+	s.Backup.validate(bad, &s.Store)
 	s.Garbage.validate(bad)
 	s.Outbound.validate(bad)
 	s.Submission.validate(bad)

@@ -317,6 +317,7 @@ func (d *cluster) settings() (*settings.Cluster, error) {
 	s := settings.Default()
 	s.Domains = []string{devDomain}
 	s.Postmaster = "alice@" + devDomain
+	s.Backup.Kind, s.Backup.Path = "dir", filepath.Join("..", "backup")
 	s.Store.Path = filepath.Join("..", "objects") // so that the data directory may be moved
 	if len(d.ports) < 3 {
 		s.Replication = 1
