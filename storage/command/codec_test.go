@@ -78,6 +78,7 @@ func samples() []Command {
 			[]ImportRow{{[]byte("k"), []byte("v"), false}, {[]byte("l"), nil, true}}},
 		&ImportBody{Account: acct, Move: 9, Turn: 4, Email: rookery.EmailID{4}, Record: []byte("r"), Size: 3, Extract: []byte("x"),
 			Layout: []byte("l"), Arrived: 8, Payload: []byte("body")},
+		&SetArchiveKeys{Version: 3, Keys: []ArchiveKey{{1, "s"}}},
 		&BeginRestore{Account: acct, Job: RestoreID{1}, Spec: []byte("s"), By: "root"},
 		&Restore{Account: acct, Job: RestoreID{1}, Source: 2, Target: 3, NoQuota: true, Payload: []byte("p"), Messages: []RestoredMessage{
 			{SourceUID: 5, Email: rookery.EmailID{1}, Thread: rookery.ThreadID{2}, Tokens: [][8]byte{{3}}, Key: []byte("k"), Flags: FlagSeen,

@@ -38,3 +38,22 @@ type SigningKey struct {
 
 // Touches implements Command.
 func (*SetSigningKeys) Touches() Touch { return Touch{Kind: TouchNone} }
+
+// MaxArchiveKeys bounds the keys of the archive.
+const MaxArchiveKeys = 64
+
+// SetArchiveKeys replaces the keys of the archive, all of them, versions 1 and up, if
+// they still have the version expected (0: none yet), else KindConflict.
+type SetArchiveKeys struct {
+	Version uint64       `cbor:"1,keyasint,omitempty"`
+	Keys    []ArchiveKey `cbor:"2,keyasint,omitempty"`
+}
+
+// ArchiveKey is one, sealed under the settings key.
+type ArchiveKey struct {
+	Version uint32 `cbor:"1,keyasint"`
+	Sealed  string `cbor:"2,keyasint"`
+}
+
+// Touches implements Command.
+func (*SetArchiveKeys) Touches() Touch { return Touch{Kind: TouchNone} }

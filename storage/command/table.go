@@ -142,6 +142,8 @@ var table = []Row{
 	mail[BeginRestore, Done](89, 1),
 	mail[Restore, RestoreResult](90, 1),
 	mail[EndRestore, Done](91, 1),
+
+	system[SetArchiveKeys, Done](92, 1),
 }
 
 type commandPointer[C any] interface {

@@ -10,6 +10,7 @@ package system
 
 import (
 	"rookery"
+	"rookery/storage/archivekey"
 	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/tables"
@@ -97,6 +98,7 @@ func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
 		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, stsPart, relayPart, authorityPart, movePart, auditPart, archivePart,
+		archivekey.Part[*work](),
 	)
 }
 

@@ -53,8 +53,9 @@ type Work struct {
 	Reports  *peers.Reports
 	Lives    Liveness
 	Settings Settings
-	// Signing are the keys that sign outgoing mail.
+	// Signing are the keys that sign outgoing mail, Archive those of the backup.
 	Signing   Sealed
+	Archive   Sealed
 	Accounts  *account.Store
 	Days      *daykey.Store
 	Directory Directory

@@ -84,7 +84,7 @@ func (s *Service) leadSettingsKey(ctx context.Context) error {
 }
 
 // sealed is all that the settings key seals in the log.
-func (s *Service) sealed() []Sealed { return []Sealed{s.o.Settings, s.o.Signing} }
+func (s *Service) sealed() []Sealed { return []Sealed{s.o.Settings, s.o.Signing, s.o.Archive} }
 
 // rekeyDue reports whether a node was removed since the key came into use.
 func (s *Service) rekeyDue() (bool, error) {
