@@ -102,6 +102,17 @@ func NewEmailID() EmailID {
 // String is the EMAILID on the wire.
 func (id EmailID) String() string { return "M" + base64.RawURLEncoding.EncodeToString(id[:]) }
 
+// ParseEmailID reads what String gives.
+func ParseEmailID(s string) (EmailID, error) {
+	var id EmailID
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(s, "M"))
+	if err != nil || len(b) != len(id) || !strings.HasPrefix(s, "M") {
+		return id, E("parse email id", KindInvalid, fmt.Errorf("%.60q is no EMAILID", s))
+	}
+	copy(id[:], b)
+	return id, nil
+}
+
 // ThreadID names a conversation within an account (RFC 8474 THREADID): the
 // EmailID of the first message seen of it.
 type ThreadID EmailID

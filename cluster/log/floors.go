@@ -33,6 +33,10 @@ func (c Class) String() string {
 // BodiesFloor is the floor a log has where Options.Floors names none.
 const BodiesFloor = "bodies"
 
+// ArchiveFloor is the usual name of the floor of what is not archived yet, of class
+// Archive.
+const ArchiveFloor = "archive"
+
 // Released is a floor that holds nothing: of a group without bodies, or while
 // nothing is archived.
 const Released rookery.LogIndex = math.MaxUint64

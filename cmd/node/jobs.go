@@ -23,6 +23,7 @@ func (n *Node) startJobs() {
 	n.jobs.run("keys that sign mail", n.signing.Run)
 	n.jobs.run("trace", n.trace.Run)
 	n.jobs.run("object store", n.objects.Run)
+	n.jobs.run("backup", n.backups.Run)
 }
 
 // jobs are what goes on in the background.

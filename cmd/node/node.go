@@ -8,6 +8,8 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/admin"
+	"rookery/cmd/node/archivekeys"
+	"rookery/cmd/node/backups"
 	"rookery/cmd/node/clients"
 	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/datadir"
@@ -72,17 +74,18 @@ type kernel struct {
 
 // services each look after one thing and know none of the others.
 type services struct {
-	settings *inforce.Settings
-	people   *directories.Directories
-	rings    *keyring.Rings
-	keys     *keyring.Service
-	registry *members.Registry
-	host     *members.Host
-	objects  *objects.Service
-	upkeep   *objects.Upkeep
-	moves    *moves.Service
-	signing  *signing.Service
-	dns      *resolver
+	settings    *inforce.Settings
+	people      *directories.Directories
+	rings       *keyring.Rings
+	keys        *keyring.Service
+	registry    *members.Registry
+	host        *members.Host
+	objects     *objects.Service
+	upkeep      *objects.Upkeep
+	moves       *moves.Service
+	signing     *signing.Service
+	archiveKeys *archivekeys.Service
+	dns         *resolver
 }
 
 // mail is the way of messages and of those who read them.
@@ -96,6 +99,7 @@ type mail struct {
 	senders   *senders.Senders
 	recent    *trace.Recent
 	trace     *trace.Service
+	backups   *backups.Service
 	clients   *clients.Service
 	relays    *relays.Credentials
 }

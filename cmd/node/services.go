@@ -9,6 +9,8 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/admin"
+	"rookery/cmd/node/archivekeys"
+	"rookery/cmd/node/backups"
 	"rookery/cmd/node/clients"
 	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/directories"
@@ -60,6 +62,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	n.registry.UsePolicy(set.Replication, set.DeadAfter())
 	n.openSigning()
 	n.signing.Use(set.Domains)
+	n.archiveKeys = archivekeys.New(n.groups, n.system, n.rings.Sealer(n.jobs.ctx))
 	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.LookedUp)
 	n.people.RetryWhen(n.mayRetry)
 	if version > 0 {
@@ -103,8 +106,9 @@ func (n *Node) openMail(context.Context) error {
 	})
 	n.upkeep = n.objects.Upkeep(n.accounts, func() int { return int(n.settings.Limits().ExpungedDays) }, n.deps.tuning.purgeTime())
 	n.keys = n.rings.Work(keyring.Work{
-		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Signing: n.signing, Accounts: n.accounts,
-		Days: n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Self: n.id.Node, Peers: n.peers, Reports: n.reports, Lives: n.lives, Settings: n.settings, Signing: n.signing, Archive: n.archiveKeys,
+		Accounts: n.accounts,
+		Days:     n.days, Directory: n.people, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Cancel: func(ctx context.Context, who []rookery.AccountID) (int, error) { return n.couriers.CancelOf(ctx, who) },
 	})
 	n.senders = senders.New(n.system, func(ctx context.Context) error { return n.groups.Barrier(ctx, rookery.SystemGroup) }, n.people)
@@ -153,9 +157,16 @@ func (n *Node) openEdge(context.Context) (err error) {
 		Now: func(id rookery.GroupID) (time.Time, error) { return n.groups.JobTime(n.clocks, id) }, Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
+	n.backups = backups.New(backups.Options{
+		Cluster: n.peers.Certificate().Cluster, Node: n.id.Node, Epoch: n.id.Epoch, DataDir: n.cfg.DataDir, Settings: n.settings.Backup,
+		Replicas: n.groups, Peers: n.peers, Keys: n.archiveKeys, Accounts: n.accounts, Live: n.objects.Store,
+		Room: func() error { return roomOn(n.groups.Log().Disk()) }, Logger: n.deps.Logger, Clock: n.deps.Clock, Around: n.deps.tuning.backup,
+	})
 	n.host = n.registry.Host(members.Works{
 		Packers: n.objects, Sessions: n.edge,
-		Carries: func(s command.StageID) bool { return n.deliver.Carries(s) || n.moves.Carries(s) },
+		Carries: func(s command.StageID) bool {
+			return n.deliver.Carries(s) || n.moves.Carries(s) || n.backups.Carries(s)
+		},
 	})
 	return nil
 }
@@ -193,7 +204,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Queue: n.couriers, Relays: n.relays, Trace: n.trace,
+		Queue: n.couriers, Relays: n.relays, Trace: n.trace, Backup: n.backups,
 		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
 			Resolver: signing.Resolver{DNS: n.dns.Resolver}}),
 		Logger: n.deps.Logger,

@@ -40,6 +40,8 @@ type tuning struct {
 	room          time.Duration // between looks for room where a start waits for it
 	// store is put around the object store; nil puts nothing there.
 	store func(blob.Store) blob.Store
+	// backup is put around the backup store; nil puts nothing there.
+	backup func(blob.Store) blob.Store
 	// apply is in the way of what this node proposes; nil is nobody.
 	apply func(ctx context.Context, id rookery.GroupID, entry []byte, on replicas.Way) (rookery.LogIndex, []byte, error)
 	// erasing is told the steps of erasures; its error ends one.

@@ -17,12 +17,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/rookery/backup"
 	"rookery/cmd/rookery/cli"
 	"rookery/cmd/rookery/config"
 	"rookery/cmd/rookery/dev"
 	"rookery/cmd/rookery/machine"
 	"rookery/cmd/rookery/queue"
 	"rookery/cmd/rookery/relay"
+	"rookery/cmd/rookery/restore"
 	"rookery/cmd/rookery/storage"
 	"rookery/cmd/rookery/trace"
 )
@@ -50,7 +52,7 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
-		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), keyVerb(s), caVerb(s),
+		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), backup.Verb(s), restore.Verb(s), keyVerb(s), caVerb(s),
 		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), trace.Verb(s), auditVerb(s), dnsVerb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()

@@ -107,6 +107,7 @@ type Options struct {
 	Queue     Queue
 	Relays    Relays
 	Trace     Tracer
+	Backup    Backup
 	Records   Records
 	Logger    *slog.Logger
 }
@@ -149,6 +150,7 @@ func (a *Server) routes(t *routes) {
 	a.queueRoutes(t)
 	a.relayRoutes(t)
 	a.traceRoutes(t)
+	a.backupRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
 }

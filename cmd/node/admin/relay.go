@@ -18,13 +18,6 @@ type Relays interface {
 
 // relayRoutes adds the orders of rookery relay.
 func (a *Server) relayRoutes(t *routes) {
-	answer := func(w http.ResponseWriter, x any, err error) {
-		if err != nil {
-			replyError(w, err)
-			return
-		}
-		reply(w, x)
-	}
 	t.reads("GET /v1/relay", func(w http.ResponseWriter, r *http.Request) {
 		all, err := a.o.Relays.List(r.Context())
 		answer(w, all, err)

@@ -75,6 +75,9 @@ var (
 	ClientSessions = Call[SessionFilter, Sessions]{"sessions"}
 	// EndSessions ends some, and gives how many.
 	EndSessions = Call[SessionFilter, Count]{"endsessions"}
+	// ArchiveNow has a node archive the groups that it leads, all of them or, with
+	// Only, none, and tells how far each is.
+	ArchiveNow = Call[ArchiveOrder, []ArchivePosition]{"archive"}
 	// RecentLines asks for what a node has refused, and for sign-ins.
 	RecentLines = Call[RecentQuery, Recents]{"recent"}
 	// EraseProgress asks the leader of the system group how far the erasure of

@@ -139,6 +139,7 @@ func (r *Replicas) openDisk() (err error) {
 	if r.log, err = rlog.Open(o.Tune.Log(rlog.Options{
 		Dir: r.path("log"), FS: o.FS, Logger: o.Logger, DiskBudget: o.Config.Disk.LogBudget,
 		SoftFree: o.Config.Disk.SoftFree, HardFree: o.Config.Disk.HardFree, OnStall: o.OnStall, Repair: r.repair,
+		Floors: map[string]rlog.Class{rlog.BodiesFloor: rlog.Bodies, rlog.ArchiveFloor: rlog.Archive},
 	})); err != nil {
 		return err
 	}

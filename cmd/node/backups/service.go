@@ -1,0 +1,107 @@
+// Package backups is a node's part in the backup: it archives the groups that the node
+// leads, keeps the log until that is done, and carries out restores into accounts of
+// groups that it leads.
+//
+// It owns which store is in use, when images are made, and the jobs; package backup
+// and those below it own what an archive is and how an account comes back.
+package backups
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rookery"
+	"rookery/backup/sealed"
+	"rookery/cmd/node/objects"
+	"rookery/cmd/node/peers"
+	"rookery/cmd/node/replicas"
+	"rookery/cmd/node/settings"
+	"rookery/storage/account"
+	"rookery/storage/blob"
+	"rookery/storage/command"
+)
+
+// Options are what a Service is made of. All are required but Around.
+type Options struct {
+	// Cluster is its id, DataDir the node's data directory.
+	Cluster string
+	Node    rookery.NodeID
+	Epoch   uint64
+	DataDir string
+	// Settings are those in force.
+	Settings func() settings.Backup
+	Replicas *replicas.Replicas
+	Peers    *peers.Peers
+	Keys     sealed.Keys
+	Accounts *account.Store
+	// Live is the store of packs.
+	Live blob.Store
+	// Room refuses where the disk is nearly full.
+	Room   func() error
+	Logger *slog.Logger
+	Clock  func() time.Time
+	// Around puts something around the backup store, for tests; nil puts nothing there.
+	Around func(blob.Store) blob.Store
+}
+
+// Service is this node's part in the backup.
+type Service struct {
+	o      Options
+	store  atomic.Pointer[opened]
+	failed atomic.Pointer[string] // why there is no store although there should be
+
+	mu     sync.Mutex
+	groups map[rookery.GroupID]*group
+	jobs   map[command.RestoreID]*carried
+	stages atomic.Uint64
+	staged sync.Map // of command.StageID
+}
+
+// New makes a Service, which answers other nodes from now on.
+func New(o Options) *Service {
+	s := &Service{o: o, groups: map[rookery.GroupID]*group{}, jobs: map[command.RestoreID]*carried{}}
+	peers.ArchiveNow.Serve(o.Peers, s.archiveHere)
+	return s
+}
+
+// Run archives and restores until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for every, step := range map[time.Duration]func(context.Context){
+		time.Second:      s.lead,
+		2 * time.Second:  s.restores,
+		3 * time.Second:  s.floors,
+		5 * time.Second:  s.open,
+		30 * time.Second: s.rules,
+	} {
+		wg.Go(func() { s.each(ctx, every, step) })
+	}
+	wg.Wait()
+	s.stop()
+	if now := s.store.Swap(nil); now != nil {
+		return objects.Close(now.Store)
+	}
+	return nil
+}
+
+// each runs a step now and then again.
+func (s *Service) each(ctx context.Context, every time.Duration, step func(context.Context)) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		step(ctx)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+	}
+}
+
+// Carries reports whether a stage is still on its way from here.
+func (s *Service) Carries(id command.StageID) bool {
+	_, is := s.staged.Load(id)
+	return is
+}

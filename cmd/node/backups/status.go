@@ -1,0 +1,216 @@
+package backups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rookery"
+	"rookery/backup/archive"
+	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/peers"
+)
+
+// askWait bounds a node's answer, nowWait one for which it archives first.
+const (
+	askWait = 5 * time.Second
+	nowWait = 2 * time.Minute
+)
+
+// lateAfter is how old the oldest entry that is not archived may be before that is a
+// problem.
+const lateAfter = time.Minute
+
+// archiveHere answers another node, or this one.
+func (s *Service) archiveHere(ctx context.Context, _ rookery.NodeID, o peers.ArchiveOrder) ([]peers.ArchivePosition, error) {
+	s.mu.Lock()
+	groups := make([]*group, 0, len(s.groups))
+	for _, g := range s.groups {
+		groups = append(groups, g)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(groups, func(a, b *group) int { return int(a.id) - int(b.id) })
+	out := make([]peers.ArchivePosition, len(groups))
+	var wg sync.WaitGroup
+	for i, g := range groups {
+		wg.Go(func() { out[i] = s.position(ctx, g, !o.Tell) })
+	}
+	wg.Wait()
+	return out, nil
+}
+
+// position is how far a group is, after it was archived where now says so.
+func (s *Service) position(ctx context.Context, g *group, now bool) (p peers.ArchivePosition) {
+	p.Group = g.id
+	if now {
+		done := make(chan error, 1)
+		select {
+		case g.now <- done:
+			select {
+			case err := <-done:
+				if err != nil {
+					p.Error = err.Error()
+				}
+			case <-ctx.Done():
+				p.Error = "it takes longer; it goes on by itself"
+			}
+		case <-g.ended:
+			p.Error = "another node leads the group by now; try again"
+		case <-ctx.Done():
+			p.Error = "it is busy with the archive; try again"
+		}
+	}
+	s.mu.Lock()
+	if p.Error == "" {
+		p.Error = g.failed
+	}
+	s.mu.Unlock()
+	select {
+	case at := <-g.at:
+		g.at <- at
+		fill(&p, &at, s.o.Clock())
+	default:
+	}
+	return p
+}
+
+func fill(p *peers.ArchivePosition, at *archive.Position, now time.Time) {
+	p.Upto, p.Time, p.Pending, p.Image, p.Segments, p.Bytes = at.Upto, at.Time, at.Pending, at.Image.Time, at.Segments, at.Bytes
+	if at.Since > 0 {
+		p.Lag = max(0, now.UnixNano()-at.Since)
+	}
+	if at.Gap != nil {
+		p.GapFrom, p.GapTo, p.GapWhy = at.Gap.From, at.Gap.To, at.Gap.Reason
+	}
+}
+
+// Status tells how far the archive of every group is.
+func (s *Service) Status(ctx context.Context) (adminapi.BackupStatus, error) {
+	return s.ask(ctx, peers.ArchiveOrder{Tell: true}, askWait)
+}
+
+// ArchiveNow archives everything up to now.
+func (s *Service) ArchiveNow(ctx context.Context) (a adminapi.BackupStatus, err error) {
+	if _, err := s.use(); err != nil {
+		return a, err
+	}
+	a, err = s.ask(ctx, peers.ArchiveOrder{}, nowWait)
+	if err == nil && len(a.Problems) > 0 {
+		err = rookery.E("archive", rookery.KindUnavailable, errors.New(strings.Join(a.Problems, "; ")))
+	}
+	return a, err
+}
+
+// ask asks all nodes about the groups that they lead.
+func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Duration) (a adminapi.BackupStatus, err error) {
+	set := s.o.Settings()
+	a = adminapi.BackupStatus{On: set.On(), WindowDays: int(set.Window), Groups: []adminapi.BackupGroup{}, Problems: []string{}}
+	if !a.On {
+		return a, nil
+	}
+	if now, err := s.use(); err != nil {
+		a.Problems = append(a.Problems, err.Error())
+	} else {
+		a.Store = now.where
+	}
+	nodes, err := s.o.Replicas.Members()
+	if err != nil {
+		return a, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	answers, errs := make([][]peers.ArchivePosition, len(nodes)), make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() { answers[i], errs[i] = peers.ArchiveNow.Ask(ctx, s.o.Peers, n.ID, o) })
+	}
+	wg.Wait()
+	for i, n := range nodes {
+		for _, p := range answers[i] {
+			a.Groups = append(a.Groups, groupStatus(n.Name, &p))
+		}
+	}
+	slices.SortFunc(a.Groups, func(x, y adminapi.BackupGroup) int { return int(x.Group) - int(y.Group) })
+	return a, s.problems(&a, errs)
+}
+
+func groupStatus(node string, p *peers.ArchivePosition) adminapi.BackupGroup {
+	g := adminapi.BackupGroup{Group: p.Group, Node: node, Archived: uint64(p.Upto), Pending: p.Pending,
+		Lag: time.Duration(p.Lag).Seconds(), Segments: p.Segments, Bytes: p.Bytes, Error: p.Error}
+	if p.Time > 0 {
+		g.Upto = time.Unix(0, p.Time).UTC()
+	}
+	if p.Image > 0 {
+		at := time.Unix(0, p.Image).UTC()
+		g.Image = &at
+	}
+	if p.GapTo > 0 {
+		g.Gap = &adminapi.BackupGap{From: time.Unix(0, p.GapFrom).UTC(), To: time.Unix(0, p.GapTo).UTC(), Reason: p.GapWhy}
+	}
+	return g
+}
+
+// problems says what is wrong with what the nodes have told.
+func (s *Service) problems(a *adminapi.BackupStatus, errs []error) error {
+	groups, err := s.o.Replicas.Placed()
+	if err != nil {
+		return err
+	}
+	told := map[rookery.GroupID]bool{}
+	for _, g := range a.Groups {
+		told[g.Group] = true
+		switch {
+		case g.Error != "":
+			a.Problems = append(a.Problems, fmt.Sprintf("group %d is not archived: %s", g.Group, g.Error))
+		case g.Lag > lateAfter.Seconds() && g.Pending > 3:
+			a.Problems = append(a.Problems, fmt.Sprintf("the archive of group %d is %.0f seconds behind", g.Group, g.Lag))
+		}
+		if g.Gap != nil {
+			a.Problems = append(a.Problems, fmt.Sprintf("group %d cannot be restored to times between %s and %s: %s", g.Group,
+				g.Gap.From.Format(time.RFC3339), g.Gap.To.Format(time.RFC3339), g.Gap.Reason))
+		}
+	}
+	for _, id := range append(groups, rookery.SystemGroup) {
+		if !told[id] {
+			why := errors.Join(errs...)
+			if why == nil {
+				why = errors.New("no node leads it, or the one that does has only just begun to")
+			}
+			a.Problems = append(a.Problems, fmt.Sprintf("nobody tells how far the archive of group %d is: %v", id, why))
+		}
+	}
+	return nil
+}
+
+// List lists what the archive has.
+func (s *Service) List(ctx context.Context) (l adminapi.BackupList, err error) {
+	store, err := s.use()
+	if err != nil {
+		return l, err
+	}
+	l.Images = []adminapi.BackupImage{}
+	images, err := archive.Images(ctx, store, 0)
+	if err != nil {
+		return l, err
+	}
+	groups := map[rookery.GroupID]bool{}
+	for _, i := range images {
+		groups[i.Group] = true
+		l.Images = append(l.Images, adminapi.BackupImage{Group: i.Group, Index: uint64(i.Index), Time: time.Unix(0, i.Time).UTC()})
+	}
+	for id := range groups {
+		all, err := archive.Segments(ctx, store, id)
+		if err != nil {
+			return l, err
+		}
+		for _, x := range all {
+			l.Segments++
+			l.SegmentBytes += x.Size
+		}
+	}
+	return l, nil
+}
