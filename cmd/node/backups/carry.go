@@ -24,6 +24,9 @@ type carried struct {
 	next time.Time
 }
 
+// maxJobs bounds the restores of one group that are looked at.
+const maxJobs = 10000
+
 // restores begins what is to be restored into accounts of groups that this node leads.
 func (s *Service) restores(ctx context.Context) {
 	s.mu.Lock()
@@ -34,7 +37,7 @@ func (s *Service) restores(ctx context.Context) {
 		if m == nil || !s.o.Replicas.Leads(group) {
 			continue
 		}
-		jobs, err := m.Restores()
+		jobs, err := m.Restores(rookery.AccountID{}, maxJobs)
 		if err != nil {
 			s.o.Logger.Warn("restores cannot be read", "group", group, "error", err)
 			continue
