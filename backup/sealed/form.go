@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/zstd"
@@ -130,9 +131,28 @@ func nonce(n int, last bool) []byte {
 	return b
 }
 
-var (
-	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
-		zstd.WithAllLitEntropyCompression(true))
-	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(MaxObject))
-	coding, _  = cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 20, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField}.DecMode()
-)
+var coding, _ = cbor.DecOptions{
+	MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 20, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+}.DecMode()
+
+// The codecs are kept for later: each costs more to make than to use.
+var encoders, decoders sync.Pool
+
+func compress(plain []byte) []byte {
+	e, _ := encoders.Get().(*zstd.Encoder)
+	if e == nil {
+		e, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+			zstd.WithAllLitEntropyCompression(true))
+	}
+	defer encoders.Put(e)
+	return e.EncodeAll(plain, nil)
+}
+
+func decompress(b []byte) ([]byte, error) {
+	d, _ := decoders.Get().(*zstd.Decoder)
+	if d == nil {
+		d, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxObject))
+	}
+	defer decoders.Put(d)
+	return d.DecodeAll(b, nil)
+}

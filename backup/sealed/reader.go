@@ -100,7 +100,7 @@ func (r *Reader) openFooter(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, damaged(errNotWhole)
 	}
-	plain, err := decoder.DecodeAll(compressed, nil)
+	plain, err := decompress(compressed)
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -144,7 +144,7 @@ func (r *Reader) frame(ctx context.Context, n int) ([]byte, error) {
 	if err != nil {
 		return nil, damaged(errNotWhole)
 	}
-	plain, err := decoder.DecodeAll(compressed, nil)
+	plain, err := decompress(compressed)
 	if err != nil {
 		return nil, damaged(err)
 	}

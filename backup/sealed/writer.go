@@ -47,7 +47,7 @@ func (w *Writer) Frame(plain []byte) (int, error) {
 }
 
 func (w *Writer) seal(plain, nonce []byte) {
-	w.out = w.opener.aead.Seal(w.out, nonce, encoder.EncodeAll(plain, nil), w.opener.bound[:])
+	w.out = w.opener.aead.Seal(w.out, nonce, compress(plain), w.opener.bound[:])
 }
 
 // Finish ends the object with its footer, in which words is the caller's, and gives
