@@ -20,6 +20,10 @@ type model struct {
 	arrived  map[BodyID]int64
 	life     map[command.PackID]int64 // when it begins
 	staged   map[command.StageID]uint32
+	encoded  map[BodyID]int64
+	places   map[BodyID][]command.PackID // every pack that it was put into
+	revived  map[BodyID]bool             // restores say where it is, not the log
+	deleted  map[command.PackID]bool
 }
 
 type modelItem struct {
@@ -43,6 +47,8 @@ type modelAccount struct {
 	sizes    map[rookery.EmailID]int64
 	tokens   map[[8]byte]rookery.ThreadID
 	holders  map[[8]byte][]rookery.EmailID
+	past     []modelPast
+	job      *modelJob
 }
 
 type modelBox struct {
@@ -59,7 +65,8 @@ type modelExpunged struct {
 func newModel() *model {
 	return &model{map[rookery.AccountID]*modelAccount{}, map[command.ItemID]*modelItem{},
 		map[command.ItemID]map[rookery.AccountID]command.Filed{}, map[BodyID]command.PackID{},
-		map[BodyID]int64{}, map[command.PackID]int64{}, map[command.StageID]uint32{}}
+		map[BodyID]int64{}, map[command.PackID]int64{}, map[command.StageID]uint32{},
+		map[BodyID]int64{}, map[BodyID][]command.PackID{}, map[BodyID]bool{}, map[command.PackID]bool{}}
 }
 
 func (a *modelAccount) used() (bytes int64, messages uint64) {
@@ -178,6 +185,12 @@ func (a *modelAccount) thread(id rookery.EmailID, tokens [][8]byte) rookery.Thre
 			break
 		}
 	}
+	a.bind(id, thread, tokens)
+	return thread
+}
+
+// bind lets tokens that lead nowhere lead to a thread.
+func (a *modelAccount) bind(id rookery.EmailID, thread rookery.ThreadID, tokens [][8]byte) {
 	for _, t := range tokens {
 		if _, ok := a.tokens[t]; !ok {
 			a.tokens[t] = thread
@@ -186,7 +199,6 @@ func (a *modelAccount) thread(id rookery.EmailID, tokens [][8]byte) rookery.Thre
 			a.holders[t] = append(a.holders[t], id)
 		}
 	}
-	return thread
 }
 
 // keep moves a row to the recoverable list.
@@ -197,7 +209,10 @@ func (a *modelAccount) keep(x *modelBox, r Row, now int64) {
 }
 
 func (m *model) deliver(c *command.Deliver, index BodyID, now int64) *command.DeliverResult {
-	m.arrived[index] = now
+	m.arrived[index], m.encoded[index] = now, int64(len(c.Payload))
+	if c.Staged != nil {
+		m.encoded[index] = 5 * int64(c.Staged.Parts)
+	}
 	result := &command.DeliverResult{}
 	moved := map[rookery.AccountID]bool{}
 	for i := range c.Deliveries {
@@ -269,6 +284,7 @@ func (m *model) deliverOne(c *command.Deliver, d *command.Delivery, index BodyID
 	if r.InternalDate == 0 {
 		r.InternalDate = now / 1e9
 	}
+	m.had(a, c.Email, r, a.wraps[c.Email], d.Threads, a.emails[c.Email])
 	uid := x.add(a, r)
 	return command.Filed{OK: true, Mailbox: x.ID, UIDValidity: x.UIDValidity, UID: uid, ModSeq: a.modseq}
 }

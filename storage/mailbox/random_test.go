@@ -34,6 +34,7 @@ type storm struct {
 	model  *model
 	emails int
 	packs  int
+	jobs   int
 	uids   map[boxKey]rookery.UID // highest UIDNEXT seen: it only rises
 	modseq map[rookery.AccountID]rookery.ModSeq
 	tenant byte // tenant key version in use
@@ -188,7 +189,9 @@ func (s *storm) step() string {
 	x := s.box(a)
 	flags := Flags(s.rng.IntN(32))
 	m := s.model
-	switch n := s.rng.IntN(100); {
+	switch n := s.rng.IntN(110); {
+	case n >= 100:
+		return s.restoreRandom()
 	case n < 30:
 		return s.deliverRandom()
 	case n < 45:
@@ -342,9 +345,10 @@ func (s *storm) packRandom() string {
 		m.life[c.Pack] = s.now()
 		for id := range BodyID(s.index) {
 			if s.rng.IntN(3) == 0 && (alive[id] && (m.packed[id] == "" || s.rng.IntN(4) == 0) || s.rng.IntN(200) == 0) {
-				c.Bodies = append(c.Bodies, command.PackedBody{Body: id, Off: int64(id), Len: 10})
+				c.Bodies = append(c.Bodies, command.PackedBody{Body: id, Off: int64(id), Len: max(m.encoded[id], 1)})
 				if alive[id] {
 					m.packed[id] = c.Pack
+					m.places[id] = append(m.places[id], c.Pack)
 					m.life[c.Pack] = min(m.life[c.Pack], m.arrived[id])
 				}
 			}
@@ -364,6 +368,10 @@ func (s *storm) packRandom() string {
 			}
 		}
 		s.apply(&command.PackDead{Pack: id})
+		if s.rng.IntN(4) == 0 {
+			s.run(&command.PackDeleted{Pack: id}, nil, 0)
+			m.deleted[id] = true
+		}
 		return "dead pack " + string(id)
 	}
 	for id, x := range m.items {
@@ -572,7 +580,8 @@ func (s *storm) compareExpunged(v *View, a *modelAccount) {
 			s.T.Errorf("email %s: %+v %v, want body %d", id, e, err, body)
 		}
 		b, err := v.Body(body)
-		if err != nil || len(b.Log) == 0 || (len(b.Pack) > 0) != (s.model.packed[body] != "") || b.Arrived != s.model.arrived[body] {
+		if err != nil || (len(b.Log) == 0) != s.model.revived[body] || (len(b.Pack) > 0) != (s.model.packed[body] != "") ||
+			b.Arrived != s.model.arrived[body] {
 			s.T.Errorf("body %d: %+v %v", body, b, err)
 		}
 	}
@@ -582,10 +591,11 @@ func (s *storm) compareBodies() {
 	s.T.Helper()
 	alive := s.model.alive()
 	var want []BodyID
-	live := map[command.PackID]uint32{}
+	live, bytes := map[command.PackID]uint32{}, map[command.PackID]int64{}
 	for id := range alive {
 		if p := s.model.packed[id]; p != "" {
 			live[p]++
+			bytes[p] += max(s.model.encoded[id], 1)
 		} else {
 			want = append(want, id)
 		}
@@ -627,7 +637,7 @@ func (s *storm) compareBodies() {
 		s.T.Errorf("%d packs %v", len(packs), err)
 	}
 	for _, p := range packs {
-		if p.LiveBodies != live[p.ID] || p.Live != int64(10*live[p.ID]) || p.Arrived != s.model.life[p.ID] {
+		if p.LiveBodies != live[p.ID] || p.Live != bytes[p.ID] || p.Arrived != s.model.life[p.ID] {
 			s.T.Errorf("pack %+v, want %d live bodies since %d", p, live[p.ID], s.model.life[p.ID])
 		}
 	}
