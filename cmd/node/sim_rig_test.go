@@ -146,6 +146,11 @@ func (c *sim) add(k int, tune func(*tuning)) {
 		around = func(s blob.Store) blob.Store { return s }
 	}
 	x.deps.tuning.store = func(s blob.Store) blob.Store { return reached{around(s), x.dark.Load()} }
+	backup := x.deps.tuning.backup
+	if backup == nil {
+		backup = func(s blob.Store) blob.Store { return s }
+	}
+	x.deps.tuning.backup = func(s blob.Store) blob.Store { return reached{backup(s), x.dark.Load()} }
 	c.nodes = append(c.nodes, x)
 	c.t.Cleanup(func() { c.off(x) })
 }

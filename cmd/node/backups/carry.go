@@ -126,7 +126,7 @@ func (s *Service) bringBack(ctx context.Context, j *mailbox.RestoreJob) (message
 	if err := cbor.Unmarshal(j.Spec, &x); err != nil {
 		return 0, rookery.E("read restore", rookery.KindDamaged, err)
 	}
-	p, err := s.past(ctx, x.From, time.Unix(0, x.At))
+	p, err := s.Past(ctx, x.From, time.Unix(0, x.At))
 	if err != nil {
 		return 0, err
 	}

@@ -25,7 +25,7 @@ func (s *Service) Find(ctx context.Context, id rookery.AccountID, o adminapi.Fin
 		o.Limit = foundUsually
 	}
 	o.Limit = min(o.Limit, foundMost)
-	p, err := s.past(ctx, id, o.At)
+	p, err := s.Past(ctx, id, o.At)
 	if err != nil {
 		return f, err
 	}

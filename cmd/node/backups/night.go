@@ -8,7 +8,7 @@ import (
 )
 
 // apart is how much later each group's image is made than the one before it.
-const apart = 2 * time.Minute
+const apart = 20 * time.Second
 
 // lastNight is the last time before now at which a group's image was due.
 func lastNight(now time.Time, set *settings.Backup, id rookery.GroupID) time.Time {

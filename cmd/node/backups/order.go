@@ -48,7 +48,7 @@ func wishOf(o *adminapi.RestoreOrder) (w restore.Wish, err error) {
 
 // compare says what a restore would change.
 func (s *Service) compare(ctx context.Context, id, to rookery.AccountID, at time.Time, w restore.Wish) (*restore.Plan, error) {
-	p, err := s.past(ctx, id, at)
+	p, err := s.Past(ctx, id, at)
 	if err != nil {
 		return nil, err
 	}

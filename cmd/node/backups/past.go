@@ -20,9 +20,9 @@ import (
 // without asking for it.
 const settled = 30 * time.Second
 
-// past brings an account back as it was. The account has to exist: the keys of one that
+// Past brings an account back as it was. The account has to exist: the keys of one that
 // was erased are gone, and so is what was sealed under them.
-func (s *Service) past(ctx context.Context, id rookery.AccountID, at time.Time) (*past.Past, error) {
+func (s *Service) Past(ctx context.Context, id rookery.AccountID, at time.Time) (*past.Past, error) {
 	store, err := s.use()
 	if err != nil {
 		return nil, err
