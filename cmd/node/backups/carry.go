@@ -24,8 +24,16 @@ type carried struct {
 	next time.Time
 }
 
-// maxJobs bounds the restores of one group that are looked at.
-const maxJobs = 10000
+// restoresOf are all restores of a group, read a page at a time.
+func restoresOf(m *mailbox.Machine) (all []mailbox.RestoreJob, err error) {
+	for after := (rookery.AccountID{}); ; after = all[len(all)-1].Account {
+		page, err := m.Restores(after, 1000)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+	}
+}
 
 // restores begins what is to be restored into accounts of groups that this node leads.
 func (s *Service) restores(ctx context.Context) {
@@ -37,7 +45,7 @@ func (s *Service) restores(ctx context.Context) {
 		if m == nil || !s.o.Replicas.Leads(group) {
 			continue
 		}
-		jobs, err := m.Restores(rookery.AccountID{}, maxJobs)
+		jobs, err := restoresOf(m)
 		if err != nil {
 			s.o.Logger.Warn("restores cannot be read", "group", group, "error", err)
 			continue

@@ -153,7 +153,7 @@ func (s *Service) Restores(ctx context.Context) ([]adminapi.RestoreJob, error) {
 		if m == nil {
 			continue
 		}
-		jobs, err := m.Restores(rookery.AccountID{}, maxJobs)
+		jobs, err := restoresOf(m)
 		if err != nil {
 			return nil, err
 		}
