@@ -15,8 +15,8 @@ import (
 
 // The tables, in a range of their own beside those of package mailbox.
 const (
-	tableHold  byte = 0x30 // kind name: interval
-	tableRules byte = 0x31 // one row: window, life of names
+	tableHold      byte = 0x30 // kind name: interval
+	tablePackRules byte = 0x31 // one row: window, life of names
 )
 
 // Work is a command in execution in the machine that has the holds.
@@ -39,7 +39,7 @@ func Part[W Work]() tables.Part[W] {
 		Tables: []tables.Table{
 			own(tables.Table{ID: tableHold, Name: "hold", Key: tables.Size{Min: 1 + 1, Max: 1 + command.MaxHoldName},
 				Check: tables.Decodes[holdRecord]}),
-			own(tables.Table{ID: tableRules, Name: "rules for packs", Key: tables.Exactly(0), Check: tables.Decodes[Rules]}),
+			own(tables.Table{ID: tablePackRules, Name: "rules for packs", Key: tables.Exactly(0), Check: tables.Decodes[Rules]}),
 		},
 		Handlers: []tables.Handler[W]{tables.On(place[W]), tables.On(release[W]), tables.On(restoreWindow[W]), tables.On(namePacks[W])},
 	}
@@ -171,17 +171,17 @@ func namePacks[W Work](w W, c *command.NamePacks) (command.Result, error) {
 
 // RulesOf are the rules in force within a command.
 func RulesOf(w Work) (r Rules) {
-	if v := w.Get(tables.NewKey(tableRules)); v != nil {
+	if v := w.Get(tables.NewKey(tablePackRules)); v != nil {
 		tables.Must(tables.Decode(v, &r))
 	}
 	return r
 }
 
-func setRules(w Work, r Rules) { w.Set(tables.NewKey(tableRules), tables.Encode(&r)) }
+func setRules(w Work, r Rules) { w.Set(tables.NewKey(tablePackRules), tables.Encode(&r)) }
 
 // ReadRules are the rules in force.
 func ReadRules(r state.Reader) (rules Rules, err error) {
-	v, err := r.Get(tables.NewKey(tableRules))
+	v, err := r.Get(tables.NewKey(tablePackRules))
 	if err == nil && v != nil {
 		err = tables.Decode(v, &rules)
 	}

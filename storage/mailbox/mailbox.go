@@ -1,6 +1,7 @@
 // Package mailbox is the state machine of a mail group: accounts, mailboxes,
 // messages, the bodies they share, threads, the recoverable list, staged
-// chunks, packs and the queue (package queue), together with the views that read them.
+// chunks, packs with what keeps them (package holds), the queue (package queue) and
+// what restores bring back, together with the views that read them.
 //
 // It is deterministic: an Apply depends on the entry and the state before it
 // and on nothing else. It has no clock, no randomness, no goroutine and does
