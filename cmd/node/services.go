@@ -73,7 +73,8 @@ func (n *Node) openStores(ctx context.Context) error {
 	if n.objects, err = objects.Open(objects.Options{
 		Config: n.cfg, Store: set.Store, Garbage: set.Garbage, Replicas: n.groups, Peers: n.peers, Clocks: n.clocks,
 		Logger: n.deps.Logger, Clock: n.deps.Clock,
-		Go: n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(),
+		Archiving: func() bool { return n.settings.Backup().On() },
+		Go:        n.jobs.run, Observe: n.metrics.Stored, DeadFor: n.deps.tuning.deadTime(), NameLife: n.deps.tuning.nameTime(),
 		Tune: n.deps.tuning.pack, Around: n.deps.tuning.store,
 	}); err != nil {
 		return err

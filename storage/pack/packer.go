@@ -57,7 +57,10 @@ type Options struct {
 
 	MaxPack int64         // bytes at which a pack is sealed, 8 MiB
 	MaxAge  time.Duration // age of the oldest body at which it is sealed, 8 s
-	Large   int64         // bytes above which a body gets an object of its own, 4 MiB
+	// Soon says that somebody waits for bodies to be packed: a pack is sealed at half
+	// that age. nil: nobody does.
+	Soon  func() bool
+	Large int64 // bytes above which a body gets an object of its own, 4 MiB
 	// Rate bounds the work in bytes a second, so that draining after an outage
 	// leaves disk and network to live mail; default 32 MiB.
 	Rate int64
@@ -207,7 +210,11 @@ func (p *Packer) wait(ctx context.Context, pause time.Duration) {
 		return
 	case <-p.arrived:
 	}
-	age := time.NewTimer(p.o.MaxAge)
+	most := p.o.MaxAge
+	if p.o.Soon != nil && p.o.Soon() {
+		most /= 2
+	}
+	age := time.NewTimer(most)
 	defer age.Stop()
 	select {
 	case <-ctx.Done():

@@ -27,7 +27,7 @@ func (s *Service) AddPacker(id rookery.GroupID) {
 		Packed:    func() { s.release(id) },
 		Deletable: func(_ context.Context, p mailbox.Pack) (bool, error) { return s.Deletable(id, p) },
 		Clock:     s.packTime(g.Machine(id)), Age: func() (time.Time, error) { return s.o.Replicas.JobTime(s.o.Clocks, id) },
-		Repack: s.Repack, Budget: s.budget,
+		Repack: s.Repack, Budget: s.budget, Soon: s.o.Archiving,
 	}))
 	ctx, stop := context.WithCancel(context.Background())
 	w := &packing{p, stop, make(chan struct{})}

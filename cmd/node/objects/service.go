@@ -38,6 +38,9 @@ type Options struct {
 	Go func(name string, job func(context.Context) error)
 	// Observe hears of every request to the store.
 	Observe func(request string, err error, bytes int64, took time.Duration)
+	// Archiving says that the groups are archived: bodies that no pack holds yet ride
+	// along.
+	Archiving func() bool
 	// DeadFor is how long a dead pack stays, NameLife how long the name of a
 	// pack is good for.
 	DeadFor  time.Duration
