@@ -2,6 +2,7 @@ package backups
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"rookery"
@@ -19,7 +20,7 @@ type group struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	now    chan chan error
-	at     chan archive.Position // holds the last one
+	at     atomic.Pointer[archive.Position]
 	failed string
 }
 
@@ -57,21 +58,24 @@ func (s *Service) lead(ctx context.Context) {
 // stop ends all of it.
 func (s *Service) stop() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var ended []chan struct{}
 	for _, g := range s.groups {
 		g.cancel()
-		<-g.ended
+		ended = append(ended, g.ended)
 	}
 	for _, j := range s.jobs {
 		j.cancel()
-		<-j.ended
+		ended = append(ended, j.ended)
+	}
+	s.mu.Unlock()
+	for _, e := range ended {
+		<-e
 	}
 }
 
 func (s *Service) begin(ctx context.Context, id rookery.GroupID, store *opened) *group {
 	ctx, cancel := context.WithCancel(ctx)
 	g := &group{id: id, store: store, cancel: cancel, ended: make(chan struct{}), now: make(chan chan error)}
-	g.at = make(chan archive.Position, 1)
 	go func() {
 		defer close(g.ended)
 		s.run(ctx, g)
@@ -103,11 +107,8 @@ func (s *Service) run(ctx context.Context, g *group) {
 		if asked != nil {
 			asked <- err
 		}
-		select {
-		case <-g.at:
-		default:
-		}
-		g.at <- a.Position()
+		at := a.Position()
+		g.at.Store(&at)
 		pause = stepEvery
 		if err != nil && ctx.Err() == nil {
 			pause = min(2*pause, stepMost)

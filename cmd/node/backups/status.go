@@ -69,11 +69,8 @@ func (s *Service) position(ctx context.Context, g *group, now bool) (p peers.Arc
 		p.Error = g.failed
 	}
 	s.mu.Unlock()
-	select {
-	case at := <-g.at:
-		g.at <- at
-		fill(&p, &at, s.o.Clock())
-	default:
+	if at := g.at.Load(); at != nil {
+		fill(&p, at, s.o.Clock())
 	}
 	return p
 }
