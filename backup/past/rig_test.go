@@ -50,8 +50,6 @@ type world struct {
 	now      time.Time
 	lost     rookery.LogIndex // entries up to it are in nobody's log
 	fault    func() error     // of what is proposed by the archiver
-	due      bool
-	unopened int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {

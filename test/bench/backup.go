@@ -178,7 +178,7 @@ func (b *bench) back(s *side) error {
 		if err := s.cluster.ask(&j, append(append([]string{"restore"}, x.args...), "-at", at, "-yes")...); err != nil {
 			return err
 		}
-		b.more += fmt.Sprintf("\n%s, of a mailbox of %d messages of 2 KiB: %s is back after %.1f s (%d messages)\n", 
+		b.more += fmt.Sprintf("\n%s, of a mailbox of %d messages of 2 KiB: %s is back after %.1f s (%d messages)\n",
 			s.name, b.big, x.what, time.Since(begin).Seconds(), j.Done)
 	}
 	return nil
