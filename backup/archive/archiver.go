@@ -60,6 +60,7 @@ type Archiver struct {
 	o     Options
 	marks []mark // when which entries had been applied here, the oldest first
 	last  time.Time
+	made  time.Time // when the newest image was, on this node's clock
 	state Position
 }
 
@@ -103,8 +104,8 @@ func (a *Archiver) Position() Position { return a.state }
 
 // Step archives what is old enough, and makes an image where there is none or where
 // due says so; now also archives what is young. It returns when the archive has it.
-// To be called about every second.
-func (a *Archiver) Step(ctx context.Context, now bool, due func(last ImageInfo) (reason string)) error {
+// due is told when the newest was made. To be called about every second.
+func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) (reason string)) error {
 	snap := a.o.State.Read()
 	defer func() { snap.Close() }()
 	upto, on, err := snap.Archived()
@@ -128,7 +129,7 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last ImageInfo) 
 	if err != nil {
 		return err
 	}
-	reason := due(a.state.Image)
+	reason := due(a.made)
 	if a.state.Image.Index == 0 {
 		reason = "there is none"
 	}
@@ -151,6 +152,7 @@ func (a *Archiver) find(ctx context.Context) error {
 		return err
 	}
 	a.state.Image = all[len(all)-1]
+	a.made = time.Unix(0, a.state.Image.Time) // or later: the time of an idle group stands still
 	a.state.Time = max(a.state.Time, a.state.Image.Time)
 	return nil
 }

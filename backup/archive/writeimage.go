@@ -51,7 +51,7 @@ func (a *Archiver) image(ctx context.Context, snap *state.Snap, upto rookery.Log
 	}
 	a.o.Logger.Info("an image of a group is in the archive", "group", a.o.Group, "index", index, "rows", m.words.Rows, "bytes", m.words.Bytes,
 		"reason", reason)
-	a.state.Image, a.state.Gap = m.info, gap
+	a.state.Image, a.state.Gap, a.made = m.info, gap, a.o.Clock()
 	a.state.Time = max(a.state.Time, at)
 	if upto > 0 && gap == nil {
 		return upto, nil

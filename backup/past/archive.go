@@ -83,7 +83,7 @@ func (a *Archive) Chain(ctx context.Context, group rookery.GroupID, at int64) (c
 		if images[i].Time > at {
 			continue
 		}
-		c, err := a.from(ctx, images[i], segments, at)
+		c, err := a.from(ctx, images[i], segments, images[i+1:], at)
 		if err == nil {
 			return c, nil
 		}
@@ -103,8 +103,10 @@ func (a *Archive) Chain(ctx context.Context, group rookery.GroupID, at int64) (c
 	return c, gap(0, images[0].Time, "%s is before the oldest image of group %d", time.Unix(0, at).UTC().Format(time.RFC3339), group)
 }
 
-// from follows the segments behind an image.
-func (a *Archive) from(ctx context.Context, image archive.ImageInfo, segments []archive.SegmentInfo, at int64) (c Chain, err error) {
+// from follows the segments behind an image. What is missing behind the time does no
+// harm, if it is certain that it is of behind it.
+func (a *Archive) from(ctx context.Context, image archive.ImageInfo, segments []archive.SegmentInfo, later []archive.ImageInfo, at int64) (
+	c Chain, err error) {
 	c = Chain{Image: image, Upto: image.Index, Time: image.Time}
 	r, err := a.Open(ctx, sealed.Image, image.Key(), image.Size)
 	if err != nil {
@@ -117,16 +119,35 @@ func (a *Archive) from(ctx context.Context, image archive.ImageInfo, segments []
 		if s.Last <= c.Upto {
 			continue
 		}
-		if s.From > at {
-			break // a gap behind the time does no harm
-		}
 		if s.First > c.Upto+1 {
-			return c, gap(c.Time, 0, "entries %d to %d of group %d are missing from the archive", c.Upto+1, s.First-1, s.Group)
+			return c, missing(&c, s.First-1, later, at)
+		}
+		if s.From > at {
+			c.Time = at // the segment says that nothing happened before
+			return c, nil
 		}
 		c.Segments = append(c.Segments, s)
 		c.Upto, c.Time = s.Last, max(c.Time, min(s.To, at))
 	}
+	if len(later) > 0 && later[len(later)-1].Index > c.Upto {
+		return c, missing(&c, later[len(later)-1].Index, later, at)
+	}
 	return c, nil
+}
+
+// missing is the error of entries behind a chain that the archive does not have, where
+// they may be of before the time.
+func missing(c *Chain, last rookery.LogIndex, later []archive.ImageInfo, at int64) error {
+	if at <= c.Time {
+		return nil
+	}
+	after := int64(0)
+	for i := len(later) - 1; i >= 0; i-- {
+		if later[i].Time > at {
+			after = later[i].Time
+		}
+	}
+	return gap(c.Time, after, "entries %d to %d of group %d are missing from the archive", c.Upto+1, last, c.Image.Group)
 }
 
 // Open opens an object of the archive.

@@ -131,7 +131,9 @@ func TestALostLogIsAGapThatAnImageEnds(t *testing.T) {
 	if got, err := w.then(w.ids[0], w.group.Time()); err != nil || got != w.liveNow(w.ids[0]) {
 		t.Errorf("behind the gap the account is not as it is: %v", err)
 	}
-	if _, err := w.then(w.ids[0], within); err != nil && !errors.Is(err, ErrGap) {
+	_, err := w.then(w.ids[0], within)
+	var g *Gap
+	if !errors.As(err, &g) || g.Before.UnixNano() >= within || g.After.UnixNano() <= within {
 		t.Errorf("within the gap: %v", err)
 	}
 }

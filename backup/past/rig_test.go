@@ -268,7 +268,7 @@ func (w *world) archived(now bool) {
 	if w.rng.IntN(40) == 0 {
 		reason = "it is night"
 	}
-	if err := w.archiver.Step(context.Background(), now, func(archive.ImageInfo) string { return reason }); err != nil && w.fault == nil {
+	if err := w.archiver.Step(context.Background(), now, func(time.Time) string { return reason }); err != nil && w.fault == nil {
 		w.t.Fatal(err)
 	}
 }

@@ -2,16 +2,26 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rookery"
+	"rookery/backup/archive"
 	"rookery/backup/past"
+	"rookery/backup/sealed"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/backups"
+	"rookery/cmd/node/keyring"
+	"rookery/storage/blob"
+	"rookery/storage/blob/dir"
 	"rookery/storage/command"
 	"rookery/storage/mailbox"
 	"rookery/storage/propose"
@@ -26,8 +36,11 @@ type backupNode struct {
 	id     rookery.AccountID
 }
 
-func openBackupNode(t *testing.T) *backupNode {
+func openBackupNode(t *testing.T) *backupNode { return openBackupNodeWith(t, func(*Deps) {}) }
+
+func openBackupNodeWith(t *testing.T, change func(*Deps)) *backupNode {
 	cfg, deps := testConfig(t), testDeps(t, directoryServer(t))
+	change(&deps)
 	deps.Settings.Backup.Kind, deps.Settings.Backup.Path = "dir", filepath.Join(t.TempDir(), "backup")
 	b := &backupNode{Node: startNode(t, cfg, deps), t: t, client: adminapi.New(cfg.Admin)}
 	b.id = mustEnsure(t, b.Node, login(0))
@@ -100,7 +113,8 @@ func (b *backupNode) destroy() {
 		b.t.Fatal(err)
 	}
 	b.await("purged", func() (bool, error) {
-		_, _, err := propose.Command(b.t.Context(), b.groups, group, &command.PurgeExpunged{Account: b.id, Before: time.Now().UnixNano()})
+		_, _, err := propose.Command(b.t.Context(), b.groups, group, &command.PurgeExpunged{Account: b.id,
+			Before: b.deps.Clock().UnixNano()})
 		if err != nil {
 			return false, err
 		}
@@ -284,3 +298,123 @@ func TestWhatCannotBeRestored(t *testing.T) {
 		t.Errorf("an account that was erased: %v", err)
 	}
 }
+
+// TestTheArchiveIsPruned: after days, what is from before the window and no kept point
+// goes, a point of before it can be restored as of its own second, and its packs are
+// held.
+func TestTheArchiveIsPruned(t *testing.T) {
+	var ahead atomic.Int64
+	b := openBackupNodeWith(t, func(d *Deps) {
+		d.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		d.Settings.Backup.Window, d.Settings.Backup.Daily, d.Settings.Backup.Weekly, d.Settings.Backup.Monthly = 1, 3, 0, 0
+		// Half a day from now, whenever the test runs.
+		d.Settings.Backup.Nightly = time.Now().UTC().Add(12 * time.Hour).Format("15:04")
+	})
+	before := b.looks(0)
+	images := func() []adminapi.BackupImage {
+		l, err := b.client.ListBackups(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		group, err := b.accounts.Group(t.Context(), b.id)
+		return slices.DeleteFunc(l.Images, func(i adminapi.BackupImage) bool { return err != nil || i.Group != group })
+	}
+	group, err := b.accounts.Group(t.Context(), b.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for day := 1; day <= 5; day++ {
+		ahead.Store(int64(time.Duration(day) * 24 * time.Hour))
+		if day == 4 {
+			b.destroy()
+		}
+		sendOne(t, b.Node, login(0), fmt.Sprintf("Subject: day %d\r\n\r\nhi\r\n", day)) // an idle group's time stands still
+		b.await("a night's images", func() (bool, error) { return len(images()) >= day+1, nil })
+	}
+	b.backups.HoldPoints(t.Context())
+	plan, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{DryRun: true})
+	if err != nil || plan.Images == 0 || plan.Points == 0 || plan.Bytes == 0 || len(images()) != 6 {
+		t.Fatalf("%+v %v", plan, err)
+	}
+	if _, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{}); !rookery.Is(err, rookery.KindConflict) {
+		t.Errorf("most of the archive goes without a word: %v", err)
+	}
+	done, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{Force: true})
+	if err != nil || done.Images != plan.Images || len(images()) >= 6 {
+		t.Fatalf("%+v, %d images are left: %v", done, len(images()), err)
+	}
+	var oldest adminapi.BackupImage
+	for _, i := range images() {
+		if oldest.Index == 0 {
+			oldest = i
+		}
+	}
+	p, err := b.client.PlanRestore(t.Context(), adminapi.RestoreOrder{Account: login(0), At: oldest.Time})
+	if err != nil || p.Add == 0 {
+		t.Errorf("a kept point: %+v %v", p, err)
+	}
+	if _, err := b.client.PlanRestore(t.Context(), adminapi.RestoreOrder{Account: login(0), At: oldest.Time.Add(time.Minute)}); err == nil ||
+		!strings.Contains(err.Error(), "missing from the archive") {
+		t.Errorf("a minute behind a kept point: %v", err)
+	}
+	b.restore(adminapi.RestoreOrder{Account: login(0), At: oldest.Time, Into: "Then"})
+	if got := b.looks(0); !strings.Contains(got, "Then/INBOX") || strings.Count(before, "read") < 8 {
+		t.Errorf("restored from a kept point: %s", got)
+	}
+	m := b.groups.Machine(group)
+	holds, err := m.Holds()
+	if err != nil || len(holds) != 6 {
+		t.Errorf("%d holds, %v", len(holds), err)
+	}
+	b.backups.HoldPoints(t.Context())
+	if holds, err = m.Holds(); err != nil || len(holds) >= 6 || len(holds) == 0 {
+		t.Errorf("after the prune %d holds, %v", len(holds), err)
+	}
+}
+
+// TestTheArchivesKeysLieBesideIt: what lies under keys/ in the backup store opens, with
+// the settings key alone, every image.
+func TestTheArchivesKeysLieBesideIt(t *testing.T) {
+	b := openBackupNode(t)
+	set := b.settings.Backup()
+	store, err := dir.Open(set.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept backups.KeptKeys
+	b.await("the keys are kept", func() (bool, error) {
+		err := store.List(t.Context(), "keys/", func(i blob.Info) error {
+			in, err := store.Get(t.Context(), i.Key, 0, -1)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return json.NewDecoder(in).Decode(&kept)
+		})
+		return len(kept.Keys) == 1, err
+	})
+	text, err := keyring.NewSealer(b.rings.Settings.Keys).Open("archive key 1", kept.Keys[0].Sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := archive.Images(t.Context(), store, 0)
+	if err != nil || len(images) < 3 {
+		t.Fatalf("%d images, %v", len(images), err)
+	}
+	for _, i := range images {
+		if _, err := sealed.Open(t.Context(), store, sealed.Place{Cluster: kept.Cluster, Kind: sealed.Image, Name: i.Key()}, i.Size,
+			oneKey(key)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// oneKey is an archive's only key.
+type oneKey []byte
+
+func (k oneKey) Current(context.Context) (uint32, []byte, error) { return 1, k, nil }
+func (k oneKey) Key(context.Context, uint32) ([]byte, error)     { return k, nil }

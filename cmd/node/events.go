@@ -8,6 +8,7 @@ import (
 	"rookery"
 	"rookery/cluster/transport"
 	"rookery/cluster/transport/identity"
+	"rookery/cmd/node/backups"
 	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/edge"
 	"rookery/cmd/node/members"
@@ -26,6 +27,7 @@ type events struct {
 	edge     atomic.Pointer[edge.Edge]
 	deliver  atomic.Pointer[delivery.Deliverer]
 	couriers atomic.Pointer[couriers.Service]
+	backups  atomic.Pointer[backups.Service]
 }
 
 // admit is the transport's JoinHandler.

@@ -34,6 +34,9 @@ func (n *Node) report() peers.Report {
 			r.Braked = at.Unix()
 		}
 	}
+	if b := n.hears.backups.Load(); b != nil {
+		r.Backup = b.Troubles()
+	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {
 		r.Refused = n.people.Refused()

@@ -14,6 +14,7 @@ type Backup interface {
 	Status(ctx context.Context) (adminapi.BackupStatus, error)
 	ArchiveNow(ctx context.Context) (adminapi.BackupStatus, error)
 	List(ctx context.Context) (adminapi.BackupList, error)
+	Prune(ctx context.Context, o adminapi.PruneOrder) (adminapi.PruneReport, error)
 	Find(ctx context.Context, id rookery.AccountID, o adminapi.FindOrder) (adminapi.FoundMessages, error)
 	Plan(ctx context.Context, id, to rookery.AccountID, o adminapi.RestoreOrder) (adminapi.RestorePlan, error)
 	Begin(ctx context.Context, id, to rookery.AccountID, o adminapi.RestoreOrder, by string) (adminapi.RestoreJob, error)
@@ -34,6 +35,13 @@ func (a *Server) backupRoutes(t *routes) {
 	t.reads("GET /v1/backup/list", func(w http.ResponseWriter, r *http.Request) {
 		l, err := a.o.Backup.List(r.Context())
 		answer(w, l, err)
+	})
+	t.changes("POST /v1/backup/prune", "backup prune", func(w http.ResponseWriter, r *http.Request) {
+		var o adminapi.PruneOrder
+		if order(w, r, &o) {
+			p, err := a.o.Backup.Prune(r.Context(), o)
+			answer(w, p, err)
+		}
 	})
 	t.changes("POST /v1/backup/find", "backup find", func(w http.ResponseWriter, r *http.Request) {
 		var o adminapi.FindOrder

@@ -166,6 +166,32 @@ type FoundMessage struct {
 	Deleted bool `json:"deleted"`
 }
 
+// PruneOrder asks for the archive to be pruned.
+type PruneOrder struct {
+	// DryRun only says what would go; Force deletes however much it is.
+	DryRun bool `json:"dry_run,omitempty"`
+	Force  bool `json:"force,omitempty"`
+}
+
+// PruneReport is what went, or would go.
+type PruneReport struct {
+	DryRun   bool  `json:"dry_run"`
+	Images   int   `json:"images"`
+	Segments int   `json:"segments"`
+	Objects  int   `json:"objects"`
+	Bytes    int64 `json:"bytes"`
+	// Points are images that are kept from before the window.
+	Points      int   `json:"kept_points"`
+	KeptObjects int   `json:"kept_objects"`
+	KeptBytes   int64 `json:"kept_bytes"`
+}
+
+// PruneBackup deletes what nothing in the archive needs.
+func (c *Client) PruneBackup(ctx context.Context, o PruneOrder) (r PruneReport, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/backup/prune", o, &r)
+	return r, err
+}
+
 // BackupStatus tells how far the archive is.
 func (c *Client) BackupStatus(ctx context.Context) (s BackupStatus, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/backup", nil, &s)

@@ -159,10 +159,10 @@ func (s *Service) archiver(g *group) *archive.Archiver {
 
 // due says when an image is due: at night, each group a little later than the one
 // before it.
-func (s *Service) due(id rookery.GroupID) func(archive.ImageInfo) string {
-	return func(last archive.ImageInfo) string {
+func (s *Service) due(id rookery.GroupID) func(time.Time) string {
+	return func(last time.Time) string {
 		set := s.o.Settings()
-		if time.Unix(0, last.Time).Before(lastNight(s.o.Clock(), &set, id)) {
+		if last.Before(lastNight(s.o.Clock(), &set, id)) {
 			return "it is night"
 		}
 		return ""

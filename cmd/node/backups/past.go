@@ -10,6 +10,7 @@ import (
 	"rookery"
 	"rookery/backup/archive"
 	"rookery/backup/past"
+	"rookery/cmd/node/peers"
 	"rookery/storage/body"
 	"rookery/storage/keys"
 	"rookery/storage/mailbox"
@@ -33,7 +34,7 @@ func (s *Service) Past(ctx context.Context, id rookery.AccountID, at time.Time) 
 		return nil, rookery.E("restore", rookery.KindInvalid, errors.New("say as of which time, like 2026-11-30T10:00:00Z"))
 	case at.After(now):
 		return nil, rookery.E("restore", rookery.KindInvalid, fmt.Errorf("%s is in the future", at.UTC().Format(time.RFC3339)))
-	case now.Sub(at) < settled:
+	case now.Sub(at) < settled || s.behind(ctx, at):
 		if _, err := s.ArchiveNow(ctx); err != nil {
 			return nil, err
 		}
@@ -61,6 +62,21 @@ func (s *Service) Past(ctx context.Context, id rookery.AccountID, at time.Time) 
 		}
 	}
 	return nil, first
+}
+
+// behind reports whether something from before a time may not be archived yet.
+func (s *Service) behind(ctx context.Context, at time.Time) bool {
+	st, behind, err := s.ask(ctx, peers.ArchiveOrder{Tell: true}, askWait)
+	if err != nil || len(behind) > 0 {
+		return true
+	}
+	now := s.o.Clock()
+	for _, g := range st.Groups {
+		if g.Pending > 0 && now.Add(-time.Duration(g.Lag*float64(time.Second))).Before(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // groupsOf are the groups that an account may have been in: the one that it is in, and

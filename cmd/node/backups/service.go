@@ -20,6 +20,7 @@ import (
 	"rookery/cmd/node/replicas"
 	"rookery/cmd/node/settings"
 	"rookery/storage/account"
+	"rookery/storage/archivekey"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 )
@@ -31,14 +32,20 @@ type Options struct {
 	Node    rookery.NodeID
 	Epoch   uint64
 	DataDir string
-	// Settings are those in force.
-	Settings func() settings.Backup
-	Replicas *replicas.Replicas
-	Peers    *peers.Peers
-	Keys     sealed.Keys
-	Accounts *account.Store
+	// Settings are those in force, LiveSettings those of the store of packs.
+	Settings     func() settings.Backup
+	LiveSettings func() settings.Store
+	Replicas     *replicas.Replicas
+	Peers        *peers.Peers
+	Keys         sealed.Keys
+	// SealedKeys are the archive's keys as the cluster keeps them, under the settings
+	// key.
+	SealedKeys func() (archivekey.Keys, error)
+	Accounts   *account.Store
 	// Live is the store of packs.
 	Live blob.Store
+	// Now is the time by which the archive is old; an error where nobody knows.
+	Now func() (time.Time, error)
 	// Room refuses where the disk is nearly full.
 	Room   func() error
 	Logger *slog.Logger
@@ -57,7 +64,8 @@ type Service struct {
 	groups map[rookery.GroupID]*group
 	jobs   map[command.RestoreID]*carried
 	stages atomic.Uint64
-	staged sync.Map // of command.StageID
+	pruned time.Time // when this node has pruned last; pruneDaily's
+	staged sync.Map  // of command.StageID
 }
 
 // New makes a Service, which answers other nodes from now on.
@@ -76,6 +84,9 @@ func (s *Service) Run(ctx context.Context) error {
 		3 * time.Second:  s.floors,
 		5 * time.Second:  s.open,
 		30 * time.Second: s.rules,
+		20 * time.Second: s.keepKeys,
+		time.Minute:      s.pruneDaily,
+		10 * time.Minute: s.HoldPoints,
 	} {
 		wg.Go(func() { s.each(ctx, every, step) })
 	}

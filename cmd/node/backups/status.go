@@ -87,7 +87,8 @@ func fill(p *peers.ArchivePosition, at *archive.Position, now time.Time) {
 
 // Status tells how far the archive of every group is.
 func (s *Service) Status(ctx context.Context) (adminapi.BackupStatus, error) {
-	return s.ask(ctx, peers.ArchiveOrder{Tell: true}, askWait)
+	a, _, err := s.ask(ctx, peers.ArchiveOrder{Tell: true}, askWait)
+	return a, err
 }
 
 // ArchiveNow archives everything up to now.
@@ -95,19 +96,20 @@ func (s *Service) ArchiveNow(ctx context.Context) (a adminapi.BackupStatus, err 
 	if _, err := s.use(); err != nil {
 		return a, err
 	}
-	a, err = s.ask(ctx, peers.ArchiveOrder{}, nowWait)
-	if err == nil && len(a.Problems) > 0 {
-		err = rookery.E("archive", rookery.KindUnavailable, errors.New(strings.Join(a.Problems, "; ")))
+	a, behind, err := s.ask(ctx, peers.ArchiveOrder{}, nowWait)
+	if err == nil && len(behind) > 0 {
+		err = rookery.E("archive", rookery.KindUnavailable, errors.New(strings.Join(behind, "; ")))
 	}
 	return a, err
 }
 
-// ask asks all nodes about the groups that they lead.
-func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Duration) (a adminapi.BackupStatus, err error) {
+// ask asks all nodes about the groups that they lead. behind says which groups are not
+// archived, and why.
+func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Duration) (a adminapi.BackupStatus, behind []string, err error) {
 	set := s.o.Settings()
 	a = adminapi.BackupStatus{On: set.On(), WindowDays: int(set.Window), Groups: []adminapi.BackupGroup{}, Problems: []string{}}
 	if !a.On {
-		return a, nil
+		return a, nil, nil
 	}
 	if now, err := s.use(); err != nil {
 		a.Problems = append(a.Problems, err.Error())
@@ -116,7 +118,7 @@ func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Durat
 	}
 	nodes, err := s.o.Replicas.Members()
 	if err != nil {
-		return a, err
+		return a, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -132,7 +134,9 @@ func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Durat
 		}
 	}
 	slices.SortFunc(a.Groups, func(x, y adminapi.BackupGroup) int { return int(x.Group) - int(y.Group) })
-	return a, s.problems(&a, errs)
+	behind, err = s.behindNow(&a, errs)
+	a.Problems = append(append(a.Problems, behind...), lateOrGone(&a)...)
+	return a, behind, err
 }
 
 func groupStatus(node string, p *peers.ArchivePosition) adminapi.BackupGroup {
@@ -151,24 +155,17 @@ func groupStatus(node string, p *peers.ArchivePosition) adminapi.BackupGroup {
 	return g
 }
 
-// problems says what is wrong with what the nodes have told.
-func (s *Service) problems(a *adminapi.BackupStatus, errs []error) error {
+// behindNow says which groups are not archived.
+func (s *Service) behindNow(a *adminapi.BackupStatus, errs []error) (behind []string, err error) {
 	groups, err := s.o.Replicas.Placed()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	told := map[rookery.GroupID]bool{}
 	for _, g := range a.Groups {
 		told[g.Group] = true
-		switch {
-		case g.Error != "":
-			a.Problems = append(a.Problems, fmt.Sprintf("group %d is not archived: %s", g.Group, g.Error))
-		case g.Lag > lateAfter.Seconds() && g.Pending > 3:
-			a.Problems = append(a.Problems, fmt.Sprintf("the archive of group %d is %.0f seconds behind", g.Group, g.Lag))
-		}
-		if g.Gap != nil {
-			a.Problems = append(a.Problems, fmt.Sprintf("group %d cannot be restored to times between %s and %s: %s", g.Group,
-				g.Gap.From.Format(time.RFC3339), g.Gap.To.Format(time.RFC3339), g.Gap.Reason))
+		if g.Error != "" {
+			behind = append(behind, fmt.Sprintf("group %d is not archived: %s", g.Group, g.Error))
 		}
 	}
 	for _, id := range append(groups, rookery.SystemGroup) {
@@ -177,10 +174,44 @@ func (s *Service) problems(a *adminapi.BackupStatus, errs []error) error {
 			if why == nil {
 				why = errors.New("no node leads it, or the one that does has only just begun to")
 			}
-			a.Problems = append(a.Problems, fmt.Sprintf("nobody tells how far the archive of group %d is: %v", id, why))
+			behind = append(behind, fmt.Sprintf("nobody tells how far the archive of group %d is: %v", id, why))
 		}
 	}
-	return nil
+	return behind, nil
+}
+
+// lateOrGone says what is late, and what cannot be restored.
+func lateOrGone(a *adminapi.BackupStatus) (problems []string) {
+	for _, g := range a.Groups {
+		if g.Error == "" && g.Lag > lateAfter.Seconds() && g.Pending > 3 {
+			problems = append(problems, fmt.Sprintf("the archive of group %d is %.0f seconds behind", g.Group, g.Lag))
+		}
+		if g.Gap != nil {
+			problems = append(problems, fmt.Sprintf("group %d cannot be restored to times between %s and %s: %s", g.Group,
+				g.Gap.From.Format(time.RFC3339), g.Gap.To.Format(time.RFC3339), g.Gap.Reason))
+		}
+	}
+	return problems
+}
+
+// Troubles says what is wrong with the archive of groups that this node leads, or keeps
+// it from the store.
+func (s *Service) Troubles() (all []string) {
+	if why := s.failed.Load(); why != nil {
+		all = append(all, *why)
+	}
+	told, err := s.archiveHere(context.Background(), "", peers.ArchiveOrder{Tell: true})
+	if err != nil {
+		return append(all, err.Error())
+	}
+	var a adminapi.BackupStatus
+	for _, p := range told {
+		g := groupStatus("", &p)
+		if a.Groups = append(a.Groups, g); g.Error != "" {
+			all = append(all, fmt.Sprintf("group %d is not archived: %s", g.Group, g.Error))
+		}
+	}
+	return append(all, lateOrGone(&a)...)
 }
 
 // List lists what the archive has.

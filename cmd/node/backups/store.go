@@ -60,6 +60,11 @@ func (s *Service) open(ctx context.Context) {
 func (s *Service) claim(ctx context.Context, set settings.Store) (*opened, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
+	if live := s.o.LiveSettings(); set.Kind == "dir" && live.Kind == "dir" &&
+		settings.Overlap(objects.Path(&set, s.o.DataDir), objects.Path(&live, s.o.DataDir)) {
+		return nil, rookery.E("open backup store", rookery.KindInvalid,
+			fmt.Errorf("backup.path is the store that it is to save, or one lies in the other: %s; name another", set.Path))
+	}
 	inner, err := objects.OpenStore(&set, s.o.DataDir, s.o.Logger)
 	if err != nil {
 		return nil, err

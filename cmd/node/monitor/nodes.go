@@ -36,6 +36,9 @@ func (p *Parts) nodeStatus(x system.Node, reports map[rookery.NodeID]peers.Repor
 		problem("account %s sends far more to other systems than is usual for it, and what it sends there is held; look at it: "+
 			"rookery queue list -reason unusual; then rookery queue release -sender ADDRESS, or cancel", id)
 	}
+	for _, t := range r.Backup {
+		problem("node %s: backup: %s; see rookery backup status", x.Name, t)
+	}
 	filling(r.Filling, problem)
 	if answers {
 		clientsKeptOut(x.Name, &r, time.Now(), problem)

@@ -57,6 +57,9 @@ type Report struct {
 	Braked int64 `cbor:"24,keyasint,omitempty"`
 	// Filling are the queues of groups that it leads that are nearly full.
 	Filling []Filling `cbor:"25,keyasint,omitempty"`
+	// Backup says what is wrong with the archive of groups that it leads, or keeps it
+	// from the backup store.
+	Backup []string `cbor:"26,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -114,14 +115,31 @@ func (b *Backup) sameAs(live *Store) bool {
 		return false
 	}
 	if s.Kind == "s3" {
-		return strings.EqualFold(strings.TrimSuffix(s.Endpoint, "/"), strings.TrimSuffix(live.Endpoint, "/")) && s.Bucket == live.Bucket
+		return service(s.Endpoint) == service(live.Endpoint) && s.Bucket == live.Bucket
 	}
 	path := live.Path
 	if path == "" {
 		path = "objects"
 	}
-	return within(s.Path, path) || within(path, s.Path)
+	return Overlap(s.Path, path)
 }
+
+// service is an endpoint as it is compared: without what means the same.
+func service(endpoint string) string {
+	u, err := url.Parse(strings.ToLower(endpoint))
+	if err != nil {
+		return endpoint
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Hostname() + ":" + port
+}
+
+// Overlap reports whether one of two paths is the other or lies in it, as far as their
+// texts say.
+func Overlap(a, b string) bool { return within(a, b) || within(b, a) }
 
 // within reports whether a path is another or lies in it.
 func within(path, dir string) bool {
