@@ -3,6 +3,7 @@ package past
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"rookery/backup/archive"
 	"rookery/backup/sealed"
@@ -16,10 +17,13 @@ type imageReader struct {
 	words *archive.ImageWords
 	part  *sealed.Reader
 	at    int // number of part
-	// frame is the last one read, which many neighbours are in.
+	// frame is the last one read, which many neighbours are in, and rows what is in it.
 	frame []byte
+	rows  []row
 	is    archive.FrameAt
 }
+
+type row struct{ k, v []byte }
 
 func (a *Archive) image(ctx context.Context, info archive.ImageInfo, words *archive.ImageWords) *imageReader {
 	return &imageReader{ctx: ctx, a: a, info: info, words: words, is: archive.FrameAt{Part: -1}}
@@ -28,23 +32,45 @@ func (a *Archive) image(ctx context.Context, info archive.ImageInfo, words *arch
 // read calls fn for the rows from <= key < to, rising.
 func (r *imageReader) read(from, to []byte, fn func(k, v []byte) error) error {
 	for _, at := range r.words.Frames(from, to) {
-		b, err := r.load(at)
+		rows, err := r.load(at)
 		if err != nil {
 			return err
 		}
-		if err := archive.Rows(b, func(k, v []byte) error {
-			if bytes.Compare(k, from) < 0 || bytes.Compare(k, to) >= 0 {
-				return nil
+		first, _ := slices.BinarySearchFunc(rows, from, func(x row, k []byte) int { return bytes.Compare(x.k, k) })
+		for _, x := range rows[first:] {
+			if bytes.Compare(x.k, to) >= 0 {
+				break
 			}
-			return fn(k, v)
-		}); err != nil {
-			return err
+			if err := fn(x.k, x.v); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (r *imageReader) load(at archive.FrameAt) ([]byte, error) {
+// load gives the rows of a frame.
+func (r *imageReader) load(at archive.FrameAt) ([]row, error) {
+	if r.rows != nil && r.is == at {
+		return r.rows, nil
+	}
+	b, err := r.bytes(at)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]row, 0, 256)
+	if err := archive.Rows(b, func(k, v []byte) error {
+		rows = append(rows, row{k, v})
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	r.rows = rows
+	return rows, nil
+}
+
+// bytes reads a frame.
+func (r *imageReader) bytes(at archive.FrameAt) ([]byte, error) {
 	if r.is == at {
 		return r.frame, nil
 	}
@@ -59,7 +85,7 @@ func (r *imageReader) load(at archive.FrameAt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.frame, r.is = b, at
+	r.frame, r.rows, r.is = b, nil, at
 	return b, nil
 }
 
@@ -69,8 +95,7 @@ func (r *imageReader) chunk(p piece) ([]byte, error) {
 	for n := range r.words.Parts {
 		for _, c := range r.words.Parts[n].Chunks {
 			if c.Index == p.index && c.Off == p.off && c.Len == p.len {
-				b, err := r.load(archive.FrameAt{Part: n, Frame: c.Frame})
-				return b, err
+				return r.bytes(archive.FrameAt{Part: n, Frame: c.Frame})
 			}
 		}
 	}

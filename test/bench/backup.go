@@ -15,14 +15,19 @@ import (
 	"rookery/test/bench/process"
 )
 
-// backup: what the archive costs deliveries, how far behind it is, and how long it
-// takes to have messages back.
-func (b *bench) backup() error {
+// backup: what the archive costs deliveries, and how far behind it is.
+func (b *bench) backup() error { return b.archived(b.overhead, b.lag) }
+
+// restored: how long it takes to have messages back.
+func (b *bench) restored() error { return b.archived(b.back) }
+
+// archived runs steps on every side that has an archive.
+func (b *bench) archived(steps ...func(*side) error) error {
 	for _, s := range b.sides {
 		if s.cluster == nil {
 			continue
 		}
-		for _, step := range []func(*side) error{b.overhead, b.lag, b.back} {
+		for _, step := range steps {
 			if err := step(s); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -161,6 +166,9 @@ func (b *bench) back(s *side) error {
 		}
 	}
 	who := s.address(bigUser)
+	if err := sendMany(s, bigUser-1, 2<<10, 1); err != nil { // an account to restore into
+		return err
+	}
 	var found adminapi.FoundMessages
 	if err := s.cluster.ask(&found, "backup", "find", who, "-at", at, "-limit", "1"); err != nil || len(found.Messages) == 0 {
 		return fmt.Errorf("nothing is found: %w", err)

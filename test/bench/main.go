@@ -25,7 +25,7 @@ func main() {
 		binary = flag.String("rookery", "bin/rookery", "the binary to measure")
 		before = flag.String("before", "", "an earlier binary to measure beside, in turn, one node each: the last column")
 		only   = flag.String("only", "deliver,mixed,bigbox,pop3,idle,rest",
-			"which loads to run; backup too; catchup and move, with three nodes; outbound alone, as root; compress, "+
+			"which loads to run; backup and restore too; catchup and move, with three nodes; outbound alone, as root; compress, "+
 				"store and image need none of the servers, but store and image an S3 server in ROOKERY_TEST_S3")
 		runs     = flag.Int("runs", 3, "runs of each case; the median is printed")
 		away     = flag.Int("away", 100000, "messages that come in while a node is away (catchup, image)")
@@ -53,7 +53,8 @@ func main() {
 		}
 	}
 	loads := map[string]func() error{"deliver": b.deliver, "mixed": b.mixed, "bigbox": b.bigbox, "pop3": b.pop3, "idle": b.idle,
-		"rest": b.rest, "backup": b.backup, "catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress,
+		"rest": b.rest, "backup": b.backup, "restore": b.restored,
+		"catchup": b.catchup, "image": b.image, "move": b.move, "store": b.store, "compress": b.compress,
 		"outbound": func() error { return b.outbound(*nodes) }}
 	for _, name := range strings.Split(*only, ",") {
 		load, ok := loads[name]

@@ -58,6 +58,7 @@ func (s *Service) lead(ctx context.Context) {
 // stop ends all of it.
 func (s *Service) stop() {
 	s.mu.Lock()
+	s.begun = nil
 	var ended []chan struct{}
 	for _, g := range s.groups {
 		g.cancel()

@@ -125,6 +125,12 @@ func (s *Service) Begin(ctx context.Context, id, to rookery.AccountID, o adminap
 		return j, err
 	}
 	s.o.Logger.Info("a restore has begun", "restore", c.Job, "account", to, "at", o.At.UTC(), "messages", plan.Messages, "by", by)
+	s.mu.Lock()
+	begin := s.begun
+	s.mu.Unlock()
+	if begin != nil {
+		begin() // at once, where this node is to do it
+	}
 	return s.job(ctx, c.Job.String())
 }
 

@@ -64,6 +64,7 @@ type Service struct {
 	groups map[rookery.GroupID]*group
 	jobs   map[command.RestoreID]*carried
 	stages atomic.Uint64
+	begun  func()    // looks for restores to carry out, while the node runs
 	pruned time.Time // when this node has pruned last; pruneDaily's
 	staged sync.Map  // of command.StageID
 }
@@ -77,6 +78,13 @@ func New(o Options) *Service {
 
 // Run archives and restores until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.begun = func() {
+		if ctx.Err() == nil {
+			s.restores(ctx)
+		}
+	}
+	s.mu.Unlock()
 	var wg sync.WaitGroup
 	for every, step := range map[time.Duration]func(context.Context){
 		time.Second:      s.lead,

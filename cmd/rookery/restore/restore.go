@@ -124,18 +124,23 @@ func (w *wish) show(p *adminapi.RestorePlan) error {
 	return err
 }
 
-// pollEvery is how often a restore that runs is looked at.
-const pollEvery = time.Second
+// How often a restore that runs is looked at: at first, and then.
+const (
+	pollFirst = 200 * time.Millisecond
+	pollEvery = time.Second
+)
 
 // wait looks at a restore until it has ended.
 func (w *wish) wait(ctx context.Context, j adminapi.RestoreJob) (adminapi.RestoreJob, error) {
 	bar := cli.NewProgress(w.a.Progress())
 	defer bar.Clear()
+	pause := pollFirst
 	for j.State == "running" {
 		select {
 		case <-ctx.Done():
 			return j, ctx.Err()
-		case <-time.After(pollEvery):
+		case <-time.After(pause):
+			pause = min(pause*5/4, pollEvery)
 		}
 		all, err := w.a.Admin().Restores(ctx)
 		if err != nil {
