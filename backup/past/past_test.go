@@ -113,6 +113,31 @@ func TestAMissingSegmentIsAGap(t *testing.T) {
 	}
 }
 
+// TestAnImageAloneBringsItsTimeBack: what was archived around a kept image may be gone;
+// only the image's own time can be brought back then.
+func TestAnImageAloneBringsItsTimeBack(t *testing.T) {
+	w := newWorld(t, 7)
+	w.archived(true)
+	images, err := archive.Images(t.Context(), w.archive.Store, testGroup)
+	w.must(err)
+	at := images[len(images)-1].Time
+	for range 3 {
+		w.deliver(w.ids[0], 1)
+		w.archived(true)
+	}
+	segments, err := archive.Segments(t.Context(), w.archive.Store, testGroup)
+	w.must(err)
+	for _, s := range segments[:len(segments)-1] {
+		w.must(w.archive.Store.Delete(t.Context(), s.Key()))
+	}
+	if _, err := w.archive.Chain(t.Context(), testGroup, at); err != nil {
+		t.Errorf("the image's time cannot be brought back: %v", err)
+	}
+	if c, err := w.archive.Chain(t.Context(), testGroup, at+1); !errors.Is(err, ErrGap) {
+		t.Errorf("a time behind it gives %+v: %v", c, err)
+	}
+}
+
 // TestALostLogIsAGapThatAnImageEnds: what was gone before it was archived is recorded,
 // and the archive goes on.
 func TestALostLogIsAGapThatAnImageEnds(t *testing.T) {
