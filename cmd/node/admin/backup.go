@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
@@ -29,6 +30,7 @@ func (a *Server) backupRoutes(t *routes) {
 		answer(w, s, err)
 	})
 	t.changes("POST /v1/backup/run", "backup run", func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
 		s, err := a.o.Backup.ArchiveNow(r.Context())
 		answer(w, s, err)
 	})
@@ -95,8 +97,9 @@ func (a *Server) restoreOrder(w http.ResponseWriter, r *http.Request) (o adminap
 	return o, id, to, true
 }
 
-// order reads an order.
+// order reads an order, which may take longer than others.
 func order(w http.ResponseWriter, r *http.Request, into any) bool {
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the server's would end the order
 	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
 		replyError(w, rookery.E("read order", rookery.KindInvalid, err))
 		return false

@@ -55,7 +55,8 @@ func stream[In any](w http.ResponseWriter, r *http.Request, fn func(ctx context.
 // all others.
 func endLong(ending context.Context, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/v1/storage/") {
+		path := r.URL.Path
+		if strings.HasPrefix(path, "/v1/storage/") || strings.HasPrefix(path, "/v1/backup/") || strings.HasPrefix(path, "/v1/restores") {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(ending, cancel)()

@@ -19,6 +19,10 @@ const long = `The archive has everything that the groups of this cluster agree o
 it happened, and an image of each group every night. From it any mailbox can be brought
 back as it was at any second of the window: see rookery restore.`
 
+// patience is how long an order may take that reads the archive: a large account takes
+// a while to bring back.
+const patience = 30 * time.Minute
+
 // Verb is rookery backup.
 func Verb(s *cli.Shell) *cobra.Command {
 	v := &cobra.Command{
@@ -56,7 +60,7 @@ func runVerb(a *cli.Asking) *cobra.Command {
 		Long:    "Archives what was agreed on up to now, without waiting for the next few seconds. It returns when the\nbackup store has it.",
 		Example: "  rookery backup run", Annotations: cli.Exits("5 the cluster or the backup store does not answer"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.Admin().RunBackup(c.Context())
+			s, err := a.Admin().Patient(patience).RunBackup(c.Context())
 			if err != nil {
 				return err
 			}
@@ -98,7 +102,7 @@ func listVerb(a *cli.Asking) *cobra.Command {
 		Long:    "Lists the images, from which restores begin, and sums what lies between them.",
 		Example: "  rookery backup list", Annotations: cli.Exits("5 the cluster or the backup store does not answer"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := a.Admin().ListBackups(c.Context())
+			l, err := a.Admin().Patient(patience).ListBackups(c.Context())
 			switch {
 			case err != nil:
 				return err
@@ -149,7 +153,7 @@ func findVerb(a *cli.Asking) *cobra.Command {
 				return err
 			}
 		}
-		found, err := a.Admin().FindMessages(c.Context(), o)
+		found, err := a.Admin().Patient(patience).FindMessages(c.Context(), o)
 		switch {
 		case err != nil:
 			return err

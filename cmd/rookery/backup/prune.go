@@ -21,7 +21,7 @@ func pruneVerb(a *cli.Asking) *cobra.Command {
 	v.Flags().BoolVar(&o.DryRun, "dry-run", false, "show what would go, and delete nothing")
 	v.Flags().BoolVar(&o.Force, "force", false, "delete it however much it is")
 	v.RunE = func(c *cobra.Command, _ []string) error {
-		r, err := a.Admin().PruneBackup(c.Context(), o)
+		r, err := a.Admin().Patient(patience).PruneBackup(c.Context(), o)
 		switch {
 		case err != nil:
 			return err

@@ -38,6 +38,9 @@ func Verb(s *cli.Shell) *cobra.Command {
 var exits = cli.Exits("3 there is no such account, mailbox or message, or the time cannot be restored",
 	"4 the account is being restored already, or moves", "5 the cluster or the backup store does not answer")
 
+// patience is how long a plan may take: a large account takes a while to bring back.
+const patience = 30 * time.Minute
+
 // wish are the flags that the verbs share.
 type wish struct {
 	a        *cli.Asking
@@ -68,6 +71,9 @@ func (w *wish) run(ctx context.Context, account string) error {
 	o := w.o
 	o.Account = account
 	var err error
+	if w.a.JSON && !w.yes && !w.dry {
+		return cli.Usagef("with --json nothing is asked: add -yes, or -dry-run")
+	}
 	if w.at == "" {
 		return cli.Usagef("say as of when: -at TIME, like -at 2026-11-30T10:00:00Z or -at -2h")
 	}
@@ -75,7 +81,7 @@ func (w *wish) run(ctx context.Context, account string) error {
 		return err
 	}
 	if w.dry || !w.yes {
-		plan, err := w.a.Admin().PlanRestore(ctx, o)
+		plan, err := w.a.Admin().Patient(patience).PlanRestore(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -95,7 +101,7 @@ func (w *wish) run(ctx context.Context, account string) error {
 	if err := cli.Confirm(ctx, w.yes, what, "restore"); err != nil {
 		return err
 	}
-	j, err := w.a.Admin().BeginRestore(ctx, o)
+	j, err := w.a.Admin().Patient(patience).BeginRestore(ctx, o)
 	if err == nil && !w.noWait {
 		j, err = w.wait(ctx, j)
 	}
