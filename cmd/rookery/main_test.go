@@ -112,7 +112,7 @@ func TestOneDashIsAsGoodAsTwo(t *testing.T) {
 
 func TestTyposGetASuggestion(t *testing.T) {
 	for call, want := range map[string]string{
-		"statsu": "status", "config aply": "apply", "storage hold lst": "list", "status -wacth": "-watch", "dev kil": "kill",
+		"statsu": "status", "config aply": "apply", "backup hold lst": "list", "status -wacth": "-watch", "dev kil": "kill",
 		"help storge": "storage", "help storage chek": "check",
 	} {
 		var out, errs bytes.Buffer
@@ -175,7 +175,8 @@ func TestWrongCallsExitWithTwo(t *testing.T) {
 		{"nosuch"}, {"serve"}, {"config"}, {"config", "nosuch"}, {"dev", "-nodes", "0"}, {"dev", "-port-base", "70000"},
 		{"dev", "stray"}, {"init"}, {"join"}, {"token", "stray"}, {"status", "-nosuch"}, {"drain"}, {"version", "stray"},
 		{"serve", "-config", "/nosuch", "-log-level", "loud"}, {"config", "-data", "x"}, {"drain", ""}, {"drain", "n", "-timeout", "0s"},
-		{"join", "-config", "/nosuch", "mail1.example.com"}, {"recover", "inspect"}, {"storage"}, {"storage", "hold"}, {"help", "nosuch"},
+		{"join", "-config", "/nosuch", "mail1.example.com"}, {"recover", "inspect"}, {"storage"}, {"backup", "hold"}, {"help", "nosuch"},
+		{"backup"}, {"restore"},
 		{"account", "move", "a@example.com"}, {"key", "destroy", "x"}, {"completion", "fish"},
 	} {
 		var out, errs bytes.Buffer

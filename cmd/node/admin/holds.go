@@ -10,7 +10,7 @@ import (
 	"rookery/cmd/node/adminapi"
 )
 
-// holdRoutes adds rookery storage hold to the administration socket.
+// holdRoutes adds rookery backup hold and unhold to the administration socket.
 func (a *Server) holdRoutes(t *routes) {
 	t.reads("GET /v1/storage/holds", func(w http.ResponseWriter, r *http.Request) {
 		l, err := a.o.Storage.Holds(r.Context())
@@ -35,10 +35,10 @@ func (a *Server) holdRoutes(t *routes) {
 			reply(w, a)
 		}
 	}
-	t.changes("POST /v1/storage/hold", "storage hold add", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
+	t.changes("POST /v1/storage/hold", "backup hold", order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
 		return a.o.Storage.PlaceHold(ctx, o)
 	}))
-	t.changes("POST /v1/storage/release", "storage hold release",
+	t.changes("POST /v1/storage/release", "backup unhold",
 		order(func(ctx context.Context, o adminapi.HoldOrder) (adminapi.HoldAnswer, error) {
 			return a.o.Storage.LiftHold(ctx, o.Name)
 		}))

@@ -50,7 +50,7 @@ func (s *Service) LiftHold(ctx context.Context, name string) (a adminapi.HoldAns
 		known = known || h.Name == name
 	}
 	if !known {
-		return a, rookery.E("release hold", rookery.KindNotFound, fmt.Errorf("there is no hold %q; see: rookery storage hold list", name))
+		return a, rookery.E("release hold", rookery.KindNotFound, fmt.Errorf("there is no hold %q; see: rookery backup hold list", name))
 	}
 	if _, err := s.o.Replicas.ProposeSystem(ctx, &command.LiftHold{Name: name}); err != nil {
 		return a, err

@@ -1,5 +1,5 @@
-// Package storage holds the verbs that look after the object store: check, rebuild,
-// sweep, hold. It owns what they print; what they order is done by the nodes, and
+// Package storage holds the verbs that look after the object store: check, rebuild
+// and sweep. It owns what they print; what they order is done by the nodes, and
 // by storage/pack/check where no node can.
 package storage
 
@@ -16,5 +16,5 @@ func Verb(s *cli.Shell) *cobra.Command {
 		Example: "  rookery storage check -data /var/lib/rookery",
 	}
 	a := s.Ask(v.PersistentFlags())
-	return cli.Family(v, storageCheckVerb(a), storageRebuildVerb(a), storageSweepVerb(a), storageHoldVerb(a))
+	return cli.Family(v, storageCheckVerb(a), storageRebuildVerb(a), storageSweepVerb(a))
 }

@@ -1,4 +1,4 @@
-package storage
+package backup
 
 import (
 	"context"
@@ -12,35 +12,43 @@ import (
 	"rookery"
 	"rookery/cmd/node/adminapi"
 	"rookery/cmd/rookery/cli"
+	"rookery/internal/plural"
 	"rookery/storage/command"
 )
 
-func storageHoldVerb(a *cli.Asking) *cobra.Command {
+// kept is what a hold does and does not keep.
+const kept = `It keeps every pack in the object store that had something mail needed at some time of
+the hold, also after the mail is expunged and purged. It does not keep the archive's
+images and segments, which tell what a mailbox had: backup.window and the kept points
+do. It does not keep an account from being erased.`
+
+func holdVerb(a *cli.Asking) *cobra.Command {
 	v := &cobra.Command{
-		Use: "hold", Short: "keep stored bytes from being deleted",
-		Long: `A hold keeps every pack in the object store that held something mail needed at
-some time of the hold, also after the mail is expunged and purged. By default it
-begins now and has no end. It keeps bytes, not what a mailbox showed: which
-message they were and the key to it is in the state and its backups. It does not
-keep an account from being erased.`,
-		Example: `  rookery storage hold add case-7 -reason "court order 12/26" -data /var/lib/rookery`,
+		Use: "hold", Short: "keep the bodies of messages from being deleted",
+		Long:    "Places and lists holds. By default a hold begins now and has no end.\n" + kept,
+		Example: `  rookery backup hold add case-7 -reason "court order 12/26"`,
 	}
 	h := holdCall{a}
 	return cli.Family(v, h.addVerb(),
 		&cobra.Command{
 			Use: "list", Short: "show holds, restore points and pins with the groups that have them", Args: cobra.ExactArgs(0),
-			Example: "  rookery storage hold list", Annotations: cli.Exits("5 a group did not answer: what it holds is not shown"),
+			Example: "  rookery backup hold list", Annotations: cli.Exits("5 a group did not answer: what it holds is not shown"),
 			RunE: func(c *cobra.Command, _ []string) error { return h.list(c.Context()) },
-		},
-		&cobra.Command{
-			Use: "release NAME", Short: "take a hold back; what only it kept is deleted from then on", Args: cobra.ExactArgs(1),
-			Example:     "  rookery storage hold release case-7",
-			Annotations: cli.Exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
-			RunE: func(c *cobra.Command, args []string) error {
-				x, err := h.Admin().ReleaseHold(c.Context(), args[0])
-				return h.answer(x, err, args[0], "released", "is still kept")
-			},
 		})
+}
+
+func unholdVerb(a *cli.Asking) *cobra.Command {
+	h := holdCall{a}
+	return &cobra.Command{
+		Use: "unhold NAME", Short: "take a hold back", Args: cobra.ExactArgs(1),
+		Long:        "Takes a hold back. What only it kept is deleted from then on.",
+		Example:     "  rookery backup unhold case-7",
+		Annotations: cli.Exits("3 there is no such hold", "5 a group did not take it yet; it follows by itself"),
+		RunE: func(c *cobra.Command, args []string) error {
+			x, err := h.Admin().ReleaseHold(c.Context(), args[0])
+			return h.answer(x, err, args[0], "released", "is still kept", "What only it kept is deleted from now on.")
+		},
+	}
 }
 
 type holdCall struct{ *cli.Asking }
@@ -49,7 +57,7 @@ func (h holdCall) addVerb() *cobra.Command {
 	v := &cobra.Command{
 		Use: "add NAME", Short: "place a hold in every group", Args: cobra.ExactArgs(1),
 		Long:    "Places a hold in every group. Times are like 2026-11-25, 2026-11-25T08:00:00Z, or 72h\nfor 72 hours ago.",
-		Example: `  rookery storage hold add case-7 -reason "court order 12/26" -since 2026-11-25`,
+		Example: `  rookery backup hold add case-7 -reason "court order 12/26" -since 2026-11-25`,
 		Annotations: cli.Exits("4 there is a hold of this name",
 			"5 a group did not take it yet: it will, and deletes nothing of its own until then"),
 	}
@@ -76,21 +84,22 @@ func (h holdCall) add(ctx context.Context, name, reason, since, until string) er
 		return err
 	}
 	a, err := h.Admin().PlaceHold(ctx, o)
-	return h.answer(a, err, name, "in force", "is not in force yet")
+	return h.answer(a, err, name, "in force", "is not in force yet", kept)
 }
 
-func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not string) error {
+// answer says in how many groups a hold is done with, and what that means.
+func (h holdCall) answer(a adminapi.HoldAnswer, err error, name, done, not, means string) error {
 	if err != nil {
 		return err
 	}
 	if h.JSON {
 		err = h.Line(a)
 	} else {
-		_, err = fmt.Fprintf(h.Out, "%s: %s in %d groups\n", name, done, len(a.Groups))
+		_, err = fmt.Fprintf(h.Out, "%s: %s in %s\n%s\n", name, done, plural.Of(len(a.Groups), "group"), means)
 	}
 	if err == nil && len(a.Pending) > 0 {
 		err = rookery.E("hold", rookery.KindUnavailable,
-			fmt.Errorf("it is recorded but %s in groups %v, which did not answer; it follows by itself, see: rookery storage hold list",
+			fmt.Errorf("it is recorded but %s in groups %v, which did not answer; it follows by itself, see: rookery backup hold list",
 				not, a.Pending))
 	}
 	return err
