@@ -17,7 +17,13 @@ import (
 // storage runs rookery storage on a node.
 func storage(t *testing.T, d *harness.Dev, node string, args ...string) (out, errs string, code int) {
 	t.Helper()
-	c := exec.Command(harness.Binary(t), append(append([]string{"storage"}, args...), "-data", filepath.Join(d.Dir, node))...)
+	return ordered(t, d, node, append([]string{"storage"}, args...)...)
+}
+
+// ordered runs an operator's order on a node.
+func ordered(t *testing.T, d *harness.Dev, node string, args ...string) (out, errs string, code int) {
+	t.Helper()
+	c := exec.Command(harness.Binary(t), append(args, "-data", filepath.Join(d.Dir, node))...)
 	var o, e bytes.Buffer
 	c.Stdout, c.Stderr = &o, &e
 	err := c.Run()
@@ -40,11 +46,11 @@ func TestHoldsAndSweepsThroughAnyNode(t *testing.T) {
 		}
 	}
 	const through = "node4"
-	out, errs, code := storage(t, d, through, "hold", "add", "case-7", "-reason", "court", "--json")
+	out, errs, code := ordered(t, d, through, "backup", "hold", "add", "case-7", "-reason", "court", "--json")
 	if code != 0 || !strings.Contains(out, `"groups":[2,3,4,5]`) {
 		t.Errorf("hold add: exit code %d, %s %s", code, out, errs)
 	}
-	out, errs, code = storage(t, d, through, "hold", "list", "--json")
+	out, errs, code = ordered(t, d, through, "backup", "hold", "list", "--json")
 	var list struct {
 		Holds []struct {
 			Name, Reason    string
@@ -55,13 +61,13 @@ func TestHoldsAndSweepsThroughAnyNode(t *testing.T) {
 		len(list.Holds[0].Groups) != 4 || len(list.Holds[0].Missing) != 0 || list.Holds[0].Reason != "court" {
 		t.Errorf("hold list: exit code %d, %s %s %v", code, out, errs, err)
 	}
-	if out, errs, code := storage(t, d, through, "hold", "add", "case-8"); code != 2 {
+	if out, errs, code := ordered(t, d, through, "backup", "hold", "add", "case-8"); code != 2 {
 		t.Errorf("without a reason: exit code %d, %s %s", code, out, errs)
 	}
-	if out, errs, code := storage(t, d, through, "hold", "release", "case-7"); code != 0 {
+	if out, errs, code := ordered(t, d, through, "backup", "unhold", "case-7"); code != 0 {
 		t.Errorf("hold release: exit code %d, %s %s", code, out, errs)
 	}
-	if out, errs, code := storage(t, d, through, "hold", "release", "case-7"); code != 3 {
+	if out, errs, code := ordered(t, d, through, "backup", "unhold", "case-7"); code != 3 {
 		t.Errorf("released twice: exit code %d, %s %s", code, out, errs)
 	}
 	lost := filepath.Join(objectDir(t, d), filepath.FromSlash(pack.Key(3, pack.NewID(time.Now().Add(-48*time.Hour)))))
@@ -108,8 +114,10 @@ func objectDir(t *testing.T, d *harness.Dev) string {
 	var dir string
 	if err := harness.Poll(t.Context(), func() (bool, error) {
 		found, err := filepath.Glob(filepath.Join(d.Dir, "*", ".incoming"))
-		if len(found) == 1 {
-			dir = filepath.Dir(found[0])
+		for _, x := range found {
+			if filepath.Base(filepath.Dir(x)) != "backup" {
+				dir = filepath.Dir(x)
+			}
 		}
 		return dir != "", err
 	}); err != nil {
