@@ -78,6 +78,9 @@ func samples() []Command {
 			[]ImportRow{{[]byte("k"), []byte("v"), false}, {[]byte("l"), nil, true}}},
 		&ImportBody{Account: acct, Move: 9, Turn: 4, Email: rookery.EmailID{4}, Record: []byte("r"), Size: 3, Extract: []byte("x"),
 			Layout: []byte("l"), Arrived: 8, Payload: []byte("body")},
+		&CopyPeople{"d", 2, true, []Person{{"d/1", []byte("v"), []string{"a:x@y"}, 3, true}}, []string{"d/2"}, []string{"d/3"}, true,
+			[]byte("c")},
+		&SettlePeople{"d", 4, true}, &DropPeople{"d"},
 		&SetArchiveKeys{Version: 3, Keys: []ArchiveKey{{1, "s"}}},
 		&BeginRestore{Account: acct, Job: RestoreID{1}, Spec: []byte("s"), By: "root"},
 		&Restore{Account: acct, Job: RestoreID{1}, Source: 2, Target: 3, NoQuota: true, Payload: []byte("p"), Messages: []RestoredMessage{

@@ -144,6 +144,9 @@ var table = []Row{
 	mail[EndRestore, Done](91, 1),
 
 	system[SetArchiveKeys, Done](92, 1),
+	system[CopyPeople, Done](93, 1),
+	system[SettlePeople, PurgeResult](94, 1),
+	system[DropPeople, Done](95, 1),
 }
 
 type commandPointer[C any] interface {

@@ -13,6 +13,7 @@ import (
 	"rookery/storage/archivekey"
 	"rookery/storage/command"
 	"rookery/storage/state"
+	"rookery/storage/system/people"
 	"rookery/storage/tables"
 )
 
@@ -98,7 +99,7 @@ func join() *tables.Parts[*work] {
 	return tables.Join("the system group",
 		settingsPart, accountPart, ownerPart, signInPart, nodePart, admissionPart, groupPart, gatePart,
 		recoveryPart, holdPart, keyPart, settingsKeyPart, signingPart, stsPart, relayPart, authorityPart, movePart, auditPart, archivePart,
-		archivekey.Part[*work](),
+		archivekey.Part[*work](), people.Part[*work](),
 	)
 }
 
@@ -115,6 +116,7 @@ func New(events Events) func(*state.Group) *Machine {
 func (m *Machine) Restored() {
 	m.linked()
 	m.signingChanged()
+	m.peopleChanged(people.Touched{All: true})
 }
 
 // Apply executes the command in a log entry, whole or not at all.

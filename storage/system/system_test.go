@@ -233,6 +233,10 @@ func FuzzApply(f *testing.F) {
 		&command.RemoveRelay{Name: "a"},
 		&command.SetAuthority{Version: 1, Fingerprint: [16]byte{1}, Certificate: []byte("der"), State: command.AuthorityInUse},
 		&command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 1},
+		&command.CopyPeople{Directory: "d", Full: true, Complete: true, Changed: []command.Person{{Key: "d/1", Index: []string{"a:x"}}}},
+		&command.CopyPeople{Directory: "d", After: 1, Gone: []string{"d/1"}, Named: []string{"d/1"}},
+		&command.SettlePeople{Directory: "d", Pending: 1, Approve: true},
+		&command.DropPeople{Directory: "d"},
 	} {
 		f.Add(command.Encode(c))
 	}
