@@ -122,7 +122,7 @@ func (f *fixture) entry(n int) people.Entry {
 // found are the numbers of the present entries with an index string.
 func (f *fixture) found(index string) (keys []string) {
 	f.t.Helper()
-	all, err := f.m.People().Found("d", index)
+	all, err := f.m.People().Found("d", index, 1000)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestVanishedEntriesStay(t *testing.T) {
 	if e := f.entry(39); e.Vanished != 0 {
 		t.Error("an entry has vanished that was named")
 	}
-	if all, _ := f.m.People().Found("d", "a:0@example.com"); len(all) != 1 || all[0].Vanished == 0 {
+	if all, _ := f.m.People().Found("d", "a:0@example.com", 9); len(all) != 1 || all[0].Vanished == 0 {
 		t.Errorf("%+v", all)
 	}
 	f.copy(command.CopyPeople{Changed: persons(0, 1)})

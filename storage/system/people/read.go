@@ -51,9 +51,10 @@ func (v View) Entry(key string) (e Entry, found bool, err error) {
 	return e, found, err
 }
 
-// Found are the entries of a directory with an index string, present or vanished.
-func (v View) Found(id, index string) (all []Entry, err error) {
-	if !validDirectory(id) || index == "" {
+// Found are the entries of a directory with an index string, present or vanished, at
+// most so many, in the order of keys.
+func (v View) Found(id, index string, most int) (all []Entry, err error) {
+	if !validDirectory(id) || index == "" || most <= 0 {
 		return nil, nil
 	}
 	err = v.Read(func(r state.Reader) error {
@@ -63,7 +64,7 @@ func (v View) Found(id, index string) (all []Entry, err error) {
 			if found {
 				all = append(all, e)
 			}
-			return err == nil, err
+			return len(all) < most, err
 		})
 	})
 	return all, err
