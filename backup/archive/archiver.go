@@ -35,7 +35,10 @@ type Options struct {
 	Keys    sealed.Keys
 	// Propose has the group agree on a command, and returns when it is applied here.
 	Propose func(ctx context.Context, c command.Command) error
-	Logger  *slog.Logger
+	// Leads makes sure that this node leads the group, and has applied what was decided
+	// before it was asked; nil: nobody else can.
+	Leads  func(ctx context.Context) error
+	Logger *slog.Logger
 	// Clock measures how old entries are on this node; it is never compared with
 	// group time.
 	Clock func() time.Time
@@ -60,13 +63,18 @@ type Archiver struct {
 	o     Options
 	marks []mark // when which entries had been applied here, the oldest first
 	last  time.Time
+	asked time.Time // when Leads was last asked
+	until time.Time // nothing of before is later than the last entry that settled
 	made  time.Time // when the newest image was, on this node's clock
 	state Position
 }
 
+// mark is the last entry that was applied here at a moment; sure says that no other had
+// been decided then.
 type mark struct {
 	at    time.Time
 	index rookery.LogIndex
+	sure  bool
 }
 
 // Position is how far a group's archive is.
@@ -76,6 +84,9 @@ type Position struct {
 	// nanoseconds: that of an entry archived by this Archiver, or of the image.
 	Upto rookery.LogIndex
 	Time int64
+	// Complete is a group time up to which the archive has everything that concerns an
+	// account: what is decided later has a later time. 0 until that is known.
+	Complete int64
 	// Pending counts the entries that wait, Since is the group time of the oldest.
 	Pending uint64
 	Since   int64
@@ -106,6 +117,7 @@ func (a *Archiver) Position() Position { return a.state }
 // due says so; now also archives what is young. It returns when the archive has it.
 // due is told when the newest was made. To be called about every second.
 func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) (reason string)) error {
+	begun, sure := a.o.Clock(), a.sure(ctx, now)
 	snap := a.o.State.Read()
 	defer func() { snap.Close() }()
 	upto, on, err := snap.Archived()
@@ -122,7 +134,8 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) 
 			return err
 		}
 	}
-	if err := a.find(ctx); err != nil {
+	broken, err := a.find(ctx, upto)
+	if err != nil {
 		return err
 	}
 	applied, _, err := snap.Applied()
@@ -132,6 +145,8 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) 
 	reason := due(a.made)
 	if a.state.Image.Index == 0 {
 		reason = "there is none"
+	} else if broken {
+		reason = "nothing leads from the newest one to the entries that come"
 	}
 	if reason != "" {
 		if upto, err = a.image(ctx, snap, upto, reason, nil); err != nil {
@@ -139,42 +154,83 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) 
 		}
 	}
 	a.state.Upto = upto
-	return a.segments(ctx, snap, upto, a.settled(applied, now), now)
+	return a.segments(ctx, snap, upto, a.settled(mark{begun, applied, sure}, now), now)
 }
 
-// find learns which image is the newest, once.
-func (a *Archiver) find(ctx context.Context) error {
+// ahead is how far group time may run ahead of a leader's clock.
+const ahead = time.Second
+
+// sure makes sure now and then that this node leads the group, and that everything
+// decided until now is applied here. Where it cannot, the archive goes on without
+// vouching for anything.
+func (a *Archiver) sure(ctx context.Context, now bool) bool {
+	if !now && a.o.Clock().Sub(a.asked) < Every {
+		return false
+	}
+	a.asked = a.o.Clock()
+	return a.o.Leads == nil || a.o.Leads(ctx) == nil
+}
+
+// find learns once which image is the newest; broken says that the segments behind it
+// do not reach upto, from where on there will be others.
+func (a *Archiver) find(ctx context.Context, upto rookery.LogIndex) (broken bool, err error) {
 	if a.state.Image.Index != 0 {
-		return nil
+		return false, nil
 	}
 	all, err := Images(ctx, a.o.Store, a.o.Group)
 	if err != nil || len(all) == 0 {
-		return err
+		return false, err
 	}
-	a.state.Image = all[len(all)-1]
-	a.made = time.Unix(0, a.state.Image.Time) // or later: the time of an idle group stands still
-	a.state.Time = max(a.state.Time, a.state.Image.Time)
-	return nil
+	image := all[len(all)-1]
+	have := image.Index
+	if have < upto {
+		segments, err := Segments(ctx, a.o.Store, a.o.Group)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range segments {
+			if s.First <= have+1 {
+				have = max(have, s.Last)
+			}
+		}
+	}
+	a.state.Image = image
+	a.made = time.Unix(0, image.Time) // or later: the time of an idle group stands still
+	a.state.Time = max(a.state.Time, image.Time)
+	return have < upto, nil
 }
 
-// settled is the last entry that was applied here for long enough.
-func (a *Archiver) settled(applied rookery.LogIndex, now bool) rookery.LogIndex {
+// settled is the last entry that was applied here for long enough. It remembers until
+// when nothing later had been, where that is sure.
+func (a *Archiver) settled(m mark, now bool) rookery.LogIndex {
 	if now {
-		return applied
+		if m.sure {
+			a.until = m.at
+		}
+		return m.index
 	}
-	at := a.o.Clock()
-	if n := len(a.marks); n == 0 || a.marks[n-1].index < applied {
-		a.marks = append(a.marks, mark{at, applied})
+	if n := len(a.marks); n == 0 || a.marks[n-1].index < m.index || m.sure {
+		a.marks = append(a.marks, m)
 	}
 	var upto rookery.LogIndex
-	for len(a.marks) > 0 && at.Sub(a.marks[0].at) >= Settled {
+	for len(a.marks) > 0 && m.at.Sub(a.marks[0].at) >= Settled {
 		upto = a.marks[0].index
+		if a.marks[0].sure {
+			a.until = a.marks[0].at
+		}
 		if len(a.marks) == 1 {
 			break // it stays: what comes is told from it
 		}
 		a.marks = a.marks[1:]
 	}
 	return upto
+}
+
+// vouch notes that the archive has all that was decided until a moment that is sure.
+func (a *Archiver) vouch() {
+	if !a.until.IsZero() {
+		a.state.Complete = max(a.state.Complete, a.until.Add(-ahead).UnixNano())
+	}
 }
 
 // segments writes what was decided on the entries from behind upto to last.
@@ -186,8 +242,15 @@ func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last ro
 		}
 		return true
 	})
-	if err != nil || a.state.Pending == 0 || !now && a.o.Clock().Sub(a.last) < Every {
+	if err != nil {
 		return err
+	}
+	if a.state.Pending == 0 {
+		a.vouch()
+		return nil
+	}
+	if !now && a.o.Clock().Sub(a.last) < Every {
+		return nil
 	}
 	for upto < last {
 		s := &segment{a: a, info: SegmentInfo{Group: a.o.Group, First: upto + 1, Last: last}}
@@ -199,7 +262,7 @@ func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last ro
 			return err
 		}
 		if s.idle() && !now && a.o.Clock().Sub(a.last) < Idle {
-			return nil
+			break
 		}
 		if err := s.write(ctx); err != nil {
 			return err
@@ -211,6 +274,7 @@ func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last ro
 		a.state.Upto, a.state.Pending, a.last = upto, 0, a.o.Clock()
 		a.state.Time = max(a.state.Time, s.info.To)
 	}
+	a.vouch()
 	return nil
 }
 

@@ -160,7 +160,7 @@ func (n *Node) openEdge(context.Context) (err error) {
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
 	n.backups = backups.New(backups.Options{
 		Cluster: n.peers.Certificate().Cluster, Node: n.id.Node, Epoch: n.id.Epoch, DataDir: n.cfg.DataDir, Settings: n.settings.Backup,
-		LiveSettings: n.objects.Store.Settings, SealedKeys: n.system.ArchiveKeys,
+		LiveSettings: n.objects.Store.Settings, SealedKeys: n.system.ArchiveKeys, Generation: n.id.Number(),
 		Replicas: n.groups, Peers: n.peers, Keys: n.archiveKeys, Accounts: n.accounts, Live: n.objects.Store,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) }, Now: n.clocks.Now, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Around: n.deps.tuning.backup,

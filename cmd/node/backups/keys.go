@@ -5,9 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"rookery"
+	"rookery/storage/archivekey"
 	"rookery/storage/blob"
 	"rookery/storage/command"
 )
@@ -22,6 +26,16 @@ type KeptKeys struct {
 	Keys    []command.ArchiveKey `json:"keys"`
 }
 
+// keptKeys are the keys that this node has seen to lie in the store.
+type keptKeys struct {
+	name  string
+	store blob.Store
+	at    time.Time
+}
+
+// lookAgain is how long it is believed that they still do.
+const lookAgain = 10 * time.Minute
+
 // keepKeys has the backup store hold the archive's keys as they are sealed now, and
 // nothing older, where this node leads the cluster.
 func (s *Service) keepKeys(ctx context.Context) {
@@ -34,6 +48,50 @@ func (s *Service) keepKeys(ctx context.Context) {
 	}
 }
 
+// ReadKeys reads the archive's keys that lie in a backup store. KindNotFound: there are
+// none.
+func ReadKeys(ctx context.Context, store blob.Store, cluster string) (k KeptKeys, err error) {
+	const op = "read the archive's keys"
+	var names []string
+	if err := store.List(ctx, keysPrefix, func(i blob.Info) error {
+		names = append(names, i.Key)
+		return nil
+	}); err != nil {
+		return k, err
+	}
+	for _, name := range names {
+		next, err := readKeys(ctx, store, name)
+		if err != nil {
+			return k, err
+		}
+		if next.Cluster == cluster && len(next.Keys) >= len(k.Keys) {
+			k = next
+		}
+	}
+	if len(k.Keys) == 0 {
+		return k, rookery.E(op, rookery.KindNotFound, fmt.Errorf("the backup store has none of cluster %s below %s", cluster, keysPrefix))
+	}
+	return k, nil
+}
+
+func readKeys(ctx context.Context, store blob.Store, name string) (k KeptKeys, err error) {
+	in, err := store.Get(ctx, name, 0, -1)
+	if err != nil {
+		return k, err
+	}
+	defer in.Close()
+	if err := json.NewDecoder(io.LimitReader(in, maxKeys)).Decode(&k); err != nil {
+		return k, rookery.E("read "+name, rookery.KindDamaged, errors.New("it is not what was written there"))
+	}
+	return k, nil
+}
+
+// maxKeys bounds the object that holds them, in bytes.
+const maxKeys = 1 << 20
+
+// ArchiveKeys implements archivekeys.Source.
+func (k KeptKeys) ArchiveKeys() (archivekey.Keys, error) { return archivekey.Keys{Keys: k.Keys}, nil }
+
 func (s *Service) writeKeys(ctx context.Context, store blob.Store) error {
 	keys, err := s.o.SealedKeys()
 	if err != nil || len(keys.Keys) == 0 {
@@ -44,6 +102,9 @@ func (s *Service) writeKeys(ctx context.Context, store blob.Store) error {
 		return rookery.E("keep keys", rookery.KindInvalid, err)
 	}
 	name := fmt.Sprintf("%s%x.json", keysPrefix, sha256.Sum256(b))
+	if s.kept.name == name && s.kept.store == store && s.o.Clock().Sub(s.kept.at) < lookAgain {
+		return nil
+	}
 	there, others := false, []string{}
 	if err := store.List(ctx, keysPrefix, func(i blob.Info) error {
 		if i.Key == name {
@@ -63,8 +124,11 @@ func (s *Service) writeKeys(ctx context.Context, store blob.Store) error {
 			return err
 		}
 	}
-	if len(others) == 0 {
-		return nil
+	if len(others) > 0 {
+		if err := store.Delete(ctx, others...); err != nil {
+			return err
+		}
 	}
-	return store.Delete(ctx, others...)
+	s.kept = keptKeys{name, store, s.o.Clock()}
+	return nil
 }

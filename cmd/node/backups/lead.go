@@ -90,6 +90,9 @@ const (
 	stepMost  = 15 * time.Second
 )
 
+// leadsWait bounds how long a leader takes to make sure that it is one.
+const leadsWait = 2 * time.Second
+
 func (s *Service) run(ctx context.Context, g *group) {
 	a := s.archiver(g)
 	if a == nil {
@@ -151,6 +154,15 @@ func (s *Service) archiver(g *group) *archive.Archiver {
 			return s.o.Replicas.ReadLog(ctx, g.id, index, term, p, off)
 		},
 		Propose: func(ctx context.Context, c command.Command) error { return s.o.Replicas.Commit(ctx, g.id, c) },
+		Leads: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, leadsWait)
+			defer cancel()
+			index, err := r.ReadIndex(ctx)
+			if err == nil {
+				err = r.Wait(ctx, index)
+			}
+			return err
+		},
 	}
 	if m := s.o.Replicas.Machine(g.id); m != nil {
 		o.Bodies = func(id mailbox.BodyID) (mailbox.Body, error) { return m.Body(id) }

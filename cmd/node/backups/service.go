@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/backup/archive"
 	"rookery/backup/sealed"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
@@ -41,6 +42,8 @@ type Options struct {
 	// SealedKeys are the archive's keys as the cluster keeps them, under the settings
 	// key.
 	SealedKeys func() (archivekey.Keys, error)
+	// Generation is the cluster's: 0 until a majority was lost or it was restored.
+	Generation uint64
 	Accounts   *account.Store
 	// Live is the store of packs.
 	Live blob.Store
@@ -67,6 +70,13 @@ type Service struct {
 	begun  func()    // looks for restores to carry out, while the node runs
 	pruned time.Time // when this node has pruned last; pruneDaily's
 	staged sync.Map  // of command.StageID
+
+	kept keptKeys // keepKeys's
+
+	// What checkpoint has of the last ones.
+	chain   *archive.Chain
+	pointed time.Time
+	warned  bool
 }
 
 // New makes a Service, which answers other nodes from now on.
@@ -87,14 +97,16 @@ func (s *Service) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	var wg sync.WaitGroup
 	for every, step := range map[time.Duration]func(context.Context){
-		time.Second:      s.lead,
-		2 * time.Second:  s.restores,
-		3 * time.Second:  s.floors,
-		5 * time.Second:  s.open,
-		30 * time.Second: s.rules,
-		20 * time.Second: s.keepKeys,
-		time.Minute:      s.pruneDaily,
-		10 * time.Minute: s.HoldPoints,
+		time.Second:             s.lead,
+		2 * time.Second:         s.restores,
+		2500 * time.Millisecond: s.checkpoint,
+		3 * time.Second:         s.floors,
+		5 * time.Second:         s.open,
+		30 * time.Second:        s.rules,
+		4 * time.Second:         s.keepKeys,
+		time.Minute:             s.pruneDaily,
+		45 * time.Second:        s.fence,
+		10 * time.Minute:        s.HoldPoints,
 	} {
 		wg.Go(func() { s.each(ctx, every, step) })
 	}

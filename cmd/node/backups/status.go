@@ -77,6 +77,7 @@ func (s *Service) position(ctx context.Context, g *group, now bool) (p peers.Arc
 
 func fill(p *peers.ArchivePosition, at *archive.Position, now time.Time) {
 	p.Upto, p.Time, p.Pending, p.Image, p.Segments, p.Bytes = at.Upto, at.Time, at.Pending, at.Image.Time, at.Segments, at.Bytes
+	p.Complete = at.Complete
 	if at.Since > 0 {
 		p.Lag = max(0, now.UnixNano()-at.Since)
 	}

@@ -56,6 +56,21 @@ func (s *Service) open(ctx context.Context) {
 	}
 }
 
+// fence gives the store up where the cluster has begun anew from it without this node.
+func (s *Service) fence(ctx context.Context) {
+	now := s.store.Load()
+	if now == nil {
+		return
+	}
+	if err := s.superseded(ctx, now); rookery.Is(err, rookery.KindConflict) {
+		why := err.Error()
+		s.failed.Store(&why)
+		s.store.Store(nil)
+		s.o.Logger.Error("nothing is archived any more", "error", err)
+		objects.Close(now.Store)
+	}
+}
+
 // claim opens a store, and takes it for this cluster where it is nobody's.
 func (s *Service) claim(ctx context.Context, set settings.Store) (*opened, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
@@ -80,6 +95,9 @@ func (s *Service) claim(ctx context.Context, set settings.Store) (*opened, error
 					"messages: give this cluster another place; where that cluster is gone for good, delete the object c/%s", id, id))
 			}
 		}
+	}
+	if err == nil {
+		err = s.superseded(ctx, inner)
 	}
 	if err == nil && len(owners) == 0 {
 		err = pack.Claim(ctx, inner, s.o.Cluster)

@@ -31,6 +31,17 @@ type Identity struct {
 	Generation string `json:"generation,omitempty"`
 }
 
+// Number is the generation's number, 0 before the first recovery.
+func (id Identity) Number() (n uint64) {
+	if _, err := fmt.Sscanf(id.Generation, "%d-", &n); err != nil {
+		return 0
+	}
+	return n
+}
+
+// NewNodeID names a node that there never was.
+func NewNodeID() rookery.NodeID { return newNodeID() }
+
 func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
 
 // Start reads the identity and moves its epoch on. It refuses a directory that
@@ -51,7 +62,7 @@ func (d Dir) Start(disk vfs.FS) (Identity, error) {
 	if err := d.SaveIdentity(id); err != nil {
 		return id, err
 	}
-	if err := errors.Join(d.refuseHalfRecovered(), d.refuseSuperseded()); err != nil {
+	if err := errors.Join(d.refuseHalfFilled(), d.refuseHalfRecovered(), d.refuseSuperseded()); err != nil {
 		return id, err
 	}
 	return id, d.refuseEmpty(id, disk)

@@ -23,4 +23,5 @@ type ArchivePosition struct {
 	Segments uint64           `cbor:"10,keyasint,omitempty"`
 	Bytes    int64            `cbor:"11,keyasint,omitempty"`
 	Error    string           `cbor:"12,keyasint,omitempty"`
+	Complete int64            `cbor:"13,keyasint,omitempty"`
 }
