@@ -76,6 +76,11 @@ func servers(c raft.Configuration) []Server {
 	return out
 }
 
+// OnlyVoter is the encoded configuration of a group with one server.
+func OnlyVoter(s Server) []byte {
+	return raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{s.raft()}})
+}
+
 // Tail are the commands that a replica's log holds above keep, up to last.
 func Tail(log LogStore, keep, last rookery.LogIndex) (commands [][]byte, err error) {
 	for i := uint64(keep) + 1; i <= uint64(last); i++ {
@@ -145,7 +150,7 @@ func Rebuild(log LogStore, m Machine, from Position, keep rookery.LogIndex, term
 		return err
 	}
 	entries := []*raft.Log{{Index: next, Term: term, Type: raft.LogConfiguration, AppendedAt: time.Now(),
-		Data: raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{only.raft()}})}}
+		Data: OnlyVoter(only)}}
 	for i, c := range commands {
 		entries = append(entries, &raft.Log{Index: next + 1 + uint64(i), Term: term, Type: raft.LogCommand, Data: c, AppendedAt: time.Now()})
 	}

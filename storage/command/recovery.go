@@ -17,6 +17,9 @@ type Jump struct {
 	// CountersOnly leaves the moves under way as they are: entries follow that
 	// the lost majority may have committed, and may finish one of them.
 	CountersOnly bool `cbor:"5,keyasint,omitempty"`
+	// Quiet holds what is owed to other systems: the cluster is brought back from its
+	// archive, and may have sent it in the time that was lost.
+	Quiet bool `cbor:"6,keyasint,omitempty"`
 }
 
 // Recovered begins a new generation of the cluster with the nodes that
@@ -32,6 +35,9 @@ type Recovered struct {
 	// Nodes are the survivors as their disks have them: the registry gets their
 	// keys, also of those whose admission was lost.
 	Nodes []RecoveredNode `cbor:"4,keyasint"`
+	// FromArchive is that the cluster is brought back from its archive: invitations of
+	// that time are void.
+	FromArchive bool `cbor:"5,keyasint,omitempty"`
 }
 
 // RecoveredNode is a survivor of a recovery.

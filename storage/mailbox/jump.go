@@ -5,6 +5,7 @@ import (
 
 	"rookery"
 	"rookery/storage/command"
+	"rookery/storage/queue"
 	"rookery/storage/tables"
 )
 
@@ -22,6 +23,9 @@ func (w *work) jump(c *command.Jump) (command.Result, error) {
 		ids = append(ids, rookery.AccountID(k[1:17]))
 		return true
 	})
+	if c.Quiet {
+		queue.HoldAll(w)
+	}
 	jumping := w.jumpMoves(!c.CountersOnly)
 	for _, id := range ids {
 		a, err := w.account(id)

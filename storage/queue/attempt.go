@@ -135,6 +135,25 @@ func remember(w Work, kind trace.Kind, h *Header, x Ref, row *Row, heard []byte)
 	trace.Add(w, &trace.Line{Kind: kind, Email: h.Email, Day: h.Day, Row: x, Recipient: row.Recipient, Heard: heard})
 }
 
+// HoldAll holds every row that is owed to another system, also one that a courier had.
+func HoldAll(w Work) {
+	var refs []Ref
+	w.Scan(tables.NewKey(tableRow), func(k, v []byte) bool {
+		var row Row
+		tables.Must(tables.Decode(v, &row))
+		if row.Kind == command.ToRemote && (!row.Held || row.Taken()) {
+			refs = append(refs, Ref{Item: command.ItemID(k[1:17]), N: tables.U32At(k, 17)})
+		}
+		return true
+	})
+	for _, x := range refs {
+		h, row := load(w, x)
+		unindex(w, h, x, row)
+		row.By, row.Began, row.Held = command.Courier{}, 0, true
+		put(w, h, x, row)
+	}
+}
+
 // steerRows does what an operator wants.
 func steerRows[W Work](w W, c *command.SteerRows) (command.Result, error) {
 	if err := checkRows(len(c.Rows)); err != nil {

@@ -19,13 +19,15 @@ import (
 // RecoveryPlan is what a recovery does. Every survivor makes the same one from
 // the same reports, so that survivors need not talk to each other.
 type RecoveryPlan struct {
-	Cluster    string        `json:"cluster"`
-	Generation string        `json:"generation"`
-	Number     uint64        `json:"number"`
-	ID         string        `json:"id"`
-	Margin     uint32        `json:"margin"`
-	Survivors  []Report      `json:"survivors"`
-	Groups     []PlannedSeed `json:"groups"`
+	Cluster    string `json:"cluster"`
+	Generation string `json:"generation"`
+	Number     uint64 `json:"number"`
+	ID         string `json:"id"`
+	Margin     uint32 `json:"margin"`
+	// FromArchive says that the only survivor was brought back from the archive.
+	FromArchive bool          `json:"from_archive,omitempty"`
+	Survivors   []Report      `json:"survivors"`
+	Groups      []PlannedSeed `json:"groups"`
 	// Unbegun are groups that had not begun by any survivor and have no copy:
 	// they are empty, and void where their founders are dead.
 	Unbegun []rookery.GroupID `json:"unbegun,omitempty"`
@@ -187,7 +189,7 @@ func (p RecoveryPlan) commands(id rookery.GroupID, tail [][]byte) (before, after
 	if id == rookery.SystemGroup {
 		return []command.Command{p.recovered()}, nil
 	}
-	jump := command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin}
+	jump := command.Jump{Recovery: p.ID, UIDs: p.Margin, ModSeqs: uint64(p.Margin) << 10, Mailboxes: p.Margin, Quiet: p.FromArchive}
 	if len(tail) == 0 {
 		return []command.Command{&jump}, nil
 	}
@@ -197,7 +199,7 @@ func (p RecoveryPlan) commands(id rookery.GroupID, tail [][]byte) (before, after
 }
 
 func (p RecoveryPlan) recovered() *command.Recovered {
-	c := &command.Recovered{Generation: p.Number, Recovery: p.ID}
+	c := &command.Recovered{Generation: p.Number, Recovery: p.ID, FromArchive: p.FromArchive}
 	for _, s := range p.survivors("") {
 		c.Nodes = append(c.Nodes, command.RecoveredNode{Node: s.Node, Address: s.Address, Key: s.KeyHash()})
 	}

@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -50,6 +52,25 @@ type Backup struct {
 // DefaultBackup has no store.
 func DefaultBackup() Backup {
 	return Backup{Window: 30, Nightly: "02:30", TimeZone: "UTC", Daily: 7, Weekly: 4, Monthly: 12}
+}
+
+// ParseBackup reads a file with the keys of the section backup alone.
+func ParseBackup(doc []byte) (Backup, error) {
+	b := DefaultBackup()
+	if err := decodeStrict(doc, &b); err != nil {
+		return b, err
+	}
+	var problems []string
+	b.validate(func(key, format string, args ...any) {
+		problems = append(problems, key+": "+fmt.Sprintf(format, args...))
+	}, &Store{})
+	if !b.On() {
+		problems = append(problems, "kind: is not set; use s3 or dir")
+	}
+	if len(problems) > 0 {
+		return b, errors.New(strings.Join(problems, "; "))
+	}
+	return b, nil
 }
 
 // On reports whether there is a backup.

@@ -32,7 +32,7 @@ func Verb(s *cli.Shell) *cobra.Command {
 		Example: "  rookery restore mailbox anna@example.com -at -2h -dry-run\n  rookery restore mailbox anna@example.com -at -2h -yes",
 	}
 	a := s.Ask(v.PersistentFlags())
-	return cli.Family(v, mailboxVerb(a), folderVerb(a), messageVerb(a), usersVerb(a), listVerb(a), cancelVerb(a))
+	return cli.Family(v, mailboxVerb(a), folderVerb(a), messageVerb(a), usersVerb(a), listVerb(a), cancelVerb(a), clusterVerb(s))
 }
 
 var exits = cli.Exits("3 there is no such account, mailbox or message, or the time cannot be restored",
