@@ -133,7 +133,8 @@ func newest(ctx context.Context, s blob.Store, cluster string, keys sealed.Keys)
 	slices.Sort(names)
 	var damaged error
 	for i := len(names) - 1; i >= 0; i-- {
-		c, sum, err := readCheckpoint(ctx, s, sealed.Place{Cluster: cluster, Kind: sealed.Checkpoint, Name: names[i]}, sizes[names[i]], keys)
+		at := sealed.Place{Cluster: cluster, Kind: sealed.Checkpoint, Name: names[i]}
+		c, sum, err := readCheckpoint(ctx, s, at, sizes[names[i]], keys)
 		if err == nil && i > 0 && names[i-1] == checkpointKey(c.Generation, c.Number-1) {
 			err = follows(ctx, s, &c, names[i], names[i-1])
 		}
@@ -152,7 +153,8 @@ func newest(ctx context.Context, s blob.Store, cluster string, keys sealed.Keys)
 	return c, nil, nil, rookery.E("read archive", rookery.KindNotFound, errors.New("it has no checkpoint yet"))
 }
 
-func readCheckpoint(ctx context.Context, s blob.Store, at sealed.Place, size int64, keys sealed.Keys) (c Checkpoint, sum []byte, err error) {
+func readCheckpoint(ctx context.Context, s blob.Store, at sealed.Place, size int64, keys sealed.Keys) (c Checkpoint, sum []byte,
+	err error) {
 	r, err := sealed.Open(ctx, s, at, size, keys)
 	if err != nil {
 		return c, nil, err

@@ -152,7 +152,9 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		}
 		must(t, d.StartNode(nodes[k].Name))
 	}
-	operator{t, d, "node1"}.until(2*time.Minute, "every group is whole on three nodes", func(s status) bool { return s.whole() && len(s.Nodes) >= 3 })
+	operator{t, d, "node1"}.until(2*time.Minute, "every group is whole on three nodes", func(s status) bool {
+		return s.whole() && len(s.Nodes) >= 3
+	})
 	for uid, subject := range seen(t, d, nodes[2], user).subjects {
 		if subject != "after" && first.subjects[uid] != subject {
 			t.Errorf("on another node UID %d is %q and was %q", uid, subject, first.subjects[uid])

@@ -56,7 +56,7 @@ func Create(ctx context.Context, cfg settings.Node, disk vfs.FS, now time.Time) 
 	if err != nil {
 		return err
 	}
-	id := Identity{Node: newNodeID(), Created: true}
+	id := Identity{Node: NewNodeID(), Created: true}
 	ident, err := issue(ca, id.Node, now)
 	if err != nil {
 		return err

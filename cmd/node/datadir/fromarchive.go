@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -76,35 +74,7 @@ func (k *Kit) SettingsKeys(ctx context.Context, command []string) (*keys.Keyring
 	return keys.ParseKeyring(plain, "the recovery kit's settings key")
 }
 
-// AdoptFromArchive makes a directory whose log and state came from the archive the only
-// node of a cluster that goes on from there, in a new generation: a node of a new id,
-// with the kit's keys. generation is the number of the last recovery that the archive
-// knows of, and margin that of PlanRecovery.
-func (d Dir) AdoptFromArchive(ctx context.Context, node rookery.NodeID, kit Kit, command []string, generation uint64, margin uint32, logger *slog.Logger,
-	now time.Time) (p RecoveryPlan, err error) {
-	id := Identity{Node: node, Held: true}
-	if generation > 0 {
-		id.Generation = fmt.Sprintf("%d-archive", generation)
-	}
-	if err := d.SaveIdentity(id); err != nil {
-		return p, err
-	}
-	if _, err := d.RestoreKeys(ctx, kit, command, false, logger, now); err != nil {
-		return p, err
-	}
-	report, err := d.Inspect(logger)
-	if err != nil {
-		return p, err
-	}
-	if p, err = PlanRecovery([]Report{report}, margin); err != nil {
-		return p, err
-	}
-	p.FromArchive = true
-	if err := d.Recover(p, logger, now); err != nil {
-		return p, err
-	}
-	if err := os.Remove(d.path(fromArchiveFile)); err != nil {
-		return p, rookery.E("bring back cluster", rookery.KindUnavailable, err)
-	}
-	return p, durable.SyncDir(string(d))
+// EndFromArchive says that the directory is filled.
+func (d Dir) EndFromArchive() error {
+	return errors.Join(os.Remove(d.path(fromArchiveFile)), durable.SyncDir(string(d)))
 }

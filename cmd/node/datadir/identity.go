@@ -40,9 +40,7 @@ func (id Identity) Number() (n uint64) {
 }
 
 // NewNodeID names a node that there never was.
-func NewNodeID() rookery.NodeID { return newNodeID() }
-
-func newNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
+func NewNodeID() rookery.NodeID { return rookery.NodeID("n-" + strings.ToLower(rand.Text()[:16])) }
 
 // Start reads the identity and moves its epoch on. It refuses a directory that
 // must not be served from: one that is half recovered, that is an older copy

@@ -76,7 +76,7 @@ func Join(ctx context.Context, cfg settings.Node, j Joining) error {
 	if err != nil {
 		return rookery.E(op, rookery.KindInvalid, err)
 	}
-	id := Identity{Node: newNodeID()}
+	id := Identity{Node: NewNodeID()}
 	ident, payload, err := transport.Join(ctx, transport.Joining{
 		Token: t, Addresses: j.Addresses, Node: id.Node, Info: info, Clock: j.Clock, Dial: j.Dial,
 	})

@@ -102,12 +102,39 @@ func Run(ctx context.Context, o Options) (r Restored, err error) {
 		return r, err
 	}
 	o.Progress(1, "making this machine the only node of the cluster")
-	plan, err := x.dir.AdoptFromArchive(ctx, x.node, o.Kit, o.Config.Keys.Command, generation, o.Margin, o.Logger, o.Now())
+	plan, err := x.adopt(ctx, generation)
 	if err != nil {
 		return r, err
 	}
 	r.Generation, r.Removed = plan.Generation, len(plan.Dead)
 	return r, backups.Begin(ctx, x.store, plan.Number)
+}
+
+// adopt makes the filled directory the only node of a new generation, with the kit's
+// keys; generation is the number of the last one that the archive knows of.
+func (x *run) adopt(ctx context.Context, generation uint64) (p datadir.RecoveryPlan, err error) {
+	id := datadir.Identity{Node: x.node, Held: true}
+	if generation > 0 {
+		id.Generation = fmt.Sprintf("%d-archive", generation)
+	}
+	if err := x.dir.SaveIdentity(id); err != nil {
+		return p, err
+	}
+	if _, err := x.dir.RestoreKeys(ctx, x.o.Kit, x.o.Config.Keys.Command, false, x.o.Logger, x.o.Now()); err != nil {
+		return p, err
+	}
+	report, err := x.dir.Inspect(x.o.Logger)
+	if err != nil {
+		return p, err
+	}
+	if p, err = datadir.PlanRecovery([]datadir.Report{report}, x.o.Margin); err != nil {
+		return p, err
+	}
+	p.FromArchive = true
+	if err := x.dir.Recover(p, x.o.Logger, x.o.Now()); err != nil {
+		return p, err
+	}
+	return p, x.dir.EndFromArchive()
 }
 
 type run struct {
@@ -140,8 +167,8 @@ func (x *run) openArchive(ctx context.Context) (err error) {
 		return err
 	}
 	if !slices.Contains(owners, strings.ToLower(x.o.Kit.Cluster)) {
-		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and there is no backup of that one; it has backups of: %s",
-			x.o.Kit.Cluster, strings.Join(append(owners, "nobody")[:max(1, len(owners))], ", ")))
+		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and there is no backup of that one there; it has "+
+			"backups of: %s", x.o.Kit.Cluster, strings.Join(append(owners, "nobody")[:max(1, len(owners))], ", ")))
 	}
 	ring, err := x.o.Kit.SettingsKeys(ctx, x.o.Config.Keys.Command)
 	if err != nil {
