@@ -4,7 +4,8 @@
 // It owns the three forms, the names of files, and that nothing of an export has its
 // final name before all of it is on the disk. It finds no message, opens none, and
 // knows neither archive nor account: who has the messages hands them in one by one,
-// and at most a few buffers of one are in memory.
+// and at most a few buffers of one are in memory. One that comes piece by piece, and
+// may yet turn out not to be whole, is collected first (see Pending).
 //
 // Beside the messages each export has messages.jsonl: a line of JSON for each message,
 // in the order in which they were added, with what the form itself cannot say (see

@@ -24,7 +24,9 @@ const (
 // Message is a message that is exported, without its bytes.
 type Message struct {
 	// Mailbox is the name of its folder, with / between levels. It may hold anything.
-	Mailbox  string
+	Mailbox string
+	// Email is its EMAILID (RFC 8474), which messages.jsonl alone can say.
+	Email    string
 	Flags    command.Flags
 	Keywords []string
 	// Date is INTERNALDATE. One outside the years 1 to 9999 is written as 1970.
@@ -37,6 +39,8 @@ type Message struct {
 type Totals struct {
 	Messages int
 	Bytes    int64 // of the messages, before any compression
+	// Missing counts the messages that could not be read.
+	Missing int
 }
 
 // form is how one format writes.
@@ -101,9 +105,7 @@ func (w *Writer) Add(ctx context.Context, m Message, r io.Reader) error {
 	if w.closed {
 		return errEnded
 	}
-	if y := m.Date.UTC().Year(); y < 1 || y > 9999 { // no form can say it
-		m.Date = time.Unix(0, 0)
-	}
+	m.Date = writable(m.Date)
 	in := &exact{ctx: ctx, r: r, left: m.Size}
 	name, err := w.form.add(&m, in)
 	if err == nil {
@@ -121,6 +123,32 @@ func (w *Writer) Add(ctx context.Context, m Message, r io.Reader) error {
 	w.totals.Messages++
 	w.totals.Bytes += m.Size
 	return nil
+}
+
+// Missing lists a message that could not be read, with the cause in plain words, in
+// messages.jsonl, so that who gets the export can tell what it lacks.
+func (w *Writer) Missing(m Message, cause string) error {
+	if w.failed != nil {
+		return w.failed
+	}
+	if w.closed {
+		return errEnded
+	}
+	m.Date = writable(m.Date)
+	if err := w.lines.missing(&m, cause); err != nil {
+		w.failed = w.target.failure(err)
+		return w.failed
+	}
+	w.totals.Missing++
+	return nil
+}
+
+// writable is a date that every form can say.
+func writable(at time.Time) time.Time {
+	if y := at.UTC().Year(); y < 1 || y > 9999 {
+		return time.Unix(0, 0)
+	}
+	return at
 }
 
 // Totals are what was added.

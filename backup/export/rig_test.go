@@ -71,7 +71,7 @@ func written(t *testing.T, format Format, path string, all []sample) {
 		}
 		bytes += s.Size
 	}
-	if got := w.Totals(); got != (Totals{len(all), bytes}) {
+	if got := w.Totals(); got != (Totals{Messages: len(all), Bytes: bytes}) {
 		t.Errorf("totals: %+v", got)
 	}
 	if _, err := os.Lstat(path); err == nil {
