@@ -151,6 +151,7 @@ func (a *Server) routes(t *routes) {
 	a.relayRoutes(t)
 	a.traceRoutes(t)
 	a.backupRoutes(t)
+	a.exportRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
 }

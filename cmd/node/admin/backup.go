@@ -21,6 +21,7 @@ type Backup interface {
 	Begin(ctx context.Context, id, to rookery.AccountID, o adminapi.RestoreOrder, by string) (adminapi.RestoreJob, error)
 	Restores(ctx context.Context) ([]adminapi.RestoreJob, error)
 	Cancel(ctx context.Context, id string) (adminapi.RestoreJob, error)
+	Exporter
 }
 
 // backupRoutes adds the orders of rookery backup and rookery restore.

@@ -102,6 +102,13 @@ func (s *Service) groupsOf(ctx context.Context, store *opened, id rookery.Accoun
 
 // reader opens a message of the past.
 func (s *Service) reader(p *past.Past, v *mailbox.View, key *keys.AccountKey, e mailbox.Email) (*body.Reader, error) {
+	return readerOf(v, key, e, func(b mailbox.Body) body.Only {
+		return func(ctx context.Context, buf []byte, off int64) error { return p.ReadBody(ctx, s.o.Live, b, buf, off) }
+	})
+}
+
+// readerOf opens a message of the past; from gives the encoded bytes of its body.
+func readerOf(v *mailbox.View, key *keys.AccountKey, e mailbox.Email, from func(mailbox.Body) body.Only) (*body.Reader, error) {
 	b, err := v.Body(e.Body)
 	if err != nil {
 		return nil, err
@@ -114,9 +121,7 @@ func (s *Service) reader(p *past.Past, v *mailbox.View, key *keys.AccountKey, e 
 	if err := layout.UnmarshalBinary(b.Layout); err != nil {
 		return nil, err
 	}
-	return body.NewReader(layout, own, body.Only(func(ctx context.Context, buf []byte, off int64) error {
-		return p.ReadBody(ctx, s.o.Live, b, buf, off)
-	})), nil
+	return body.NewReader(layout, own, from(b)), nil
 }
 
 // extract opens what was extracted from a message of the past.
