@@ -1,6 +1,6 @@
 // Package backup has the verbs of rookery backup: how far the archive is, what is in
 // it, what of the past can be found in it, and what is kept for how long, by asking a
-// node. It reads no archive itself.
+// node. It writes what is exported to files. It reads no archive itself.
 package backup
 
 import (
@@ -30,7 +30,7 @@ func Verb(s *cli.Shell) *cobra.Command {
 		Example: "  rookery backup status\n  rookery backup find anna@example.com -at -2h -subject invoice",
 	}
 	a := s.Ask(v.PersistentFlags())
-	return cli.Family(v, statusVerb(a), runVerb(a), listVerb(a), findVerb(a), pruneVerb(a), holdVerb(a), unholdVerb(a))
+	return cli.Family(v, statusVerb(a), runVerb(a), listVerb(a), findVerb(a), exportVerb(a), pruneVerb(a), holdVerb(a), unholdVerb(a))
 }
 
 func statusVerb(a *cli.Asking) *cobra.Command {
