@@ -17,7 +17,7 @@ import (
 
 // An operator finds and brings back what was deleted, by the commands of the backup's
 // page, on any node, also when the node that leads the account's group is killed
-// meanwhile; and is told why where something cannot be.
+// meanwhile; exports it; and is told why where something cannot be.
 func TestMailComesBackByCommands(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: starts three processes")
@@ -51,6 +51,8 @@ func TestMailComesBackByCommands(t *testing.T) {
 	if len(found.Messages) != 1 || found.Messages[0].Mailbox != "INBOX" || !found.Messages[0].Deleted {
 		t.Fatalf("found %+v", found.Messages)
 	}
+	exportsMail(t, data(1), user.Login, at, map[string]int{"INBOX": mails + 1, "Kept": 9, "Kept/Below": 4}, // one is the welcome
+		map[string]int{"Kept": 9, "Kept/Below": 4})
 	var plan adminapi.RestorePlan
 	asked(t, 0, &plan, "restore", "mailbox", user.Login, "-at", at, "-dry-run", "-data", data(2))
 	if plan.Add < mails {
