@@ -10,13 +10,16 @@ import (
 	"rookery/cluster/transport/identity"
 	"rookery/cmd/node/backups"
 	"rookery/cmd/node/couriers"
+	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
+	"rookery/cmd/node/elected"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/objects"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/mailbox"
 	"rookery/storage/queue"
+	"rookery/storage/system/people"
 )
 
 // events passes on what the state machines report to whoever is open by then.
@@ -28,6 +31,8 @@ type events struct {
 	deliver  atomic.Pointer[delivery.Deliverer]
 	couriers atomic.Pointer[couriers.Service]
 	backups  atomic.Pointer[backups.Service]
+	people   atomic.Pointer[directories.Directories]
+	elected  atomic.Pointer[elected.Service]
 }
 
 // admit is the transport's JoinHandler.
@@ -65,6 +70,13 @@ func (e *events) keysMoved() {
 func (e *events) linked() {
 	if a := e.accounts.Load(); a != nil {
 		a.Linked()
+	}
+}
+
+// peopleChanged has what is remembered of the copies of directories forgotten.
+func (e *events) peopleChanged(t people.Touched) {
+	if p := e.people.Load(); p != nil {
+		p.Changed(t.Directory, t.Keys, t.Index, t.All)
 	}
 }
 

@@ -24,6 +24,7 @@ func (n *Node) startJobs() {
 	n.jobs.run("trace", n.trace.Run)
 	n.jobs.run("object store", n.objects.Run)
 	n.jobs.run("backup", n.backups.Run)
+	n.jobs.run("copies of directories", n.elected.Run)
 }
 
 // jobs are what goes on in the background.

@@ -112,7 +112,7 @@ func (n *Node) openReplicas(ctx context.Context) (*replicas.Replicas, error) {
 		Config: n.cfg, ID: n.id, FS: n.deps.FS, Peers: n.peers, Logger: n.deps.Logger, Clock: n.deps.Clock, OnStall: n.deps.OnStall,
 		Alive: func(id rookery.NodeID) bool { return n.lives.Alive(id) }, Ended: n.jobs.ctx.Done(), Go: n.jobs.run,
 		Mail: func(id rookery.GroupID) mailbox.Events { return mailEvents{n, id} }, Led: n.hears.led, Erasing: n.hears.erasing,
-		Linked:    n.hears.linked,
+		Linked: n.hears.linked, People: n.hears.peopleChanged,
 		Committed: n.metrics.Committed, Waited: n.metrics.Waited, NoBarrier: noBarrier,
 		Tune: replicas.Tuning{
 			Log: n.deps.tuning.log, State: n.deps.tuning.state, Raft: n.deps.tuning.raft, Apply: n.deps.tuning.apply,

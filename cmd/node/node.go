@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
+	"rookery/cmd/node/elected"
 	"rookery/cmd/node/inforce"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
@@ -76,6 +77,7 @@ type kernel struct {
 type services struct {
 	settings    *inforce.Settings
 	people      *directories.Directories
+	elected     *elected.Service
 	rings       *keyring.Rings
 	keys        *keyring.Service
 	registry    *members.Registry

@@ -37,6 +37,9 @@ func (n *Node) report() peers.Report {
 	if b := n.hears.backups.Load(); b != nil {
 		r.Backup = b.Troubles()
 	}
+	if e := n.hears.elected.Load(); e != nil {
+		r.Follows = e.Report()
+	}
 	stored := n.hears.objects.Load()
 	if n.people != nil {
 		r.Refused = n.people.Refused()

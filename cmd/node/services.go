@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node/couriers"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/edge"
+	"rookery/cmd/node/elected"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/members"
 	"rookery/cmd/node/monitor"
@@ -27,6 +28,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/cmd/node/signing"
 	"rookery/cmd/node/trace"
+	"rookery/directory/replica"
 	"rookery/protocols/delivery"
 	"rookery/storage/account"
 	"rookery/storage/command"
@@ -65,6 +67,16 @@ func (n *Node) openStores(ctx context.Context) error {
 	n.archiveKeys = archivekeys.New(n.groups, n.system, n.rings.Sealer(n.jobs.ctx))
 	n.people = directories.New(dialTCP(n.deps.Network), n.deps.Logger, n.metrics.LookedUp)
 	n.people.RetryWhen(n.mayRetry)
+	n.people.CopyWith(directories.Copies{
+		Of:    func(id string) replica.State { return copied{n.system.People(), id} },
+		Grace: func() time.Duration { return time.Duration(n.settings.Limits().VanishedDays) * 24 * time.Hour },
+		Fresh: n.freshCopy, Clock: n.deps.Clock,
+	})
+	n.hears.people.Store(n.people)
+	n.elected = elected.New(elected.Options{
+		Self: n.id.Node, Groups: n.groups, Sources: n.sources, Of: n.reports.Of, Logger: n.deps.Logger, Clock: n.deps.Clock,
+	})
+	n.hears.elected.Store(n.elected)
 	if version > 0 {
 		if err := n.people.Use(ctx, &set); err != nil {
 			return err
@@ -196,7 +208,7 @@ func (n *Node) serve(ctx context.Context) error {
 	}
 	n.monitor.Watch(&monitor.Parts{
 		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
-		Directories: n.people, Objects: n.objects, Moves: n.moves, Edge: n.edge,
+		Directories: n.people, Copies: n.elected, Objects: n.objects, Moves: n.moves, Edge: n.edge,
 		Replication: func() int { return n.registry.Policy().Replication },
 	})
 	n.startJobs()
@@ -208,7 +220,7 @@ func (n *Node) serve(ctx context.Context) error {
 		Node: n.cfg.Name, Replicas: n.groups, Accounts: n.accounts, Status: n.monitor.Status, Settings: n.settings, Members: n.registry,
 		Keys:    n.keys,
 		Storage: n.objects, Upkeep: n.upkeep, Directory: n.people, SignIns: n.edge.SignIns, Moves: n.moves, Clients: n.clients,
-		Queue: n.couriers, Relays: n.relays, Trace: n.trace, Backup: n.backups,
+		Queue: n.couriers, Relays: n.relays, Trace: n.trace, Backup: n.backups, Copies: n.elected,
 		Records: records.New(records.Options{Cluster: n.system, Reports: n.reports.All, Settings: n.settings.Read,
 			Resolver: signing.Resolver{DNS: n.dns.Resolver}}),
 		Logger: n.deps.Logger,

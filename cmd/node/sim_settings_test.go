@@ -273,6 +273,7 @@ func changeCases() map[string]changeCase {
 		"limits.connections":             {value: "1", holds: second},
 		"limits.connections_per_address": {value: "1", holds: second},
 		"limits.sessions_per_user":       {value: "2", holds: sessionsOf(2)},
+		"limits.vanished_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.settings.Limits().VanishedDays == 3 }},
 		"limits.expunged_days":           {value: "3", holds: func(_ *sim, x *simNode) bool { return x.settings.Limits().ExpungedDays == 3 }},
 		"limits.check_sender":            {value: "false", holds: mayWriteAsOthers},
 

@@ -9,6 +9,7 @@ import (
 	rlog "rookery/cluster/log"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/replicas"
+	"rookery/directory"
 	"rookery/storage/blob"
 	"rookery/storage/pack"
 	"rookery/storage/state"
@@ -44,6 +45,8 @@ type tuning struct {
 	backup func(blob.Store) blob.Store
 	// apply is in the way of what this node proposes; nil is nobody.
 	apply func(ctx context.Context, id rookery.GroupID, entry []byte, on replicas.Way) (rookery.LogIndex, []byte, error)
+	// follower follows a directory in the place of its own; nil is its own.
+	follower func(id string) directory.Follower
 	// erasing is told the steps of erasures; its error ends one.
 	erasing func(done string) error
 }

@@ -21,6 +21,7 @@ import (
 	"rookery/cmd/rookery/cli"
 	"rookery/cmd/rookery/config"
 	"rookery/cmd/rookery/dev"
+	"rookery/cmd/rookery/directory"
 	"rookery/cmd/rookery/machine"
 	"rookery/cmd/rookery/queue"
 	"rookery/cmd/rookery/relay"
@@ -53,7 +54,7 @@ func verbs(s *cli.Shell) *cobra.Command {
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(dev.Verb(s), machine.Init(s), tokenVerb(s), machine.Join(s), machine.Serve(s), statusVerb(s), config.Verb(s),
 		drainVerb(s), undrainVerb(s), removeVerb(s), groupVerb(s), storage.Verb(s), backup.Verb(s), restore.Verb(s), keyVerb(s), caVerb(s),
-		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), trace.Verb(s), auditVerb(s), dnsVerb(s),
+		accountVerb(s), sessionVerb(s), queue.Verb(s), relay.Verb(s), trace.Verb(s), auditVerb(s), dnsVerb(s), directory.Verb(s),
 		machine.Recover(s), upgradeVerb(s), versionVerb(s), completionVerb(s), manVerb(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultVersionFlag()

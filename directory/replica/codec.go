@@ -270,20 +270,51 @@ func indexes(r *directory.Record) (all []string) {
 	return all
 }
 
-// has has a bit for each attribute that an entry has. Bits are only ever added.
+// attributes are what an entry may have, each with its bit. They are only ever
+// added to.
+var attributes = []struct {
+	name  string
+	there func(r *directory.Record, l *directory.List) bool
+}{
+	{"login", func(r *directory.Record, _ *directory.List) bool { return r.Login != "" }},
+	{"name", func(r *directory.Record, _ *directory.List) bool { return r.Name != "" }},
+	{"addresses", func(r *directory.Record, _ *directory.List) bool { return len(r.Addresses) > 0 }},
+	{"quota", func(r *directory.Record, _ *directory.List) bool { return r.Quota != 0 }},
+	{"forward", func(r *directory.Record, _ *directory.List) bool { return len(r.Forward) > 0 }},
+	{"host", func(r *directory.Record, _ *directory.List) bool { return r.Host != "" }},
+	{"logins", func(r *directory.Record, _ *directory.List) bool { return len(r.Logins) > 0 }},
+	{"groups", func(r *directory.Record, _ *directory.List) bool { return len(r.Groups) > 0 }},
+	{"password change", func(r *directory.Record, _ *directory.List) bool { return r.PasswordChanged != "" }},
+	{"being a list", func(r *directory.Record, _ *directory.List) bool { return r.List != nil }},
+	{"members", func(_ *directory.Record, l *directory.List) bool {
+		return len(l.Members)+len(l.Uids)+len(l.External) > 0
+	}},
+	{"senders", func(_ *directory.Record, l *directory.List) bool { return len(l.Senders) > 0 }},
+	{"moderators", func(_ *directory.Record, l *directory.List) bool { return len(l.Moderators) > 0 }},
+	{"members only", func(_ *directory.Record, l *directory.List) bool { return l.MembersOnly }},
+	{"inside only", func(_ *directory.Record, l *directory.List) bool { return l.InsideOnly }},
+}
+
+// has has a bit for each attribute that an entry has.
 func has(r *directory.Record) (bits uint32) {
 	l := r.List
 	if l == nil {
 		l = new(directory.List)
 	}
-	for i, there := range []bool{
-		r.Login != "", r.Name != "", len(r.Addresses) > 0, r.Quota != 0, len(r.Forward) > 0, r.Host != "", len(r.Logins) > 0,
-		len(r.Groups) > 0, r.PasswordChanged != "", r.List != nil, len(l.Members)+len(l.Uids)+len(l.External) > 0, len(l.Senders) > 0,
-		len(l.Moderators) > 0, l.MembersOnly, l.InsideOnly,
-	} {
-		if there {
+	for i, a := range attributes {
+		if a.there(r, l) {
 			bits |= 1 << i
 		}
 	}
 	return bits
+}
+
+// Lost names the attributes that were there (Coded.Has) and are not any more.
+func Lost(had, has uint32) (names []string) {
+	for i, a := range attributes {
+		if (had&^has)>>i&1 == 1 {
+			names = append(names, a.name)
+		}
+	}
+	return names
 }

@@ -48,6 +48,9 @@ type Options struct {
 	Live directory.Directory
 	// Grace is how long an entry receives that has vanished; nil: for ever.
 	Grace func() time.Duration
+	// Fresh reports whether the copy is believed over the directory where it says that
+	// somebody is disabled; nil: always.
+	Fresh func() bool
 	// Size is how many answers are remembered, decoded; default 20,000.
 	Size   int
 	Logger *slog.Logger
@@ -132,7 +135,7 @@ func (c *Copy) Authenticate(ctx context.Context, login, password string) (direct
 	if err != nil {
 		return e, err
 	}
-	if r, kerr := c.byKey(e.Key); kerr == nil && r != nil && r.Vanished.IsZero() && r.Disabled {
+	if r, kerr := c.byKey(e.Key); kerr == nil && r != nil && r.Vanished.IsZero() && r.Disabled && c.fresh() {
 		why := r.DisabledWhy
 		if why == "" {
 			why = "the directory has disabled the account"
@@ -156,9 +159,12 @@ func (c *Copy) ByKey(key string) (directory.Entry, error) {
 }
 
 // Standing says of entries, by their keys, how they stand by the copy. Of those that
-// it does not have it says nothing.
+// it does not have it says nothing, and while it is not fresh of none.
 func (c *Copy) Standing(keys []string) map[string]directory.Standing {
 	how := map[string]directory.Standing{}
+	if !c.fresh() {
+		return how
+	}
 	for _, k := range keys {
 		switch r, err := c.byKey(k); {
 		case err != nil || r == nil:
@@ -172,6 +178,8 @@ func (c *Copy) Standing(keys []string) map[string]directory.Standing {
 	}
 	return how
 }
+
+func (c *Copy) fresh() bool { return c.o.Fresh == nil || c.o.Fresh() }
 
 func entryOf(r *record) directory.Entry {
 	if r == nil {

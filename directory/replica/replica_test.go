@@ -191,6 +191,12 @@ func TestWhoIsDisabledDoesNotSignIn(t *testing.T) {
 	if !rookery.Is(err, rookery.KindDisabled) || directory.Told(err) != directory.CauseDisabled {
 		t.Error(err)
 	}
+	// An old copy is not believed over the directory.
+	f.Copy.o.Fresh = func() bool { return false }
+	if _, err := f.Authenticate(t.Context(), "anna", "x"); err != nil || len(f.Standing([]string{"d/anna"})) > 0 {
+		t.Error(err)
+	}
+	f.Copy.o.Fresh = nil
 	f.recipient("a@example.com", "d/anna", 0)
 	f.table.put(person("bert"), f.now)
 	want := map[string]directory.Standing{"d/anna": directory.Disabled, "d/bert": directory.Gone}

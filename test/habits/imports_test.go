@@ -163,7 +163,7 @@ var layers = [][]string{
 	{"datadir"},
 	{"peers"},
 	{"replicas"},
-	{"keyring", "members", "moves", "objects", "clients", "directories"},
+	{"keyring", "members", "moves", "objects", "clients", "directories", "elected"},
 	{"inforce", "edge", "monitor", "admin"},
 }
 

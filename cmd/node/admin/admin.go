@@ -109,6 +109,7 @@ type Options struct {
 	Trace     Tracer
 	Backup    Backup
 	Records   Records
+	Copies    Copies
 	Logger    *slog.Logger
 }
 
@@ -154,6 +155,7 @@ func (a *Server) routes(t *routes) {
 	a.exportRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
+	a.directoryRoutes(t)
 }
 
 // Close lets calls end, but for those that may last.

@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"rookery"
 	"rookery/cmd/node/peers"
@@ -21,9 +22,11 @@ type Edge interface {
 }
 
 // Directory says how entries stand. It says nothing of an entry that it cannot
-// be asked about; KindUnavailable: of none.
+// be asked about; KindUnavailable: of none. Copied asks the copies that the cluster
+// keeps, at no cost.
 type Directory interface {
 	Standing(ctx context.Context, keys []string) (map[string]directory.Standing, error)
+	Copied(keys []string) map[string]directory.Standing
 }
 
 // Options are what a Service is made of.
@@ -57,4 +60,9 @@ func (s *Service) Serve() {
 }
 
 // Run ends the sessions that have to end, until ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.followStanding(ctx) }
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.followCopies(ctx) })
+	defer wg.Wait()
+	return s.followStanding(ctx)
+}

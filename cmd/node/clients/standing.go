@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rookery/cmd/node/replicas"
 	"rookery/directory"
 	"rookery/protocols/listen"
 )
@@ -41,6 +42,28 @@ func (s *Service) followStanding(ctx context.Context) error {
 		}
 		s.end(s.look(ctx, keys), missing)
 	})
+}
+
+// followCopies ends the sessions of entries that are disabled or gone in the cluster's
+// copy of their directory, as soon as it changes: of those the directory has said so
+// itself, and the copy's brake has let it through.
+func (s *Service) followCopies(ctx context.Context) {
+	s.o.Replicas.Follow(ctx, standingEvery, func() {
+		var keys []string
+		for key := range s.entries() {
+			keys = append(keys, key)
+		}
+		s.endCopied(s.o.Directory.Copied(keys))
+	}, replicas.TopicPeople)
+}
+
+// endCopied ends sessions by what a copy says.
+func (s *Service) endCopied(standing map[string]directory.Standing) {
+	gone := map[string]bool{}
+	for key, how := range standing {
+		gone[key] = how == directory.Gone
+	}
+	s.end(standing, gone)
 }
 
 // entries are the keys of those who have a session here.

@@ -54,6 +54,8 @@ func (b *book) Standing(_ context.Context, keys []string) (map[string]directory.
 	return said, nil
 }
 
+func (b *book) Copied([]string) map[string]directory.Standing { return nil }
+
 type looks struct {
 	s       *Service
 	h       *hall
@@ -98,6 +100,15 @@ func TestDisabledAndGoneAreSentAway(t *testing.T) {
 	l.look(t.Context())
 	if len(l.h.ended) != 2 {
 		t.Errorf("gone at two looks that do not follow each other: %v", l.h.ended)
+	}
+}
+
+// What the copy says counts at the first look.
+func TestTheCopySendsAway(t *testing.T) {
+	l := newLooks(5)
+	l.s.endCopied(map[string]directory.Standing{"d/1": directory.Disabled, "d/2": directory.Gone, "d/3": directory.Present})
+	if len(l.h.ended) != 2 || l.h.ended["d/1"] != entryDisabled || l.h.ended["d/2"] != entryGone {
+		t.Errorf("sent away: %v", l.h.ended)
 	}
 }
 

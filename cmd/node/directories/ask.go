@@ -38,8 +38,8 @@ func (p *Directories) Recipient(ctx context.Context, addr rookery.Address) (dire
 	return e, err
 }
 
-// ByKey gives an entry by its key, past every cache. KindNotFound: no directory
-// of the settings has it.
+// ByKey gives an entry by its key, past every cache; while its directory cannot say,
+// as the copy has it. KindNotFound: no directory of the settings has it.
 func (p *Directories) ByKey(ctx context.Context, key string) (directory.Entry, error) {
 	g, err := p.begin()
 	if err != nil {
@@ -51,6 +51,11 @@ func (p *Directories) ByKey(ctx context.Context, key string) (directory.Entry, e
 			began := time.Now()
 			e, err := d.ByKey(ctx, key)
 			p.observe("entry", err, time.Since(began))
+			if rookery.Is(err, rookery.KindUnavailable) && d.Copy != nil {
+				if copied, cerr := d.Copy.ByKey(key); cerr == nil {
+					return copied, nil
+				}
+			}
 			return e, err
 		}
 	}
@@ -76,6 +81,18 @@ func (p *Directories) Standing(ctx context.Context, keys []string) (map[string]d
 		maps.Copy(all, some)
 	}
 	return all, errors.Join(errs...)
+}
+
+// Copied says how entries stand by the copies, without asking a directory. Of those
+// that no copy has it says nothing.
+func (p *Directories) Copied(keys []string) map[string]directory.Standing {
+	all := map[string]directory.Standing{}
+	for _, d := range p.Opened() {
+		if d.Copy != nil {
+			maps.Copy(all, d.Copy.Standing(keys))
+		}
+	}
+	return all
 }
 
 // Owner is what a directory entry is called now.

@@ -15,6 +15,7 @@ import (
 	"rookery/cmd/node/settings"
 	"rookery/directory"
 	"rookery/directory/ldap"
+	"rookery/directory/replica"
 )
 
 // Directories are those of the settings in force. It stays the same value
@@ -24,6 +25,7 @@ type Directories struct {
 	logger  *slog.Logger
 	observe func(request string, err error, took time.Duration)
 	retry   func(id string) bool // nil: yes
+	copies  Copies
 
 	mu      sync.Mutex
 	current *generation
@@ -46,8 +48,10 @@ type generation struct {
 type Opened struct {
 	*ldap.Directory
 	Cache *directory.Cache
-	By    ldap.Config // without Dial and Retry
-	ca    []byte      // content of by.CAFile
+	// Copy answers before Cache does; nil where there are no copies.
+	Copy *replica.Copy
+	By   ldap.Config // without Dial and Retry
+	ca   []byte      // content of by.CAFile
 }
 
 // close ends what next has not taken over.
@@ -78,6 +82,34 @@ func New(dial func(ctx context.Context, address string) (net.Conn, error), logge
 // of the directory with an id again. It is called before Use.
 func (p *Directories) RetryWhen(retry func(id string) bool) { p.retry = retry }
 
+// Copies are the copies of directories that the cluster keeps.
+type Copies struct {
+	// Of is where the copy of the directory with an id lies.
+	Of func(id string) replica.State
+	// Grace is how long entries that have vanished receive.
+	Grace func() time.Duration
+	// Fresh reports whether the copy of a directory is about as the directory is now.
+	Fresh func(id string) bool
+	Clock func() time.Time
+}
+
+// CopyWith has directories answer from their copies first. It is called before Use.
+func (p *Directories) CopyWith(c Copies) { p.copies = c }
+
+// Changed says what has changed in the copy of a directory: entries by keys, and what
+// index strings find. All, or no id, is everything.
+func (p *Directories) Changed(id string, keys, index []string, all bool) {
+	for _, d := range p.Opened() {
+		switch {
+		case d.Copy == nil || id != "" && id != d.By.ID:
+		case all || id == "":
+			d.Copy.Forget()
+		default:
+			d.Copy.Changed(keys, index)
+		}
+	}
+}
+
 // Use opens the directories of the settings and puts them in the place of the
 // former ones, of which those stay that are set as they were. Where one cannot
 // be opened the former ones stay.
@@ -99,7 +131,7 @@ func (p *Directories) Use(ctx context.Context, s *settings.Cluster) error {
 		}
 		next.opened = append(next.opened, d)
 		set := s.Directories[name]
-		next.members = append(next.members, directory.Member{Name: name, Directory: d.Cache, Prefixes: set.Prefixes, Realms: set.Realms})
+		next.members = append(next.members, directory.Member{Name: name, Directory: d.first(), Prefixes: set.Prefixes, Realms: set.Realms})
 	}
 	set, err := directory.NewSet(p.logger, next.members...)
 	if err != nil {
@@ -134,7 +166,20 @@ func (p *Directories) open(ctx context.Context, was *generation, by ldap.Config)
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{d, directory.NewCache(d, directory.CacheOptions{}), by, ca}, nil
+	o := &Opened{Directory: d, Cache: directory.NewCache(d, directory.CacheOptions{}), By: by, ca: ca}
+	if p.copies.Of != nil {
+		o.Copy = replica.New(replica.Options{Name: by.Name, State: p.copies.Of(by.ID), Live: o.Cache, Grace: p.copies.Grace,
+			Fresh: func() bool { return p.copies.Fresh(by.ID) }, Now: p.copies.Clock, Logger: p.logger})
+	}
+	return o, nil
+}
+
+// first is what is asked first.
+func (o *Opened) first() directory.Directory {
+	if o.Copy != nil {
+		return o.Copy
+	}
+	return o.Cache
 }
 
 func (p *Directories) swap(next *generation) (old *generation) {
@@ -184,6 +229,9 @@ func (p *Directories) Forget() {
 func (g *generation) forget() {
 	for _, d := range g.opened {
 		d.Cache.Forget()
+		if d.Copy != nil {
+			d.Copy.Forget()
+		}
 	}
 }
 

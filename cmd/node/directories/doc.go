@@ -4,5 +4,6 @@
 // Directories is one directory.Directory for as long as the node is open: what
 // the settings change is opened anew, the rest stays with its connections and
 // with what it remembers. The package owns which settings of LDAP a directory is
-// opened with. It keeps no copy of an entry, and knows no account.
+// opened with, and that a copy, where the cluster keeps one, answers first. It writes no
+// copy, and knows no account.
 package directories

@@ -51,6 +51,7 @@ type Parts struct {
 	Settings    Settings
 	Keys        Keys
 	Directories Directories
+	Copies      Copies
 	Objects     Objects
 	Moves       Moves
 	Edge        Edge
@@ -75,6 +76,11 @@ type Keys interface {
 type Directories interface {
 	Trouble() map[string]error
 	Stats() directories.Stats
+}
+
+// Copies say how the cluster's copies of directories are.
+type Copies interface {
+	Problems(problem func(format string, a ...any))
 }
 
 // Objects say how bodies get into the object store and back.

@@ -82,6 +82,7 @@ func (m *Monitor) Status() adminapi.Status {
 	for name, err := range p.Directories.Trouble() {
 		problem("directory %s: no server can be used: %v", name, err)
 	}
+	p.Copies.Problems(problem)
 	s.Reads = p.Objects.ReadStats()
 	if at := s.Reads.LastFailed; at != nil && time.Since(*at) < damageShown {
 		problem("bodies in the object store are damaged: %d reads failed since this node started, %d of them in every copy; run: "+

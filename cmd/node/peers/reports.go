@@ -60,6 +60,9 @@ type Report struct {
 	// Backup says what is wrong with the archive of groups that it leads, or keeps it
 	// from the backup store.
 	Backup []string `cbor:"26,keyasint,omitempty"`
+	// Follows says of each directory that it follows, by its id, what keeps it from
+	// that; empty is nothing.
+	Follows map[string]string `cbor:"27,keyasint,omitempty"`
 	// Epoch counts the node's starts: what earlier lives of it did is over.
 	Epoch uint64 `cbor:"20,keyasint,omitempty"`
 	// Hostname is what it calls itself to other mail servers.

@@ -20,6 +20,7 @@ import (
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 	"rookery/storage/system"
+	"rookery/storage/system/people"
 )
 
 // Options are what the groups of this node are opened with.
@@ -44,10 +45,12 @@ type Options struct {
 	Mail func(rookery.GroupID) mailbox.Events
 	Led  func(rookery.GroupID)
 	// Erasing hears of accounts whose erasure has begun, Linked that accounts
-	// may belong to other directory entries than before. Both are called by the
-	// system group's machine and return at once.
+	// may belong to other directory entries than before, People what has changed in
+	// the copies of directories. They are called by the system group's machine and
+	// return at once.
 	Erasing func([]rookery.AccountID)
 	Linked  func()
+	People  func(people.Touched)
 	// Go runs a job until the node closes.
 	Go func(name string, job func(context.Context) error)
 	// Committed and Waited hear how long commands and reads waited.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/storage/system/people"
 )
 
 // Topic names a part of what a node knows whose changes its jobs follow.
@@ -24,6 +25,8 @@ const (
 	TopicAccountKeys
 	// TopicSigning: there are other DKIM keys.
 	TopicSigning
+	// TopicPeople: the copies of directories have changed.
+	TopicPeople
 	topicsEnd
 )
 
@@ -96,6 +99,12 @@ func (e systemEvents) Keys(erasing []rookery.AccountID) {
 
 // SigningKeys implements system.SigningEvents.
 func (e systemEvents) SigningKeys() { e.r.Publish(TopicSigning) }
+
+// People implements system.PeopleEvents.
+func (e systemEvents) People(t people.Touched) {
+	e.r.opts.People(t)
+	e.r.Publish(TopicPeople)
+}
 
 // Linked implements system.LinkEvents.
 func (e systemEvents) Linked() { e.r.opts.Linked() }

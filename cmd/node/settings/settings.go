@@ -92,6 +92,9 @@ type Limits struct {
 	// ExpungedDays is how many days expunged messages can be recovered, like 14,
 	// "14d" or "336h".
 	ExpungedDays Days `toml:"expunged_days" effect:"within 10 minutes"`
+	// VanishedDays is how many days mail is still taken for people whose directory
+	// entry has vanished, like 30, "30d" or "720h". Nothing of theirs is deleted then.
+	VanishedDays Days `toml:"vanished_days"`
 	// CheckSender refuses a submission whose sender is not an address of the
 	// user who signed in.
 	CheckSender bool `toml:"check_sender"`
@@ -183,7 +186,7 @@ func Default() Cluster {
 		Domains: []string{}, Replication: 3, ReplaceAfter: "10m",
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 1000, Connections: 20000, ConnectionsPerAddress: 1000,
-			SessionsPerUser: 50, ExpungedDays: 14, CheckSender: true,
+			SessionsPerUser: 50, ExpungedDays: 14, VanishedDays: 30, CheckSender: true,
 		},
 		Store:       Store{Kind: "dir"},
 		Backup:      DefaultBackup(),
@@ -329,6 +332,7 @@ func (l *Limits) validate(bad report) {
 		{"limits.connections_per_address", int64(l.ConnectionsPerAddress), 1, 1 << 20},
 		{"limits.sessions_per_user", int64(l.SessionsPerUser), 1, 1 << 16},
 		{"limits.expunged_days", int64(l.ExpungedDays), 0, 3650},
+		{"limits.vanished_days", int64(l.VanishedDays), 0, 3650},
 	} {
 		if c.val < c.min || c.val > c.max {
 			bad(c.key, "%d is out of range; set it between %d and %d", c.val, c.min, c.max)
