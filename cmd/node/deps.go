@@ -6,7 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/diskroom"
 	"rookery/cmd/node/settings"
 )
 
@@ -52,6 +52,6 @@ func (d *Deps) complete() {
 	}
 	d.tuning = systemTuning(d.tuning)
 	if d.OnStall == nil {
-		d.OnStall = func(err error) { datadir.EndProcess(d.Logger, err) }
+		d.OnStall = func(err error) { diskroom.EndProcess(d.Logger, err) }
 	}
 }

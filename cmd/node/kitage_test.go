@@ -13,7 +13,7 @@ func TestKitOlderThanTheKeysIsSaid(t *testing.T) {
 	n, cfg, deps := oneNode(t)
 	kit := func(name string) {
 		t.Helper()
-		if err := n.dir.WriteKit(filepath.Join(t.TempDir(), name), time.Now()); err != nil {
+		if err := n.dir.WriteKit(filepath.Join(t.TempDir(), name), time.Now(), true); err != nil {
 			t.Fatal(err)
 		}
 	}

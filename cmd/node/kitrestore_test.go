@@ -68,7 +68,7 @@ func TestKeysComeBackFromTheKit(t *testing.T) {
 	kitOf := func(data, name string) datadir.Kit {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		err := datadir.Dir(data).WriteKit(path, time.Now())
+		err := datadir.Dir(data).WriteKit(path, time.Now(), true)
 		kit, rerr := datadir.ReadKit(path)
 		if err != nil || rerr != nil {
 			t.Fatal(err, rerr)

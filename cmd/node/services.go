@@ -172,8 +172,9 @@ func (n *Node) openEdge(context.Context) (err error) {
 	n.clients = clients.New(clients.Options{Peers: n.peers, Replicas: n.groups, Directory: n.people, Edge: n.edge, Logger: n.deps.Logger})
 	n.backups = backups.New(backups.Options{
 		Cluster: n.peers.Certificate().Cluster, Node: n.id.Node, Epoch: n.id.Epoch, DataDir: n.cfg.DataDir, Settings: n.settings.Backup,
-		LiveSettings: n.objects.Store.Settings, SealedKeys: n.system.ArchiveKeys, Generation: n.id.Number(),
-		Replicas: n.groups, Peers: n.peers, Keys: n.archiveKeys, Accounts: n.accounts, Live: n.objects.Store,
+		LiveSettings: n.objects.Store.Settings, SealedKeys: n.system.ArchiveKeys, ForKit: n.keysForKit,
+		Generation: n.id.Number(),
+		Replicas:   n.groups, Peers: n.peers, Keys: n.archiveKeys, Accounts: n.accounts, Live: n.objects.Store,
 		Room: func() error { return roomOn(n.groups.Log().Disk()) }, Now: n.clocks.Now, Logger: n.deps.Logger, Clock: n.deps.Clock,
 		Around: n.deps.tuning.backup,
 	})
@@ -236,4 +237,17 @@ func (n *Node) srsKeys() [][]byte {
 		n.deps.Logger.Warn("there are no keys for senders of forwarded mail", "error", err)
 	}
 	return keys
+}
+
+// keysForKit are the key files that the newest recovery kit is to open, for the backup.
+func (n *Node) keysForKit() (digest []byte, seal func() ([]byte, error), err error) {
+	kit, err := n.system.Kit()
+	if err != nil || len(kit.Public) == 0 {
+		return nil, nil, err
+	}
+	files, err := n.dir.KeyDigest()
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(files, kit.Public...), func() ([]byte, error) { return n.dir.SealedForKit(kit.Public) }, nil
 }

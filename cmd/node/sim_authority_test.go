@@ -95,7 +95,7 @@ func TestSimAuthorityChanges(t *testing.T) {
 		c.until(time.Minute, "the status says what the kit lacks", func() bool {
 			return n.problemWith("lacks the cluster CA's key 2") != ""
 		})
-		if err := n.dir.WriteKit(filepath.Join(t.TempDir(), "kit"), time.Now()); err != nil {
+		if err := n.dir.WriteKit(filepath.Join(t.TempDir(), "kit"), time.Now(), true); err != nil {
 			t.Fatal(err)
 		}
 		c.until(time.Minute, "a new kit ends that, on every node", func() bool {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rookery"
-	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/diskroom"
 )
 
 // How often a start that waits for room tries again, and how often it says so.
@@ -22,12 +22,12 @@ func (n *Node) awaitRoom(ctx context.Context) error {
 	const op = "open node"
 	said := time.Time{}
 	for {
-		err := n.dir.ProbeRoom(n.deps.FS)
+		err := diskroom.Probe(n.deps.FS, n.dir.Parts()...)
 		if err == nil {
 			n.monitor.HoldUp("")
 			return nil
 		}
-		if !datadir.IsFull(err) {
+		if !diskroom.IsFull(err) {
 			return rookery.E(op, rookery.KindUnavailable, fmt.Errorf("the disk cannot be written: %w", err))
 		}
 		err = rookery.E(op, rookery.KindUnavailable,

@@ -62,12 +62,18 @@ func (k keyCall) destroyVerb() *cobra.Command {
 }
 
 func (k keyCall) kitVerb() *cobra.Command {
-	return &cobra.Command{
+	v := &cobra.Command{
 		Use: "kit FILE", Short: "write a new recovery kit, to keep off the cluster", Args: cobra.ExactArgs(1),
-		Long:    "Writes a new recovery kit, to keep off the cluster: one from before a rotation lacks\nthe new key.",
+		Long: `Writes a new recovery kit, to keep off the cluster. Earlier kits open nothing that comes
+later. Where the cluster has a backup, the kit has the private half of a key: the keys of
+the cluster lie in the backup store, sealed to it, always those in use. Without a backup,
+or of a node that is stopped, it has the keys themselves: it opens mail alone, and lacks
+what a later rotation makes.`,
 		Example: "  rookery key kit /media/safe/rookery-kit.json -data /var/lib/rookery", Annotations: cli.Exits("4 the file exists"),
-		RunE: func(_ *cobra.Command, args []string) error { return k.kit(args[0]) },
 	}
+	with := v.Flags().Bool("with-keys", false, "put the keys of the cluster into the kit, also where there is a backup")
+	v.RunE = func(c *cobra.Command, args []string) error { return k.kit(c.Context(), args[0], *with) }
+	return v
 }
 
 // keyPatience is how long an order about keys may take: nodes may have to run
@@ -184,17 +190,22 @@ func (k keyCall) destroy(ctx context.Context, rest []string, yes bool) error {
 	return err
 }
 
-func (k keyCall) kit(path string) error {
+func (k keyCall) kit(ctx context.Context, path string, withKeys bool) error {
 	if cli.Exists(path) {
 		return rookery.E("write recovery kit", rookery.KindExists, fmt.Errorf("%s exists; name another file", path))
 	}
-	if err := datadir.Dir(k.Data).WriteKit(path, time.Now()); err != nil {
+	st, err := k.Admin().BackupStatus(ctx)
+	withKeys = withKeys || err != nil || !st.On // a node that is stopped cannot tell
+	if err := datadir.Dir(k.Data).WriteKit(path, time.Now(), withKeys); err != nil {
 		return err
 	}
 	if k.JSON {
-		return k.Print(map[string]string{"kit": path})
+		return k.Print(map[string]any{"kit": path, "has_keys": withKeys})
 	}
-	_, err := fmt.Fprintf(k.Out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can "+
-		"read all mail.\n", path)
+	if _, err := fmt.Fprintf(k.Out, "Recovery kit: %s\n  Move it off this machine now, and destroy the older ones: who has one can "+
+		"read all mail.\n", path); err != nil || withKeys {
+		return err
+	}
+	_, err = fmt.Fprint(k.Out, "  It opens the keys that lie in the backup store, and needs no renewal when keys change.\n")
 	return err
 }

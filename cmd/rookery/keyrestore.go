@@ -10,6 +10,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/fromarchive"
 	"rookery/cmd/rookery/cli"
 	"rookery/cmd/rookery/machine"
 )
@@ -24,13 +25,16 @@ back from a recovery kit; what is there stays.`,
 			"4 nothing is missing, the node runs, or the kit lacks a tenant key in use (-partial goes on)"),
 	}
 	partial := v.Flags().Bool("partial", false, "restore also from a kit that lacks a tenant key in use")
+	from := v.Flags().String("from", "", "the backup store, for a kit without keys: a directory, or a TOML file with the keys of [backup]")
 	config := v.Flags().String("config", "", "path of the node file, where its keys.command sealed the kit's keyring")
-	v.RunE = func(v *cobra.Command, args []string) error { return k.restore(v.Context(), args[0], *config, *partial) }
+	v.RunE = func(v *cobra.Command, args []string) error {
+		return k.restore(v.Context(), args[0], *config, *from, *partial)
+	}
 	return v
 }
 
 // restore takes from a recovery kit what a stopped node's directory lacks.
-func (k keyCall) restore(ctx context.Context, path, config string, partial bool) error {
+func (k keyCall) restore(ctx context.Context, path, config, from string, partial bool) error {
 	if k.Data == "" {
 		return cli.Usagef("restore needs -data DIR, of a stopped node")
 	}
@@ -41,6 +45,15 @@ func (k keyCall) restore(ctx context.Context, path, config string, partial bool)
 	logger, err := k.Logger("warn")
 	if err != nil {
 		return err
+	}
+	if from != "" {
+		backup, err := machine.BackupStore(from)
+		if err != nil {
+			return err
+		}
+		if err := fromarchive.OpenKit(ctx, &kit, backup, logger); err != nil {
+			return err
+		}
 	}
 	var command []string
 	if config != "" {

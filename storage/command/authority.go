@@ -40,7 +40,15 @@ type NoteKit struct {
 	Authority uint32 `cbor:"3,keyasint"`
 	// Made is when it was written, unix seconds of the machine that did.
 	Made int64 `cbor:"4,keyasint"`
+	// Public is the public half of the kit's key pair.
+	Public []byte `cbor:"5,keyasint,omitempty"`
+	// Alone says that the kit has only the private half: the keys themselves lie in
+	// the backup store.
+	Alone bool `cbor:"6,keyasint,omitempty"`
 }
+
+// MaxKitKey bounds the public half, in bytes.
+const MaxKitKey = 4 << 10
 
 // Touches implements Command.
 func (*NoteKit) Touches() Touch { return Touch{Kind: TouchNone} }

@@ -70,7 +70,7 @@ func samples() []Command {
 		&AddRelay{"app", [32]byte{1}, []string{"@a.b"}, 5}, &RemoveRelay{"app"},
 		&KeepSTS{"a.b", "1", 2, []string{"mx.a.b"}, 3},
 		&SetSettingsKey{2, [16]byte{1}}, &SetSigningKeys{"a.b", 2, []SigningKey{{"s", 1, 2, 3, 4, "v=DKIM1", "sealed:1:x"}}},
-		&SetAuthority{2, [16]byte{1}, []byte("der"), AuthorityInUse}, &NoteKit{1, 2, 3, 4},
+		&SetAuthority{2, [16]byte{1}, []byte("der"), AuthorityInUse}, &NoteKit{1, 2, 3, 4, []byte("pub"), true},
 		&BeginMove{acct, 3}, &SwitchMove{acct, 9}, &AbandonMove{acct, 9, "why"}, &EndMove{acct, 9},
 		&MoveOut{acct, 9, 3}, &MoveCopied{acct, 9, 4, 5, []byte("c"), 6, []byte("u")}, &MoveFreeze{acct, 9, 4}, &MoveStop{acct, 9},
 		&MoveGone{acct, 9},

@@ -51,6 +51,9 @@ type Kit struct {
 	Authority uint32 `cbor:"3,keyasint"`
 	// Made is when it was written, unix seconds.
 	Made int64 `cbor:"4,keyasint"`
+	// Public and Alone are those of command.NoteKit.
+	Public []byte `cbor:"5,keyasint,omitempty"`
+	Alone  bool   `cbor:"6,keyasint,omitempty"`
 }
 
 // Authorities lists those there are records of, rising.
@@ -138,6 +141,9 @@ func (w *work) noteKit(c *command.NoteKit) (command.Result, error) {
 	if c.Tenant < k.Tenant || c.Settings < k.Settings || c.Authority < k.Authority || c.Made < k.Made {
 		return &command.Done{}, nil
 	}
-	kitRows.Put(&w.Change, tables.Key{tableKit}, &Kit{c.Tenant, c.Settings, c.Authority, c.Made})
+	if len(c.Public) > command.MaxKitKey {
+		return nil, refuse(rookery.KindInvalid, "the public half of a kit's keys has %d bytes, at most %d", len(c.Public), command.MaxKitKey)
+	}
+	kitRows.Put(&w.Change, tables.Key{tableKit}, &Kit{c.Tenant, c.Settings, c.Authority, c.Made, c.Public, c.Alone})
 	return &command.Done{}, nil
 }

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"reflect"
 	"testing"
 
 	"rookery"
@@ -38,11 +39,11 @@ func TestAuthoritiesGoThroughTheirStatesInOrder(t *testing.T) {
 func TestKitsOfBeforeAreLeftOut(t *testing.T) {
 	f := open(t)
 	f.must(&command.NoteKit{Tenant: 2, Settings: 1, Authority: 1, Made: 10}, &command.NoteKit{Tenant: 1, Settings: 1, Authority: 1, Made: 20})
-	if k, err := f.m.Kit(); k != (Kit{2, 1, 1, 10}) || err != nil {
+	if k, err := f.m.Kit(); !reflect.DeepEqual(k, Kit{Tenant: 2, Settings: 1, Authority: 1, Made: 10}) || err != nil {
 		t.Errorf("%+v %v", k, err)
 	}
 	f.must(&command.NoteKit{Tenant: 2, Settings: 3, Authority: 1, Made: 30})
-	if k, err := f.m.Kit(); k != (Kit{2, 3, 1, 30}) || err != nil {
+	if k, err := f.m.Kit(); !reflect.DeepEqual(k, Kit{Tenant: 2, Settings: 3, Authority: 1, Made: 30}) || err != nil {
 		t.Errorf("%+v %v", k, err)
 	}
 }

@@ -35,15 +35,6 @@ type Recovery struct {
 // Recoveries lists the recoveries of the cluster, oldest first.
 func (m *Machine) Recoveries() (all []Recovery, err error) { return list(m, recoveryRows) }
 
-// Generation is the newest recovery's; 0 where there was none.
-func (m *Machine) Generation() (uint64, error) {
-	all, err := m.Recoveries()
-	if err != nil || len(all) == 0 {
-		return 0, err
-	}
-	return all[len(all)-1].Generation, nil
-}
-
 // recovered removes every node that holds nothing of the new generation and
 // places the groups on the survivors. It asks for no majority: there is none.
 func (w *work) recovered(c *command.Recovered) (command.Result, error) {

@@ -37,6 +37,15 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		must(t, send(nodes[k%3].SMTP, []string{user.Login}, fmt.Sprintf("From: a@example.test\r\nSubject: old %d\r\n\r\n%s", k, body)))
 	}
 	asked(t, 0, nil, "backup", "run", "-data", filepath.Join(d.Dir, "node1"))
+	// The kit is of the first day: keys change afterwards, and somebody is erased.
+	erased := d.Facts.Users[1]
+	must(t, send(nodes[0].SMTP, []string{erased.Login}, "From: a@example.test\r\nSubject: of the erased\r\n\r\nhi\r\n"))
+	eventually(t, time.Minute, "it is filed", func() bool { return holds(seen(t, d, nodes[0], erased), "of the erased") })
+	asked(t, 0, nil, "backup", "run", "-data", filepath.Join(d.Dir, "node1"))
+	operate(t, "account", "erase", erased.Login, "-yes", "-data", filepath.Join(d.Dir, "node1"))
+	operator{t, d, "node1"}.keys(2*time.Minute, "it is erased", func(s keyStatus) bool {
+		return len(s.Erasures) == 0 && len(s.Problems) == 0 && s.under(1) == 0 && s.under(2) > 0
+	})
 	before := seen(t, d, nodes[0], user)
 	var waited time.Time
 	for k := 0; time.Since(waited) < 15*time.Second || k < 20; k++ { // the last 15 s may be lost
@@ -68,6 +77,9 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 	b, err := os.ReadFile(kit)
 	must(t, err)
 	must(t, json.Unmarshal(b, &doc))
+	if doc["tenant_keys"] != nil || doc["private_key"] == nil {
+		t.Error("the kit has the keys themselves")
+	}
 	doc["cluster"] = "another"
 	b, err = json.Marshal(doc)
 	must(t, err)
@@ -123,6 +135,9 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		if _, err := fmt.Sscanf(subject, "new %d", &n); err == nil && n <= 10 && first.subjects[uid] != subject {
 			t.Errorf("%q was acknowledged more than 15 s before the end, and is lost", subject)
 		}
+	}
+	if holds(seen(t, d, nodes[0], erased), "of the erased") {
+		t.Error("mail of an erased account is back")
 	}
 	// A client that had seen the lost future learns that it is gone.
 	c := dial(t, d, nodes[0].IMAPS)
@@ -221,6 +236,15 @@ func seen(t *testing.T, d *harness.Dev, n harness.Node, u harness.User) (m mailb
 		t.Fatalf("INBOX on %s: %v", n.Name, c.err)
 	}
 	return m
+}
+
+func holds(m mailboxSeen, subject string) bool {
+	for _, s := range m.subjects {
+		if s == subject {
+			return true
+		}
+	}
+	return false
 }
 
 // vanished reports whether a client was told that a UID is gone.

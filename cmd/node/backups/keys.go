@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rookery"
+	"rookery/cmd/node/datadir"
 	"rookery/storage/archivekey"
 	"rookery/storage/blob"
 	"rookery/storage/command"
@@ -24,6 +25,9 @@ const keysPrefix = "keys/"
 type KeptKeys struct {
 	Cluster string               `json:"cluster"`
 	Keys    []command.ArchiveKey `json:"keys"`
+	// ForKit are the key files of the cluster, sealed to the newest recovery kit; none
+	// where no kit is known.
+	ForKit []byte `json:"for_kit,omitempty"`
 }
 
 // keptKeys are the keys that this node has seen to lie in the store.
@@ -43,9 +47,12 @@ func (s *Service) keepKeys(ctx context.Context) {
 	if store == nil || !s.o.Replicas.Leads(rookery.SystemGroup) {
 		return
 	}
+	why := ""
 	if err := s.writeKeys(ctx, store); err != nil && ctx.Err() == nil {
-		s.o.Logger.Warn("the archive's keys are not in the backup store as they are now; trying again", "error", err)
+		s.o.Logger.Warn("the cluster's keys are not in the backup store as they are now; trying again", "error", err)
+		why = fmt.Sprintf("the cluster's keys are not in the backup store as they are now, without which a recovery kit opens nothing: %v", err)
 	}
+	s.keyless.Store(&why)
 }
 
 // ReadKeys reads the archive's keys that lie in a backup store. KindNotFound: there are
@@ -89,6 +96,19 @@ func readKeys(ctx context.Context, store blob.Store, name string) (k KeptKeys, e
 // maxKeys bounds the object that holds them, in bytes.
 const maxKeys = 1 << 20
 
+// Open gives a recovery kit the keys that are sealed to it, which are those in use. A kit
+// that is older than the newest one keeps its own, where it has any.
+func (k KeptKeys) Open(kit *datadir.Kit) error {
+	if len(k.ForKit) == 0 && kit.Whole() {
+		return nil
+	}
+	err := kit.Open(k.ForKit)
+	if err != nil && kit.Whole() {
+		return nil
+	}
+	return err
+}
+
 // ArchiveKeys implements archivekeys.Source.
 func (k KeptKeys) ArchiveKeys() (archivekey.Keys, error) { return archivekey.Keys{Keys: k.Keys}, nil }
 
@@ -97,11 +117,16 @@ func (s *Service) writeKeys(ctx context.Context, store blob.Store) error {
 	if err != nil || len(keys.Keys) == 0 {
 		return err
 	}
-	b, err := json.Marshal(KeptKeys{s.o.Cluster, keys.Keys})
+	k := KeptKeys{Cluster: s.o.Cluster, Keys: keys.Keys}
+	b, err := json.Marshal(k)
 	if err != nil {
 		return rookery.E("keep keys", rookery.KindInvalid, err)
 	}
-	name := fmt.Sprintf("%s%x.json", keysPrefix, sha256.Sum256(b))
+	digest, seal, err := s.o.ForKit()
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s%x.json", keysPrefix, sha256.Sum256(append(b, digest...)))
 	if s.kept.name == name && s.kept.store == store && s.o.Clock().Sub(s.kept.at) < lookAgain {
 		return nil
 	}
@@ -117,6 +142,14 @@ func (s *Service) writeKeys(ctx context.Context, store blob.Store) error {
 		return err
 	}
 	if !there {
+		if seal != nil {
+			if k.ForKit, err = seal(); err != nil {
+				return err
+			}
+		}
+		if b, err = json.Marshal(k); err != nil {
+			return rookery.E("keep keys", rookery.KindInvalid, err)
+		}
 		if err := store.Put(ctx, name, bytes.NewReader(b), int64(len(b)), blob.PutOptions{}); err != nil {
 			return err
 		}

@@ -42,6 +42,9 @@ type Options struct {
 	// SealedKeys are the archive's keys as the cluster keeps them, under the settings
 	// key.
 	SealedKeys func() (archivekey.Keys, error)
+	// ForKit tells which key files of the cluster the newest recovery kit is to open:
+	// a digest of them with the kit, and what seals them; nil where no kit is known.
+	ForKit func() (digest []byte, seal func() ([]byte, error), err error)
 	// Generation is the cluster's: 0 until a majority was lost or it was restored.
 	Generation uint64
 	Accounts   *account.Store
@@ -71,7 +74,8 @@ type Service struct {
 	pruned time.Time // when this node has pruned last; pruneDaily's
 	staged sync.Map  // of command.StageID
 
-	kept keptKeys // keepKeys's
+	kept    keptKeys               // keepKeys's
+	keyless atomic.Pointer[string] // why the keys do not lie there as they are; empty where they do
 
 	// What checkpoint has of the last ones.
 	chain   *archive.Chain

@@ -201,6 +201,9 @@ func (s *Service) Troubles() (all []string) {
 	if why := s.failed.Load(); why != nil {
 		all = append(all, *why)
 	}
+	if why := s.keyless.Load(); why != nil && *why != "" {
+		all = append(all, *why)
+	}
 	told, err := s.archiveHere(context.Background(), "", peers.ArchiveOrder{Tell: true})
 	if err != nil {
 		return append(all, err.Error())

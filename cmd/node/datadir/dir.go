@@ -60,6 +60,9 @@ func (d Dir) Lock() (*os.File, error) {
 // parts are the directories that Raft's promises lie in.
 var parts = []string{"log", "state"}
 
+// Parts are the directories of the log and of the state.
+func (d Dir) Parts() []string { return []string{d.path(parts[0]), d.path(parts[1])} }
+
 // Exists reports whether the directory is a node's. A log or state without an
 // identity is a disk that lost a file, not a new node: to vote again under a
 // new name would be a second vote.

@@ -88,7 +88,7 @@ func TestKeyringSealedByACommand(t *testing.T) {
 	}
 	// The kit holds what the file holds.
 	kit := filepath.Join(dir, "kit.json")
-	if err := d.WriteKit(kit, time.Now()); err != nil {
+	if err := d.WriteKit(kit, time.Now(), true); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(kit); err != nil || bytes.Contains(b, []byte(key)) {

@@ -2,6 +2,7 @@ package datadir
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -13,14 +14,59 @@ import (
 )
 
 // Kit is the recovery kit: what brings a cluster's data back to life
-// elsewhere. Anyone who has it can read all mail and admit nodes.
+// elsewhere. Anyone who has it, and the backup store, can read all mail and
+// admit nodes.
 type Kit struct {
-	Cluster      string    `json:"cluster"`
-	Made         time.Time `json:"made"`
-	Authority    string    `json:"ca_pem"`
-	AuthorityKey string    `json:"ca_key_pem"`
-	TenantKeys   []byte    `json:"tenant_keys"`
-	SettingsKey  []byte    `json:"settings_key"`
+	Cluster   string    `json:"cluster"`
+	Made      time.Time `json:"made"`
+	Authority string    `json:"ca_pem"`
+	// PrivateKey opens the keys that lie in the backup store, those in use: a kit
+	// never goes stale, and a key that is destroyed is gone from it too.
+	PrivateKey []byte `json:"private_key"`
+	// KitKeys are in the kit itself where the cluster has no backup.
+	KitKeys
+}
+
+// KitKeys are the key files of a cluster as they lie in a directory.
+type KitKeys struct {
+	AuthorityKey string `json:"ca_key_pem,omitempty"`
+	TenantKeys   []byte `json:"tenant_keys,omitempty"`
+	SettingsKey  []byte `json:"settings_key,omitempty"`
+}
+
+// Whole reports whether the kit has the keys themselves.
+func (k *Kit) Whole() bool { return len(k.TenantKeys) > 0 && len(k.SettingsKey) > 0 }
+
+// Open takes the keys from what SealedForKit gave. KindInvalid: they are sealed to a
+// later kit.
+func (k *Kit) Open(sealed []byte) error {
+	const op = "open recovery kit"
+	plain, err := keys.OpenWith(k.PrivateKey, sealed)
+	if err != nil {
+		return rookery.E(op, rookery.KindInvalid, errors.New("the keys in the backup store are sealed to a kit that was "+
+			"written later: use that one"))
+	}
+	defer clear(plain)
+	var into KitKeys
+	if err := json.Unmarshal(plain, &into); err != nil {
+		return rookery.E(op, rookery.KindDamaged, errors.New("what is sealed are no keys of a kit"))
+	}
+	k.KitKeys = into
+	return nil
+}
+
+// SealedForKit are the directory's key files, sealed to the public half of a kit.
+func (d Dir) SealedForKit(public []byte) ([]byte, error) {
+	k, err := d.readKit()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(k.KitKeys)
+	if err != nil {
+		return nil, rookery.E("seal keys", rookery.KindInvalid, err)
+	}
+	defer clear(plain)
+	return keys.SealTo(public, plain)
 }
 
 // The kit's files are as they lie in the directory: CA and settings key sealed
@@ -64,9 +110,10 @@ func (k *Kit) ring() (*keys.Keyring, error) {
 	return ring, nil
 }
 
-// WriteKit writes the kit of a node's cluster to a file of mode 0600. The node
-// may run.
-func (d Dir) WriteKit(path string, now time.Time) error {
+// WriteKit writes a new kit of a node's cluster to a file of mode 0600; with the
+// keys themselves where the cluster has no backup, in which they lie. The node may
+// run.
+func (d Dir) WriteKit(path string, now time.Time, withKeys bool) error {
 	const op = "write recovery kit"
 	ident, err := identity.LoadIdentity(d.path(certificateDir))
 	if err != nil {
@@ -76,15 +123,23 @@ func (d Dir) WriteKit(path string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	k.Cluster, k.Made, k.Authority = ident.Cluster, now.UTC(), string(ident.AuthoritiesPEM())
-	b, err := json.MarshalIndent(k, "", "  ")
+	public, private, err := keys.NewPair()
+	if err != nil {
+		return err
+	}
+	k.Cluster, k.Made, k.Authority, k.PrivateKey = ident.Cluster, now.UTC(), string(ident.AuthoritiesPEM()), private
+	written := k
+	if !withKeys {
+		written.KitKeys = KitKeys{}
+	}
+	b, err := json.MarshalIndent(written, "", "  ")
 	if err == nil {
 		err = durable.WriteFile(path, append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return rookery.E(op, rookery.KindUnavailable, err)
 	}
-	return d.noteKit(&k)
+	return d.noteKit(&k, public, withKeys)
 }
 
 // ReadKit reads a kit that WriteKit wrote.
@@ -95,7 +150,7 @@ func ReadKit(path string) (k Kit, err error) {
 		return k, rookery.E(op, rookery.KindInvalid, err)
 	}
 	defer clear(b)
-	if err := json.Unmarshal(b, &k); err != nil || k.Cluster == "" || len(k.TenantKeys) == 0 || len(k.SettingsKey) == 0 {
+	if err := json.Unmarshal(b, &k); err != nil || k.Cluster == "" || !k.Whole() && len(k.PrivateKey) == 0 {
 		return k, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s is not a whole recovery kit", path)) // the cause may quote a key
 	}
 	return k, nil

@@ -13,13 +13,18 @@ import (
 // when, in unix seconds.
 type KitNote struct {
 	Made int64 `json:"made"`
-	// Files is a digest of the key files as they went into the kit.
+	// Files is a digest of the key files as they were then.
 	Files []byte `json:"files"`
+	// Public is the public half of the kit's pair, and Alone says that the kit has
+	// nothing but the private one.
+	Public []byte `json:"public"`
+	Alone  bool   `json:"alone,omitempty"`
 }
 
 // noteKit leaves the note, for the node that runs or starts next.
-func (d Dir) noteKit(k *Kit) error {
-	err := d.writeJSON(kitFile, KitNote{Made: k.Made.Unix(), Files: digest(k.TenantKeys, k.SettingsKey, []byte(k.AuthorityKey))})
+func (d Dir) noteKit(k *Kit, public []byte, withKeys bool) error {
+	files := digest(k.TenantKeys, k.SettingsKey, []byte(k.AuthorityKey))
+	err := d.writeJSON(kitFile, KitNote{Made: k.Made.Unix(), Files: files, Public: public, Alone: !withKeys})
 	if err != nil {
 		return rookery.E("note recovery kit", rookery.KindUnavailable, err)
 	}
@@ -39,16 +44,22 @@ func (d Dir) KitNote() (n KitNote) {
 // Matches reports whether the directory's key files are those that went into
 // the kit.
 func (d Dir) Matches(n KitNote) bool {
+	files, err := d.KeyDigest()
+	return err == nil && bytes.Equal(n.Files, files)
+}
+
+// KeyDigest is a digest of the directory's key files.
+func (d Dir) KeyDigest() ([]byte, error) {
 	var files [3][]byte
 	for i, name := range []string{tenantKeys, settingsKeys, authorityKey} {
 		b, err := os.ReadFile(d.path(name))
 		if err != nil {
-			return false
+			return nil, rookery.E("read cluster keys", rookery.KindUnavailable, err)
 		}
 		defer clear(b)
 		files[i] = b
 	}
-	return bytes.Equal(n.Files, digest(files[:]...))
+	return digest(files[:]...), nil
 }
 
 func digest(files ...[]byte) []byte {

@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	rlog "rookery/cluster/log"
+	"rookery/cmd/node/diskroom"
 	"rookery/storage/mailbox"
 	"rookery/storage/state"
 	"rookery/storage/system"
@@ -40,7 +41,7 @@ func (d Dir) openOffline(disk vfs.FS, logger *slog.Logger) (o *offline, err erro
 	if err = d.refuseEmpty(o.id, disk); err != nil {
 		return o, err
 	}
-	failed := func(err error) { EndProcess(logger, err) }
+	failed := func(err error) { diskroom.EndProcess(logger, err) }
 	if o.log, err = rlog.Open(rlog.Options{Dir: d.path("log"), FS: disk, Logger: logger, OnStall: failed}); err != nil {
 		return o, err
 	}

@@ -34,6 +34,10 @@ func (d Dir) lacksFile(name string) bool {
 // closed though something has to be taken from it.
 func (r *restoring) open(ctx context.Context, d Dir) (err error) {
 	const op = "restore keys"
+	if !r.kit.Whole() {
+		return rookery.E(op, rookery.KindInvalid, errors.New("the kit has only the private half of a key: say where the backup store is "+
+			"that has the keys, with -from"))
+	}
 	r.kept = !d.lacksFile(tenantKeys)
 	if r.ident, err = identity.LoadIdentity(d.path(certificateDir)); rookery.Is(err, rookery.KindNotFound) {
 		r.ident, err = nil, nil

@@ -100,7 +100,7 @@ func TestKitOfAKMS(t *testing.T) {
 	command := vault(t, t.TempDir())
 	d, ring := created(t, command...)
 	path := filepath.Join(t.TempDir(), "kit.json")
-	if err := d.WriteKit(path, time.Now()); err != nil {
+	if err := d.WriteKit(path, time.Now(), true); err != nil {
 		t.Fatal(err)
 	}
 	kit, err := ReadKit(path)

@@ -27,6 +27,7 @@ import (
 	"rookery/cmd/node/archivekeys"
 	"rookery/cmd/node/backups"
 	"rookery/cmd/node/datadir"
+	"rookery/cmd/node/diskroom"
 	"rookery/cmd/node/keyring"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/settings"
@@ -152,6 +153,20 @@ type run struct {
 	groups int
 }
 
+// OpenKit gives a kit the keys that lie sealed to it in a backup store.
+func OpenKit(ctx context.Context, kit *datadir.Kit, backup settings.Store, logger *slog.Logger) (err error) {
+	store, err := objects.OpenStore(&backup, "", logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, objects.Close(store)) }()
+	kept, err := backups.ReadKeys(ctx, store, kit.Cluster)
+	if err != nil {
+		return err
+	}
+	return kept.Open(kit)
+}
+
 // openArchive opens the archive with the kit's keys.
 func (x *run) openArchive(ctx context.Context) (err error) {
 	if x.store, err = objects.OpenStore(&x.o.Backup, x.o.Config.DataDir, x.o.Logger); err != nil {
@@ -170,15 +185,18 @@ func (x *run) openArchive(ctx context.Context) (err error) {
 		return rookery.E(op, rookery.KindInvalid, fmt.Errorf("the kit is of cluster %s, and there is no backup of that one there; it has "+
 			"backups of: %s", x.o.Kit.Cluster, strings.Join(append(owners, "nobody")[:max(1, len(owners))], ", ")))
 	}
+	kept, err := backups.ReadKeys(ctx, x.store, x.o.Kit.Cluster)
+	if err != nil {
+		return err
+	}
+	if err := kept.Open(&x.o.Kit); err != nil {
+		return err
+	}
 	ring, err := x.o.Kit.SettingsKeys(ctx, x.o.Config.Keys.Command)
 	if err != nil {
 		return err
 	}
 	x.sealer = keyring.NewSealer(ring)
-	kept, err := backups.ReadKeys(ctx, x.store, x.o.Kit.Cluster)
-	if err != nil {
-		return err
-	}
 	x.archive = &past.Archive{Cluster: x.o.Kit.Cluster, Store: x.store, Keys: archivekeys.New(nil, kept, x.sealer)}
 	return nil
 }
@@ -209,7 +227,7 @@ func (x *run) fill(ctx context.Context, cut int64, r *Restored) (generation uint
 		return 0, err
 	}
 	defer lock.Close()
-	failed := func(err error) { datadir.EndProcess(x.o.Logger, err) }
+	failed := func(err error) { diskroom.EndProcess(x.o.Logger, err) }
 	path := func(part string) string { return filepath.Join(string(x.dir), part) }
 	if x.log, err = rlog.Open(rlog.Options{Dir: path("log"), Logger: x.o.Logger, OnStall: failed}); err != nil {
 		return 0, err
@@ -250,7 +268,11 @@ func (x *run) fill(ctx context.Context, cut int64, r *Restored) (generation uint
 	if err := x.state.Sync(); err != nil {
 		return 0, err
 	}
-	return machine.Generation()
+	before, err := machine.Recoveries()
+	if len(before) > 0 {
+		generation = before[len(before)-1].Generation
+	}
+	return generation, err
 }
 
 // openLive opens the store of packs that the settings of that time name, which has to be

@@ -15,14 +15,16 @@ import (
 const kitEvery = 2 * time.Second
 
 // kitOf is what a kit of a directory has, where its files are still those that
-// went into it; found is false else.
+// went into it; found is false else. One with the private half alone has what is in
+// use, whenever that is.
 func (s *Stored) kitOf(dir datadir.Dir) (k system.Kit, found bool) {
 	note := dir.KitNote()
-	if note.Made == 0 || !dir.Matches(note) {
+	if note.Made == 0 || !note.Alone && !dir.Matches(note) {
 		return k, false
 	}
 	return system.Kit{
 		Tenant: s.tenant.keys.Current(), Settings: s.settings.keys.Current(), Authority: s.authority.keys.Current(), Made: note.Made,
+		Public: note.Public, Alone: note.Alone,
 	}, true
 }
 
@@ -47,7 +49,8 @@ func (s *Service) followKit(ctx context.Context) {
 }
 
 func (s *Service) tellOfKit(ctx context.Context, k system.Kit) {
-	_, err := s.replicas.ProposeSystem(ctx, &command.NoteKit{Tenant: k.Tenant, Settings: k.Settings, Authority: k.Authority, Made: k.Made})
+	_, err := s.replicas.ProposeSystem(ctx, &command.NoteKit{Tenant: k.Tenant, Settings: k.Settings, Authority: k.Authority, Made: k.Made,
+		Public: k.Public, Alone: k.Alone})
 	if err != nil && ctx.Err() == nil {
 		s.o.Logger.Info("a new recovery kit could not be noted; trying again", "error", err)
 	}
@@ -57,8 +60,8 @@ func (s *Service) tellOfKit(ctx context.Context, k system.Kit) {
 // where it has them all. A cluster whose kit nobody noted has the first one.
 func (s *Service) KitTrouble() (string, error) {
 	known, err := s.system.Kit()
-	if err != nil {
-		return "", err
+	if err != nil || known.Alone {
+		return "", err // the keys in use lie in the backup store
 	}
 	var lacks []string
 	for _, k := range []struct {

@@ -75,7 +75,7 @@ func begin(ctx context.Context, s *cli.Shell, i initFlags, asJSON bool) error {
 	if err := BeginCluster(ctx, cfg, found.set, logger); err != nil {
 		return err
 	}
-	if err := datadir.Dir(cfg.DataDir).WriteKit(kit, time.Now()); err != nil {
+	if err := datadir.Dir(cfg.DataDir).WriteKit(kit, time.Now(), !found.set.Backup.On()); err != nil {
 		return rookery.E("begin cluster", rookery.KindDenied,
 			fmt.Errorf("the cluster has begun in %s, but without its recovery kit: %w; start the node, then run: rookery key kit "+
 				"FILE -data %s", cfg.DataDir, err, cfg.DataDir))

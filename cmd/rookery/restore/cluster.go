@@ -4,17 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"rookery"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/fromarchive"
-	"rookery/cmd/node/settings"
 	"rookery/cmd/rookery/cli"
 	"rookery/cmd/rookery/machine"
 )
@@ -84,7 +80,7 @@ func (c *clusterCall) run(ctx context.Context) error {
 	if o.Kit, err = datadir.ReadKit(c.kit); err != nil {
 		return err
 	}
-	if o.Backup, err = backupStore(c.from); err != nil {
+	if o.Backup, err = machine.BackupStore(c.from); err != nil {
 		return err
 	}
 	if o.Logger, err = c.Logger("warn"); err != nil {
@@ -125,26 +121,4 @@ func (c *clusterCall) tell(r *fromarchive.Restored) error {
 	_, err := fmt.Fprint(c.Out, "\nNext: rookery serve; then rookery token here and rookery join on each further machine.\n"+
 		"What was owed to other systems is held: rookery queue list, and rookery queue release.\n")
 	return err
-}
-
-// backupStore reads where a backup lies.
-func backupStore(from string) (settings.Store, error) {
-	const op = "open backup"
-	info, err := os.Stat(from)
-	if err != nil {
-		return settings.Store{}, rookery.E(op, rookery.KindInvalid, err)
-	}
-	if info.IsDir() {
-		path, err := filepath.Abs(from)
-		return settings.Store{Kind: "dir", Path: path}, err
-	}
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return settings.Store{}, rookery.E(op, rookery.KindInvalid, err)
-	}
-	set, err := settings.ParseBackup(b)
-	if err != nil {
-		return settings.Store{}, rookery.E(op, rookery.KindInvalid, fmt.Errorf("%s: %w", from, err))
-	}
-	return set.Store(), nil
 }

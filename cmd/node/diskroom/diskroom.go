@@ -1,4 +1,8 @@
-package datadir
+// Package diskroom tells whether a disk has room for a node to start, and ends the
+// process where a disk fails under it.
+//
+// It owns neither the log nor the state that lie there.
+package diskroom
 
 import (
 	"errors"
@@ -41,16 +45,17 @@ func EndProcess(logger *slog.Logger, err error) {
 // not as fast as a supervisor can.
 const startRoom = 8 << 20
 
-// ProbeRoom writes what a start may need and takes it away again.
-func (d Dir) ProbeRoom(disk vfs.FS) error {
+// Probe writes what a start may need into each of the directories that are there, and
+// takes it away again.
+func Probe(disk vfs.FS, dirs ...string) error {
 	var seed [32]byte
 	dice := rand.NewChaCha8(seed) // what compresses would prove nothing
 	b := make([]byte, 1<<20)
-	for _, part := range parts {
-		if _, err := disk.Stat(d.path(part)); err != nil {
+	for _, dir := range dirs {
+		if _, err := disk.Stat(dir); err != nil {
 			continue // a first start; what it makes it will see
 		}
-		if err := probe(disk, d.path(part), b, dice); err != nil {
+		if err := probe(disk, dir, b, dice); err != nil {
 			return err
 		}
 	}
