@@ -43,6 +43,12 @@ type Directory interface {
 	Local(domain string) bool
 }
 
+// ErrNotInCopy is in the chain of the KindUnavailable of a name that the directory
+// cannot be asked for now, and that the complete copy of it does not have. It does not
+// say that nobody has the name; where another directory knows somebody, a Set believes
+// that one.
+var ErrNotInCopy = errors.New("the copy of the directory does not have the name, and the directory cannot be asked now")
+
 // Finder is a Directory that can also name the entry behind a login without
 // a password. Set uses it to choose a directory before any password is tried,
 // so that a login known to one directory never counts as a failure in

@@ -243,6 +243,10 @@ func TestSetRoutes(t *testing.T) {
 	want("own domain, other away", rcpt("alice@a.test"), "a/1", "")
 	want("bare, one away", sign("alice", "secret"), "", "unavailable")
 	want("prefix, other away", sign(`CORP\alice`, "secret"), "a/1", "")
+	b.broken = rookery.E("ask", rookery.KindUnavailable, ErrNotInCopy)
+	want("shared, one away whose copy lacks it", rcpt("onlya@shared.test"), "a/3", "")
+	want("bare, one away whose copy lacks it", sign("alice", "secret"), "a/1", "")
+	want("shared, nobody, one away", rcpt("nobody@shared.test"), "", "unavailable")
 	if !s.Local("b.test") || s.Local("c.test") {
 		t.Error("Local is wrong")
 	}

@@ -31,7 +31,7 @@ type Member struct {
 // to the members whose domain it is, logins by DOMAIN prefix or domain. A
 // domain may be shared; an address or login that two members claim is an
 // alarm and KindUnavailable, never "first wins", and so is one that a member
-// cannot rule out.
+// cannot rule out, by itself or by a complete copy of it.
 type Set struct {
 	members []Member
 	logger  *slog.Logger
@@ -187,6 +187,9 @@ func (s *Set) one(who []Member, op, what string, ask func(Member) (Entry, error)
 		}
 	}
 	for i, err := range errs {
+		if hit >= 0 && errors.Is(err, ErrNotInCopy) {
+			continue
+		}
 		if err != nil && !rookery.Is(err, rookery.KindNotFound) {
 			return Entry{}, Member{}, rookery.E(op, rookery.KindUnavailable, fmt.Errorf("directory %q cannot say: %w", who[i].Name, err))
 		}

@@ -59,3 +59,9 @@ func (n *Node) freshCopy(id string) bool {
 	d, _, err := n.system.People().Directory(id)
 	return err == nil && n.deps.Clock().Sub(time.Unix(0, d.Complete)) < elected.Stale
 }
+
+// completeCopy reports whether the copy of a directory once was all that it had.
+func (n *Node) completeCopy(id string) bool {
+	d, _, err := n.system.People().Directory(id)
+	return err == nil && d.Full != 0
+}

@@ -51,7 +51,10 @@ type Options struct {
 	// Fresh reports whether the copy is believed over the directory where it says that
 	// somebody is disabled; nil: always.
 	Fresh func() bool
-	// Size is how many answers are remembered, decoded; default 20,000.
+	// Complete reports whether the copy once was all that the directory had; nil: no.
+	Complete func() bool
+	// Size is how many answers are remembered, decoded; default 50,000, of about 1 KiB
+	// each.
 	Size   int
 	Logger *slog.Logger
 	Now    func() time.Time
@@ -72,7 +75,7 @@ var (
 // New makes one.
 func New(o Options) *Copy {
 	if o.Size <= 0 {
-		o.Size = 20_000
+		o.Size = 50_000
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -106,7 +109,8 @@ func (c *Copy) Recipient(ctx context.Context, addr rookery.Address) (directory.E
 	}
 	r, err := c.one("look up recipient", byAddress, addr.Key(), true)
 	if r == nil && err == nil || r != nil && r.List != nil {
-		return c.o.Live.Recipient(ctx, addr)
+		e, err := c.o.Live.Recipient(ctx, addr)
+		return e, c.doubt(r, err)
 	}
 	return entryOf(r), err
 }
@@ -120,12 +124,22 @@ func (c *Copy) Find(ctx context.Context, login string) (directory.Entry, error) 
 	r, err := c.one("find login", byLogin, l.Key(), false)
 	if r == nil && err == nil || r != nil && r.List != nil {
 		if f, ok := c.o.Live.(directory.Finder); ok {
-			return f.Find(ctx, login)
+			e, err := f.Find(ctx, login)
+			return e, c.doubt(r, err)
 		}
 		return directory.Entry{}, rookery.E("find login", rookery.KindUnavailable,
 			fmt.Errorf("directory %q cannot look up a login without its password", c.o.Name))
 	}
 	return entryOf(r), err
+}
+
+// doubt marks the error of a directory that cannot say about a name that its copy does
+// not have; list is what has it there.
+func (c *Copy) doubt(list *record, err error) error {
+	if list != nil || !rookery.Is(err, rookery.KindUnavailable) || c.o.Complete == nil || !c.o.Complete() {
+		return err
+	}
+	return rookery.E("ask directory", rookery.KindUnavailable, fmt.Errorf("%w: %w", directory.ErrNotInCopy, err))
 }
 
 // Authenticate is the directory's. Who the copy knows as disabled does not sign in,

@@ -136,6 +136,15 @@ func TestTheCopyAnswersFirst(t *testing.T) {
 	if _, err := f.Find(t.Context(), "nobody"); !rookery.Is(err, rookery.KindUnavailable) {
 		t.Error(err)
 	}
+	for _, complete := range []bool{false, true} {
+		f.o.Complete = func() bool { return complete }
+		_, err := f.Recipient(t.Context(), addr("nobody@example.com"))
+		_, ferr := f.Find(t.Context(), "nobody")
+		if errors.Is(err, directory.ErrNotInCopy) != complete || errors.Is(ferr, directory.ErrNotInCopy) != complete ||
+			!rookery.Is(err, rookery.KindUnavailable) {
+			t.Errorf("complete %v: %v, %v", complete, err, ferr)
+		}
+	}
 	if e, err := f.ByKey("d/anna"); e.Login != "anna" || err != nil {
 		t.Error(e, err)
 	}

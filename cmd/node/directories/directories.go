@@ -90,7 +90,9 @@ type Copies struct {
 	Grace func() time.Duration
 	// Fresh reports whether the copy of a directory is about as the directory is now.
 	Fresh func(id string) bool
-	Clock func() time.Time
+	// Complete reports whether the copy of a directory once was all that it had.
+	Complete func(id string) bool
+	Clock    func() time.Time
 }
 
 // CopyWith has directories answer from their copies first. It is called before Use.
@@ -169,7 +171,8 @@ func (p *Directories) open(ctx context.Context, was *generation, by ldap.Config)
 	o := &Opened{Directory: d, Cache: directory.NewCache(d, directory.CacheOptions{}), By: by, ca: ca}
 	if p.copies.Of != nil {
 		o.Copy = replica.New(replica.Options{Name: by.Name, State: p.copies.Of(by.ID), Live: o.Cache, Grace: p.copies.Grace,
-			Fresh: func() bool { return p.copies.Fresh(by.ID) }, Now: p.copies.Clock, Logger: p.logger})
+			Fresh:    func() bool { return p.copies.Fresh(by.ID) },
+			Complete: func() bool { return p.copies.Complete(by.ID) }, Now: p.copies.Clock, Logger: p.logger})
 	}
 	return o, nil
 }
