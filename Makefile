@@ -34,6 +34,7 @@ chaos: ## break three nodes, then five, in every way for CHAOS_TIME (default 30m
 	CHAOS_TIME=$${CHAOS_TIME:-30m} $(GO) test -count=1 -timeout 0 -v -run TestStorm ./test/chaos
 	CHAOS_TIME=$${CHAOS_TIME:-30m} CHAOS_NODES=5 $(GO) test -count=1 -timeout 0 -v -run TestStorm ./test/chaos
 	ROOKERY_QUEUE=10000 $(GO) test -count=1 -timeout 60m -v -run TestSimQueueInAStorm ./cmd/node
+	ROOKERY_SITES=20 $(GO) test -count=1 -timeout 90m -v -run TestSitesAreLostUnderLoad ./test/scenario
 	ROOKERY_KILLS=50 $(GO) test -count=1 -timeout 60m -v -run TestFailover ./test/chaos
 	ROOKERY_CHAOS=100 $(GO) test -count=1 -timeout 90m -v -run TestKill$$ ./test/chaos
 	ROOKERY_CHAOS=30 $(GO) test -count=1 -timeout 90m -v -run TestKillNodes ./test/chaos

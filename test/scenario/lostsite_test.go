@@ -3,12 +3,14 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,17 +60,7 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		}
 	}
 	late := seen(t, d, nodes[1], user)
-	for _, n := range nodes {
-		must(t, d.KillNode(n.Name))
-	}
-	for _, n := range nodes {
-		dir := filepath.Join(d.Dir, n.Name)
-		must(t, os.Rename(dir, dir+".gone"))
-		must(t, os.Mkdir(dir, 0o700))
-		b, err := os.ReadFile(filepath.Join(dir+".gone", "rookery.toml"))
-		must(t, err)
-		must(t, os.WriteFile(filepath.Join(dir, "rookery.toml"), b, 0o600))
-	}
+	loseAll(t, d, nodes)
 	config := func(k int) string { return filepath.Join(d.Dir, nodes[k].Name, "rookery.toml") }
 	backup := filepath.Join(d.Dir, "backup")
 
@@ -160,16 +152,7 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		}
 		return false
 	})
-	for k := 1; k < 3; k++ {
-		text, at := token(t, d, "node1", "1h")
-		if said, code := (machine{t: t, dev: d, config: config(k)}).join(text, at[0]); code != 0 {
-			t.Fatalf("join: exit code %d: %s", code, said)
-		}
-		must(t, d.StartNode(nodes[k].Name))
-	}
-	operator{t, d, "node1"}.until(2*time.Minute, "every group is whole on three nodes", func(s status) bool {
-		return s.whole() && len(s.Nodes) >= 3
-	})
+	joinOthers(t, d)
 	for uid, subject := range seen(t, d, nodes[2], user).subjects {
 		if subject != "after" && first.subjects[uid] != subject {
 			t.Errorf("on another node UID %d is %q and was %q", uid, subject, first.subjects[uid])
@@ -180,6 +163,112 @@ func TestAClusterComesBackFromItsArchive(t *testing.T) {
 		out, err := exec.Command(harness.Binary(t), "backup", "status", "--json", "-data", filepath.Join(d.Dir, "node2")).Output()
 		return err == nil && json.Unmarshal(out, &st) == nil && len(st.Problems) == 0
 	})
+}
+
+// loseAll kills every node and puts an empty directory with the node file in the place of
+// each one's.
+func loseAll(t *testing.T, d *harness.Dev, nodes []harness.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		must(t, d.KillNode(n.Name))
+	}
+	for _, n := range nodes {
+		dir := filepath.Join(d.Dir, n.Name)
+		b, err := os.ReadFile(filepath.Join(dir, "rookery.toml"))
+		must(t, err)
+		must(t, os.RemoveAll(dir))
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, "rookery.toml"), b, 0o600))
+	}
+}
+
+// joinOthers has all nodes but the first join it.
+func joinOthers(t *testing.T, d *harness.Dev) {
+	t.Helper()
+	for _, n := range d.Facts.Nodes[1:] {
+		text, at := token(t, d, "node1", "1h")
+		if said, code := (machine{t: t, dev: d, config: filepath.Join(d.Dir, n.Name, "rookery.toml")}).join(text, at[0]); code != 0 {
+			t.Fatalf("join: exit code %d: %s", code, said)
+		}
+		must(t, d.StartNode(n.Name))
+	}
+	operator{t, d, "node1"}.until(2*time.Minute, "every group is whole on three nodes", func(s status) bool {
+		return s.whole() && len(s.Nodes) >= 3
+	})
+}
+
+// Whole sites are lost at random moments under load, again and again, and come back from
+// the archive: nothing is missing that was acknowledged more than 15 s before. ROOKERY_SITES
+// is how many.
+func TestSitesAreLostUnderLoad(t *testing.T) {
+	rounds, _ := strconv.Atoi(os.Getenv("ROOKERY_SITES"))
+	if rounds == 0 {
+		t.Skip("skipped: ROOKERY_SITES says how many sites are lost")
+	}
+	d := harness.StartCluster(t, t.TempDir(), 3)
+	nodes, user := d.Facts.Nodes, d.Facts.Users[0]
+	kit := filepath.Join(t.TempDir(), "kit.json")
+	operate(t, "key", "kit", kit, "-data", filepath.Join(d.Dir, "node1"))
+	var worst, total time.Duration
+	all := map[string]time.Time{} // what was acknowledged, and has to be there
+	for round := range rounds {
+		asked(t, 0, nil, "backup", "run", "-data", filepath.Join(d.Dir, "node1"))
+		var mu sync.Mutex
+		acked := map[string]time.Time{}
+		stop := make(chan struct{})
+		var senders sync.WaitGroup
+		for k := range nodes {
+			senders.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Duration(20+rand.IntN(60)) * time.Millisecond):
+					}
+					subject := fmt.Sprintf("round %d from %d number %d", round, k, i)
+					if send(nodes[k].SMTP, []string{user.Login}, "From: a@example.test\r\nSubject: "+subject+"\r\n\r\nhi\r\n") == nil {
+						mu.Lock()
+						acked[subject] = time.Now()
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		time.Sleep(20*time.Second + time.Duration(rand.Int64N(20e9)))
+		killed := time.Now()
+		loseAll(t, d, nodes)
+		close(stop)
+		senders.Wait()
+		asked(t, 0, nil, "restore", "cluster", "-config", filepath.Join(d.Dir, "node1", "rookery.toml"), "-kit", kit, "-from",
+			filepath.Join(d.Dir, "backup"), "-yes")
+		must(t, d.StartNode("node1"))
+		there := map[string]int{}
+		for _, subject := range seen(t, d, nodes[0], user).subjects {
+			there[subject]++
+		}
+		var missing time.Duration
+		lost := 0
+		for subject, at := range acked {
+			if there[subject] == 0 {
+				lost++
+				missing = max(missing, killed.Sub(at))
+			} else {
+				all[subject] = at
+			}
+		}
+		for subject := range all {
+			if there[subject] != 1 {
+				t.Errorf("round %d: %q is there %d times", round, subject, there[subject])
+			}
+		}
+		t.Logf("round %d: %d acknowledged, %d lost, the oldest %v before the end", round, len(acked), lost, missing)
+		if missing > 15*time.Second {
+			t.Errorf("round %d: mail that was acknowledged %v before the end is lost", round, missing)
+		}
+		worst, total = max(worst, missing), total+missing
+		joinOthers(t, d)
+	}
+	t.Logf("%d sites lost: at most %v of acknowledged mail missing, %v on average", rounds, worst, total/time.Duration(rounds))
 }
 
 // mailboxSeen is what a client knows of INBOX.

@@ -258,7 +258,7 @@ func (x *run) fill(ctx context.Context, cut int64, r *Restored) (generation uint
 	}
 	x.groups = 1 + len(placed)
 	for _, p := range placed {
-		if p.Void {
+		if p.Void || p.Group == rookery.SystemGroup {
 			continue
 		}
 		if err := x.mail(ctx, p, cut, r); err != nil {
