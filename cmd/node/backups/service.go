@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"rookery"
 	"rookery/backup/archive"
 	"rookery/backup/sealed"
@@ -64,6 +66,7 @@ type Options struct {
 type Service struct {
 	o      Options
 	store  atomic.Pointer[opened]
+	limit  *rate.Limiter
 	failed atomic.Pointer[string] // why there is no store although there should be
 
 	mu     sync.Mutex
@@ -85,7 +88,7 @@ type Service struct {
 
 // New makes a Service, which answers other nodes from now on.
 func New(o Options) *Service {
-	s := &Service{o: o, groups: map[rookery.GroupID]*group{}, jobs: map[command.RestoreID]*carried{}}
+	s := &Service{o: o, limit: newLimit(), groups: map[rookery.GroupID]*group{}, jobs: map[command.RestoreID]*carried{}}
 	peers.ArchiveNow.Serve(o.Peers, s.archiveHere)
 	return s
 }

@@ -29,6 +29,7 @@ const openWithin = 30 * time.Second
 func (s *Service) open(ctx context.Context) {
 	set := s.o.Settings()
 	now := s.store.Load()
+	mib(s.limit, set.MiBPerSecond)
 	if !set.On() {
 		if now != nil {
 			s.store.Store(nil)
@@ -109,7 +110,7 @@ func (s *Service) claim(ctx context.Context, set settings.Store) (*opened, error
 	if set.Kind == "s3" {
 		where = set.Endpoint + "/" + set.Bucket
 	}
-	return &opened{Store: inner, set: set, where: where}, nil
+	return &opened{Store: throttled{inner, s.limit}, set: set, where: where}, nil
 }
 
 // use is the store in use. KindUnavailable: there is none.

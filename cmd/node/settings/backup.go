@@ -35,6 +35,9 @@ type Backup struct {
 	// Window is for how many days back any second can be restored, like 30, "30d" or
 	// "720h"; 1 to 3650.
 	Window Days `toml:"window" effect:"within a minute"`
+	// MiBPerSecond bounds what each node writes to the backup store and reads from it, in
+	// MiB a second; 0 is no bound. Restores keep to it as well.
+	MiBPerSecond int `toml:"mib_per_second" effect:"within 10 seconds"`
 	// Nightly is when images are made, HH:MM in time_zone.
 	Nightly string `toml:"nightly" effect:"within a minute"`
 	// TimeZone is that of schedules, like "Europe/Berlin".
@@ -112,6 +115,9 @@ func (b *Backup) validate(bad report, live *Store) {
 			bad("backup."+map[string]string{"dir": "path", "s3": "bucket"}[b.Kind],
 				"the backup would lie in the store that it is to save: name another place")
 		}
+	}
+	if b.MiBPerSecond < 0 || b.MiBPerSecond > 10000 {
+		bad("backup.mib_per_second", "%d is out of range; set it between 1 and 10000, or 0 for no bound", b.MiBPerSecond)
 	}
 	if b.Window < 1 || b.Window > 3650 {
 		bad("backup.window", "%d is out of range; set it between 1 and 3650 days", b.Window)
