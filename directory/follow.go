@@ -9,7 +9,8 @@ type Follower interface {
 	// first all that has changed since the cookie, then what changes later, as
 	// soon as the server's way of telling allows. Without a cookie, or with one
 	// that the server no longer knows, it begins with everything: a batch with
-	// Full set. An error of emit ends it. Errors are KindUnavailable where
+	// Full set. While nothing changes and the server answers, an empty batch with
+	// Complete says so, at least twice a minute. An error of emit ends it. Errors are KindUnavailable where
 	// coming again may help, KindInvalid where only another setting does.
 	Follow(ctx context.Context, cookie []byte, emit func(Batch) error) error
 }

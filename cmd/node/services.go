@@ -74,7 +74,8 @@ func (n *Node) openStores(ctx context.Context) error {
 	})
 	n.hears.people.Store(n.people)
 	n.elected = elected.New(elected.Options{
-		Self: n.id.Node, Groups: n.groups, Sources: n.sources, Of: n.reports.Of, Logger: n.deps.Logger, Clock: n.deps.Clock,
+		Self: n.id.Node, Groups: n.groups, Sources: n.sources, Has: n.system.People().Has, Of: n.reports.Of,
+		Logger: n.deps.Logger, Clock: n.deps.Clock,
 	})
 	n.hears.elected.Store(n.elected)
 	if version > 0 {

@@ -111,9 +111,9 @@ func (p *Directories) Named(ctx context.Context, who string) (e directory.Entry,
 	defer g.users.Done()
 	g.forget()
 	if addr, aerr := rookery.ParseAddress(who); aerr == nil && g.Local(addr.Domain) {
-		e, err = g.Recipient(ctx, addr)
+		e, err = g.live.Recipient(ctx, addr)
 	} else {
-		e, err = g.Find(ctx, who)
+		e, err = g.live.Find(ctx, who)
 	}
 	if err != nil {
 		return e, err

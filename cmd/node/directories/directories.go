@@ -38,6 +38,7 @@ type Directories struct {
 // the last of them.
 type generation struct {
 	*directory.Set
+	live    *directory.Set // past the copies
 	members []directory.Member
 	opened  []*Opened
 	users   sync.WaitGroup
@@ -137,6 +138,13 @@ func (p *Directories) Use(ctx context.Context, s *settings.Cluster) error {
 	}
 	set, err := directory.NewSet(p.logger, next.members...)
 	if err != nil {
+		return fail(err)
+	}
+	live := slices.Clone(next.members)
+	for i, d := range next.opened {
+		live[i].Directory = d.Cache
+	}
+	if next.live, err = directory.NewSet(p.logger, live...); err != nil {
 		return fail(err)
 	}
 	next.Set = set

@@ -126,7 +126,11 @@ func (f *following) take(ctx context.Context, at *position, b directory.Batch) e
 	if idle && now.Sub(at.told) < quiet {
 		return nil
 	}
-	for _, c := range f.commands(b) {
+	all, err := f.commands(b)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
 		c.After = at.Batches
 		if _, err := f.s.o.Groups.ProposeSystem(ctx, c); err != nil {
 			return err
@@ -158,8 +162,9 @@ func (f *following) compare(batches uint64) {
 	}
 }
 
-// commands cuts a batch into commands.
-func (f *following) commands(b directory.Batch) []*command.CopyPeople {
+// commands cuts a batch into commands. Entries that the copy has as they are, which are
+// most of a read of everything, are named alone: the log need not carry them again.
+func (f *following) commands(b directory.Batch) ([]*command.CopyPeople, error) {
 	c := &command.CopyPeople{Directory: f.source.ID, Full: b.Full}
 	all := []*command.CopyPeople{c}
 	entries, size := 0, 0
@@ -186,12 +191,22 @@ func (f *following) commands(b directory.Batch) []*command.CopyPeople {
 			x.Named = append(x.Named, r.Key)
 			continue
 		}
+		p := command.Person{Key: r.Key, Value: coded.Value, Index: coded.Index, Has: coded.Has, Disabled: r.Disabled}
+		known, err := f.s.o.Has(&p)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			x := room(len(r.Key))
+			x.Named = append(x.Named, r.Key)
+			continue
+		}
 		bytes := len(r.Key) + len(coded.Value)
 		for _, s := range coded.Index {
 			bytes += len(s)
 		}
 		x := room(bytes)
-		x.Changed = append(x.Changed, command.Person{Key: r.Key, Value: coded.Value, Index: coded.Index, Has: coded.Has, Disabled: r.Disabled})
+		x.Changed = append(x.Changed, p)
 	}
 	for _, key := range b.Gone {
 		if f.ours(key) {
@@ -203,7 +218,7 @@ func (f *following) commands(b directory.Batch) []*command.CopyPeople {
 	if c.Cookie = b.Cookie; len(b.Cookie) > command.MaxPeopleCookie {
 		c.Cookie = nil // everything is read again after a restart
 	}
-	return all
+	return all, nil
 }
 
 // ours reports whether a key can be one of the directory.

@@ -46,6 +46,8 @@ type Options struct {
 	Groups Groups
 	// Sources are the directories in use; ok is false where that is not known yet.
 	Sources func() (all []Source, ok bool)
+	// Has reports whether the copy here has an entry just so; people.View does.
+	Has func(*command.Person) (bool, error)
 	// Of is how another node said that it is.
 	Of     func(rookery.NodeID) (peers.Report, bool)
 	Logger *slog.Logger

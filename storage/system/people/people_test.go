@@ -197,6 +197,19 @@ func TestTheCopyIsRead(t *testing.T) {
 	}
 }
 
+// Who is there just so need not be copied again.
+func TestWhatIsThereIsKnown(t *testing.T) {
+	f := filled(t, 40)
+	f.copy(command.CopyPeople{Gone: keys(0, 1), Changed: all(1, 2, bare)})
+	f.copy(command.CopyPeople{Gone: keys(20, 40)})
+	for n, want := range map[int]bool{0: false, 1: false, 2: true, 30: false, 50: false} {
+		p := person(n)
+		if has, err := f.m.People().Has(&p); has != want || err != nil {
+			t.Errorf("entry %d: %v %v", n, has, err)
+		}
+	}
+}
+
 // One of two nodes that follow a directory is told.
 func TestBatchesComeInOrder(t *testing.T) {
 	f := filled(t, 1)

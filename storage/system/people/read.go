@@ -1,6 +1,7 @@
 package people
 
 import (
+	"rookery/storage/command"
 	"rookery/storage/state"
 	"rookery/storage/tables"
 )
@@ -68,6 +69,25 @@ func (v View) Found(id, index string, most int) (all []Entry, err error) {
 		})
 	})
 	return all, err
+}
+
+// Has reports whether an entry is present just as a person is, and no change of it is
+// held: to copy it again would only note that it is there.
+func (v View) Has(p *command.Person) (is bool, err error) {
+	if p.Key == "" || len(p.Key) > MaxKey {
+		return false, nil
+	}
+	err = v.Read(func(r state.Reader) error {
+		e, found, err := entries.Find(r, entryKey(p.Key))
+		next := Entry{Value: p.Value, Index: unique(p.Index), Has: p.Has, Disabled: p.Disabled}
+		if err != nil || !found || e.Vanished != 0 || !same(&e, &next) {
+			return err
+		}
+		held, err := r.Get(heldKey(p.Key))
+		is = held == nil
+		return err
+	})
+	return is && err == nil, err
 }
 
 // Held is a change that waits for an operator. Next is nil where the entry
