@@ -69,8 +69,8 @@ func (s *Service) restores(ctx context.Context) {
 	}
 }
 
-// again is the pause before a restore that could not go on is tried again.
-const again = 10 * time.Second
+// tryAgain is the pause before a restore that could not go on is tried again.
+const tryAgain = 10 * time.Second
 
 // carry begins one, unless it is under way here.
 func (s *Service) carry(ctx context.Context, j mailbox.RestoreJob) {
@@ -85,7 +85,7 @@ func (s *Service) carry(ctx context.Context, j mailbox.RestoreJob) {
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &carried{cancel: cancel, ended: make(chan struct{}), next: s.o.Clock().Add(again)}
+	c := &carried{cancel: cancel, ended: make(chan struct{}), next: s.o.Clock().Add(tryAgain)}
 	s.jobs[j.ID] = c
 	go func() {
 		defer close(c.ended)
@@ -134,7 +134,7 @@ func (s *Service) bringBack(ctx context.Context, j *mailbox.RestoreJob) (message
 	if err := cbor.Unmarshal(j.Spec, &x); err != nil {
 		return 0, rookery.E("read restore", rookery.KindDamaged, err)
 	}
-	p, err := s.Past(ctx, x.From, time.Unix(0, x.At))
+	p, err := s.pastAgain(ctx, x.From, time.Unix(0, x.At))
 	if err != nil {
 		return 0, err
 	}

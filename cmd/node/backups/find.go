@@ -29,7 +29,7 @@ func (s *Service) Find(ctx context.Context, id rookery.AccountID, o adminapi.Fin
 	if err != nil {
 		return f, err
 	}
-	defer p.Close()
+	defer s.again.put(moment{id, o.At.UnixNano()}, p)
 	account, err := s.o.Accounts.Open(ctx, id)
 	if err != nil {
 		return f, err

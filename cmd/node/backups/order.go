@@ -48,11 +48,11 @@ func wishOf(o *adminapi.RestoreOrder) (w restore.Wish, err error) {
 
 // compare says what a restore would change.
 func (s *Service) compare(ctx context.Context, id, to rookery.AccountID, at time.Time, w restore.Wish) (*restore.Plan, error) {
-	p, err := s.Past(ctx, id, at)
+	p, err := s.pastAgain(ctx, id, at)
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
+	defer s.again.put(moment{id, at.UnixNano()}, p)
 	then, err := p.View()
 	if err != nil {
 		return nil, err

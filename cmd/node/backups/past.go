@@ -64,6 +64,27 @@ func (s *Service) Past(ctx context.Context, id rookery.AccountID, at time.Time) 
 	return nil, first
 }
 
+// pastAgain is Past, where that was not asked for just now.
+func (s *Service) pastAgain(ctx context.Context, id rookery.AccountID, at time.Time) (*past.Past, error) {
+	if _, err := s.groupNow(ctx, id); err != nil {
+		return nil, err
+	}
+	if p := s.again.take(moment{id, at.UnixNano()}); p != nil {
+		return p, nil
+	}
+	return s.Past(ctx, id, at)
+}
+
+// groupNow is the group that an account is in.
+func (s *Service) groupNow(ctx context.Context, id rookery.AccountID) (rookery.GroupID, error) {
+	now, err := s.o.Accounts.Group(ctx, id)
+	if rookery.Is(err, rookery.KindNotFound) {
+		err = rookery.E("restore", rookery.KindNotFound, fmt.Errorf("there is no account %s: one that was erased cannot be brought back, "+
+			"since its key was destroyed", id))
+	}
+	return now, err
+}
+
 // behind reports whether something from before a time may not be archived yet.
 func (s *Service) behind(ctx context.Context, at time.Time) bool {
 	st, behind, err := s.ask(ctx, peers.ArchiveOrder{Tell: true}, askWait)
@@ -82,11 +103,7 @@ func (s *Service) behind(ctx context.Context, at time.Time) bool {
 // groupsOf are the groups that an account may have been in: the one that it is in, and
 // then all that are in the archive.
 func (s *Service) groupsOf(ctx context.Context, store *opened, id rookery.AccountID) ([]rookery.GroupID, error) {
-	now, err := s.o.Accounts.Group(ctx, id)
-	if rookery.Is(err, rookery.KindNotFound) {
-		return nil, rookery.E("restore", rookery.KindNotFound, fmt.Errorf("there is no account %s: one that was erased cannot be brought back, "+
-			"since its key was destroyed", id))
-	}
+	now, err := s.groupNow(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,7 @@ type Service struct {
 	pruned time.Time // when this node has pruned last; pruneDaily's
 	staged sync.Map  // of command.StageID
 
+	again   keptPast
 	kept    keptKeys               // keepKeys's
 	keyless atomic.Pointer[string] // why the keys do not lie there as they are; empty where they do
 
@@ -119,6 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	s.stop()
+	s.again.close()
 	if now := s.store.Swap(nil); now != nil {
 		return objects.Close(now.Store)
 	}
