@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"rookery/cmd/node/elected"
-	"rookery/directory"
 	"rookery/directory/replica"
 	"rookery/storage/system/people"
 )
@@ -46,8 +45,8 @@ func (n *Node) sources() (all []elected.Source, ok bool) {
 		x := elected.Source{ID: d.By.ID, Name: d.Name()}
 		if n.deps.tuning.follower != nil {
 			x.Follower = n.deps.tuning.follower(d.By.ID)
-		} else if f, is := any(d.Directory).(directory.Follower); is {
-			x.Follower = f
+		} else if d.By.Copy > 0 {
+			x.Follower = d.Directory
 		}
 		all = append(all, x)
 	}

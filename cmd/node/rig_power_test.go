@@ -50,6 +50,7 @@ func testSettings(dir *embedded.Server) *settings.Cluster {
 	d := settings.DefaultDirectory()
 	d.URLs, d.Base, d.Profile = []string{dir.URL()}, "dc=example,dc=test", "openldap"
 	d.BindDN, d.Password = "cn=admin,dc=example,dc=test", "secret"
+	d.Copy = "0s" // most tests change the directory, and want it known at once
 	s.Directories["main"] = d
 	return &s
 }

@@ -70,7 +70,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	n.people.CopyWith(directories.Copies{
 		Of:    func(id string) replica.State { return copied{n.system.People(), id} },
 		Grace: func() time.Duration { return time.Duration(n.settings.Limits().VanishedDays) * 24 * time.Hour },
-		Fresh: n.freshCopy, Complete: n.completeCopy, Clock: n.deps.Clock,
+		Fresh: n.freshCopy, Complete: n.completeCopy, Anyway: n.deps.tuning.follower != nil, Clock: n.deps.Clock,
 	})
 	n.hears.people.Store(n.people)
 	n.elected = elected.New(elected.Options{

@@ -398,6 +398,7 @@ func changeCases() map[string]changeCase {
 		"directories.main.attributes.forward":       {value: `["forwardTo"]`, holds: attributesBy("Forward", []string{"forwardTo"})},
 		"directories.main.attributes.host":          {value: "mailServer", holds: attributesBy("Host", "mailServer")},
 		"directories.main.attributes.address_login": {value: "no", holds: attributesBy("AddressLogin", "no")},
+		"directories.main.copy":                     {value: "7s", holds: openedBy("Copy", 7*time.Second)},
 		"directories.main.timeout":                  {value: "7s", holds: openedBy("OperationTimeout", 7*time.Second)},
 	}
 }

@@ -77,6 +77,9 @@ type Config struct {
 	// BindConns are the most connections to each server for checking
 	// passwords; 16.
 	BindConns int
+	// Copy is how often it is asked what has changed, for the cluster's copy; 30 s.
+	// Below 0 is for none: Follow is not called.
+	Copy time.Duration
 	// PageSize is the entries asked for at once when listing; 500.
 	PageSize int
 
@@ -102,6 +105,7 @@ func Default() Config {
 		SignInConns:      1,
 		BindConns:        16,
 		PageSize:         500,
+		Copy:             30 * time.Second,
 	}
 }
 
@@ -119,7 +123,7 @@ func (c Config) withDefaults() Config {
 	}
 	for _, f := range []struct{ have, want *time.Duration }{
 		{&c.DialTimeout, &d.DialTimeout}, {&c.OperationTimeout, &d.OperationTimeout},
-		{&c.Deadline, &d.Deadline}, {&c.HealthInterval, &d.HealthInterval},
+		{&c.Deadline, &d.Deadline}, {&c.HealthInterval, &d.HealthInterval}, {&c.Copy, &d.Copy},
 	} {
 		if *f.have == 0 {
 			*f.have = *f.want

@@ -39,6 +39,7 @@ func TestSlapd(t *testing.T) {
 			t.Errorf("%d people, %v", n, err)
 		}
 	})
+	t.Run("following", func(t *testing.T) { following(t, s.config(), "cn=admin,dc=example,dc=test", "adminpw") })
 	t.Run("frozen", func(t *testing.T) { slapdFrozen(t, s) })
 	t.Run("failover", func(t *testing.T) { slapdFailover(t, s) })
 	t.Run("killed", func(t *testing.T) { slapdKilled(t, s) }) // last: it ends the server

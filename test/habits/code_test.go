@@ -24,6 +24,7 @@ var large = map[string]struct {
 	lines int
 	why   string
 }{
+	"directory/ldap":    {2750, "one package knows go-ldap: looking up, signing in and following share its servers"},
 	"storage/system":    {2550, "one state machine, whose parts are declared in a file each"},
 	"storage/command":   {2700, "one table of commands, each with its struct"},
 	"protocols/imap":    {6000, "a session's commands share its selected mailbox, and a command is one method of the session"},

@@ -33,5 +33,10 @@ func Config(name string, s *settings.Cluster) ldap.Config {
 	if t, err := time.ParseDuration(d.Timeout); err == nil {
 		c.OperationTimeout, c.DialTimeout = t, min(t, c.DialTimeout)
 	}
+	if t, err := time.ParseDuration(d.Copy); err == nil && t > 0 {
+		c.Copy = t
+	} else {
+		c.Copy = -1 // no copy
+	}
 	return c
 }

@@ -93,7 +93,10 @@ type Copies struct {
 	Fresh func(id string) bool
 	// Complete reports whether the copy of a directory once was all that it had.
 	Complete func(id string) bool
-	Clock    func() time.Time
+	// Anyway uses the copies of directories too that the settings want none of: tests
+	// feed them.
+	Anyway bool
+	Clock  func() time.Time
 }
 
 // CopyWith has directories answer from their copies first. It is called before Use.
@@ -177,7 +180,7 @@ func (p *Directories) open(ctx context.Context, was *generation, by ldap.Config)
 		return nil, err
 	}
 	o := &Opened{Directory: d, Cache: directory.NewCache(d, directory.CacheOptions{}), By: by, ca: ca}
-	if p.copies.Of != nil {
+	if p.copies.Of != nil && (by.Copy > 0 || p.copies.Anyway) {
 		o.Copy = replica.New(replica.Options{Name: by.Name, State: p.copies.Of(by.ID), Live: o.Cache, Grace: p.copies.Grace,
 			Fresh:    func() bool { return p.copies.Fresh(by.ID) },
 			Complete: func() bool { return p.copies.Complete(by.ID) }, Now: p.copies.Clock, Logger: p.logger})

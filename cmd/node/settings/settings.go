@@ -175,6 +175,10 @@ type Directory struct {
 	Realms []string `toml:"realms"`
 	// Timeout bounds each operation, like "5s".
 	Timeout string `toml:"timeout"`
+	// Copy is how often the directory is asked what has changed, like "30s", for the
+	// cluster's copy of it, from which mail is accepted while the directory is away;
+	// "0s" is no copy.
+	Copy string `toml:"copy"`
 	// Attributes say where the directory keeps what, where it is elsewhere than
 	// the profile says. Empty ones are the profile's.
 	Attributes Attributes `toml:"attributes,omitempty"`
@@ -199,7 +203,7 @@ func Default() Cluster {
 }
 
 // DefaultDirectory is what keys left out of a directory mean.
-func DefaultDirectory() Directory { return Directory{Profile: "auto", Timeout: "5s"} }
+func DefaultDirectory() Directory { return Directory{Profile: "auto", Timeout: "5s", Copy: "30s"} }
 
 // Parse reads a document over the defaults. Unknown keys are errors.
 func Parse(doc []byte) (Cluster, error) {
@@ -220,6 +224,9 @@ func (s *Cluster) Overlay(doc []byte) error {
 		}
 		if d.Timeout == "" {
 			d.Timeout = def.Timeout
+		}
+		if d.Copy == "" {
+			d.Copy = def.Copy
 		}
 		s.Directories[name] = d
 	}
@@ -314,6 +321,9 @@ func (s *Cluster) checkValues(bad report) {
 		}
 		if t, err := time.ParseDuration(d.Timeout); err != nil || t < 100*time.Millisecond || t > time.Minute {
 			bad(key+".timeout", "%q is not between 100ms and 1m; write it like 5s", d.Timeout)
+		}
+		if t, err := time.ParseDuration(d.Copy); err != nil || t != 0 && (t < time.Second || t > time.Hour) {
+			bad(key+".copy", "%q is not between 1s and 1h, nor 0s for no copy; write it like 30s", d.Copy)
 		}
 	}
 }

@@ -325,7 +325,7 @@ func (d *cluster) settings() (*settings.Cluster, error) {
 	l := settings.DefaultDirectory()
 	l.URLs = d.directoryURLs()
 	l.BindDN, l.Password, l.Base = "cn=admin,"+devBase, d.secrets.Admin, devBase
-	l.Profile = "openldap"
+	l.Profile, l.Copy = "openldap", "2s"
 	s.Directories["main"] = l
 	if err := s.Overlay(d.changes); err != nil {
 		return nil, err
