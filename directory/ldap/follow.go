@@ -71,7 +71,7 @@ func (f *follower) round(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	if f.known == nil || len(f.known) <= rereadUpTo || f.d.now().Sub(f.read) >= rereadTime || f.stamp == "" {
+	if len(f.known) <= rereadUpTo || f.d.now().Sub(f.read) >= rereadTime || f.stamp == "" {
 		err = f.all(ctx, s, p)
 	} else {
 		err = f.changes(ctx, s, p)

@@ -61,8 +61,8 @@ type live struct {
 
 func (l *live) Local(domain string) bool { return domain == "example.com" }
 
-func (l *live) Recipient(_ context.Context, a rookery.Address) (directory.Entry, error) {
-	return l.Find(nil, a.Key())
+func (l *live) Recipient(ctx context.Context, a rookery.Address) (directory.Entry, error) {
+	return l.Find(ctx, a.Key())
 }
 
 func (l *live) Find(_ context.Context, login string) (directory.Entry, error) {

@@ -40,14 +40,18 @@ func Expand(ctx context.Context, r interface {
 }, first Route) (all []Route, err error) {
 	seen := map[string]bool{}
 	todo := []Route{first}
+	most := maxForwards
+	if first.List != nil {
+		most += MaxListed
+	}
 	for len(todo) > 0 {
 		x := todo[0]
 		todo = todo[1:]
 		if seen[x.Address.Key()] {
 			continue
 		}
-		if seen[x.Address.Key()] = true; len(seen) > maxForwards {
-			return nil, rookery.E("forward", rookery.KindLimit, fmt.Errorf("a recipient leads to more than %d addresses", maxForwards))
+		if seen[x.Address.Key()] = true; len(seen) > most {
+			return nil, rookery.E("forward", rookery.KindLimit, fmt.Errorf("a recipient leads to more than %d addresses", most))
 		}
 		onward := x.Forward
 		if x.Forward = nil; x.To != Forward {

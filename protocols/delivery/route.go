@@ -9,6 +9,7 @@ import (
 
 	"rookery"
 	"rookery/directory"
+	"rookery/protocols/delivery/lists"
 )
 
 // Destination is where mail for an address goes.
@@ -42,6 +43,9 @@ type Route struct {
 	Forward *Forwarding
 	// By is the mailbox that forwards here, of routes that Expand gives.
 	By rookery.Address
+	// List is set where the address is a list's, of Forward only: its members are whom it
+	// is forwarded to.
+	List *lists.List
 }
 
 // ErrDirectory is in an error's chain when the directory could not say where
@@ -63,6 +67,8 @@ type Router struct {
 	Postmaster func() rookery.Address
 	// CatchAll gets what is for nobody in a local domain; zero, or nil, refuses it.
 	CatchAll func(domain string) rookery.Address
+	// Lists knows lists; nil: there are none.
+	Lists Lists
 	// Own reports whether an address is one of this node's; nil: none is.
 	Own func(netip.Addr) bool
 	// DefaultQuota is the quota in bytes of entries that have none; 0, or nil,
@@ -90,6 +96,9 @@ func (r *Router) Route(ctx context.Context, addr rookery.Address) (Route, error)
 	}
 	if back, ok, err := r.bounced(ctx, addr); ok {
 		return back, err
+	}
+	if list, ok, err := r.list(ctx, addr); ok {
+		return list, err
 	}
 	entry, err := r.Directory.Recipient(ctx, addr)
 	if rookery.Is(err, rookery.KindNotFound) && forPostmaster(addr) {

@@ -3,9 +3,12 @@ package smtp
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"rookery"
 	"rookery/protocols/delivery"
+	"rookery/protocols/delivery/lists"
 	"rookery/protocols/policy"
 )
 
@@ -26,6 +29,12 @@ func mark(r delivery.Route) string {
 // mailbox itself where it keeps a copy. They inherit what the client said of its
 // recipient, as RFC 3461 5.2.7 has it for aliases.
 func (s *session) forward(ctx context.Context, r delivery.Route, p rcptParams) *Reply {
+	if r.List != nil {
+		if err := r.List.MaySend(s.user, s.tx.from); err != nil {
+			s.cause = err
+			return refuse(550, enhanced{5, 7, 1}, sentence(err))
+		}
+	}
 	all, err := delivery.Expand(ctx, s.server.o.Router, r)
 	switch {
 	case errors.Is(err, delivery.ErrForwardLoop):
@@ -63,5 +72,14 @@ func (s *session) forward(ctx context.Context, r delivery.Route, p rcptParams) *
 	if m := r.Forward.Mark; m != "" {
 		s.tx.forwards = append(s.tx.forwards, m)
 	}
+	if r.List != nil && !slices.Contains(s.tx.lists, r.List.ID) {
+		s.tx.lists = append(s.tx.lists, r.List.ID)
+	}
 	return nil
+}
+
+// sentence is what a refusal of a list says to its sender.
+func sentence(err error) string {
+	_, who, _ := strings.Cut(err.Error(), lists.ErrNotForYou.Error()+": ")
+	return "You may not send to this list: " + who
 }

@@ -48,6 +48,7 @@ type transaction struct {
 	recipients []delivery.Recipient
 	remote     []delivery.RemoteRecipient
 	forwards   []string          // the marks of mailboxes that forward it
+	lists      []string          // the List-Ids of lists that it goes to
 	sender     rookery.AccountID // of who has signed in, once it matters
 	scheduled  time.Time         // when it is to go; zero is at once
 }
@@ -263,6 +264,9 @@ func (s *session) routed(r delivery.Route, err error) *Reply {
 	case errors.Is(err, delivery.ErrNoPostmaster):
 		s.cause = err
 		return refuse(450, enhanced{4, 3, 5}, "Nobody gets mail for postmaster and abuse here yet; try again later")
+	case errors.Is(err, delivery.ErrListTooLarge):
+		s.cause = err
+		return refuse(452, enhanced{4, 5, 3}, "The list has more members than are sent to at once")
 	case errors.Is(err, delivery.ErrDirectory):
 		s.cause = err
 		r := lookup(err)

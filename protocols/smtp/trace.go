@@ -20,6 +20,9 @@ func (s *session) trace(tx *transaction, id string, fixes spool.Fixes) []byte {
 	for _, m := range tx.forwards {
 		fmt.Fprintf(&b, "Delivered-To: %s\r\n", m)
 	}
+	for _, id := range tx.lists {
+		fmt.Fprintf(&b, "List-Id: <%s>\r\n", id)
+	}
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", clean(s.hello), literal(s.conn.ip))
 	fmt.Fprintf(&b, "\tby %s with %s%s id %s", s.server.o.Hostname, s.protocol(tx), inBrackets(s.cipher()), id)
 	if note := fixes.String(); note != "" {

@@ -39,6 +39,37 @@ func TestTheDirectoryDecides(t *testing.T) {
 	newcomer := harness.User{Login: "newcomer@example.test", Password: "welcome"}
 	eventually(t, time.Minute, "mail for who was added is filed", func() bool { return holds(seen(t, d, nodes[0], newcomer), "welcome") })
 
+	// A group with an address is a list: its members get one copy each, by way of another
+	// group and of itself too.
+	group := func(cn, mail string, members ...string) {
+		r := goldap.NewAddRequest("cn="+cn+",ou=people,"+admin.Base, nil)
+		r.Attribute("objectClass", []string{"groupOfNames", "extensibleObject"})
+		r.Attribute("cn", []string{cn})
+		r.Attribute("member", members)
+		if mail != "" {
+			r.Attribute("mail", []string{mail})
+		}
+		must(t, l.Add(r))
+	}
+	dn := func(cn string) string { return "cn=" + cn + ",ou=people," + admin.Base }
+	group("sales", "", "uid=newcomer,ou=people,"+admin.Base, dn("all"))
+	group("all", "all@example.test", "uid=newcomer,ou=people,"+admin.Base, dn("sales"), dn("nobody"))
+	eventually(t, time.Minute, "the group is a list", func() bool {
+		return send(nodes[1].SMTP, []string{"all@example.test"}, "Subject: to all\r\n\r\nhi\r\n") == nil
+	})
+	eventually(t, time.Minute, "members get what is sent to the list", func() bool {
+		return holds(seen(t, d, nodes[0], newcomer), "to all")
+	})
+	times := 0
+	for _, subject := range seen(t, d, nodes[2], newcomer).subjects {
+		if subject == "to all" {
+			times++
+		}
+	}
+	if times != 1 {
+		t.Errorf("a member got %d copies", times)
+	}
+
 	var idle []*client
 	for _, n := range nodes {
 		c := dial(t, d, n.IMAPS)

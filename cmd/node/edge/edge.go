@@ -42,6 +42,7 @@ type Observer interface {
 
 // Directory says who exists, and who may sign in.
 type Directory interface {
+	delivery.Lists
 	directory.Directory
 	directory.Finder
 }
@@ -109,7 +110,7 @@ func New(o Options) (*Edge, error) {
 		Clock: o.Clock,
 	})
 	e.Router = &delivery.Router{Directory: o.Directory, Accounts: o.Accounts, Postmaster: o.Settings.Postmaster,
-		CatchAll: o.Settings.CatchAll, DefaultQuota: quota,
+		CatchAll: o.Settings.CatchAll, DefaultQuota: quota, Lists: o.Directory,
 		SRSKeys: o.SRSKeys, Own: own, Clock: o.Clock}
 	e.Relays = relay.New(relay.Options{
 		Rules: func() relay.Rules { set := o.Settings.Relay(); return set.Rules() }, Local: o.Directory.Local,
