@@ -92,6 +92,9 @@ type Position struct {
 	Since   int64
 	// Image is the newest image; zero where there is none.
 	Image ImageInfo
+	// Made is when that was, on this node's clock, as far as it knows: the group time of
+	// an idle group stands still.
+	Made time.Time
 	// Gap is that of the newest image.
 	Gap *Gap
 	// Segments and Bytes count what this Archiver has written.
@@ -111,7 +114,11 @@ func New(o Options) *Archiver {
 }
 
 // Position is how far it was after the last Step.
-func (a *Archiver) Position() Position { return a.state }
+func (a *Archiver) Position() Position {
+	p := a.state
+	p.Made = a.made
+	return p
+}
 
 // Step archives what is old enough, and makes an image where there is none or where
 // due says so; now also archives what is young. It returns when the archive has it.
@@ -134,11 +141,17 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) 
 			return err
 		}
 	}
-	broken, err := a.find(ctx, upto)
+	applied, _, err := snap.Applied()
 	if err != nil {
 		return err
 	}
-	applied, _, err := snap.Applied()
+	last := a.settled(mark{begun, applied, sure}, now)
+	if upto > 0 { // before the store is asked: what waits is known also while it does not answer
+		if err := a.waiting(snap, upto, last); err != nil {
+			return err
+		}
+	}
+	broken, err := a.find(ctx, upto)
 	if err != nil {
 		return err
 	}
@@ -154,7 +167,7 @@ func (a *Archiver) Step(ctx context.Context, now bool, due func(last time.Time) 
 		}
 	}
 	a.state.Upto = upto
-	return a.segments(ctx, snap, upto, a.settled(mark{begun, applied, sure}, now), now)
+	return a.segments(ctx, snap, upto, last, now)
 }
 
 // ahead is how far group time may run ahead of a leader's clock.
@@ -233,16 +246,20 @@ func (a *Archiver) vouch() {
 	}
 }
 
-// segments writes what was decided on the entries from behind upto to last.
-func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last rookery.LogIndex, now bool) error {
+// waiting counts the entries from behind upto to last, and finds the oldest.
+func (a *Archiver) waiting(snap *state.Snap, upto, last rookery.LogIndex) error {
 	a.state.Pending, a.state.Since = 0, 0
-	err := snap.Verdicts(upto+1, last+1, func(v state.Verdict) bool {
+	return snap.Verdicts(upto+1, last+1, func(v state.Verdict) bool {
 		if a.state.Pending++; a.state.Since == 0 {
 			a.state.Since = v.Time
 		}
 		return true
 	})
-	if err != nil {
+}
+
+// segments writes what was decided on the entries from behind upto to last.
+func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last rookery.LogIndex, now bool) error {
+	if err := a.waiting(snap, upto, last); err != nil {
 		return err
 	}
 	if a.state.Pending == 0 {
@@ -271,7 +288,7 @@ func (a *Archiver) segments(ctx context.Context, snap *state.Snap, upto, last ro
 		if err := a.o.Propose(ctx, &command.Archived{Upto: upto}); err != nil {
 			return err
 		}
-		a.state.Upto, a.state.Pending, a.last = upto, 0, a.o.Clock()
+		a.state.Upto, a.state.Pending, a.state.Since, a.last = upto, 0, 0, a.o.Clock()
 		a.state.Time = max(a.state.Time, s.info.To)
 	}
 	a.vouch()

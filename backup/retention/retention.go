@@ -6,6 +6,7 @@ package retention
 import (
 	"time"
 
+	"rookery"
 	"rookery/backup/archive"
 )
 
@@ -105,4 +106,30 @@ func (r *Rules) points(now time.Time, images []archive.ImageInfo) map[int]bool {
 
 func date(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())
+}
+
+// Oldest is from when on every second can be restored, unix nanoseconds, as the names
+// tell: the time of the oldest image from which segments lead to the end. Both are in the
+// order of the log, and segments may overlap; 0 where there is no image.
+func Oldest(images []archive.ImageInfo, segments []archive.SegmentInfo) int64 {
+	if len(images) == 0 {
+		return 0
+	}
+	var first, upto rookery.LogIndex // first is the entry from which on nothing lacks
+	for _, x := range segments {
+		if x.First > upto+1 {
+			first = x.First
+		}
+		upto = max(upto, x.Last)
+	}
+	last := images[len(images)-1]
+	if last.Index > upto {
+		first = last.Index + 1
+	}
+	for _, x := range images {
+		if x.Index+1 >= first {
+			return x.Time
+		}
+	}
+	return last.Time
 }

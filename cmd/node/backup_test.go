@@ -39,7 +39,15 @@ type backupNode struct {
 func openBackupNode(t *testing.T) *backupNode { return openBackupNodeWith(t, func(*Deps) {}) }
 
 func openBackupNodeWith(t *testing.T, change func(*Deps)) *backupNode {
+	return openBackupNodeAt(t, "", change)
+}
+
+// openBackupNodeAt has the metrics at an address, where there is one.
+func openBackupNodeAt(t *testing.T, metrics string, change func(*Deps)) *backupNode {
 	cfg, deps := testConfig(t), testDeps(t, directoryServer(t))
+	if metrics != "" {
+		cfg.Listen.Metrics = []string{metrics}
+	}
 	change(&deps)
 	deps.Settings.Backup.Kind, deps.Settings.Backup.Path = "dir", filepath.Join(t.TempDir(), "backup")
 	b := &backupNode{Node: startNode(t, cfg, deps), t: t, client: adminapi.New(cfg.Admin)}

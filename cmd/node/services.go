@@ -211,6 +211,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.monitor.Watch(&monitor.Parts{
 		Self: n.id, Replicas: n.groups, Peers: n.peers, Lives: n.lives, Reports: n.reports, Clocks: n.clocks, Settings: n.settings, Keys: n.keys,
 		Directories: n.people, Copies: n.elected, Objects: n.objects, Moves: n.moves, Edge: n.edge,
+		Backups:     n.backups,
 		Replication: func() int { return n.registry.Policy().Replication },
 	})
 	n.startJobs()

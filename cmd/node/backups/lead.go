@@ -21,6 +21,7 @@ type group struct {
 	ended  chan struct{}
 	now    chan chan error
 	at     atomic.Pointer[archive.Position]
+	oldest atomic.Pointer[oldest]
 	failed string
 }
 
@@ -116,6 +117,9 @@ func (s *Service) run(ctx context.Context, g *group) {
 		pause = stepEvery
 		if err != nil && ctx.Err() == nil {
 			pause = min(2*pause, stepMost)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.steps.Add(1)
 		}
 		s.note(g, err, ctx.Err() == nil)
 	}

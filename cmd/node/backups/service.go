@@ -18,6 +18,7 @@ import (
 	"rookery"
 	"rookery/backup/archive"
 	"rookery/backup/sealed"
+	"rookery/cmd/node/backups/figures"
 	"rookery/cmd/node/objects"
 	"rookery/cmd/node/peers"
 	"rookery/cmd/node/replicas"
@@ -85,6 +86,10 @@ type Service struct {
 	chain   *archive.Chain
 	pointed time.Time
 	warned  bool
+
+	// What Stats counts: requests, and steps of archiving that failed.
+	asked figures.Requests
+	steps atomic.Int64
 }
 
 // New makes a Service, which answers other nodes from now on.
@@ -113,6 +118,7 @@ func (s *Service) Run(ctx context.Context) error {
 		30 * time.Second:        s.rules,
 		4 * time.Second:         s.keepKeys,
 		time.Minute:             s.pruneDaily,
+		15 * time.Second:        s.oldests,
 		45 * time.Second:        s.fence,
 		10 * time.Minute:        s.HoldPoints,
 	} {

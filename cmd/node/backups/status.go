@@ -12,6 +12,7 @@ import (
 	"rookery"
 	"rookery/backup/archive"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/backups/figures"
 	"rookery/cmd/node/peers"
 )
 
@@ -20,10 +21,6 @@ const (
 	askWait = 5 * time.Second
 	nowWait = 2 * time.Minute
 )
-
-// lateAfter is how old the oldest entry that is not archived may be before that is a
-// problem.
-const lateAfter = time.Minute
 
 // archiveHere answers another node, or this one.
 func (s *Service) archiveHere(ctx context.Context, _ rookery.NodeID, o peers.ArchiveOrder) ([]peers.ArchivePosition, error) {
@@ -70,20 +67,9 @@ func (s *Service) position(ctx context.Context, g *group, now bool) (p peers.Arc
 	}
 	s.mu.Unlock()
 	if at := g.at.Load(); at != nil {
-		fill(&p, at, s.o.Clock())
+		figures.Fill(&p, at, s.o.Clock())
 	}
 	return p
-}
-
-func fill(p *peers.ArchivePosition, at *archive.Position, now time.Time) {
-	p.Upto, p.Time, p.Pending, p.Image, p.Segments, p.Bytes = at.Upto, at.Time, at.Pending, at.Image.Time, at.Segments, at.Bytes
-	p.Complete = at.Complete
-	if at.Since > 0 {
-		p.Lag = max(0, now.UnixNano()-at.Since)
-	}
-	if at.Gap != nil {
-		p.GapFrom, p.GapTo, p.GapWhy = at.Gap.From, at.Gap.To, at.Gap.Reason
-	}
 }
 
 // Status tells how far the archive of every group is.
@@ -131,29 +117,13 @@ func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Durat
 	wg.Wait()
 	for i, n := range nodes {
 		for _, p := range answers[i] {
-			a.Groups = append(a.Groups, groupStatus(n.Name, &p))
+			a.Groups = append(a.Groups, figures.Group(n.Name, &p))
 		}
 	}
 	slices.SortFunc(a.Groups, func(x, y adminapi.BackupGroup) int { return int(x.Group) - int(y.Group) })
 	behind, err = s.behindNow(&a, errs)
-	a.Problems = append(append(a.Problems, behind...), lateOrGone(&a)...)
+	a.Problems = append(append(a.Problems, behind...), figures.Problems(&a)...)
 	return a, behind, err
-}
-
-func groupStatus(node string, p *peers.ArchivePosition) adminapi.BackupGroup {
-	g := adminapi.BackupGroup{Group: p.Group, Node: node, Archived: uint64(p.Upto), Pending: p.Pending,
-		Lag: time.Duration(p.Lag).Seconds(), Segments: p.Segments, Bytes: p.Bytes, Error: p.Error}
-	if p.Time > 0 {
-		g.Upto = time.Unix(0, p.Time).UTC()
-	}
-	if p.Image > 0 {
-		at := time.Unix(0, p.Image).UTC()
-		g.Image = &at
-	}
-	if p.GapTo > 0 {
-		g.Gap = &adminapi.BackupGap{From: time.Unix(0, p.GapFrom).UTC(), To: time.Unix(0, p.GapTo).UTC(), Reason: p.GapWhy}
-	}
-	return g
 }
 
 // behindNow says which groups are not archived.
@@ -181,20 +151,6 @@ func (s *Service) behindNow(a *adminapi.BackupStatus, errs []error) (behind []st
 	return behind, nil
 }
 
-// lateOrGone says what is late, and what cannot be restored.
-func lateOrGone(a *adminapi.BackupStatus) (problems []string) {
-	for _, g := range a.Groups {
-		if g.Error == "" && g.Lag > lateAfter.Seconds() && g.Pending > 3 {
-			problems = append(problems, fmt.Sprintf("the archive of group %d is %.0f seconds behind", g.Group, g.Lag))
-		}
-		if g.Gap != nil {
-			problems = append(problems, fmt.Sprintf("group %d cannot be restored to times between %s and %s: %s", g.Group,
-				g.Gap.From.Format(time.RFC3339), g.Gap.To.Format(time.RFC3339), g.Gap.Reason))
-		}
-	}
-	return problems
-}
-
 // Troubles says what is wrong with the archive of groups that this node leads, or keeps
 // it from the store.
 func (s *Service) Troubles() (all []string) {
@@ -210,12 +166,12 @@ func (s *Service) Troubles() (all []string) {
 	}
 	var a adminapi.BackupStatus
 	for _, p := range told {
-		g := groupStatus("", &p)
+		g := figures.Group("", &p)
 		if a.Groups = append(a.Groups, g); g.Error != "" {
 			all = append(all, fmt.Sprintf("group %d is not archived: %s", g.Group, g.Error))
 		}
 	}
-	return append(all, lateOrGone(&a)...)
+	return append(all, figures.Problems(&a)...)
 }
 
 // List lists what the archive has.

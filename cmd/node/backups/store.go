@@ -88,6 +88,7 @@ func (s *Service) claim(ctx context.Context, set settings.Store) (*opened, error
 	if s.o.Around != nil {
 		inner = s.o.Around(inner)
 	}
+	inner = objects.Metered{Inner: inner, Note: s.asked.Note}
 	owners, err := pack.Owners(ctx, inner)
 	if err == nil {
 		for _, id := range owners {

@@ -59,6 +59,7 @@ func (c scraper) Collect(ch chan<- prometheus.Metric) {
 	c.log(out)
 	c.edges(out)
 	c.caches(out)
+	c.backups(out)
 	now := m.o.Clock()
 	out.gauge(d.certificate, p.Peers.Certificate().Expires().Sub(now).Seconds(), "node")
 	if end, ok := p.Edge.CertificateEnd(); ok {
@@ -151,6 +152,27 @@ func (c scraper) edges(out samples) {
 		out.total(d.connections, x.admitted, name)
 		out.total(d.refused, x.refused, name)
 	}
+}
+
+func (c scraper) backups(out samples) {
+	d, s := &c.m.o.Metrics.scrape, c.m.parts.Load().Backups.Stats()
+	now := c.m.o.Clock()
+	for _, g := range s.Groups {
+		label := strconv.Itoa(int(g.Group))
+		out.gauge(d.archiveLag, g.Lag.Seconds(), label)
+		if !g.Image.IsZero() {
+			out.gauge(d.archiveImage, max(0, now.Sub(g.Image).Seconds()), label)
+		}
+		if !g.Oldest.IsZero() {
+			out.gauge(d.archiveOldest, float64(g.Oldest.Unix()), label)
+		}
+	}
+	out.total(d.archiveBytes, float64(s.Written))
+	for request, n := range s.Requests {
+		out.total(d.archiveRequests, float64(n), request)
+	}
+	out.total(d.archiveFailures, float64(s.Failed))
+	out.gauge(d.restores, float64(s.Restores))
 }
 
 func (c scraper) caches(out samples) {

@@ -18,6 +18,7 @@ import (
 
 	"rookery"
 	"rookery/cmd/node/adminapi"
+	"rookery/cmd/node/backups/figures"
 	"rookery/cmd/node/datadir"
 	"rookery/cmd/node/directories"
 	"rookery/cmd/node/peers"
@@ -55,6 +56,7 @@ type Parts struct {
 	Objects     Objects
 	Moves       Moves
 	Edge        Edge
+	Backups     Backups
 	// Replication is on how many nodes a group is to be.
 	Replication func() int
 }
@@ -97,6 +99,11 @@ type Objects interface {
 // Moves are those of accounts under way.
 type Moves interface {
 	Statuses() ([]adminapi.MoveStatus, error)
+}
+
+// Backups say how the archive of groups that this node leads is.
+type Backups interface {
+	Stats() figures.Stats
 }
 
 // Edge is where clients come in.

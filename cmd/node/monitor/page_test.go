@@ -20,7 +20,8 @@ secret, and each label has few values. Besides these there are the usual ` + "`g
 
 Watch above all: ` + "`rookery_problems` above 0, `rookery_group_led` 0, `rookery_unpacked_age_seconds` " +
 	"and\n`rookery_group_member_behind_entries` that grow, `rookery_disk_free_bytes`, `rookery_certificate_end_seconds`, and " +
-	"the\nhigh quantiles of `rookery_commit_seconds`." + `
+	"the\nhigh quantiles of `rookery_commit_seconds`. Where there is a backup, also `rookery_backup_lag_seconds` above 60, and\n" +
+	"`rookery_backup_image_age_seconds` above 100,000." + `
 
 This page is generated: ` + "`go test ./cmd/node/monitor -run TestMetricsPage -page`." + `
 

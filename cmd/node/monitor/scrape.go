@@ -17,6 +17,9 @@ type scrape struct {
 	directoryUp, directoryHits, directoryMisses     *prometheus.Desc
 	bodyHits, bodyMisses, bodyCache                 *prometheus.Desc
 	certificate                                     *prometheus.Desc
+	archiveLag, archiveImage, archiveOldest         *prometheus.Desc
+	archiveBytes, archiveRequests, archiveFailures  *prometheus.Desc
+	restores                                        *prometheus.Desc
 }
 
 func newScrape(c *catalog) scrape {
@@ -67,6 +70,18 @@ func newScrape(c *catalog) scrape {
 		bodyHits:        c.seenTotal("body_cache_hits_total", "Blocks of packs that were found on this node's disk."),
 		bodyMisses:      c.seenTotal("body_cache_misses_total", "Blocks of packs that had to be fetched from the object store."),
 		bodyCache:       c.seen("body_cache_bytes", "Bytes of bodies that are kept on this node's disk."),
+
+		archiveLag: c.seen("backup_lag_seconds", "Told by the leader alone: age of the oldest committed entry that the archive does not "+
+			"have; 0 where it has all that is older than 5 s.", "group"),
+		archiveImage: c.seen("backup_image_age_seconds",
+			"Told by the leader alone: age of the group's newest image; not given before there is one.", "group"),
+		archiveOldest: c.seen("backup_oldest_timestamp_seconds", "Told by the leader alone: Unix time from which on every second can be "+
+			"restored, by the names of what the archive has; found anew with each image, at least daily.", "group"),
+		archiveBytes: c.seenTotal("backup_written_bytes_total", "Bytes that this node has written to the backup store since it started."),
+		archiveRequests: c.seenTotal("backup_requests_total",
+			"Requests of this node to the backup store since it started; a listing counts once, however many pages it has.", "request"),
+		archiveFailures: c.seenTotal("backup_failures_total", "Steps of archiving that failed since this node started; each is repeated."),
+		restores:        c.seen("backup_restores", "Restores that this node carries out now."),
 
 		certificate: c.seen("certificate_end_seconds",
 			"Time left for a certificate: node is this node's for others (renewed by itself), mail that of the mail listeners.", "certificate"),
