@@ -79,6 +79,20 @@ func ParseImage(key string) (i ImageInfo, ok bool) {
 	return i, is && err == nil && n == 3 && i.Key() == key
 }
 
+// ParsePart reads the name of a part of an image; ok is false for what is none. The
+// image's size is not known then.
+func ParsePart(key string) (i ImageInfo, n int, ok bool) {
+	at := strings.LastIndexByte(key, '/')
+	if at < 0 {
+		return i, 0, false
+	}
+	if i, ok = ParseImage(key[:at] + manifest); !ok {
+		return i, 0, false
+	}
+	c, err := fmt.Sscanf(key[at:], "/part-%06d", &n)
+	return i, n, err == nil && c == 1 && i.Part(n) == key
+}
+
 // Segments lists the segments of a group in the store, in the order of the log.
 func Segments(ctx context.Context, s blob.Store, group rookery.GroupID) (all []SegmentInfo, err error) {
 	err = s.List(ctx, fmt.Sprintf("%s%08x/", segments, uint32(group)), func(i blob.Info) error {

@@ -115,6 +115,9 @@ func (p *Past) Chain() Chain { return p.chain }
 // Group is the group that it was in.
 func (p *Past) Group() rookery.GroupID { return p.o.Group }
 
+// Account is the account.
+func (p *Past) Account() rookery.AccountID { return p.o.Account }
+
 // Close ends it and frees its room.
 func (p *Past) Close() error {
 	var errs []error

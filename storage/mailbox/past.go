@@ -111,3 +111,12 @@ func OutsidePacks(r state.Reader, fn func(LogPiece) error) error {
 		return true, fn(p)
 	})
 }
+
+// PastAccount gives the account whose own row in an image has the key; ok is false for
+// every other row.
+func PastAccount(k []byte) (id rookery.AccountID, ok bool) {
+	if len(k) != 1+len(id) || k[0] != tableAccount {
+		return id, false
+	}
+	return rookery.AccountID(k[1:]), true
+}

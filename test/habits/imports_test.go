@@ -145,6 +145,7 @@ var rules = []rule{
 	{"rookery/storage", "rookery/backup", nil, "state machines do not know that they are archived"},
 	{"rookery/backup/export", "rookery/backup/", nil, "files are written without knowing where the messages come from"},
 	{"rookery/backup/export", "net", nil, "an export is files on this machine's disk"},
+	{"rookery/backup/verify", "rookery/cluster", nil, "an archive is verified without the cluster that it is of"},
 	{"rookery/storage/mailbox", "time", nil, "a state machine has no clock of its own"},
 	{"rookery/storage/mailbox", "math/rand", nil, "a state machine has no randomness"},
 	{"rookery/storage/queue", "rookery/storage/mailbox", nil, "the queue is a part of the mail group's machine and knows no account"},

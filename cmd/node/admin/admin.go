@@ -153,6 +153,7 @@ func (a *Server) routes(t *routes) {
 	a.traceRoutes(t)
 	a.backupRoutes(t)
 	a.exportRoutes(t)
+	a.verifyRoutes(t)
 	a.auditRoutes(t)
 	a.dnsRoutes(t)
 	a.directoryRoutes(t)

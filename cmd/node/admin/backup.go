@@ -22,6 +22,7 @@ type Backup interface {
 	Restores(ctx context.Context) ([]adminapi.RestoreJob, error)
 	Cancel(ctx context.Context, id string) (adminapi.RestoreJob, error)
 	Exporter
+	Verifier
 }
 
 // backupRoutes adds the orders of rookery backup and rookery restore.

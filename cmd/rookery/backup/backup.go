@@ -30,7 +30,8 @@ func Verb(s *cli.Shell) *cobra.Command {
 		Example: "  rookery backup status\n  rookery backup find anna@example.com -at -2h -subject invoice",
 	}
 	a := s.Ask(v.PersistentFlags())
-	return cli.Family(v, statusVerb(a), runVerb(a), listVerb(a), findVerb(a), exportVerb(a), pruneVerb(a), holdVerb(a), unholdVerb(a))
+	return cli.Family(v, statusVerb(a), runVerb(a), listVerb(a), findVerb(a), exportVerb(a), verifyVerb(a), pruneVerb(a), holdVerb(a),
+		unholdVerb(a))
 }
 
 func statusVerb(a *cli.Asking) *cobra.Command {
