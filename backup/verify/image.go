@@ -73,7 +73,6 @@ type part struct {
 	rows        uint64
 	first, last []byte // keys
 	accounts    []rookery.AccountID
-	seen        int
 }
 
 // parts reads the parts of an image, some at a time.

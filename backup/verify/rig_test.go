@@ -47,8 +47,7 @@ type world struct {
 	clock    int64
 	now      time.Time
 	lost     rookery.LogIndex
-	fault    error  // of what the archiver proposes
-	reason   string // why it makes an image now
+	fault    error // of what the archiver proposes
 }
 
 var begun = time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)

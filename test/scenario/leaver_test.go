@@ -70,6 +70,27 @@ func TestTheDirectoryDecides(t *testing.T) {
 		t.Errorf("a member got %d copies", times)
 	}
 
+	// With the directory away mail goes on, for people and for lists.
+	data := []string{"-data", d.Dir}
+	operate(t, append([]string{"dev", "directory", "stop"}, data...)...)
+	for _, to := range []string{d.Facts.Users[1].Login, "all@example.test"} {
+		if err := send(nodes[2].SMTP, []string{to}, "Subject: meanwhile\r\n\r\nhi\r\n"); err != nil {
+			t.Errorf("with the directory away mail for %s is answered %v", to, err)
+		}
+	}
+	if err := send(nodes[2].SMTP, []string{"stranger@example.test"}, "Subject: x\r\n\r\nhi\r\n"); err == nil || err.Error()[:1] != "4" {
+		t.Errorf("with the directory away mail for somebody unknown is answered %v", err)
+	}
+	operate(t, append([]string{"dev", "directory", "start"}, data...)...)
+	eventually(t, time.Minute, "mail of meanwhile is read when it is back", func() bool {
+		return holds(seen(t, d, nodes[0], newcomer), "meanwhile")
+	})
+
+	l, err = goldap.DialURL("ldap://" + d.Facts.LDAP)
+	must(t, err)
+	defer l.Close()
+	must(t, l.Bind(admin.DN, admin.Password))
+
 	var idle []*client
 	for _, n := range nodes {
 		c := dial(t, d, n.IMAPS)

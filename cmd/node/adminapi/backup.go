@@ -14,8 +14,11 @@ type BackupStatus struct {
 	On    bool   `json:"on"`
 	Store string `json:"store,omitempty"`
 	// WindowDays is for how many days back any second can be restored.
-	WindowDays int           `json:"window_days,omitempty"`
-	Groups     []BackupGroup `json:"groups"`
+	WindowDays int `json:"window_days,omitempty"`
+	// Complete is the latest time that the whole cluster can be brought back to; null
+	// while a group's leader does not vouch for one.
+	Complete *time.Time    `json:"complete_until"`
+	Groups   []BackupGroup `json:"groups"`
 	// Problems are in plain words.
 	Problems []string `json:"problems"`
 }
@@ -27,6 +30,8 @@ type BackupGroup struct {
 	// Archived is the last log entry in the archive, Upto its time.
 	Archived uint64    `json:"archived_index"`
 	Upto     time.Time `json:"archived_until"`
+	// Complete is the time up to which its leader vouches that nothing is missing.
+	Complete *time.Time `json:"complete_until"`
 	// Pending counts the entries that wait, Lag is how old the oldest is, in seconds.
 	Pending uint64  `json:"pending_entries"`
 	Lag     float64 `json:"lag_seconds"`

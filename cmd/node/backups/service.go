@@ -81,7 +81,6 @@ type Service struct {
 	again   keptPast
 	kept    keptKeys               // keepKeys's
 	keyless atomic.Pointer[string] // why the keys do not lie there as they are; empty where they do
-
 	// What checkpoint has of the last ones.
 	chain   *archive.Chain
 	pointed time.Time

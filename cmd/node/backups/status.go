@@ -122,6 +122,7 @@ func (s *Service) ask(ctx context.Context, o peers.ArchiveOrder, wait time.Durat
 	}
 	slices.SortFunc(a.Groups, func(x, y adminapi.BackupGroup) int { return int(x.Group) - int(y.Group) })
 	behind, err = s.behindNow(&a, errs)
+	a.Complete = figures.Complete(a.Groups, len(behind) == 0)
 	a.Problems = append(append(a.Problems, behind...), figures.Problems(&a)...)
 	return a, behind, err
 }

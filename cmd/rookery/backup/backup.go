@@ -78,7 +78,11 @@ func show(a *cli.Asking, s *adminapi.BackupStatus) error {
 		_, err := fmt.Fprintln(a.Out, "There is no backup. Set backup.kind and its keys: rookery config get backup")
 		return err
 	}
-	fmt.Fprintf(a.Out, "store:  %s\nwindow: %d days\n\n", s.Store, s.WindowDays)
+	fmt.Fprintf(a.Out, "store:  %s\nwindow: %d days\n", s.Store, s.WindowDays)
+	if s.Complete != nil {
+		fmt.Fprintf(a.Out, "whole:  the cluster can be brought back to %s\n", cli.Stamp(*s.Complete))
+	}
+	fmt.Fprintln(a.Out)
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GROUP\tNODE\tARCHIVED UNTIL\tWAITING\tLAG\tLAST IMAGE\tWRITTEN")
 	for _, g := range s.Groups {

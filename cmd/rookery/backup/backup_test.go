@@ -68,8 +68,10 @@ func has(t *testing.T, text string, pieces ...string) {
 var at = time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)
 
 func TestStatus(t *testing.T) {
-	s := adminapi.BackupStatus{On: true, Store: "s3 backup", WindowDays: 30, Problems: []string{}, Groups: []adminapi.BackupGroup{
-		{Group: 1, Node: "node1", Archived: 77, Upto: at, Pending: 3, Lag: 6.4, Image: &at, Bytes: 3 << 20}, {Group: 2, Node: "node2"}}}
+	whole := time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)
+	s := adminapi.BackupStatus{On: true, Complete: &whole,
+		Store: "s3 backup", WindowDays: 30, Problems: []string{}, Groups: []adminapi.BackupGroup{
+			{Group: 1, Node: "node1", Archived: 77, Upto: at, Pending: 3, Lag: 6.4, Image: &at, Bytes: 3 << 20}, {Group: 2, Node: "node2"}}}
 	dir := node(t, map[string]func(*http.Request) any{
 		"GET /v1/backup":      func(*http.Request) any { return s },
 		"POST /v1/backup/run": func(*http.Request) any { return s },
@@ -78,7 +80,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	has(t, text, "store: s3 backup", "window: 30 days",
+	has(t, text, "brought back to 2026-11-30", "store: s3 backup", "window: 30 days",
 		"1 node1 2026-11-30T10:00:00Z 3 6s 2026-11-30T10:00:00Z 3.0 MiB", "2 node2 - 0 0s - 0.0 KiB")
 	if text, err = call(t, dir, "run", "--json"); err != nil || read[adminapi.BackupStatus](t, text).Groups[0].Archived != 77 {
 		t.Errorf("%v: %s", err, text)

@@ -71,7 +71,7 @@ func Verb(s *cli.Shell) *cobra.Command {
 		return d.run(c.Context(), *asJSON)
 	}
 	v.AddCommand(devOrderVerb(s, "kill", "kill a node with SIGKILL", data, asJSON),
-		devOrderVerb(s, "start", "start a node that is dead", data, asJSON))
+		devOrderVerb(s, "start", "start a node that is dead", data, asJSON), directoryVerb(s, data, asJSON))
 	return v
 }
 
@@ -179,6 +179,7 @@ type cluster struct {
 	changes []byte // of the settings, by -settings
 	secrets devSecrets
 	nodes   []*devProcess
+	people  people
 	mu      sync.Mutex // held while dev.json is written
 }
 
@@ -207,11 +208,15 @@ func (d *cluster) run(ctx context.Context, asJSON bool) (err error) {
 	if err := MakeCA(d.path("tls")); err != nil {
 		return err
 	}
-	dir, err := d.openDirectory()
-	if err != nil {
+	d.people.open = d.openDirectory
+	if err := d.people.start(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+	defer func() {
+		if cerr := d.people.stop(); !rookery.Is(cerr, rookery.KindConflict) { // it may be away
+			err = errors.Join(err, cerr)
+		}
+	}()
 	defer d.stopNodes()
 	if err := d.startNodes(ctx); err != nil {
 		return err

@@ -240,6 +240,9 @@ func (d *cluster) serveOrders() (*http.Server, error) {
 }
 
 func (d *cluster) order(ctx context.Context, order, name string) error {
+	if order == "directory" {
+		return d.people.order(name)
+	}
 	for k, p := range d.nodes {
 		if cli.DevNode(k) != name {
 			continue

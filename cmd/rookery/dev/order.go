@@ -64,8 +64,13 @@ func devOrder(ctx context.Context, s *cli.Shell, dir, order, name string, asJSON
 		}
 		return rookery.E(order+" node", kind, errors.New(strings.TrimSpace(string(text))))
 	}
+	what := map[string]string{"node": name, "done": order}
+	if order == "directory" {
+		what = map[string]string{"directory": "main", "done": name}
+		name, order = "directory", name
+	}
 	if asJSON {
-		return s.Line(map[string]string{"node": name, "done": order})
+		return s.Line(what)
 	}
 	_, err = fmt.Fprintf(s.Out, "%s: %s done\n", name, order)
 	return err

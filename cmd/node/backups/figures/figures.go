@@ -56,6 +56,10 @@ func Group(node string, p *peers.ArchivePosition) adminapi.BackupGroup {
 	if p.Time > 0 {
 		g.Upto = time.Unix(0, p.Time).UTC()
 	}
+	if p.Complete > 0 {
+		at := time.Unix(0, p.Complete).UTC()
+		g.Complete = &at
+	}
 	if p.Image > 0 {
 		at := time.Unix(0, p.Image).UTC()
 		g.Image = &at
@@ -78,4 +82,19 @@ func Problems(a *adminapi.BackupStatus) (problems []string) {
 		}
 	}
 	return problems
+}
+
+// Complete is until when the archive of all groups is complete; nil where somebody does
+// not vouch, or where these are not all.
+func Complete(groups []adminapi.BackupGroup, all bool) (until *time.Time) {
+	for i := range groups {
+		c := groups[i].Complete
+		if c == nil || !all {
+			return nil
+		}
+		if until == nil || c.Before(*until) {
+			until = c
+		}
+	}
+	return until
 }
