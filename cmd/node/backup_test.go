@@ -341,14 +341,15 @@ func TestTheArchiveIsPruned(t *testing.T) {
 	}
 	b.backups.HoldPoints(t.Context())
 	plan, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{DryRun: true})
-	if err != nil || plan.Images == 0 || plan.Points == 0 || plan.Bytes == 0 || len(images()) != 6 {
+	all := len(images()) // a new leader may have made one of a night again
+	if err != nil || plan.Images == 0 || plan.Points == 0 || plan.Bytes == 0 || all < 6 {
 		t.Fatalf("%+v %v", plan, err)
 	}
 	if _, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{}); !rookery.Is(err, rookery.KindConflict) {
 		t.Errorf("most of the archive goes without a word: %v", err)
 	}
 	done, err := b.client.PruneBackup(t.Context(), adminapi.PruneOrder{Force: true})
-	if err != nil || done.Images != plan.Images || len(images()) >= 6 {
+	if err != nil || done.Images != plan.Images || len(images()) >= all {
 		t.Fatalf("%+v, %d images are left: %v", done, len(images()), err)
 	}
 	var oldest adminapi.BackupImage
@@ -371,11 +372,12 @@ func TestTheArchiveIsPruned(t *testing.T) {
 	}
 	m := b.groups.Machine(group)
 	holds, err := m.Holds()
-	if err != nil || len(holds) != 6 {
-		t.Errorf("%d holds, %v", len(holds), err)
+	held := len(holds)
+	if err != nil || held < 6 {
+		t.Errorf("%d holds, %v", held, err)
 	}
 	b.backups.HoldPoints(t.Context())
-	if holds, err = m.Holds(); err != nil || len(holds) >= 6 || len(holds) == 0 {
+	if holds, err = m.Holds(); err != nil || len(holds) >= held || len(holds) == 0 {
 		t.Errorf("after the prune %d holds, %v", len(holds), err)
 	}
 }
