@@ -40,17 +40,14 @@ func New(addr rookery.Address, r *directory.Record, who directory.Expansion) *Li
 var ErrNotForYou = errors.New("not allowed to send to this list")
 
 // MaySend refuses who may not send to the list. user is who has signed in, nil where
-// nobody has; from is the envelope's sender, "" for the null sender, which may: it tells
-// of mail that somebody has sent.
+// nobody has; from is the envelope's sender. The null sender is nobody's: it may where
+// everybody may.
 func (l *List) MaySend(user *directory.Entry, from string) error {
 	refuse := func(who string) error {
 		return rookery.E("send to list", rookery.KindDenied, fmt.Errorf("%w: %s", ErrNotForYou, who))
 	}
 	if l.rules.InsideOnly && user == nil {
 		return refuse("only people of this site who have signed in may")
-	}
-	if from == "" && user == nil {
-		return nil
 	}
 	if len(l.rules.Moderators) > 0 && (user == nil || !l.named(l.rules.Moderators, user, "")) {
 		return refuse("only its moderators may, signed in; mail is not held for them")
